@@ -1,0 +1,72 @@
+//! What a backend is: two traits, and the words in which it says what it did.
+//!
+//! A new backend is one crate that implements [`Backend`] and [`Session`] and passes the conformance suite. This crate
+//! knows no backend.
+
+mod error;
+mod options;
+mod report;
+
+use ditbench_workloads::weights::Weights;
+use ditbench_workloads::{Graph, Tensor};
+
+pub use error::BackendError;
+pub use options::{CompileOptions, MemoryMode, Variant};
+pub use report::{
+    CompileReport, DeviceReport, MemoryReport, Missing, NodeTime, Numerics, Placement, PlacementEntry, Profile,
+    VersionReport,
+};
+
+/// A runtime that can run graphs.
+pub trait Backend: Send + Sync {
+    /// The name that commands and tables use: `candle`, `tract`, `ort`, `reference`.
+    fn name(&self) -> &'static str;
+
+    /// Versions of the runtime and what it was built with.
+    fn version(&self) -> VersionReport;
+
+    /// What this machine offers right now, and for what it lacks, why and how to get it.
+    fn devices(&self) -> Vec<DeviceReport>;
+
+    /// The named ways in which this backend can run weights of a scheme (`stock`, `tuned`, `int8`, `exact`), the
+    /// default first. Empty if it cannot run the scheme at all.
+    fn variants(&self, scheme: ditbench_workloads::weights::Scheme) -> Vec<Variant>;
+
+    /// Makes a session: loads the weights, prepares the graph.
+    ///
+    /// # Errors
+    /// What is missing or unsupported, and what to do about it. Never falls back to another device or precision.
+    fn compile(
+        &self,
+        graph: &Graph,
+        weights: &Weights,
+        options: &CompileOptions,
+    ) -> Result<Box<dyn Session>, BackendError>;
+}
+
+/// A graph made ready to run.
+pub trait Session {
+    /// One forward pass: tensors in the order of the graph's inputs, results in the order of its outputs.
+    ///
+    /// # Errors
+    /// Wrong inputs, or the runtime's own failure.
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError>;
+
+    /// How long the making of this session took, by part.
+    fn compile_report(&self) -> CompileReport;
+
+    /// The precision in which it really computes: decides the tolerance that its results are held to.
+    fn numerics(&self) -> Numerics;
+
+    /// Where the nodes really ran. A silent fall-back is a finding.
+    fn placement(&self) -> Placement;
+
+    /// Memory that the runtime can account for by itself.
+    fn memory(&self) -> MemoryReport;
+
+    /// One forward pass with a time for each node, under the scope names of the graph.
+    ///
+    /// # Errors
+    /// As [`Session::run`]; also where the runtime has no profiler.
+    fn profile(&mut self, inputs: &[Tensor]) -> Result<Profile, BackendError>;
+}

@@ -1,0 +1,48 @@
+//! What a caller asks of a backend.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A named way in which a backend runs a scheme of weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variant {
+    /// Name within the backend: `stock`, `tuned`, `int8`, `exact`, …
+    pub name: String,
+    /// What it does with weights and activations, in a sentence.
+    pub about: String,
+}
+
+impl Variant {
+    /// A variant of that name.
+    pub fn new(name: &str, about: &str) -> Self {
+        Self { name: name.to_owned(), about: about.to_owned() }
+    }
+}
+
+/// What to spend memory on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemoryMode {
+    /// The runtime's default: weights may be re-laid for speed.
+    #[default]
+    Fast,
+    /// As little resident memory as the runtime can do with, even if slower.
+    Small,
+}
+
+/// How to compile a graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompileOptions {
+    /// A device of [`crate::Backend::devices`]: `cpu`, …
+    pub device: String,
+    /// Threads that computing may use. The process was started with this count; backends that read it once per process
+    /// refuse another.
+    pub threads: usize,
+    /// One of [`crate::Backend::variants`], by name.
+    pub variant: String,
+    /// Speed or memory.
+    pub memory: MemoryMode,
+    /// A folder in which files made from the model (ONNX, external weights) may be kept and found again.
+    pub cache: PathBuf,
+}
