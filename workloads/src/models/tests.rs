@@ -47,6 +47,7 @@ fn small_by_part_is_the_papers() {
         match () {
             () if name.contains(".assa.global.attend") => "assa global",
             () if name.contains(".assa.local.") => "assa local",
+            () if name.contains(".gate.") => "rest",
             () if name.contains(".cross.") => {
                 if linear {
                     "ca linears"
