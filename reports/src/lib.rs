@@ -1,0 +1,5 @@
+//! What comes out of a run: the record and its store, statistics, and reports made from records alone.
+//!
+//! Contract: this crate knows no backend and no model. A record read from disk is all that it needs.
+
+pub mod record;

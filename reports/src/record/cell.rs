@@ -1,0 +1,258 @@
+//! A cell: one model, on one backend, in one precision, on one device, with one number of threads.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Launch, MemoryPass, Quality, Reading, Steady};
+
+/// One row of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// What makes it different from the others.
+    pub key: CellKey,
+    /// How it ended.
+    pub status: Status,
+    /// Why, and what to do; always there unless `status` is `ok`.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The precision in which it really computed: `f64`, `f32`, `f16`, `weight_only`, `int8_activations`.
+    #[serde(default)]
+    pub numerics: Reading<String>,
+    /// What the variant does, in a sentence.
+    #[serde(default)]
+    pub variant_about: String,
+    /// Versions of what computed.
+    #[serde(default)]
+    pub versions: Vec<Version>,
+    /// Where the nodes really ran, by stage.
+    #[serde(default)]
+    pub placement: Vec<StagePlacement>,
+    /// The weights it read, and what it made of them.
+    #[serde(default)]
+    pub weights: Option<WeightsUse>,
+    /// The independent samples: one process each.
+    #[serde(default)]
+    pub launches: Vec<Launch>,
+    /// Memory, measured in a process of its own in which nothing is timed.
+    #[serde(default)]
+    pub memory_pass: Reading<MemoryPass>,
+    /// Nearness to the reference cell.
+    #[serde(default)]
+    pub quality: Reading<Quality>,
+    /// The image it made: a PNG in the run's directory.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// SHA-256 of the final latent as little-endian f32.
+    #[serde(default)]
+    pub latent_sha256: Option<String>,
+    /// Time by node, from a pass of its own under the runtime's profiler.
+    #[serde(default)]
+    pub profile: Reading<Vec<ProfileRow>>,
+    /// What the reader should know: `weights expanded to f32 at load`, `another process was busy`.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+impl Cell {
+    /// A cell that has not ended well.
+    pub fn failed(key: CellKey, status: Status, reason: impl Into<String>) -> Self {
+        Self { key, status, reason: Some(reason.into()), ..Self::default() }
+    }
+
+    /// Launches that ended well.
+    pub fn good_launches(&self) -> impl Iterator<Item = &Launch> {
+        self.launches.iter().filter(|launch| launch.status == Status::Ok)
+    }
+
+    /// Seconds of each steady image, one list for each launch that reached a steady state.
+    pub fn steady_totals(&self) -> Vec<Vec<f64>> {
+        self.good_launches()
+            .filter(|launch| launch.steady.state == Steady::Steady)
+            .map(|launch| launch.timed().iter().map(|sample| sample.total_s).collect())
+            .collect()
+    }
+}
+
+/// What makes a cell different from the others of its run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CellKey {
+    /// `nano`, `tiny`, `small`, `full`, or a rung of the architecture ladder.
+    pub model: String,
+    /// Image height in pixels.
+    pub height: u32,
+    /// Image width in pixels.
+    pub width: u32,
+    /// `candle`, `tract`, `ort`, `reference`.
+    pub backend: String,
+    /// The backend's way of running the precision: `stock`, `tuned`, …
+    pub variant: String,
+    /// Device asked for: `cpu`, …
+    pub device: String,
+    /// Storage scheme of the weights: `f32`, `f16`, `q4`, `q8`, `mixed`, `palette4`.
+    pub precision: String,
+    /// Threads that computing may use.
+    pub threads: u32,
+    /// Images made at once.
+    pub batch: u32,
+    /// Denoiser steps of each image.
+    pub steps: u32,
+    /// Text tokens that the denoiser attends to.
+    pub text_tokens: u32,
+    /// What memory is spent on: `fast`, `small`.
+    #[serde(default = "fast")]
+    pub memory: String,
+}
+
+fn fast() -> String {
+    "fast".to_owned()
+}
+
+impl CellKey {
+    /// Unique within a run, safe as a file name:
+    /// `tiny-512x512-ort-int8-cpu-q4-t2-b1-s4-x77-fast` (height × width; threads, batch, steps, text tokens).
+    pub fn id(&self) -> String {
+        let id = format!(
+            "{}-{}x{}-{}-{}-{}-{}-t{}-b{}-s{}-x{}-{}",
+            self.model,
+            self.height,
+            self.width,
+            self.backend,
+            self.variant,
+            self.device,
+            self.precision,
+            self.threads,
+            self.batch,
+            self.steps,
+            self.text_tokens,
+            self.memory
+        );
+        id.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect()
+    }
+}
+
+/// As [`CellKey::id`].
+impl fmt::Display for CellKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id())
+    }
+}
+
+/// How a cell or a launch ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It did all that was asked.
+    Ok,
+    /// The backend or the worker failed.
+    Error,
+    /// It was killed for want of memory, or refused memory.
+    Oom,
+    /// It took longer than allowed.
+    Timeout,
+    /// The backend cannot do this here.
+    Unsupported,
+    /// The run was stopped, or has not come to it.
+    #[default]
+    Interrupted,
+}
+
+impl Status {
+    /// The word that records and tables use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Oom => "oom",
+            Self::Timeout => "timeout",
+            Self::Unsupported => "unsupported",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// The version of something that computed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// `onnxruntime`, `candle-core`, …
+    pub name: String,
+    /// `1.31.1`.
+    pub version: String,
+    /// Binding, library hash, features, instruction set of the kernels.
+    #[serde(default)]
+    pub details: Vec<String>,
+}
+
+/// Where the nodes of one stage ran.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StagePlacement {
+    /// `text_encoder`, `denoiser`, `decoder`.
+    pub stage: String,
+    /// The device asked for.
+    pub asked: String,
+    /// One entry for each device or execution provider that took nodes.
+    #[serde(default)]
+    pub entries: Vec<PlacementShare>,
+    /// How this is known.
+    #[serde(default)]
+    pub source: String,
+}
+
+impl StagePlacement {
+    /// Share of nodes, 0..1, on the device asked for; `None` if nothing is known.
+    pub fn share_on_asked(&self) -> Option<f64> {
+        let total: u64 = self.entries.iter().map(|entry| entry.nodes).sum();
+        let asked: u64 = self.entries.iter().filter(|entry| entry.device == self.asked).map(|entry| entry.nodes).sum();
+        (total > 0).then(|| asked as f64 / total as f64)
+    }
+}
+
+/// The nodes that one device took.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlacementShare {
+    /// Device or execution provider.
+    pub device: String,
+    /// Nodes of the runtime's own graph.
+    pub nodes: u64,
+    /// Share of the time, 0..1, where known.
+    #[serde(default)]
+    pub time_share: Option<f64>,
+}
+
+/// The weights that a cell read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightsUse {
+    /// SHA-256 of the shared weight file.
+    #[serde(default)]
+    pub sha256: String,
+    /// Bytes of weights on disk that the backend's sessions read.
+    #[serde(default)]
+    pub disk_bytes: Option<u64>,
+    /// Bytes of weights as the sessions hold them, where the backend knows.
+    #[serde(default)]
+    pub resident_bytes: Option<u64>,
+    /// What was unpacked, repacked or rounded: `palette4 unpacked to f32 at load`. Empty: run as stored.
+    #[serde(default)]
+    pub expanded: Vec<String>,
+}
+
+/// Time of one scope under the profiler.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProfileRow {
+    /// `text_encoder`, `denoiser`, `decoder`.
+    pub stage: String,
+    /// The graph's scope or kind of operation; `None` for what the runtime added.
+    #[serde(default)]
+    pub scope: Option<String>,
+    /// The runtime's own name of the operation.
+    #[serde(default)]
+    pub op: String,
+    /// Nodes summed into this row.
+    #[serde(default)]
+    pub nodes: u64,
+    /// Seconds of one forward pass.
+    pub seconds: f64,
+    /// Floating-point operations of these nodes, where they are ours.
+    #[serde(default)]
+    pub flops: Option<u64>,
+}

@@ -1,0 +1,224 @@
+//! A launch: one process of a cell, the independent sample. And its images, memory and sensors.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Calibration, Reading, Status};
+
+/// One process of a cell.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Launch {
+    /// 0, 1, … within the cell.
+    pub index: u32,
+    /// 0, 1, … within the run, over all cells: in which order things were measured.
+    #[serde(default)]
+    pub order: u32,
+    /// Process id.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// When it started, RFC 3339 in UTC.
+    #[serde(default)]
+    pub started: String,
+    /// How it ended.
+    pub status: Status,
+    /// Why, unless `ok`.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Making the sessions, by stage.
+    #[serde(default)]
+    pub compile: Vec<StageCompile>,
+    /// Every image of this process in order, the first included.
+    #[serde(default)]
+    pub samples: Vec<Sample>,
+    /// Whether, and from which image on, times stopped drifting.
+    #[serde(default)]
+    pub steady: SteadyState,
+    /// Memory at named moments of this timed process.
+    #[serde(default)]
+    pub memory: Vec<MemoryMark>,
+    /// `ru_maxrss` of `wait4`: the most memory resident at once, as the kernel tells the parent.
+    #[serde(default)]
+    pub max_rss_bytes: Option<u64>,
+    /// Sensors at named moments.
+    #[serde(default)]
+    pub telemetry: Vec<Telemetry>,
+    /// The fixed calibration loop around this launch.
+    #[serde(default)]
+    pub calibration: Calibration,
+}
+
+impl Launch {
+    /// The first image of the process: cold caches, lazy initialisation.
+    pub fn first(&self) -> Option<&Sample> {
+        self.samples.iter().find(|sample| sample.image == 0)
+    }
+
+    /// The images that count as timed: from the first steady one on where the launch became steady, else all but the
+    /// first (and [`SteadyState::state`] says that they are not steady). Samples removed for a cause are left out.
+    pub fn timed(&self) -> Vec<&Sample> {
+        let from = match self.steady.state {
+            Steady::Steady => self.steady.from.unwrap_or(1).max(1),
+            _ => 1,
+        };
+        self.samples.iter().filter(|sample| sample.image >= from && sample.removed.is_none()).collect()
+    }
+
+    /// Seconds to make all sessions: files written and model loaded. `None` if nothing was recorded.
+    pub fn compile_s(&self) -> Option<f64> {
+        (!self.compile.is_empty()).then(|| self.compile.iter().map(|stage| stage.export_s + stage.load_s).sum())
+    }
+}
+
+/// The making of one stage's session.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageCompile {
+    /// `text_encoder`, `denoiser`, `decoder`.
+    pub stage: String,
+    /// Seconds spent writing files that the runtime reads.
+    #[serde(default)]
+    pub export_s: f64,
+    /// Whether those files were found rather than written; `None` where the backend needs none.
+    #[serde(default)]
+    pub export_cached: Option<bool>,
+    /// Seconds that the runtime took to load, optimise and prepare.
+    pub load_s: f64,
+    /// Bytes of weights on disk that the session reads.
+    #[serde(default)]
+    pub weight_file_bytes: Option<u64>,
+    /// Bytes of weights as the session holds them, where the backend knows.
+    #[serde(default)]
+    pub weight_resident_bytes: Option<u64>,
+}
+
+/// The times of one image.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// 0 is the first image of the process.
+    pub image: u32,
+    /// Seconds from prompt to pixels.
+    pub total_s: f64,
+    /// Seconds of the text encoder.
+    pub text_encoder_s: f64,
+    /// Seconds of each denoiser step.
+    pub steps_s: Vec<f64>,
+    /// Seconds of the decoder.
+    pub decoder_s: f64,
+    /// Seconds of the rest: sampler arithmetic, copies, bookkeeping.
+    #[serde(default)]
+    pub harness_s: f64,
+    /// The known cause for which it does not count (`throttled`, `interrupted`); outliers are labelled, never removed.
+    #[serde(default)]
+    pub removed: Option<String>,
+}
+
+/// Whether times stopped drifting within a launch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SteadyState {
+    /// The outcome.
+    pub state: Steady,
+    /// The first steady image; `None` unless `steady`.
+    #[serde(default)]
+    pub from: Option<u32>,
+    /// The rule and what it found, in words.
+    #[serde(default)]
+    pub said: String,
+}
+
+/// How the times of one launch developed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Steady {
+    /// They settled.
+    Steady,
+    /// They were still getting faster when the cap was reached.
+    Warming,
+    /// They were getting slower: heat, or a leak.
+    Slowing,
+    /// No warm-up was seen: the first image is as fast as the rest.
+    Flat,
+    /// No pattern.
+    None,
+    /// Too few images to tell.
+    #[default]
+    TooFew,
+}
+
+impl Steady {
+    /// The words that tables use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Steady => "steady",
+            Self::Warming => "still warming up",
+            Self::Slowing => "slowing down",
+            Self::Flat => "flat from the start",
+            Self::None => "never steady",
+            Self::TooFew => "too few images to tell",
+        }
+    }
+}
+
+/// Memory of a process at one moment, in bytes, from the kernel's own books. `None`: the kernel does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryMark {
+    /// `started`, `compiled`, `first_image`, `steady`, `ended`.
+    pub name: String,
+    /// Resident (VmRSS).
+    #[serde(default)]
+    pub rss: Option<u64>,
+    /// Resident and anonymous (RssAnon): what cannot be dropped and read again.
+    #[serde(default)]
+    pub rss_anon: Option<u64>,
+    /// Resident and file-mapped (RssFile).
+    #[serde(default)]
+    pub rss_file: Option<u64>,
+    /// Swapped out (VmSwap).
+    #[serde(default)]
+    pub swap: Option<u64>,
+    /// Proportional set size (Pss): shared pages divided by their users.
+    #[serde(default)]
+    pub pss: Option<u64>,
+    /// The most resident until now (VmHWM).
+    #[serde(default)]
+    pub high_water: Option<u64>,
+}
+
+/// A process in which only memory was measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MemoryPass {
+    /// Process id.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// Memory at named moments.
+    #[serde(default)]
+    pub marks: Vec<MemoryMark>,
+    /// `ru_maxrss` of `wait4`.
+    #[serde(default)]
+    pub max_rss_bytes: Option<u64>,
+    /// The most bytes that the runtime accounts for as in use, all stages together.
+    #[serde(default)]
+    pub runtime_peak_bytes: Option<u64>,
+    /// Bytes that the runtime's arena reserved.
+    #[serde(default)]
+    pub runtime_reserved_bytes: Option<u64>,
+}
+
+impl MemoryPass {
+    /// The most resident memory that any source saw. `None` if none did.
+    pub fn peak_bytes(&self) -> Option<u64> {
+        self.marks.iter().filter_map(|mark| mark.high_water.max(mark.rss)).chain(self.max_rss_bytes).max()
+    }
+}
+
+/// Sensors at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Telemetry {
+    /// Seconds after the launch started.
+    pub at_s: f64,
+    /// `before`, `steady`, `after`, …
+    #[serde(default)]
+    pub moment: String,
+    /// Values by name with the unit in it: `cpu_mhz`, `cpu_temperature_c`, `cpu_pressure_percent`, `package_energy_j`.
+    #[serde(default)]
+    pub readings: BTreeMap<String, Reading<f64>>,
+}

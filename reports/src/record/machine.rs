@@ -1,0 +1,108 @@
+//! The machine: what it says of itself, and what it was measured to reach.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Reading;
+
+/// The machine that a run ran on. No host name, no user name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The processor's own name.
+    #[serde(default)]
+    pub cpu_model: Reading<String>,
+    /// `x86_64`, `aarch64`, …
+    #[serde(default)]
+    pub architecture: String,
+    /// Cores, hyper-threads counted once.
+    #[serde(default)]
+    pub physical_cores: Reading<u32>,
+    /// Threads of execution that this process may use.
+    #[serde(default)]
+    pub logical_cores: Reading<u32>,
+    /// Instruction-set extensions that matter to kernels: `avx2`, `avx512_vnni`, `neon`, `dotprod`, …
+    #[serde(default)]
+    pub cpu_features: Vec<String>,
+    /// Main memory.
+    #[serde(default)]
+    pub memory_bytes: Reading<u64>,
+    /// Memory that was available when the run began.
+    #[serde(default)]
+    pub memory_available_bytes: Reading<u64>,
+    /// Swap space, zram included.
+    #[serde(default)]
+    pub swap_bytes: Reading<u64>,
+    /// Memory that a container allows this process.
+    #[serde(default)]
+    pub memory_limit_bytes: Reading<u64>,
+    /// CPU time that a container allows, in cores.
+    #[serde(default)]
+    pub cpu_quota: Reading<f64>,
+    /// Operating system and its version.
+    #[serde(default)]
+    pub os: Reading<String>,
+    /// Kernel release.
+    #[serde(default)]
+    pub kernel: Reading<String>,
+    /// CPU frequency governor.
+    #[serde(default)]
+    pub governor: Reading<String>,
+    /// The hypervisor or container runtime under it.
+    #[serde(default)]
+    pub hypervisor: Reading<String>,
+    /// Anything else that it says, by name with the unit in it: `cpu_max_mhz`, `load_1min`.
+    #[serde(default)]
+    pub readings: BTreeMap<String, Reading<f64>>,
+    /// Measured peaks: the roof under which achieved rates are put.
+    #[serde(default)]
+    pub peaks: Vec<Peak>,
+    /// The fixed calibration loop around the run: did the machine slow down on its own?
+    #[serde(default)]
+    pub calibration: Calibration,
+}
+
+impl Machine {
+    /// The measured peak of a kind (`f32`, `int8`, `bandwidth`) at a thread count.
+    pub fn peak(&self, kind: &str, threads: u32) -> Option<&Peak> {
+        self.peaks.iter().find(|peak| peak.kind == kind && peak.threads == threads)
+    }
+}
+
+/// What a small loop of our own reached on this machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Peak {
+    /// `f32`: fused multiply-adds counted as 2. `int8`: multiply-adds counted as 2. `bandwidth`: bytes read.
+    pub kind: String,
+    /// Threads that ran it.
+    pub threads: u32,
+    /// Median of `samples`.
+    pub value: f64,
+    /// `GFLOP/s`, `GOP/s`, `GB/s` (10⁹).
+    pub unit: String,
+    /// Every repetition: their spread says how steady the machine is.
+    #[serde(default)]
+    pub samples: Vec<f64>,
+    /// What was run, in a sentence.
+    #[serde(default)]
+    pub method: String,
+}
+
+/// Seconds that one fixed piece of work took before and after.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Before measuring.
+    #[serde(default)]
+    pub before_s: Reading<f64>,
+    /// After measuring.
+    #[serde(default)]
+    pub after_s: Reading<f64>,
+}
+
+impl Calibration {
+    /// After over before: above 1.10 the machine slowed down on its own (androidx's rule). `None` if either is missing.
+    pub fn slowdown(&self) -> Option<f64> {
+        let (before, after) = (*self.before_s.value()?, *self.after_s.value()?);
+        (before > 0.0).then(|| after / before)
+    }
+}

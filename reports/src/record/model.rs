@@ -1,0 +1,102 @@
+//! A model at one size: its config, its counts, its weight files.
+
+use serde::{Deserialize, Serialize};
+
+/// A model at one image size and text length.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelEntry {
+    /// `nano`, `tiny`, `small`, `full`, or a rung of the architecture ladder.
+    pub name: String,
+    /// Image height in pixels.
+    pub height: u32,
+    /// Image width in pixels.
+    pub width: u32,
+    /// Text tokens that the denoiser attends to.
+    pub text_tokens: u32,
+    /// Every size and choice of the model, as its config says them.
+    #[serde(default)]
+    pub config: serde_json::Value,
+    /// Text encoder, denoiser, decoder; counts are for batch 1.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+    /// What the paper counts for the denoiser, where it does.
+    #[serde(default)]
+    pub paper: Option<PaperCounts>,
+    /// The weights, one entry for each scheme that was used.
+    #[serde(default)]
+    pub weights: Vec<WeightFile>,
+}
+
+impl ModelEntry {
+    /// The stage of that name.
+    pub fn stage(&self, name: &str) -> Option<&Stage> {
+        self.stages.iter().find(|stage| stage.name == name)
+    }
+
+    /// FLOPs of one image (batch 1): text encoder once, denoiser `steps` times, decoder once. `None` if a stage is missing.
+    pub fn flops_per_image(&self, steps: u32) -> Option<u64> {
+        let flops = |name| self.stage(name).map(|stage| stage.flops);
+        Some(flops("text_encoder")? + u64::from(steps) * flops("denoiser")? + flops("decoder")?)
+    }
+
+    /// Parameters of all stages.
+    pub fn parameters(&self) -> u64 {
+        self.stages.iter().map(|stage| stage.parameters).sum()
+    }
+}
+
+/// One of the three graphs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// `text_encoder`, `denoiser`, `decoder`.
+    pub name: String,
+    /// SHA-256 of the graph's description.
+    #[serde(default)]
+    pub graph_sha256: String,
+    /// Nodes of the graph.
+    #[serde(default)]
+    pub nodes: u64,
+    /// Parameters.
+    pub parameters: u64,
+    /// Multiply-adds of one forward pass, as the paper counts them.
+    pub macs: u64,
+    /// Floating-point operations of one forward pass, everything counted.
+    pub flops: u64,
+    /// The most bytes of f32 activations alive at once.
+    #[serde(default)]
+    pub peak_activation_bytes: Option<u64>,
+}
+
+/// Published counts of the denoiser.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PaperCounts {
+    /// Parameters.
+    #[serde(default)]
+    pub parameters: Option<u64>,
+    /// Multiply-adds of one forward pass, and at which size.
+    #[serde(default)]
+    pub macs: Option<u64>,
+    /// Where this is from, and under which conditions.
+    #[serde(default)]
+    pub source: String,
+}
+
+/// The weights of a model in one scheme.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WeightFile {
+    /// `f32`, `q4`, `q8`, `mixed`, `palette4`.
+    pub scheme: String,
+    /// File name, without its folder.
+    #[serde(default)]
+    pub file: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Average bits a weight, over the weights that the scheme quantizes.
+    #[serde(default)]
+    pub bits_per_weight: Option<f64>,
+    /// Where they come from: `random, seed 7`, a checkpoint's name.
+    #[serde(default)]
+    pub origin: String,
+}
