@@ -2,4 +2,10 @@
 //!
 //! Contract: this crate knows no backend and no model. A record read from disk is all that it needs.
 
+pub mod csv;
+pub mod quality;
 pub mod record;
+pub mod sample;
+pub mod store;
+
+pub use image;
