@@ -1,0 +1,124 @@
+//! Which node goes wrong first: the graph is cut so that intermediate values become outputs.
+
+use std::fmt;
+
+use ditbench_backend_api::{Backend, CompileOptions};
+use ditbench_reference::{Array, ReferenceSession};
+use ditbench_workloads::Graph;
+use ditbench_workloads::graph::{Node, Op, Port};
+use ditbench_workloads::weights::Weights;
+
+use crate::{Case, Difference, allowed};
+
+/// Where a backend leaves the reference.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Divergence {
+    /// The node's name.
+    pub node: String,
+    /// The kind of operation.
+    pub op: &'static str,
+    /// How far its output is from the reference.
+    pub difference: Difference,
+    /// Whether the fault shows only where the values before the node stay inside the runtime, as a wrong fusion does.
+    pub fused: bool,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, op, difference, fused } = self;
+        write!(f, "first diverging node: {node} ({op}), relative L2 {:.1e}", difference.relative_l2)?;
+        if *fused { f.write_str(", only when fused with what is before it") } else { Ok(()) }
+    }
+}
+
+/// The first node, in execution order, whose output is further from the reference than allowed.
+///
+/// First every intermediate value is made an output of the graph. A runtime may then fuse less, and a fault of fusion
+/// vanishes; so if no node stands out, the graph is cut after one node after another, keeping that one output, by
+/// bisection. `None` if the backend cannot run the cut graphs, or none of them is wrong.
+pub fn first_divergence(
+    backend: &dyn Backend,
+    case: &Case,
+    weights: &Weights,
+    options: &CompileOptions,
+) -> Option<Divergence> {
+    let mut truth = vec![None; case.graph.nodes.len()];
+    ReferenceSession::new(&case.graph, weights, options.threads)
+        .ok()?
+        .run_traced(&case.inputs, &mut |step| truth[step.index] = Some(step.output.clone()))
+        .ok()?;
+    let truth: Vec<Array> = truth.into_iter().collect::<Option<_>>()?;
+    let nodes = observable(&case.graph);
+    let compare = |nodes: &[usize]| compare(backend, case, weights, options, nodes, &truth);
+    let told = |&(index, difference): &(usize, Difference), fused| {
+        let Node { name, op, .. } = &case.graph.nodes[index];
+        Divergence { node: name.clone(), op: op.kind(), difference, fused }
+    };
+    let (bound, differences) = compare(&nodes)?;
+    if let Some(wrong) = differences.iter().find(|(_, difference)| !difference.is_within(bound)) {
+        return Some(told(wrong, false));
+    }
+    let wrong_alone = |index: usize| {
+        let (bound, differences) = compare(&[index])?;
+        differences.into_iter().find(|(_, difference)| !difference.is_within(bound))
+    };
+    // The last of `nodes[..right]` is right, `nodes[wrong]` is wrong: a fault is taken to show in all that follows.
+    let (mut right, mut wrong) = (0, nodes.len() - 1);
+    let mut found = wrong_alone(nodes[wrong])?;
+    while right < wrong {
+        let middle = (right + wrong) / 2;
+        match wrong_alone(nodes[middle]) {
+            Some(earlier) => (wrong, found) = (middle, earlier),
+            None => right = middle + 1,
+        }
+    }
+    Some(told(&found, true))
+}
+
+/// Nodes whose output can be one of a graph: computed, and not merely a weight or the same bytes in another shape.
+fn observable(graph: &Graph) -> Vec<usize> {
+    let is_output = |node: &Node| graph.outputs.iter().any(|port| port.value == node.output);
+    let computes = |node: &Node| !matches!(node.op, Op::Parameter { .. } | Op::Reshape { .. });
+    (0..graph.nodes.len()).filter(|&i| computes(&graph.nodes[i]) || is_output(&graph.nodes[i])).collect()
+}
+
+/// Runs the graph up to the last of `nodes` with the outputs of `nodes` as its own; gives the bound and each distance.
+fn compare(
+    backend: &dyn Backend,
+    case: &Case,
+    weights: &Weights,
+    options: &CompileOptions,
+    nodes: &[usize],
+    truth: &[Array],
+) -> Option<(f64, Vec<(usize, Difference)>)> {
+    let cut = cut_after(&case.graph, nodes)?;
+    let mut session = backend.compile(&cut, weights, options).ok()?;
+    let bound = allowed(session.numerics(), &cut, weights);
+    let results = session.run(&case.inputs).ok()?;
+    let differences = nodes.iter().zip(&results).map(|(&index, result)| {
+        let found = result.as_f32().unwrap_or(&[]);
+        (index, Difference::between(found, &truth[index].data))
+    });
+    Some((bound, differences.collect()))
+}
+
+/// The graph up to the last of `nodes`, whose outputs become its own; nodes that lead to none of them are left out.
+fn cut_after(graph: &Graph, nodes: &[usize]) -> Option<Graph> {
+    let mut cut = graph.clone();
+    let last = *nodes.last()?;
+    let mut wanted: Vec<usize> = nodes.iter().map(|&index| graph.nodes[index].output.0).collect();
+    let mut kept: Vec<Node> = Vec::new();
+    for node in graph.nodes[..=last].iter().rev() {
+        if wanted.contains(&node.output.0) {
+            wanted.extend(node.inputs.iter().map(|id| id.0));
+            kept.push(node.clone());
+        }
+    }
+    kept.reverse();
+    cut.nodes = kept;
+    cut.outputs = nodes
+        .iter()
+        .map(|&index| Port { name: format!("out.{}", graph.nodes[index].name), value: graph.nodes[index].output })
+        .collect();
+    Some(cut)
+}
