@@ -1,0 +1,52 @@
+//! What can be wrong with a call: a shape, or an instruction set that this machine lacks.
+
+use thiserror::Error;
+
+use crate::Isa;
+
+/// Why a kernel refused its arguments. Nothing was written to the output.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum KernelError {
+    /// A slice does not hold as many elements as the shape says.
+    #[error("{kernel}: `{argument}` has {found} elements, expected {expected}; pass a slice of the shape in the docs")]
+    Length {
+        /// The function.
+        kernel: &'static str,
+        /// Which of its arguments.
+        argument: &'static str,
+        /// Elements that the shape asks for.
+        expected: usize,
+        /// Elements that were passed.
+        found: usize,
+    },
+    /// The sizes do not fit each other.
+    #[error("{kernel}: {problem}")]
+    Shape {
+        /// The function.
+        kernel: &'static str,
+        /// What does not fit, with the sizes.
+        problem: String,
+    },
+    /// This machine cannot run the instruction set that was asked for.
+    #[error("instruction set {} is not available on this machine; use Isa::best() or one of Isa::available()", isa.name())]
+    Isa {
+        /// What was asked for.
+        isa: Isa,
+    },
+}
+
+/// `Err` unless `found == expected`.
+pub(crate) fn check_len(
+    kernel: &'static str,
+    argument: &'static str,
+    found: usize,
+    expected: usize,
+) -> Result<(), KernelError> {
+    if found == expected { Ok(()) } else { Err(KernelError::Length { kernel, argument, expected, found }) }
+}
+
+/// `Err` with the text of `problem` unless `ok`.
+pub(crate) fn check(kernel: &'static str, ok: bool, problem: impl FnOnce() -> String) -> Result<(), KernelError> {
+    if ok { Ok(()) } else { Err(KernelError::Shape { kernel, problem: problem() }) }
+}

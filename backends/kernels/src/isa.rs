@@ -1,0 +1,86 @@
+//! Instruction sets: what the kernels can use, found at run time, and named for the record.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use crate::KernelError;
+
+/// An instruction set that the kernels are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Isa {
+    /// Portable code, compiled for the target's baseline.
+    Scalar,
+    /// x86-64: AVX2, FMA, F16C.
+    Avx2,
+    /// x86-64: AVX-512 F, BW, DQ, VL and VNNI (Intel since Ice Lake, AMD since Zen 4). Processors with AVX-512 but no
+    /// VNNI use [`Isa::Avx2`].
+    Avx512,
+    /// aarch64: NEON.
+    Neon,
+    /// aarch64: NEON with the dot-product instructions (most cores since 2018).
+    NeonDotprod,
+}
+
+impl Isa {
+    /// Every instruction set, worst first.
+    const ALL: [Self; 5] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Neon, Self::NeonDotprod];
+
+    /// The name to record beside a result: `scalar`, `avx2+fma`, `avx512+vnni`, `neon`, `neon+dotprod`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "avx2+fma",
+            Self::Avx512 => "avx512+vnni",
+            Self::Neon => "neon",
+            Self::NeonDotprod => "neon+dotprod",
+        }
+    }
+
+    /// The best that this machine has. Found once per process.
+    pub fn best() -> Self {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| Self::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Self::Scalar))
+    }
+
+    /// All that this machine has, worst first; [`Isa::Scalar`] is always there.
+    pub fn available() -> Vec<Self> {
+        Self::ALL.into_iter().filter(|isa| isa.is_available()).collect()
+    }
+
+    /// Whether this machine has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                Self::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vnni")
+            }
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDotprod => Self::Neon.is_available() && std::arch::is_aarch64_feature_detected!("dotprod"),
+            _ => false,
+        }
+    }
+
+    /// `Err` if this machine lacks it: the check that makes the `unsafe` dispatch below sound.
+    pub(crate) fn require(self) -> Result<(), KernelError> {
+        if self.is_available() { Ok(()) } else { Err(KernelError::Isa { isa: self }) }
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
