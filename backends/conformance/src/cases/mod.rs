@@ -61,15 +61,16 @@ struct Cases(Vec<Case>);
 impl Cases {
     /// Adds a case whose graph has what `build` gives as its one output, `y`.
     fn add(&mut self, name: &str, build: impl FnOnce(&mut GraphBuilder) -> ValueId) {
-        let mut b = GraphBuilder::new(name.replace('.', "_"));
+        let mut b = GraphBuilder::new(name);
         let y = build(&mut b);
         b.output("y", y);
         let graph = b.finish().unwrap_or_else(|error| panic!("case {name}: {error}"));
         self.push(name, graph);
     }
 
+    /// Adds a graph, under a name of the case's own.
     fn push(&mut self, name: &str, graph: Graph) {
-        self.0.push(Case::new(name, graph, 1));
+        self.0.push(Case::new(name, Graph { name: name.replace('.', "_"), ..graph }, 1));
     }
 
     /// The last case, to change its inputs.

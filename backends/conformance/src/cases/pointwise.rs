@@ -60,12 +60,13 @@ fn activations(all: &mut Cases) {
             b.activation("activation", x, kind)
         });
         edit(all.last(), |_, v| 2.5 * v);
-        // Where approximations and overflowing exponentials show: far left, far right, near 0.
+        // Where approximations and overflowing exponentials show: near 0, far left, and one value far right, which
+        // alone does not outweigh the others.
         all.add(&format!("activation.{name}.far"), |b| {
             let x = input(b, "x", &[1, 64]);
             b.activation("activation", x, kind)
         });
-        edit(all.last(), |i, v| v * [1e-3, 1.0, 10.0, 100.0][i % 4]);
+        edit(all.last(), |i, v| if i == 63 { 40.0 } else { [1e-3 * v, v, 3.0 * v, -100.0 * v.abs()][i % 4] });
     }
 }
 
