@@ -5,7 +5,8 @@
 
 use std::io::{self, Write};
 
-use crate::record::{CellKey, Run};
+use crate::record::{CellKey, Reading, Run};
+use crate::table::Table;
 
 /// The columns that name a cell.
 pub(crate) const KEY_COLUMNS: [&str; 12] = [
@@ -87,6 +88,86 @@ pub fn write_samples(run: &Run, out: &mut dyn Write) -> io::Result<()> {
                 ])?;
             }
         }
+    }
+    writer.flush()
+}
+
+/// The table, one line for each cell. Seconds, bytes, 10⁹ FLOPs a second; the paper's rows are not in it.
+///
+/// # Errors
+/// Whatever `out` fails with.
+pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    let columns = [
+        "status",
+        "reason",
+        "numerics",
+        "p50_s",
+        "low_s",
+        "high_s",
+        "interval",
+        "launches",
+        "images",
+        "p90_s",
+        "p99_s",
+        "first_image_s",
+        "compile_s",
+        "text_encoder_s",
+        "step_s",
+        "decoder_s",
+        "peak_bytes",
+        "weights_disk_bytes",
+        "weights_resident_bytes",
+        "gflops",
+        "peak_share",
+        "reference",
+        "latent_relative_l2",
+        "image_relative_l2",
+        "psnr_db",
+        "ssim",
+        "ssimulacra2",
+        "cautions",
+    ];
+    writer.write_record(["run"].iter().chain(&KEY_COLUMNS).chain(&columns))?;
+    for row in &table.rows {
+        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let whole = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let estimate = row.image_s.value();
+        let cautions: Vec<String> = row.cautions.iter().map(crate::caution::Caution::short).collect();
+        let values = [
+            row.status.name().to_owned(),
+            row.reason.clone().unwrap_or_default(),
+            row.numerics.value().cloned().unwrap_or_default(),
+            number(row.p50_s()),
+            number(estimate.and_then(|e| e.low)),
+            number(estimate.and_then(|e| e.high)),
+            estimate.map(|e| e.interval.clone()).unwrap_or_default(),
+            whole(estimate.map(|e| e.launches as u64)),
+            whole(estimate.map(|e| e.images as u64)),
+            number(row.p90_s.value().copied()),
+            number(row.p99_s.value().copied()),
+            number(row.first_image_s),
+            number(row.compile_s),
+            number(row.text_encoder_s),
+            number(row.step_s()),
+            number(row.decoder_s),
+            whole(row.peak_bytes),
+            whole(row.weights_disk_bytes),
+            whole(row.weights_resident_bytes),
+            number(row.gflops),
+            number(row.peak_share),
+            match &row.reference {
+                Reading::Ok(reference) => reference.clone(),
+                Reading::Denied { why } | Reading::Absent { why } => format!("none: {why}"),
+            },
+            number(row.latent_relative_l2),
+            number(row.image_relative_l2),
+            number(row.psnr_db),
+            number(row.ssim),
+            number(row.ssimulacra2),
+            cautions.join("; "),
+        ];
+        writer.write_record(std::iter::once(row.run.clone()).chain(key_values(&row.key)).chain(values))?;
     }
     writer.flush()
 }

@@ -2,10 +2,17 @@
 //!
 //! Contract: this crate knows no backend and no model. A record read from disk is all that it needs.
 
+pub mod caution;
 pub mod csv;
+pub mod estimate;
+pub mod headline;
+pub mod markdown;
+mod numbers;
 pub mod quality;
 pub mod record;
 pub mod sample;
 pub mod store;
+pub mod table;
+pub mod text;
 
 pub use image;

@@ -69,7 +69,7 @@ pub fn run() -> Run {
     let mut run = Run::new(info(), machine());
     run.models = vec![
         model("nano", 64, 1.6e6, 0.09e9),
-        model("tiny", 512, 257.7e6, 0.19e12),
+        model("tiny", 512, 257.7e6, 0.07e12),
         model("full", 1024, 1595.7e6, 5.28e12),
     ];
     run.inputs = vec![Inputs {
@@ -402,7 +402,7 @@ fn picture(error: f64) -> RgbImage {
     RgbImage::from_fn(64, 64, |x, y| {
         let (dx, dy) = (f64::from(x) - 32.0, f64::from(y) - 30.0);
         let apple = (1.0 - (dx * dx + dy * dy).sqrt() / 24.0).clamp(0.0, 1.0).sqrt();
-        let wobble = error * 400.0 * ((f64::from(x) * 0.7).sin() + (f64::from(y) * 0.9).cos());
+        let wobble = error * 60.0 * ((f64::from(x) * 0.7).sin() + (f64::from(y) * 0.9).cos());
         let colour = [60.0 + 150.0 * apple, 70.0 - 40.0 * apple + f64::from(y), 50.0 + f64::from(y) * (1.0 - apple)];
         Rgb(colour.map(|value| (value + wobble).clamp(0.0, 255.0) as u8))
     })

@@ -1,0 +1,239 @@
+//! Cautions: what a reader should know before trusting a row, each with what to do about it.
+
+use serde::Serialize;
+
+use crate::numbers as stats;
+use crate::record::{Cell, Launch, Status, Steady};
+use crate::text;
+
+/// Machine slower after than before by this much: its times are not to be trusted (androidx's `ThrottleDetector`).
+pub const THROTTLED: f64 = 1.10;
+/// Launches below which an interval over launches cannot reach 95 % (see [`stats`]).
+pub const FEW_LAUNCHES: usize = 6;
+
+/// Something that makes a row less certain.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Caution {
+    /// Some launches never became steady.
+    NotSteady {
+        /// How many.
+        launches: usize,
+        /// Of how many.
+        of: usize,
+        /// What they did.
+        state: &'static str,
+    },
+    /// Too few launches for an interval over launches.
+    FewLaunches {
+        /// How many there are.
+        launches: usize,
+    },
+    /// Launches fall into two groups.
+    Bimodal {
+        /// Median of the faster group.
+        fast_s: f64,
+        /// Median of the slower group.
+        slow_s: f64,
+    },
+    /// The machine slowed down on its own while measuring.
+    Throttled {
+        /// The largest ratio of the calibration loop, after over before.
+        slowdown: f64,
+    },
+    /// Not every node ran on the device asked for.
+    FallBack {
+        /// Stage.
+        stage: String,
+        /// Share of nodes on the device asked for, 0..1.
+        share: f64,
+        /// The device asked for.
+        asked: String,
+    },
+    /// Some launches failed, though the cell has a result.
+    FailedLaunches {
+        /// How many.
+        launches: usize,
+        /// Of how many.
+        of: usize,
+        /// The first one's reason.
+        reason: String,
+    },
+    /// Samples were left out for a known cause.
+    Removed {
+        /// How many.
+        samples: usize,
+        /// Why, each cause once.
+        causes: Vec<String>,
+    },
+    /// Outliers among the timed images; labelled, not removed.
+    Outliers {
+        /// How many.
+        samples: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// The weights are held in another form than they are stored in.
+    Expanded {
+        /// What was done.
+        what: String,
+    },
+    /// A second run of the same cell gave other bytes.
+    NotRepeatable,
+    /// Said by the harness or the backend.
+    Said {
+        /// In its own words.
+        what: String,
+    },
+}
+
+impl Caution {
+    /// A few words for a narrow column.
+    pub fn short(&self) -> String {
+        match self {
+            Self::NotSteady { .. } => "not steady".into(),
+            Self::FewLaunches { launches: 1 } => "1 launch".into(),
+            Self::FewLaunches { launches } => format!("{launches} launches"),
+            Self::Bimodal { .. } => "two modes".into(),
+            Self::Throttled { .. } => "throttled".into(),
+            Self::FallBack { .. } => "falls back".into(),
+            Self::FailedLaunches { .. } => "failed launches".into(),
+            Self::Removed { samples, .. } => format!("{samples} removed"),
+            Self::Outliers { samples: 1, .. } => "1 outlier".into(),
+            Self::Outliers { samples, .. } => format!("{samples} outliers"),
+            Self::Expanded { .. } => "weights expanded".into(),
+            Self::NotRepeatable => "not repeatable".into(),
+            Self::Said { .. } => "note".into(),
+        }
+    }
+
+    /// What is the matter, and what to do.
+    pub fn long(&self) -> String {
+        match self {
+            Self::NotSteady { launches, of, state } => format!(
+                "{launches} of {of} launches did not become steady ({state}): the time shown is of every image but the first. \
+                 Give more images or a larger --budget."
+            ),
+            Self::FewLaunches { launches } => format!(
+                "{launches} {}: the launch is the independent sample, and {FEW_LAUNCHES} are needed for a 95 % interval over \
+                 launches. Give --launches {FEW_LAUNCHES} or more.",
+                if *launches == 1 { "launch" } else { "launches" }
+            ),
+            Self::Bimodal { fast_s, slow_s } => format!(
+                "Launches fall into two groups, around {} and {}: the median of all describes neither. Look at the plot of samples.",
+                text::seconds(*fast_s),
+                text::seconds(*slow_s)
+            ),
+            Self::Throttled { slowdown } => format!(
+                "The machine slowed down on its own while this was measured: a fixed piece of work took {} times as long \
+                 afterwards. Let it cool, stop other work, and measure again.",
+                text::significant(*slowdown, 3)
+            ),
+            Self::FallBack { stage, share, asked } => format!(
+                "Only {} of the nodes of the {} ran on {asked}: the rest fell back to another device.",
+                text::percent(*share),
+                stage.replace('_', " ")
+            ),
+            Self::FailedLaunches { launches, of, reason } => format!("{launches} of {of} launches failed: {reason}"),
+            Self::Removed { samples, causes } => {
+                format!("{samples} images are left out for a known cause: {}.", text::list(causes))
+            }
+            Self::Outliers { samples, of } => {
+                format!(
+                    "{samples} of {of} timed images lie far from the rest of their launch (Tukey's fences); they count all the same."
+                )
+            }
+            Self::Expanded { what } => format!("Weights: {what}."),
+            Self::NotRepeatable => {
+                "The same cell run again gave other bytes: the backend is not deterministic, or something is wrong."
+                    .into()
+            }
+            Self::Said { what } => what.clone(),
+        }
+    }
+
+    /// Whether the row's time or result may mislead, rather than just be less certain.
+    pub fn is_grave(&self) -> bool {
+        matches!(
+            self,
+            Self::Throttled { .. } | Self::FallBack { .. } | Self::FailedLaunches { .. } | Self::NotRepeatable
+        )
+    }
+}
+
+/// What a reader should know of a cell. A cell that failed has its reason and no cautions but the recorded ones.
+pub fn of_cell(cell: &Cell) -> Vec<Caution> {
+    let mut cautions = Vec::new();
+    if cell.status == Status::Ok {
+        let good: Vec<&Launch> = cell.good_launches().collect();
+        of_launches(cell, &good, &mut cautions);
+        for stage in &cell.placement {
+            if let Some(share) = stage.share_on_asked().filter(|share| *share < 1.0) {
+                cautions.push(Caution::FallBack { stage: stage.stage.clone(), share, asked: stage.asked.clone() });
+            }
+        }
+        if cell.quality.value().and_then(|quality| quality.rerun_equal_bytes.value()) == Some(&false) {
+            cautions.push(Caution::NotRepeatable);
+        }
+    }
+    cautions.extend(
+        cell.weights.iter().flat_map(|weights| &weights.expanded).map(|what| Caution::Expanded { what: what.clone() }),
+    );
+    cautions.extend(cell.warnings.iter().map(|what| Caution::Said { what: what.clone() }));
+    cautions
+}
+
+fn of_launches(cell: &Cell, good: &[&Launch], cautions: &mut Vec<Caution>) {
+    let all = cell.launches.len();
+    if let Some(bad) = cell.launches.iter().find(|launch| launch.status != Status::Ok) {
+        let reason = bad.reason.clone().unwrap_or_else(|| bad.status.name().to_owned());
+        cautions.push(Caution::FailedLaunches { launches: all - good.len(), of: all, reason });
+    }
+    let slowdown = good.iter().filter_map(|launch| launch.calibration.slowdown()).fold(0.0, f64::max);
+    if slowdown > THROTTLED {
+        cautions.push(Caution::Throttled { slowdown });
+    }
+    let drifting: Vec<&&Launch> =
+        good.iter().filter(|launch| !matches!(launch.steady.state, Steady::Steady | Steady::Flat)).collect();
+    if let Some(first) = drifting.first() {
+        let state = first.steady.state.name();
+        cautions.push(Caution::NotSteady { launches: drifting.len(), of: good.len(), state });
+    }
+    if (1..FEW_LAUNCHES).contains(&good.len()) {
+        cautions.push(Caution::FewLaunches { launches: good.len() });
+    }
+    let totals: Vec<Vec<f64>> =
+        good.iter().map(|launch| launch.timed().iter().map(|sample| sample.total_s).collect()).collect();
+    if let Some((fast_s, slow_s)) = two_groups(&totals) {
+        cautions.push(Caution::Bimodal { fast_s, slow_s });
+    }
+    let outliers: usize = totals.iter().map(|totals| stats::tukey_outliers(totals).len()).sum();
+    if outliers > 0 {
+        cautions.push(Caution::Outliers { samples: outliers, of: totals.iter().map(Vec::len).sum() });
+    }
+    let removed: Vec<&String> =
+        good.iter().flat_map(|launch| &launch.samples).filter_map(|sample| sample.removed.as_ref()).collect();
+    if !removed.is_empty() {
+        let mut causes: Vec<String> = removed.iter().map(|cause| (*cause).clone()).collect();
+        causes.sort();
+        causes.dedup();
+        cautions.push(Caution::Removed { samples: removed.len(), causes });
+    }
+}
+
+/// Whether the launches' medians split in two at a gap of at least 5 %, which is also wider than either group's own
+/// spread: the medians of both groups. At least 4 launches, two in each group.
+fn two_groups(totals: &[Vec<f64>]) -> Option<(f64, f64)> {
+    let mut medians: Vec<f64> = totals.iter().filter_map(|totals| stats::median(totals)).collect();
+    medians.sort_by(f64::total_cmp);
+    if medians.len() < 4 {
+        return None;
+    }
+    let cut = (2..=medians.len() - 2)
+        .max_by(|&a, &b| (medians[a] - medians[a - 1]).total_cmp(&(medians[b] - medians[b - 1])))?;
+    let (fast, slow) = medians.split_at(cut);
+    let gap = slow[0] - fast[fast.len() - 1];
+    let spread = |group: &[f64]| group[group.len() - 1] - group[0];
+    let clear = gap > 0.05 * fast[0] && gap > spread(fast).max(spread(slow));
+    clear.then(|| stats::median(fast).zip(stats::median(slow))).flatten()
+}

@@ -1,0 +1,305 @@
+//! The table: one row for each cell, and the paper's published rows. Every face of a report (HTML, CSV, JSON, Markdown,
+//! terminal) shows these same values.
+//!
+//! Contract: made from records alone. A value that is not there is `None` or a [`Reading`] with its reason.
+
+use serde::Serialize;
+
+use crate::caution::{self, Caution};
+use crate::estimate::{self, Estimate};
+use crate::numbers as stats;
+use crate::record::{Cell, CellKey, Launch, Reading, Run, Sample, Status};
+
+/// The rows of one report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Table {
+    /// One for each cell, runs in the order given, cells in the order of their record.
+    pub rows: Vec<Row>,
+    /// What the paper reports, on other hardware.
+    pub published: Vec<Published>,
+}
+
+/// One cell, summed up.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Row {
+    /// [`crate::record::RunInfo::id`].
+    pub run: String,
+    /// What makes the cell different.
+    pub key: CellKey,
+    /// How it ended.
+    pub status: Status,
+    /// Why, unless ok.
+    pub reason: Option<String>,
+    /// The precision in which it really computed.
+    pub numerics: Reading<String>,
+    /// Seconds of one image (the whole batch), in the steady state.
+    pub image_s: Reading<Estimate>,
+    /// 90th percentile of seconds, where there are enough images.
+    pub p90_s: Reading<f64>,
+    /// 99th percentile of seconds, where there are enough images.
+    pub p99_s: Reading<f64>,
+    /// Median over launches of the first image.
+    pub first_image_s: Option<f64>,
+    /// Median over launches of making the sessions.
+    pub compile_s: Option<f64>,
+    /// Median of the text encoder's seconds.
+    pub text_encoder_s: Option<f64>,
+    /// Median seconds of each denoiser step.
+    pub steps_s: Vec<f64>,
+    /// Median of the decoder's seconds.
+    pub decoder_s: Option<f64>,
+    /// The same stages for first images.
+    pub first_stages_s: Option<StageSeconds>,
+    /// The most resident memory, from the memory pass if there was one, else from the timed launches.
+    pub peak_bytes: Option<u64>,
+    /// Where `peak_bytes` is from.
+    pub peak_source: &'static str,
+    /// Bytes of weights on disk.
+    pub weights_disk_bytes: Option<u64>,
+    /// Bytes of weights as held by the sessions.
+    pub weights_resident_bytes: Option<u64>,
+    /// FLOPs of one image over its median time, in 10⁹ a second.
+    pub gflops: Option<f64>,
+    /// `gflops` over the measured peak of the same kind and thread count.
+    pub peak_share: Option<f64>,
+    /// That peak: `f32, 2 threads: 163 GFLOP/s`; or why there is none.
+    pub peak: Reading<String>,
+    /// The cell that quality is measured against; or why there is none.
+    pub reference: Reading<String>,
+    /// Relative L2 distance of the last latent.
+    pub latent_relative_l2: Option<f64>,
+    /// Relative L2 distance of the image.
+    pub image_relative_l2: Option<f64>,
+    /// Whether the image is the reference's, pixel for pixel.
+    pub image_identical: Option<bool>,
+    /// Peak signal-to-noise ratio of the image.
+    pub psnr_db: Option<f64>,
+    /// Structural similarity of the image.
+    pub ssim: Option<f64>,
+    /// SSIMULACRA2 of the image.
+    pub ssimulacra2: Option<f64>,
+    /// What the reader should know.
+    pub cautions: Vec<Caution>,
+}
+
+/// Median seconds by stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct StageSeconds {
+    /// The text encoder's.
+    pub text_encoder_s: f64,
+    /// Each denoiser step's.
+    pub steps_s: Vec<f64>,
+    /// The decoder's.
+    pub decoder_s: f64,
+    /// The rest's: sampler arithmetic, copies.
+    pub rest_s: f64,
+}
+
+impl StageSeconds {
+    /// All stages together.
+    pub fn total_s(&self) -> f64 {
+        self.text_encoder_s + self.steps_s.iter().sum::<f64>() + self.decoder_s + self.rest_s
+    }
+
+    /// The median of each stage by itself; their sum is near the median of the whole, not equal to it. `None` without samples.
+    fn of(samples: &[&Sample]) -> Option<Self> {
+        let median = |value: &dyn Fn(&Sample) -> f64| {
+            let values: Vec<f64> = samples.iter().map(|sample| value(sample)).collect();
+            stats::median(&values)
+        };
+        let steps = samples.iter().map(|sample| sample.steps_s.len()).min()?;
+        Some(Self {
+            text_encoder_s: median(&|sample| sample.text_encoder_s)?,
+            steps_s: (0..steps).map(|step| median(&|sample| sample.steps_s[step])).collect::<Option<_>>()?,
+            decoder_s: median(&|sample| sample.decoder_s)?,
+            rest_s: median(&|sample| sample.harness_s)?.max(0.0),
+        })
+    }
+}
+
+impl Row {
+    fn of(run: &Run, cell: &Cell) -> Self {
+        let good: Vec<&Launch> = cell.good_launches().collect();
+        let timed: Vec<&Sample> = good.iter().flat_map(|launch| launch.timed()).collect();
+        let first: Vec<&Sample> = good.iter().filter_map(|launch| launch.first()).collect();
+        let stages = StageSeconds::of(&timed);
+        let totals: Vec<f64> = timed.iter().map(|sample| sample.total_s).collect();
+        let image_s = estimate::of_launches(&good);
+        let (peak_bytes, peak_source) = peak_memory(cell);
+        let loaded = |pick: fn(&crate::record::StageCompile) -> Option<u64>| {
+            let compile = &good.first()?.compile;
+            compile.iter().map(pick).sum::<Option<u64>>().filter(|_| !compile.is_empty())
+        };
+        let flops = run.model(&cell.key).and_then(|model| model.flops_per_image(cell.key.steps));
+        let gflops = match (&image_s, flops) {
+            (Reading::Ok(estimate), Some(flops)) => Some(flops as f64 * f64::from(cell.key.batch) / estimate.p50 / 1e9),
+            _ => None,
+        };
+        let peak = peak_for(run, cell);
+        let quality = cell.quality.value();
+        let image = quality.and_then(|quality| quality.image.value());
+        Self {
+            run: run.run.id.clone(),
+            key: cell.key.clone(),
+            status: cell.status,
+            reason: cell.reason.clone(),
+            numerics: cell.numerics.clone(),
+            p90_s: estimate::percentile(&totals, 90),
+            p99_s: estimate::percentile(&totals, 99),
+            first_image_s: stats::median(&first.iter().map(|sample| sample.total_s).collect::<Vec<_>>()),
+            compile_s: stats::median(&good.iter().filter_map(|launch| launch.compile_s()).collect::<Vec<_>>()),
+            text_encoder_s: stages.as_ref().map(|stages| stages.text_encoder_s),
+            steps_s: stages.as_ref().map(|stages| stages.steps_s.clone()).unwrap_or_default(),
+            decoder_s: stages.as_ref().map(|stages| stages.decoder_s),
+            first_stages_s: StageSeconds::of(&first),
+            peak_bytes,
+            peak_source,
+            weights_disk_bytes: cell
+                .weights
+                .as_ref()
+                .and_then(|w| w.disk_bytes)
+                .or_else(|| loaded(|s| s.weight_file_bytes)),
+            weights_resident_bytes: cell
+                .weights
+                .as_ref()
+                .and_then(|w| w.resident_bytes)
+                .or_else(|| loaded(|s| s.weight_resident_bytes)),
+            gflops,
+            peak_share: gflops.zip(peak.value()).map(|(gflops, peak)| gflops / peak.0),
+            peak: match peak {
+                Reading::Ok((_, words)) => Reading::Ok(words),
+                Reading::Denied { why } | Reading::Absent { why } => Reading::Absent { why },
+            },
+            reference: match &cell.quality {
+                Reading::Ok(quality) => Reading::Ok(quality.reference.clone()),
+                Reading::Denied { why } | Reading::Absent { why } => Reading::absent(why.clone()),
+            },
+            latent_relative_l2: quality.and_then(|quality| quality.latents.last()).map(|step| step.relative_l2),
+            image_relative_l2: image.map(|image| image.relative_l2),
+            image_identical: image.map(|image| image.identical),
+            psnr_db: image.and_then(|image| image.psnr_db),
+            ssim: image.and_then(|image| image.ssim.value().copied()),
+            ssimulacra2: image.and_then(|image| image.ssimulacra2.value().copied()),
+            cautions: caution::of_cell(cell),
+            image_s,
+        }
+    }
+
+    /// The median seconds of one image, if the cell has one.
+    pub fn p50_s(&self) -> Option<f64> {
+        self.image_s.value().map(|estimate| estimate.p50)
+    }
+
+    /// Whether this is the cell that others are held against.
+    pub fn is_reference(&self) -> bool {
+        self.reference.why().is_some_and(|why| why.contains("this is the reference"))
+    }
+
+    /// Median of the denoiser's steps.
+    pub fn step_s(&self) -> Option<f64> {
+        stats::median(&self.steps_s)
+    }
+
+    /// Backend and way: `ort int8`.
+    pub fn who(&self) -> String {
+        if self.key.device == "cpu" {
+            format!("{} {}", self.key.backend, self.key.variant)
+        } else {
+            format!("{} {} on {}", self.key.backend, self.key.variant, self.key.device)
+        }
+    }
+
+    /// Backend, way, precision, threads: `ort int8 · q4 · 2 threads`.
+    pub fn label(&self) -> String {
+        let threads = if self.key.threads == 1 { "1 thread".into() } else { format!("{} threads", self.key.threads) };
+        let memory = if self.key.memory == "fast" { String::new() } else { format!(" · {} memory", self.key.memory) };
+        format!("{} · {} · {threads}{memory}", self.who(), self.key.precision)
+    }
+}
+
+/// What is the same for rows that can be compared: `tiny, 512×512, 4 steps, 77 text tokens`.
+pub fn workload(key: &CellKey) -> String {
+    let batch = if key.batch == 1 { String::new() } else { format!(", batch {}", key.batch) };
+    let steps = if key.steps == 1 { "1 step".into() } else { format!("{} steps", key.steps) };
+    format!("{}, {}×{}, {steps}, {} text tokens{batch}", key.model, key.width, key.height, key.text_tokens)
+}
+
+fn peak_memory(cell: &Cell) -> (Option<u64>, &'static str) {
+    if let Some(peak) = cell.memory_pass.value().and_then(crate::record::MemoryPass::peak_bytes) {
+        return (Some(peak), "a process of its own");
+    }
+    let timed = cell.launches.iter().filter_map(|launch| {
+        launch.memory.iter().filter_map(|mark| mark.high_water.max(mark.rss)).chain(launch.max_rss_bytes).max()
+    });
+    (timed.max(), "the timed processes")
+}
+
+/// The measured peak that a cell is put under: integer products for 8-bit activations, else f32.
+fn peak_for(run: &Run, cell: &Cell) -> Reading<(f64, String)> {
+    let kind =
+        if cell.numerics.value().is_some_and(|numerics| numerics == "int8_activations") { "int8" } else { "f32" };
+    let threads = cell.key.threads;
+    match run.machine.peak(kind, threads) {
+        Some(peak) if peak.value > 0.0 => {
+            let words = format!("{kind}, {threads} threads: {} {}", crate::text::significant(peak.value, 3), peak.unit);
+            Reading::Ok((peak.value, words))
+        }
+        _ => Reading::absent(format!("no {kind} peak was measured with {threads} threads")),
+    }
+}
+
+/// The table of some runs.
+pub fn of_runs(runs: &[&Run]) -> Table {
+    let rows = runs.iter().flat_map(|run| run.cells.iter().map(|cell| Row::of(run, cell))).collect();
+    Table { rows, published: published() }
+}
+
+/// A row of the paper: other hardware, other runtime, other size. Never to be read as a ranking against ours.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Published {
+    /// Model.
+    pub model: &'static str,
+    /// What ran it.
+    pub hardware: &'static str,
+    /// Runtime.
+    pub runtime: &'static str,
+    /// Storage of the weights; `None` where unpublished.
+    pub precision: Option<&'static str>,
+    /// Image height and width in pixels.
+    pub size: u32,
+    /// Denoiser steps of the latency.
+    pub steps: u32,
+    /// Seconds of one denoiser step.
+    pub step_s: f64,
+    /// Seconds of all steps and the decoder.
+    pub image_s: f64,
+    /// DPG score at this step count; `None` where unpublished.
+    pub dpg: Option<f64>,
+    /// GenEval score at this step count; `None` where unpublished.
+    pub geneval: Option<f64>,
+    /// Where this is from.
+    pub source: &'static str,
+}
+
+/// SnapGen++ on a phone, 4 steps throughout: the paper's headline quality is of 28 steps and is left out on purpose.
+pub fn published() -> Vec<Published> {
+    let source = "SnapGen++, arXiv 2601.08303v2";
+    let row = |model, precision, step_s, image_s, dpg, geneval| Published {
+        model,
+        hardware: "iPhone 16 Pro Max",
+        runtime: "Core ML",
+        precision,
+        size: 1024,
+        steps: 4,
+        step_s,
+        image_s,
+        dpg,
+        geneval,
+        source,
+    };
+    vec![
+        row("tiny", None, 0.280, 1.2, Some(81.6), Some(0.66)),
+        row("small", None, 0.360, 1.8, Some(82.7), Some(0.69)),
+        row("full", Some("4.3-bit palette"), 1.580, 6.7, Some(85.6), Some(0.76)),
+    ]
+}

@@ -1,0 +1,131 @@
+//! Numbers as people read them: three significant digits, a fitting unit.
+
+/// `significant` digits without an exponent: 0.0123, 1.23, 123, 12300.
+pub fn significant(value: f64, digits: i32) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    if !value.is_finite() {
+        return value.to_string();
+    }
+    let magnitude = value.abs().log10().floor() as i32;
+    let decimals = digits - 1 - magnitude;
+    if decimals <= 0 {
+        let unit = 10f64.powi(-decimals);
+        return format!("{:.0}", (value / unit).round() * unit);
+    }
+    let text = format!("{value:.*}", decimals as usize);
+    // 9.999 becomes 10.00: one digit too many.
+    let rounded: f64 = text.parse().unwrap_or(value);
+    if rounded.abs() >= 10f64.powi(magnitude + 1) { format!("{rounded:.*}", (decimals - 1) as usize) } else { text }
+}
+
+/// A duration: `812 ms`, `1.23 s`, `21.4 min`.
+pub fn seconds(value: f64) -> String {
+    let (scaled, unit) = match value.abs() {
+        v if v == 0.0 => (value, "s"),
+        v if v < 0.999_5e-3 => (value * 1e6, "µs"),
+        v if v < 0.999_5 => (value * 1e3, "ms"),
+        v if v < 600.0 => (value, "s"),
+        v if v < 36_000.0 => (value / 60.0, "min"),
+        _ => (value / 3600.0, "h"),
+    };
+    format!("{}\u{a0}{unit}", significant(scaled, 3))
+}
+
+/// An amount of memory: `655 MiB`, `1.50 GiB`.
+pub fn bytes(value: u64) -> String {
+    let (mut scaled, mut unit) = (value as f64, "B");
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if scaled < 1000.0 {
+            break;
+        }
+        scaled /= 1024.0;
+        unit = next;
+    }
+    format!("{}\u{a0}{unit}", significant(scaled, 3))
+}
+
+/// A count: `257.7 M`, `1.60 G`, `94`.
+pub fn count(value: f64) -> String {
+    for (unit, scale) in [("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)] {
+        if value.abs() >= scale {
+            return format!("{}\u{a0}{unit}", significant(value / scale, 3));
+        }
+    }
+    significant(value, 3)
+}
+
+/// A share: `0.153` is `15.3 %`.
+pub fn percent(share: f64) -> String {
+    format!("{}\u{a0}%", significant(share * 100.0, 3))
+}
+
+/// A small ratio such as an error: `2.2e-2`, `0` as `0`.
+pub fn scientific(value: f64) -> String {
+    if value == 0.0 { "0".to_owned() } else { format!("{value:.1e}") }
+}
+
+/// Several things in a sentence: `a`, `a and b`, `a, b and c`.
+pub fn list(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+/// Text made safe inside HTML and SVG, in content and in quoted attributes.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            // Control characters are not allowed in the document; a backend's message may hold them (colour codes).
+            c if c.is_control() && c != '\n' && c != '\t' => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_digits_and_a_fitting_unit() {
+        for (value, want) in [(0.0, "0 s"), (4.2e-7, "0.420 µs"), (0.000_999_6, "1.00 ms"), (0.999_4, "999 ms")] {
+            assert_eq!(seconds(value).replace('\u{a0}', " "), want);
+        }
+        for (value, want) in
+            [(0.999_6, "1.00 s"), (9.999, "10.0 s"), (310.4, "310 s"), (1281.0, "21.4 min"), (1e6, "278 h")]
+        {
+            assert_eq!(seconds(value).replace('\u{a0}', " "), want);
+        }
+        for (value, want) in [
+            (0, "0 B"),
+            (1023, "0.999 KiB"),
+            (1 << 20, "1.00 MiB"),
+            (1531 << 20, "1.50 GiB"),
+            (u64::MAX, "16800000 TiB"),
+        ] {
+            assert_eq!(bytes(value).replace('\u{a0}', " "), want);
+        }
+        assert_eq!(count(257.7e6), "258\u{a0}M");
+        assert_eq!(count(94.0), "94.0");
+        assert_eq!(percent(0.1534), "15.3\u{a0}%");
+        assert_eq!(significant(f64::NAN, 3), "NaN");
+        assert_eq!(significant(-0.012_345, 3), "-0.0123");
+    }
+
+    #[test]
+    fn nothing_escapes_from_a_message() {
+        assert_eq!(escape("<b a=\"x\">'&\u{1b}[31m"), "&lt;b a=&quot;x&quot;&gt;&#39;&amp;\u{fffd}[31m");
+        assert_eq!(list(&["a".into(), "b".into(), "c".into()]), "a, b and c");
+    }
+}
