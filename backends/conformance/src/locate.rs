@@ -34,8 +34,8 @@ impl fmt::Display for Divergence {
 /// The first node, in execution order, whose output is further from the reference than allowed.
 ///
 /// First every intermediate value is made an output of the graph. A runtime may then fuse less, and a fault of fusion
-/// vanishes; so if no node stands out, the graph is cut after one node after another, keeping that one output, by
-/// bisection. `None` if the backend cannot run the cut graphs, or none of them is wrong.
+/// vanishes; so if no node stands out, the graph is cut in two, and only what the first part hands to the second is
+/// looked at. `None` if the backend cannot run the cut graphs, or none of them is wrong.
 pub fn first_divergence(
     backend: &dyn Backend,
     case: &Case,
@@ -58,21 +58,33 @@ pub fn first_divergence(
     if let Some(wrong) = differences.iter().find(|(_, difference)| !difference.is_within(bound)) {
         return Some(told(wrong, false));
     }
-    let wrong_alone = |index: usize| {
-        let (bound, differences) = compare(&[index])?;
-        differences.into_iter().find(|(_, difference)| !difference.is_within(bound))
+    // The shortest beginning of the graph that is wrong, by bisection: what a beginning hands to the rest is wrong as
+    // soon as the faulty node is in it.
+    let wrong_within = |last: usize| {
+        let (bound, differences) = compare(&handed_on(&case.graph, last))?;
+        differences.into_iter().rfind(|(_, difference)| !difference.is_within(bound))
     };
-    // The last of `nodes[..right]` is right, `nodes[wrong]` is wrong: a fault is taken to show in all that follows.
     let (mut right, mut wrong) = (0, nodes.len() - 1);
-    let mut found = wrong_alone(nodes[wrong])?;
+    let mut found = wrong_within(nodes[wrong])?;
     while right < wrong {
         let middle = (right + wrong) / 2;
-        match wrong_alone(nodes[middle]) {
+        match wrong_within(nodes[middle]) {
             Some(earlier) => (wrong, found) = (middle, earlier),
             None => right = middle + 1,
         }
     }
     Some(told(&found, true))
+}
+
+/// Nodes up to `last` whose output is read by a later node or is an output of the graph.
+fn handed_on(graph: &Graph, last: usize) -> Vec<usize> {
+    let (before, after) = graph.nodes.split_at(last + 1);
+    let is_read = |node: &Node| {
+        after.iter().any(|later| later.inputs.contains(&node.output))
+            || graph.outputs.iter().any(|port| port.value == node.output)
+    };
+    let computes = |node: &Node| !matches!(node.op, Op::Parameter { .. });
+    (0..before.len()).filter(|&i| computes(&before[i]) && is_read(&before[i])).collect()
 }
 
 /// Nodes whose output can be one of a graph: computed, and not merely a weight or the same bytes in another shape.

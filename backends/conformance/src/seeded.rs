@@ -105,7 +105,7 @@ fn format_of(spec: &WeightSpec, scheme: Scheme) -> Format {
         Scheme::Q4 if quantized => Format::Q4,
         Scheme::Q8 if quantized => Format::Q8,
         Scheme::Mixed if quantized => {
-            if spec.name.len() % 2 == 0 {
+            if spec.name.len().is_multiple_of(2) {
                 Format::Q4
             } else {
                 Format::Q8

@@ -47,7 +47,6 @@ pub(super) fn add(all: &mut Cases) {
             input: [2, 24, 6, 10],
             outputs: 24,
             bias: false,
-            ..plain
         },
         Conv {
             name: "2x2.depthwise",
@@ -58,7 +57,6 @@ pub(super) fn add(all: &mut Cases) {
             input: [2, 12, 6, 4],
             outputs: 12,
             bias: false,
-            ..plain
         },
         Conv { name: "3x3.depthwise", groups: 5, outputs: 10, ..plain },
         // The last row and column are read by no window.

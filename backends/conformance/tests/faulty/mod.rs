@@ -10,8 +10,8 @@ use ditbench_reference::{Array, Reference, ReferenceSession, Step};
 use ditbench_workloads::weights::{Scheme, Weights};
 use ditbench_workloads::{Graph, Tensor};
 
-/// Changes what a node made.
-pub type Fault = Arc<dyn Fn(&mut Step<'_>) + Send + Sync>;
+/// Changes what a node of a graph made.
+pub type Fault = Arc<dyn Fn(&mut Step<'_>, &Graph, &Weights) + Send + Sync>;
 
 /// The reference with a fault; calls itself an f32 backend unless told otherwise.
 pub struct Faulty {
@@ -23,7 +23,15 @@ pub struct Faulty {
 
 impl Faulty {
     pub fn new(fault: impl Fn(&mut Step<'_>) + Send + Sync + 'static) -> Self {
-        Self { fault: Arc::new(fault), numerics: Numerics::F32, touched: Arc::default() }
+        Self::with_graph(Numerics::F32, move |step, _, _| fault(step))
+    }
+
+    /// A fault that looks at the graph and its weights, in a backend of this precision.
+    pub fn with_graph(
+        numerics: Numerics,
+        fault: impl Fn(&mut Step<'_>, &Graph, &Weights) + Send + Sync + 'static,
+    ) -> Self {
+        Self { fault: Arc::new(fault), numerics, touched: Arc::default() }
     }
 }
 
@@ -47,7 +55,8 @@ impl Backend for Faulty {
     fn compile(&self, graph: &Graph, weights: &Weights, _: &CompileOptions) -> Result<Box<dyn Session>, BackendError> {
         Ok(Box::new(FaultySession {
             inner: ReferenceSession::new(graph, weights, 1)?,
-            graph: graph.name.clone(),
+            graph: graph.clone(),
+            weights: weights.clone(),
             fault: self.fault.clone(),
             numerics: self.numerics,
             touched: self.touched.clone(),
@@ -57,7 +66,8 @@ impl Backend for Faulty {
 
 struct FaultySession {
     inner: ReferenceSession,
-    graph: String,
+    graph: Graph,
+    weights: Weights,
     fault: Fault,
     numerics: Numerics,
     touched: Arc<Mutex<Vec<String>>>,
@@ -68,11 +78,11 @@ impl Session for FaultySession {
         let mut touched = false;
         let outputs = self.inner.run_traced(inputs, &mut |mut step| {
             let before = step.output.clone();
-            (self.fault)(&mut step);
+            (self.fault)(&mut step, &self.graph, &self.weights);
             touched |= *step.output != before;
         })?;
         if touched {
-            self.touched.lock().unwrap().push(self.graph.clone());
+            self.touched.lock().unwrap().push(self.graph.name.clone());
         }
         outputs.iter().map(|array| Ok(array.to_tensor()?)).collect()
     }
@@ -98,6 +108,7 @@ impl Session for FaultySession {
     }
 }
 
+#[allow(dead_code, reason = "one of the two test programs that share this module attends")]
 /// Attention written out plainly, with the choice of key/value head and of keys left open.
 pub fn attend(
     step: &Step<'_>,
