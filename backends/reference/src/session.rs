@@ -38,8 +38,12 @@ impl ReferenceSession {
     /// Prepares a graph to run on `threads` threads.
     ///
     /// # Errors
-    /// Weights that are missing or of another shape; threads that cannot be started.
+    /// Weights that are missing or of another shape; no threads, or threads that cannot be started.
     pub fn new(graph: &Graph, weights: &Weights, threads: usize) -> Result<Self, BackendError> {
+        if threads == 0 {
+            let why = "0 threads were asked for; ask for at least 1".to_owned();
+            return Err(BackendError::Unsupported { backend: NAME, why });
+        }
         for index in 0..graph.weights.len() {
             weights.tensor(graph, WeightId(index))?;
         }
