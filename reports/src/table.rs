@@ -48,6 +48,8 @@ pub struct Row {
     pub steps_s: Vec<f64>,
     /// Median of the decoder's seconds.
     pub decoder_s: Option<f64>,
+    /// Median of the rest: sampler arithmetic, copies.
+    pub rest_s: Option<f64>,
     /// The same stages for first images.
     pub first_stages_s: Option<StageSeconds>,
     /// The most resident memory, from the memory pass if there was one, else from the timed launches.
@@ -151,6 +153,7 @@ impl Row {
             text_encoder_s: stages.as_ref().map(|stages| stages.text_encoder_s),
             steps_s: stages.as_ref().map(|stages| stages.steps_s.clone()).unwrap_or_default(),
             decoder_s: stages.as_ref().map(|stages| stages.decoder_s),
+            rest_s: stages.as_ref().map(|stages| stages.rest_s),
             first_stages_s: StageSeconds::of(&first),
             peak_bytes,
             peak_source,

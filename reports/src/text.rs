@@ -23,7 +23,7 @@ pub fn significant(value: f64, digits: i32) -> String {
 /// A duration: `812 ms`, `1.23 s`, `21.4 min`.
 pub fn seconds(value: f64) -> String {
     let (scaled, unit) = match value.abs() {
-        v if v == 0.0 => (value, "s"),
+        0.0 => (value, "s"),
         v if v < 0.999_5e-3 => (value * 1e6, "µs"),
         v if v < 0.999_5 => (value * 1e3, "ms"),
         v if v < 600.0 => (value, "s"),

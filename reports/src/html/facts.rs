@@ -1,0 +1,277 @@
+//! What stands behind the figures: cautions, conditions, the machine, versions, and how to read the page.
+
+use super::Page;
+use crate::record::{Machine, Reading, Run};
+use crate::table::Table;
+use crate::text::{self, escape};
+
+/// Every caution in full, by cell.
+pub(super) fn cautions(page: &mut Page, runs: &[&Run], table: &Table) {
+    page.raw("<h2 id=\"cautions\">Cautions</h2>\n");
+    let mut any = false;
+    for run in runs {
+        for warning in &run.warnings {
+            page.line(&format!(
+                "<p><span class=\"chip warn\">run {}</span> {}</p>",
+                escape(&run.run.id),
+                escape(warning)
+            ));
+            any = true;
+        }
+        if let Some(slowdown) = run.machine.calibration.slowdown() {
+            page.line(&format!(
+                "<p>A fixed piece of work took {} before the run and {} times as long after it: {}.</p>",
+                run.machine.calibration.before_s.value().map(|s| text::seconds(*s)).unwrap_or_default(),
+                text::significant(slowdown, 3),
+                if slowdown > crate::caution::THROTTLED {
+                    "the machine slowed down on its own"
+                } else {
+                    "the machine kept its speed"
+                }
+            ));
+        }
+    }
+    for row in table.rows.iter().filter(|row| !row.cautions.is_empty()) {
+        any = true;
+        page.line(&format!(
+            "<h3>{}×{} {}: {}</h3>\n<ul>",
+            row.key.width,
+            row.key.height,
+            escape(&row.key.model),
+            escape(&row.label())
+        ));
+        for caution in &row.cautions {
+            page.line(&format!("<li>{}</li>", escape(&caution.long())));
+        }
+        page.raw("</ul>\n");
+    }
+    if !any {
+        page.raw("<p>None: launches were steady and alike, enough of them, on the device asked for.</p>\n");
+    }
+}
+
+/// The machine, versions, hashes, plan: what it takes to judge and to repeat each run.
+pub(super) fn conditions(page: &mut Page, runs: &[&Run]) {
+    page.raw("<h2 id=\"conditions\">Conditions</h2>\n");
+    for run in runs {
+        page.line(&format!("<h3>Machine of run {}</h3>", escape(&run.run.id)));
+        machine(page, &run.machine);
+        page.raw("<details>\n<summary>Program, plan, versions, models, hashes</summary>\n<dl class=\"facts\">\n");
+        let info = &run.run;
+        fact(page, "Run", &format!("{} to {}", info.created, info.finished.as_deref().unwrap_or("not finished")));
+        if info.resumed > 0 {
+            fact(page, "Resumed", &format!("{} times", info.resumed));
+        }
+        fact(page, "ditbench", &info.tool_version);
+        reading(page, "Source", &info.git, |git| {
+            format!("{}{}", git.revision, if git.dirty { ", with changes that no commit holds" } else { "" })
+        });
+        let build = &info.build;
+        fact(
+            page,
+            "Build",
+            &[&build.rustc, &build.target, &build.profile, &build.flags]
+                .map(String::as_str)
+                .into_iter()
+                .filter(|s| !s.is_empty())
+                .collect::<Vec<_>>()
+                .join(", "),
+        );
+        fact(
+            page,
+            "Sampler",
+            &format!(
+                "{}, noise levels {}",
+                info.sampler,
+                info.sigmas.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
+            ),
+        );
+        fact(
+            page,
+            "Seeds",
+            &format!(
+                "noise {}{}",
+                info.seed,
+                info.weights_seed.map(|seed| format!(", weights {seed}")).unwrap_or_default()
+            ),
+        );
+        for inputs in &run.inputs {
+            fact(
+                page,
+                &format!("Noise {}×{}", inputs.width, inputs.height),
+                &format!("SHA-256 {}", inputs.noise_sha256),
+            );
+        }
+        for model in &run.models {
+            let name = format!("Model {} {}×{}", model.name, model.width, model.height);
+            let stages: Vec<String> = model
+                .stages
+                .iter()
+                .map(|s| {
+                    format!(
+                        "{}: {} parameters, {} multiply-adds, graph {}",
+                        s.name.replace('_', " "),
+                        text::count(s.parameters as f64),
+                        text::count(s.macs as f64),
+                        short(&s.graph_sha256)
+                    )
+                })
+                .collect();
+            fact(page, &name, &stages.join("; "));
+            for weights in &model.weights {
+                fact(
+                    page,
+                    &format!("Weights {}", weights.scheme),
+                    &format!("{}, {}, SHA-256 {}", weights.origin, text::bytes(weights.bytes), weights.sha256),
+                );
+            }
+        }
+        for line in versions(run) {
+            fact(page, "Backend", &line);
+        }
+        page.raw("</dl>\n<p class=\"small\">Command line</p>\n");
+        page.line(&format!("<pre>{}</pre>", escape(&info.command_line.join(" "))));
+        let plan = serde_json::to_string_pretty(&info.plan).unwrap_or_default();
+        page.line(&format!("<p class=\"small\">Plan</p>\n<pre>{}</pre>\n</details>", escape(&plan)));
+    }
+}
+
+fn machine(page: &mut Page, machine: &Machine) {
+    page.raw("<dl class=\"facts\">\n");
+    reading(page, "Processor", &machine.cpu_model, Clone::clone);
+    fact(page, "Architecture", &machine.architecture);
+    reading(page, "Cores", &machine.physical_cores, u32::to_string);
+    reading(page, "Threads of execution", &machine.logical_cores, u32::to_string);
+    fact(page, "CPU features", &machine.cpu_features.join(", "));
+    reading(page, "Memory", &machine.memory_bytes, |bytes| text::bytes(*bytes));
+    reading(page, "Memory available", &machine.memory_available_bytes, |bytes| text::bytes(*bytes));
+    reading(page, "Memory limit", &machine.memory_limit_bytes, |bytes| text::bytes(*bytes));
+    reading(page, "Swap", &machine.swap_bytes, |bytes| text::bytes(*bytes));
+    reading(page, "CPU quota", &machine.cpu_quota, |cores| format!("{cores} cores"));
+    reading(page, "Operating system", &machine.os, Clone::clone);
+    reading(page, "Kernel", &machine.kernel, Clone::clone);
+    reading(page, "Governor", &machine.governor, Clone::clone);
+    reading(page, "Hypervisor", &machine.hypervisor, Clone::clone);
+    for (name, value) in &machine.readings {
+        reading(page, &name.replace('_', " "), value, f64::to_string);
+    }
+    for peak in &machine.peaks {
+        let low = peak.samples.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = peak.samples.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let spread = if peak.samples.is_empty() {
+            String::new()
+        } else {
+            format!(" ({} to {})", text::significant(low, 3), text::significant(high, 3))
+        };
+        let threads = if peak.threads == 1 { "1 thread".into() } else { format!("{} threads", peak.threads) };
+        fact(
+            page,
+            &format!("Measured peak, {}", peak.kind),
+            &format!("{} {}{spread}, {threads}: {}", text::significant(peak.value, 3), peak.unit, peak.method),
+        );
+    }
+    page.raw("</dl>\n");
+}
+
+/// Backends and versions, each once.
+fn versions(run: &Run) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for version in run.cells.iter().flat_map(|cell| &cell.versions) {
+        let details =
+            if version.details.is_empty() { String::new() } else { format!(" ({})", version.details.join(", ")) };
+        let line = format!("{} {}{details}", version.name, version.version);
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+fn short(hash: &str) -> String {
+    if hash.is_empty() { "not recorded".into() } else { hash.chars().take(12).collect() }
+}
+
+fn fact(page: &mut Page, name: &str, value: &str) {
+    let value = if value.is_empty() { "<span class=\"unknown\">not recorded</span>".to_owned() } else { escape(value) };
+    page.line(&format!("<dt>{}</dt><dd>{value}</dd>", escape(name)));
+}
+
+fn reading<T>(page: &mut Page, name: &str, value: &Reading<T>, words: impl Fn(&T) -> String) {
+    match value {
+        Reading::Ok(value) => fact(page, name, &words(value)),
+        Reading::Denied { why } => {
+            page.line(&format!("<dt>{}</dt><dd class=\"unknown\">not readable: {}</dd>", escape(name), escape(why)))
+        }
+        Reading::Absent { why } => {
+            page.line(&format!("<dt>{}</dt><dd class=\"unknown\">not known: {}</dd>", escape(name), escape(why)))
+        }
+    }
+}
+
+/// Each figure in a sentence.
+fn reading_terms() -> [(&'static str, &'static str); 14] {
+    [
+        (
+            "Cell",
+            "One model at one size on one backend, in one way of running it, in one precision, with one number of threads. Each runs in processes of its own.",
+        ),
+        (
+            "Image, p50",
+            "The median time of a whole image once the process is warm: half of the images are faster, half slower. With several launches it is the median of the launches' medians, because the launch, not the image, is the independent sample.",
+        ),
+        (
+            "Interval",
+            "Where the median lies with 95 % confidence, whatever the distribution. It is of launches where there are 6 or more; else of images, which says nothing of how launches differ; below 6 images there is none.",
+        ),
+        (
+            "p90, p99",
+            "What 90 or 99 of 100 images stay below. They take 64 and 662 images to be worth saying; until then the page says how many there are.",
+        ),
+        (
+            "First image",
+            "The first image of a process, with cold caches and lazy set-up; it does not hold compile time and is never mixed with the steady ones.",
+        ),
+        (
+            "Compile",
+            "Making the sessions before the first image: writing files that the runtime reads (unless found from an earlier launch) and loading them.",
+        ),
+        ("Denoiser step", "One pass through the transformer; an image takes one for each step, then the decoder once."),
+        (
+            "Peak memory",
+            "The most memory resident at once in a process of its own in which nothing is timed. The smaller figure is the weights on disk.",
+        ),
+        (
+            "Off the reference",
+            "How far the latent after the last step is from the reference cell's, made from the same noise: the length of the difference over the length of the reference (relative L2). About 1e-6 is rounding, 1e-2 is what 4-bit weights do.",
+        ),
+        (
+            "SSIMULACRA2, SSIM, PSNR",
+            "Nearness of the images as eyes see it: SSIMULACRA2 is 100 for equal, 90 for hard to tell apart, below 50 plainly different; SSIM is 1 for equal (11×11 Gaussian window on luma); PSNR is in decibels, more is nearer. All against the reference cell, so they say what a backend or a precision changes, not how good an image is.",
+        ),
+        (
+            "Of peak",
+            "Operations of one image over its median time, as a share of what a loop of multiply-adds reached on this machine with as many threads.",
+        ),
+        (
+            "Computes in",
+            "What the arithmetic really is: weight only means few-bit weights and f32 arithmetic; int8 activations means that activations are rounded to 8 bits before integer products.",
+        ),
+        (
+            "Status",
+            "ok; error: the backend failed; oom: killed for want of memory; timeout; unsupported: the backend cannot do this here; interrupted: the run was stopped, and --resume goes on.",
+        ),
+        (
+            "Other hardware",
+            "Rows of the paper, for orientation: another machine, another runtime, another size. Ratios between its rows can be compared with ratios between ours; seconds cannot.",
+        ),
+    ]
+}
+
+/// How to read the page.
+pub(super) fn reading_section(page: &mut Page) {
+    page.raw("<h2 id=\"reading\">How to read this</h2>\n<dl class=\"facts\">\n");
+    for (term, meaning) in reading_terms() {
+        fact(page, term, meaning);
+    }
+    page.raw("</dl>\n");
+}

@@ -1,0 +1,117 @@
+//! The images, each beside a map of where it differs from the reference's.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use image::imageops::{self, FilterType};
+use image::{ImageFormat, RgbImage};
+
+use super::Page;
+use crate::quality::{self, FULL_SCALE};
+use crate::record::{Cell, Reading};
+use crate::store::LoadedRun;
+use crate::table::{Row, Table, workload};
+use crate::text::{self, escape};
+
+/// Larger pictures are shown this many pixels wide or high at most, to keep the page small.
+const SHOWN: u32 = 512;
+
+/// All images, by workload.
+pub(super) fn section(page: &mut Page, runs: &[LoadedRun], table: &Table) {
+    page.raw("<h2 id=\"images\">Images</h2>\n");
+    let cells: Vec<(&LoadedRun, &Cell)> =
+        runs.iter().flat_map(|run| run.run.cells.iter().map(move |cell| (run, cell))).collect();
+    let shown: Vec<((&LoadedRun, &Cell), &Row)> =
+        cells.into_iter().zip(&table.rows).filter(|((_, cell), _)| cell.image.is_some()).collect();
+    if shown.is_empty() {
+        page.raw("<p>No cell of these records names an image.</p>\n");
+        return;
+    }
+    page.line(&format!(
+        "<p>Left, the image; right, where it differs from the reference cell's: dark violet where it is equal, yellow where a channel is off by \
+         {FULL_SCALE} of 255 or more. Random weights give no picture of the prompt: what counts is the difference.</p>"
+    ));
+    let mut last = String::new();
+    for ((run, cell), row) in shown {
+        let name = workload(&cell.key);
+        if name != last {
+            page.raw(if last.is_empty() { "" } else { "</div>\n" });
+            page.line(&format!("<h3>{}</h3>\n<div class=\"images\">", escape(&name)));
+            last = name;
+        }
+        picture(page, run, cell, row);
+    }
+    page.raw("</div>\n");
+}
+
+fn picture(page: &mut Page, run: &LoadedRun, cell: &Cell, row: &Row) {
+    page.raw("<figure>\n<div class=\"pair\">\n");
+    let ours = load(&run.dir, cell);
+    match &ours {
+        Ok(ours) => page.line(&tag(ours, &format!("Image of {}", row.label()))),
+        Err(why) => page.line(&format!("<p>No image: {}</p>", escape(why))),
+    }
+    let map = match &cell.quality {
+        Reading::Ok(quality) => reference(run, &quality.reference).and_then(|reference| {
+            quality::error_map(ours.as_ref().map_err(Clone::clone)?, &reference).map_err(|e| e.to_string())
+        }),
+        Reading::Denied { why } | Reading::Absent { why } => Err(why.clone()),
+    };
+    match map {
+        Ok(map) => page.line(&tag(&map, &format!("Error map of {} against the reference", row.label()))),
+        Err(why) => page.line(&format!("<p>No error map: {}</p>", escape(&why))),
+    }
+    let scores = [
+        row.psnr_db.map(|db| format!("PSNR {db:.1} dB")),
+        row.ssim.map(|ssim| format!("SSIM {ssim:.4}")),
+        row.ssimulacra2.map(|score| format!("SSIMULACRA2 {}", text::significant(score, 3))),
+        row.image_identical.filter(|same| *same).map(|_| "identical to the reference".to_owned()),
+    ];
+    let scores: Vec<String> = scores.into_iter().flatten().collect();
+    page.line(&format!(
+        "</div>\n<figcaption><b>{}</b><br>{}</figcaption>\n</figure>",
+        escape(&row.label()),
+        escape(&scores.join(" · "))
+    ));
+}
+
+/// The image of the cell of that id, in the same run.
+fn reference(run: &LoadedRun, id: &str) -> Result<RgbImage, String> {
+    let cell = run.run.cells.iter().find(|cell| cell.key.id() == id);
+    load(&run.dir, cell.ok_or_else(|| format!("the reference cell {id} is not in this record"))?)
+}
+
+fn load(dir: &Path, cell: &Cell) -> Result<RgbImage, String> {
+    let name = cell.image.as_deref().ok_or("the cell names no image")?;
+    // A record is data: it may name files of its own directory only.
+    if Path::new(name).file_name().is_none_or(|file| file != name) {
+        return Err(format!("\"{name}\" is not a file name"));
+    }
+    image::open(dir.join(name)).map(|image| image.to_rgb8()).map_err(|error| format!("{name}: {error}"))
+}
+
+/// An `img` with the picture inside, made smaller if it is large.
+fn tag(image: &RgbImage, alt: &str) -> String {
+    let largest = image.width().max(image.height());
+    let small = if largest > SHOWN {
+        let scaled = |side: u32| (u64::from(side) * u64::from(SHOWN) / u64::from(largest)).max(1) as u32;
+        Some(imageops::resize(image, scaled(image.width()), scaled(image.height()), FilterType::Triangle))
+    } else {
+        None
+    };
+    let image = small.as_ref().unwrap_or(image);
+    let mut png = Cursor::new(Vec::new());
+    if let Err(error) = image.write_to(&mut png, ImageFormat::Png) {
+        return format!("<p>No image: {}</p>", escape(&error.to_string()));
+    }
+    let class = if largest < 256 { " class=\"small-image\"" } else { "" };
+    format!(
+        "<img{class} alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{}\">",
+        escape(alt),
+        image.width(),
+        image.height(),
+        STANDARD.encode(png.into_inner())
+    )
+}

@@ -1,0 +1,121 @@
+//! One self-contained HTML page: styles, plots and images inside it, no script, no network.
+//!
+//! Contract: made from records alone; every text from a record is escaped. Readable from 360 pixels on, in light and dark.
+
+mod facts;
+mod images;
+mod rows;
+
+use std::fmt::Write as _;
+
+use crate::plots::{self, Figure, PlotError};
+use crate::record::Run;
+use crate::store::LoadedRun;
+use crate::table::Table;
+use crate::text::{self, escape};
+use crate::{headline, markdown};
+
+const STYLE: &str = include_str!("style.css");
+
+/// The page.
+///
+/// # Errors
+/// A plot cannot be drawn: a fault of this program.
+pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
+    let records: Vec<&Run> = runs.iter().map(|loaded| &loaded.run).collect();
+    let mut page = Page::default();
+    let title = match records.as_slice() {
+        [run] => format!("Run {}", run.run.id),
+        _ => format!("{} runs", records.len()),
+    };
+    page.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    page.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n");
+    // No request may leave the page, whatever a record holds.
+    page.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n");
+    page.line(&format!("<title>ditbench: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>", escape(&title)));
+    page.raw("<a class=\"skip\" href=\"#table\">Skip to the table</a>\n<header>\n");
+    page.line(&format!("<h1>{}</h1>", escape(&title)));
+    for run in &records {
+        page.line(&format!("<p class=\"lead\">{}</p>", lead(run)));
+    }
+    page.raw("</header>\n<main>\n<section aria-label=\"In short\">\n<ul class=\"headline\">\n");
+    for sentence in headline::of_table(table) {
+        page.line(&format!("<li>{}</li>", escape(&sentence)));
+    }
+    page.raw("</ul>\n</section>\n");
+    page.raw("<nav aria-label=\"Sections\"><ul><li><a href=\"#table\">Table</a></li><li><a href=\"#images\">Images</a></li><li><a href=\"#plots\">Plots</a></li>\
+              <li><a href=\"#cautions\">Cautions</a></li><li><a href=\"#conditions\">Conditions</a></li><li><a href=\"#reading\">How to read this</a></li></ul></nav>\n");
+    rows::main_tables(&mut page, &markdown::groups(table), table, records.len() > 1);
+    images::section(&mut page, runs, table);
+    page.raw("<h2 id=\"plots\">Plots</h2>\n");
+    for (name, figures) in plots::of_runs(&records, table)? {
+        page.line(&format!("<h3>{}</h3>\n<div class=\"figures\">", escape(&name)));
+        for plot in figures {
+            figure(&mut page, &plot);
+        }
+        page.raw("</div>\n");
+    }
+    rows::details_table(&mut page, &markdown::groups(table));
+    facts::cautions(&mut page, &records, table);
+    facts::conditions(&mut page, &records);
+    facts::reading_section(&mut page);
+    page.raw("</main>\n</body>\n</html>\n");
+    Ok(page.html)
+}
+
+/// A page being written.
+#[derive(Default)]
+pub(super) struct Page {
+    html: String,
+}
+
+impl Page {
+    /// Markup as it is.
+    pub(super) fn raw(&mut self, markup: &str) {
+        self.html.push_str(markup);
+    }
+
+    /// A line of markup.
+    pub(super) fn line(&mut self, markup: &str) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.html, "{markup}");
+    }
+}
+
+/// When, where, what, in a line.
+fn lead(run: &Run) -> String {
+    let machine = run.machine.cpu_model.value().map_or("a machine that does not say its name", String::as_str);
+    let cores =
+        run.machine.logical_cores.value().map(|cores| format!(", {cores} threads of execution")).unwrap_or_default();
+    let memory = run.machine.memory_bytes.value().map(|bytes| format!(", {}", text::bytes(*bytes))).unwrap_or_default();
+    let unfinished = if run.run.finished.is_none() { " Not finished." } else { "" };
+    format!(
+        "{} on {}{cores}{memory}. Prompt: <q>{}</q>, seed {}, {} steps ({}).{unfinished} ditbench {}.",
+        escape(&run.run.created),
+        escape(machine),
+        escape(&run.run.prompt),
+        run.run.seed,
+        run.run.steps,
+        escape(if run.run.sampler.is_empty() { "sampler not recorded" } else { &run.run.sampler }),
+        escape(&run.run.tool_version)
+    )
+}
+
+fn figure(page: &mut Page, figure: &Figure) {
+    page.line(&format!(
+        "<figure class=\"plot-{}\">\n<h4>{}</h4>\n{}",
+        figure.id,
+        escape(&figure.title),
+        figure.svg.trim_end()
+    ));
+    page.raw("<figcaption>");
+    page.raw(&escape(&figure.caption));
+    if !figure.key.is_empty() {
+        page.raw("\n<ol class=\"key\">\n");
+        for (number, class, label) in &figure.key {
+            page.line(&format!("<li><b class=\"b-{class}\">{number}</b> <span>{}</span></li>", escape(label)));
+        }
+        page.raw("</ol>");
+    }
+    page.raw("</figcaption>\n</figure>\n");
+}
