@@ -1,5 +1,8 @@
 //! One case on one backend, against the reference.
 
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+
 use ditbench_backend_api::{Backend, BackendError, CompileOptions, Numerics};
 use ditbench_reference::{Array, ReferenceSession};
 use ditbench_workloads::tensor::TensorData;
@@ -68,13 +71,21 @@ impl Outcome {
 pub fn check(backend: &dyn Backend, case: &Case, scheme: Scheme, options: &CompileOptions) -> Outcome {
     let verdict = Verdict::Passed;
     let mut outcome = Outcome::new(&case.name, scheme, &options.variant, verdict);
-    outcome.verdict = match judge(backend, case, scheme, options, &mut outcome) {
+    // A runtime that panics costs its case, not the table of the others.
+    let judged = panic::catch_unwind(AssertUnwindSafe(|| judge(backend, case, scheme, options, &mut outcome)));
+    outcome.verdict = match judged.unwrap_or_else(|panic| Err(Fault::Wrong(format!("panicked: {}", words(&*panic))))) {
         Ok(()) => Verdict::Passed,
         Err(Fault::Backend(BackendError::Unsupported { why, .. })) => Verdict::Unsupported { why, declared: None },
         Err(Fault::Backend(error)) => Verdict::Failed { why: error.to_string() },
         Err(Fault::Wrong(why)) => Verdict::Failed { why },
     };
     outcome
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 /// Why a case did not pass.

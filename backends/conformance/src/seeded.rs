@@ -131,7 +131,8 @@ fn largest(group: &[f32]) -> f32 {
 }
 
 fn q4_group(group: &[f32]) -> [u8; Q4_GROUP_BYTES] {
-    let scale = f16::from_f32(largest(group) / 7.0);
+    // So that all sixteen codes occur, 0 and 15 too; the largest positive values are clipped.
+    let scale = f16::from_f32(largest(group) / 8.0);
     let q = |v: f32| if scale.to_f32() > 0.0 { (v / scale.to_f32() + 8.0).round().clamp(0.0, 15.0) as u8 } else { 8 };
     let mut bytes = [0; Q4_GROUP_BYTES];
     bytes[..2].copy_from_slice(&scale.to_le_bytes());
@@ -158,4 +159,29 @@ fn palette4(values: &[f32]) -> WeightData<'static> {
     let index = |v: f32| if most > 0.0 { ((v / most + 1.0) * 7.5).round().clamp(0.0, 15.0) as u8 } else { 0 };
     let pair = |pair: &[f32]| index(pair[0]) | pair.get(1).map_or(0, |&v| index(v)) << 4;
     WeightData::Palette4 { centroids, indices: values.chunks(2).map(pair).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases;
+
+    #[test]
+    fn quantized_weights_use_every_code_and_stay_near_the_initial_ones() {
+        let case = cases().into_iter().find(|case| case.name == "linear.large").unwrap();
+        let id = ditbench_workloads::graph::WeightId(0);
+        let initial = weights(&case.graph, Scheme::F32, 1);
+        let initial = initial.tensor(&case.graph, id).unwrap().to_f32().into_owned();
+        for (scheme, most) in [(Scheme::Q4, 0.12), (Scheme::Q8, 0.01), (Scheme::F16, 1e-3), (Scheme::Palette4, 0.2)] {
+            let stored = weights(&case.graph, scheme, 1);
+            let tensor = stored.tensor(&case.graph, id).unwrap();
+            if let WeightData::Q4(bytes) = &tensor.data {
+                let codes = bytes.chunks_exact(Q4_GROUP_BYTES).flat_map(|g| &g[2..]).flat_map(|b| [b & 15, b >> 4]);
+                assert_eq!(codes.collect::<std::collections::BTreeSet<u8>>().len(), 16);
+            }
+            let wanted: Vec<f64> = initial.iter().map(|&v| v.into()).collect();
+            let off = crate::Difference::between(&tensor.to_f32(), &wanted).relative_l2;
+            assert!((1e-5..most).contains(&off), "{scheme:?}: {off}");
+        }
+    }
 }

@@ -260,6 +260,15 @@ fn a_wrong_fusion_is_named_though_it_hides_when_looked_at() {
 }
 
 #[test]
+fn a_backend_that_panics_costs_one_case() {
+    let outcomes = run(&Faulty::new(|step| assert!(!matches!(step.node.op, Op::Upsample2x), "no upsampling")));
+    let failed: Vec<&Outcome> = outcomes.iter().filter(|o| !o.is_ok() && !o.case.starts_with("contract.")).collect();
+    let names: Vec<&str> = failed.iter().map(|outcome| outcome.case.as_str()).collect();
+    assert_eq!(names, ["upsample.odd", "upsample.twice_then_conv", "component.decoder"]);
+    assert_eq!(failed[0].verdict, Verdict::Failed { why: "panicked: no upsampling".to_owned() });
+}
+
+#[test]
 fn a_backend_that_ignores_its_options_is_caught() {
     let outcomes = run(&Faulty::new(|_| {}));
     let failed: Vec<&str> = outcomes.iter().filter(|o| !o.is_ok()).map(|o| o.case.as_str()).collect();
