@@ -21,6 +21,8 @@ pub mod elementwise;
 mod error;
 mod isa;
 pub mod linear;
+mod simd;
+mod tile;
 
 pub use error::KernelError;
 pub use isa::Isa;

@@ -1,10 +1,13 @@
-//! The f32 linear.
+//! The f32 linear: panels of the weight are used in place.
 
 use super::Epilogue;
+use super::driver::{PANEL, Panels, product};
 use crate::error::check_len;
+use crate::simd::Simd;
 use crate::{Isa, KernelError};
 
-/// An f32 weight `[N, K]` in the layout of [`linear_f32`].
+/// An f32 weight `[N, K]` in the layout of [`linear_f32`]: panels of 32 outputs, `[panel][K][32]`, the last one filled
+/// with zeros. The layout is the same for every instruction set.
 #[derive(Clone, Debug)]
 pub struct PackedF32 {
     n: usize,
@@ -19,7 +22,16 @@ impl PackedF32 {
     /// If `weight` does not have n·k elements.
     pub fn pack(weight: &[f32], n: usize, k: usize) -> Result<Self, KernelError> {
         check_len("PackedF32::pack", "weight", weight.len(), n * k)?;
-        Ok(Self { n, k, data: weight.to_vec() })
+        let mut data = vec![0.0; n.div_ceil(PANEL) * PANEL * k];
+        if k > 0 {
+            for (j, row) in weight.chunks_exact(k).enumerate() {
+                let panel = &mut data[j / PANEL * PANEL * k..][..PANEL * k];
+                for (out, v) in panel.chunks_exact_mut(PANEL).zip(row) {
+                    out[j % PANEL] = *v;
+                }
+            }
+        }
+        Ok(Self { n, k, data })
     }
 
     /// Number of outputs N.
@@ -34,7 +46,23 @@ impl PackedF32 {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        std::mem::size_of_val(self.data.as_slice())
+        size_of_val(self.data.as_slice())
+    }
+}
+
+impl Panels for PackedF32 {
+    fn n(&self) -> usize {
+        self.n
+    }
+    fn k(&self) -> usize {
+        self.k
+    }
+    fn scratch(&self) -> usize {
+        0
+    }
+    #[inline(always)]
+    unsafe fn panel<S: Simd>(&self, p: usize, k0: usize, k1: usize, _scratch: *mut f32) -> *const f32 {
+        self.data[(p * self.k + k0) * PANEL..(p * self.k + k1) * PANEL].as_ptr()
     }
 }
 
@@ -51,8 +79,7 @@ pub fn linear_f32(
     y: &mut [f32],
 ) -> Result<(), KernelError> {
     isa.require()?;
-    let (n, k) = (weight.n, weight.k);
-    let m = super::quantized::rows("linear_f32", x, n, k, bias, y)?;
-    super::quantized::naive(x, m, n, k, bias, epilogue, y, |j| weight.data[j * k..][..k].to_vec());
+    let m = super::rows("linear_f32", x, weight.n, weight.k, bias, y)?;
+    product(isa, x, m, weight, bias, epilogue, y);
     Ok(())
 }

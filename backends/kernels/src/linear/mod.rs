@@ -8,11 +8,16 @@
 //! | [`linear_q4_f32`], [`linear_q8_f32`] | 4/8 bits, unpacked to f32 in cache, panel by panel | f32 | rounding of f32 |
 //! | [`linear_q4_int8`], [`linear_q8_int8`] | 4/8 bits, used as integers | rounded to int8 in groups of 32 | about 0.5 % of the range: the rounding of the activations |
 
+mod driver;
 mod f32;
+mod int8;
 mod quantized;
 
 pub use self::f32::{PackedF32, linear_f32};
 pub use quantized::{PackedQ4, PackedQ8, linear_q4_f32, linear_q4_int8, linear_q8_f32, linear_q8_int8};
+
+use crate::KernelError;
+use crate::error::check_len;
 
 /// Number of values along K that share one scale in the quantized formats (ggml's Q4_0 and Q8_0).
 pub const GROUP: usize = 32;
@@ -25,4 +30,22 @@ pub enum Epilogue {
     None,
     /// 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))), as [`crate::elementwise::gelu_tanh`].
     GeluTanh,
+}
+
+/// Checks the lengths of a linear's arguments; gives M.
+fn rows(
+    kernel: &'static str,
+    x: &[f32],
+    n: usize,
+    k: usize,
+    bias: Option<&[f32]>,
+    y: &[f32],
+) -> Result<usize, KernelError> {
+    let m = x.len().checked_div(k).unwrap_or_else(|| y.len().checked_div(n).unwrap_or(0));
+    check_len(kernel, "x", x.len(), m * k)?;
+    check_len(kernel, "y", y.len(), m * n)?;
+    if let Some(b) = bias {
+        check_len(kernel, "bias", b.len(), n)?;
+    }
+    Ok(m)
 }

@@ -1,159 +1,171 @@
-//! The 4-bit and 8-bit linears.
+//! 4-bit and 8-bit weights: their layout, and how their panels become f32.
+//!
+//! Layout, the same for every instruction set: panels of 16 outputs (the last one filled with zeros); in a panel, group
+//! after group along K; in a group, vectors of 64 bytes that hold 4 bytes of each of the 16 outputs. A 4-bit group is four
+//! vectors, byte i of an output's ggml block in vector i/4 (low nibble k = i, high nibble k = 16 + i); an 8-bit group is
+//! eight, byte k in vector k/4. The scales, as f16, lie apart: `[panel][group][16]`. Hence 4.5 and 8.5 bits a weight.
 
-use half::f16;
-use rayon::prelude::*;
-
+use super::driver::{PANEL, Panels, product};
+use super::int8::{IntWeight, product_int8};
 use super::{Epilogue, GROUP};
 use crate::error::{check, check_len};
+use crate::simd::Simd;
 use crate::{Isa, KernelError};
 
-macro_rules! packed {
-    ($name:ident, $bits:literal, $block:literal, $doc:literal) => {
-        #[doc = $doc]
-        #[derive(Clone, Debug)]
-        pub struct $name {
-            n: usize,
-            k: usize,
-            data: Vec<u8>,
+/// Outputs of a panel.
+pub(super) const COLUMNS: usize = 16;
+
+/// Re-laid blocks and their scales.
+#[derive(Clone, Debug)]
+struct Packed {
+    n: usize,
+    k: usize,
+    /// `[panel][group][value byte / 4][16][4]`.
+    values: Vec<u8>,
+    /// `[panel][group][16]`, bits of f16.
+    scales: Vec<u16>,
+}
+
+impl Packed {
+    /// Re-lays n rows of k/32 blocks, each 2 bytes of scale and `value_bytes` of values. `zero` is the byte that stands for zero values.
+    fn new(name: &'static str, blocks: &[u8], n: usize, k: usize, value_bytes: usize) -> Result<Self, KernelError> {
+        check(name, k.is_multiple_of(GROUP), || format!("k = {k} is not a multiple of {GROUP}"))?;
+        let (groups, block) = (k / GROUP, value_bytes + 2);
+        check_len(name, "blocks", blocks.len(), n * groups * block)?;
+        let panels = n.div_ceil(COLUMNS);
+        // Outputs that do not exist have scale 0: whatever their values, they count for nothing.
+        let mut values = vec![0u8; panels * groups * COLUMNS * value_bytes];
+        let mut scales = vec![0u16; panels * groups * COLUMNS];
+        for (at, b) in blocks.chunks_exact(block).enumerate() {
+            let (j, g) = (at / groups, at % groups);
+            let (at, c) = (j / COLUMNS * groups + g, j % COLUMNS);
+            scales[at * COLUMNS + c] = u16::from_le_bytes([b[0], b[1]]);
+            let out = &mut values[at * COLUMNS * value_bytes..][..COLUMNS * value_bytes];
+            for (vector, bytes) in out.chunks_exact_mut(4 * COLUMNS).zip(b[2..].chunks_exact(4)) {
+                vector[4 * c..4 * c + 4].copy_from_slice(bytes);
+            }
         }
+        Ok(Self { n, k, values, scales })
+    }
+
+    /// Values and scales of a group of a panel, from column `first` on.
+    #[inline(always)]
+    fn group(&self, panel: usize, g: usize, first: usize, value_bytes: usize) -> (*const u8, *const u16) {
+        let at = panel * (self.k / GROUP) + g;
+        let values = self.values[at * COLUMNS * value_bytes..][..COLUMNS * value_bytes].as_ptr();
+        (values.wrapping_add(4 * first), self.scales[at * COLUMNS..][first..COLUMNS].as_ptr())
+    }
+}
+
+macro_rules! packed {
+    ($(#[$doc:meta])* $name:ident, $bytes:literal, $at:ident, $per_vector:literal, $unpack:ident, $dot:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name(Packed);
 
         impl $name {
-            /// Bytes of one block of the canonical storage: an f16 scale (little endian), then 32 values.
-            pub const BLOCK_BYTES: usize = $block;
+            /// Bytes of one block of the canonical storage.
+            pub const BLOCK_BYTES: usize = $bytes + 2;
 
             /// Packs W `[n, k]` given as n rows of k/32 blocks.
             ///
             /// # Errors
             /// If k is not a multiple of 32, or `blocks` does not have n·k/32 blocks.
             pub fn pack(blocks: &[u8], n: usize, k: usize) -> Result<Self, KernelError> {
-                let name = concat!(stringify!($name), "::pack");
-                check(name, k % GROUP == 0, || format!("k = {k} is not a multiple of {GROUP}"))?;
-                check_len(name, "blocks", blocks.len(), n * k / GROUP * $block)?;
-                Ok(Self { n, k, data: blocks.to_vec() })
+                Ok(Self(Packed::new(concat!(stringify!($name), "::pack"), blocks, n, k, $bytes)?))
             }
 
             /// Number of outputs N.
             pub fn n(&self) -> usize {
-                self.n
+                self.0.n
             }
 
             /// Number of inputs K.
             pub fn k(&self) -> usize {
-                self.k
+                self.0.k
             }
 
             /// Bytes held.
             pub fn bytes(&self) -> usize {
-                self.data.len()
+                size_of_val(self.0.values.as_slice()) + size_of_val(self.0.scales.as_slice())
+            }
+        }
+
+        impl Panels for $name {
+            fn n(&self) -> usize {
+                self.0.n
+            }
+            fn k(&self) -> usize {
+                self.0.k
+            }
+            fn scratch(&self) -> usize {
+                super::driver::KC * PANEL
+            }
+            #[inline(always)]
+            unsafe fn panel<S: Simd>(&self, p: usize, k0: usize, k1: usize, scratch: *mut f32) -> *const f32 {
+                for half in 0..(PANEL / COLUMNS).min(self.0.n.div_ceil(COLUMNS) - p * PANEL / COLUMNS) {
+                    for g in k0 / GROUP..k1 / GROUP {
+                        for first in (0..COLUMNS).step_by(S::W) {
+                            let (values, scales) = self.0.group(p * PANEL / COLUMNS + half, g, first, $bytes);
+                            // SAFETY: `group` gave this group's vectors; scratch holds KC rows of PANEL.
+                            unsafe {
+                                let d = S::load_f16(scales);
+                                let out = scratch.add((g * GROUP - k0) * PANEL + half * COLUMNS + first);
+                                for j in 0..$bytes / 4 {
+                                    let vector = S::load_d(values.add(j * 64));
+                                    for t in 0..$per_vector {
+                                        let kk = 4 * j + t % 4 + t / 4 * 16;
+                                        S::store(out.add(kk * PANEL), S::mul(S::$at(vector, t), d));
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+                scratch
+            }
+        }
+
+        impl IntWeight for $name {
+            fn n(&self) -> usize {
+                self.0.n
+            }
+            fn k(&self) -> usize {
+                self.0.k
+            }
+            #[inline(always)]
+            unsafe fn group<S: Simd>(&self, panel: usize, g: usize, first: usize) -> ([S::D; 8], S::V) {
+                let (values, scales) = self.0.group(panel, g, first, $bytes);
+                // SAFETY: `group` gave this group's vectors and scales.
+                unsafe { (S::$unpack(values), S::load_f16(scales)) }
+            }
+            #[inline(always)]
+            unsafe fn dot<S: Simd>(w: &[S::D; 8], a: *const i8, sum: i32) -> S::V {
+                // SAFETY: the caller's.
+                unsafe { S::$dot(w, a, sum) }
             }
         }
     };
 }
 
 packed!(
-    PackedQ4,
-    4,
-    18,
-    "A 4-bit weight `[N, K]`: value = (q − 8)·d, q in 0..=15, d an f16 for each 32 values along K.\n\nCanonical storage: ggml's Q4_0 blocks, d then 16 bytes, low nibbles k = 0..15, high nibbles k = 16..31."
+    /// A 4-bit weight `[N, K]`: value = (q − 8)·d, q in 0..=15, d an f16 for each 32 values along K. 4.5 bits a weight.
+    ///
+    /// Canonical storage: ggml's Q4_0 blocks of 18 bytes: d (little endian), then 16 bytes, low nibbles k = 0..15, high
+    /// nibbles k = 16..31.
+    PackedQ4, 16, q4_at, 8, q4_unpack, q4_dot
 );
 packed!(
-    PackedQ8,
-    8,
-    34,
-    "An 8-bit weight `[N, K]`: value = q·d, q an int8, d an f16 for each 32 values along K.\n\nCanonical storage: ggml's Q8_0 blocks, d then 32 bytes."
+    /// An 8-bit weight `[N, K]`: value = q·d, q an int8, d an f16 for each 32 values along K. 8.5 bits a weight.
+    ///
+    /// Canonical storage: ggml's Q8_0 blocks of 34 bytes: d (little endian), then 32 bytes.
+    PackedQ8, 32, q8_at, 4, q8_unpack, q8_dot
 );
-
-impl PackedQ4 {
-    fn row(&self, j: usize) -> Vec<f32> {
-        let bytes = self.k / GROUP * 18;
-        let mut out = Vec::with_capacity(self.k);
-        for b in self.data[j * bytes..][..bytes].chunks_exact(18) {
-            let d = f16::from_le_bytes([b[0], b[1]]).to_f32();
-            out.extend(b[2..].iter().map(|q| f32::from((q & 15) as i8 - 8) * d));
-            out.extend(b[2..].iter().map(|q| f32::from((q >> 4) as i8 - 8) * d));
-        }
-        out
-    }
-}
-
-impl PackedQ8 {
-    fn row(&self, j: usize) -> Vec<f32> {
-        let bytes = self.k / GROUP * 34;
-        let mut out = Vec::with_capacity(self.k);
-        for b in self.data[j * bytes..][..bytes].chunks_exact(34) {
-            let d = f16::from_le_bytes([b[0], b[1]]).to_f32();
-            out.extend(b[2..].iter().map(|q| f32::from(*q as i8) * d));
-        }
-        out
-    }
-}
-
-/// Checks the lengths of a linear's arguments; gives M.
-pub(super) fn rows(
-    kernel: &'static str,
-    x: &[f32],
-    n: usize,
-    k: usize,
-    bias: Option<&[f32]>,
-    y: &[f32],
-) -> Result<usize, KernelError> {
-    let m = if k == 0 { y.len() / n.max(1) } else { x.len() / k };
-    check_len(kernel, "x", x.len(), m * k)?;
-    check_len(kernel, "y", y.len(), m * n)?;
-    if let Some(b) = bias {
-        check_len(kernel, "bias", b.len(), n)?;
-    }
-    Ok(m)
-}
-
-/// Straightforward product; `row(j)` is row j of W.
-#[allow(clippy::too_many_arguments)]
-pub(super) fn naive(
-    x: &[f32],
-    m: usize,
-    n: usize,
-    k: usize,
-    bias: Option<&[f32]>,
-    epilogue: Epilogue,
-    y: &mut [f32],
-    row: impl Fn(usize) -> Vec<f32> + Sync,
-) {
-    if m == 0 || n == 0 {
-        return;
-    }
-    let mut t = vec![0.0; m * n];
-    t.par_chunks_mut(m).enumerate().for_each(|(j, col)| {
-        let w = row(j);
-        for (i, o) in col.iter_mut().enumerate() {
-            let s: f32 = x[i * k..][..k].iter().zip(&w).map(|(a, b)| a * b).sum();
-            let s = s + bias.map_or(0.0, |b| b[j]);
-            *o = match epilogue {
-                Epilogue::None => s,
-                Epilogue::GeluTanh => crate::elementwise::gelu_tanh_one(s),
-            };
-        }
-    });
-    y.par_chunks_mut(n).enumerate().for_each(|(i, yr)| {
-        for (j, o) in yr.iter_mut().enumerate() {
-            *o = t[j * m + i];
-        }
-    });
-}
-
-/// Rounds activations to int8 in groups of 32, and back.
-fn round_int8(x: &[f32]) -> Vec<f32> {
-    x.chunks(GROUP)
-        .flat_map(|g| {
-            let max = g.iter().fold(0.0f32, |a, b| a.max(b.abs()));
-            let (d, r) = (max / 127.0, if max > 0.0 { 127.0 / max } else { 0.0 });
-            g.iter().map(move |v| (v * r).round_ties_even() * d)
-        })
-        .collect()
-}
 
 macro_rules! linear {
     ($f32:ident, $int8:ident, $packed:ident) => {
-        /// y = epilogue(x·Wᵀ + bias) with W unpacked to f32 in cache, panel by panel. x `[M, K]`, bias `[N]`, y `[M, N]`.
+        /// y = epilogue(x·Wᵀ + bias) with W unpacked to f32 in cache, panel by panel; never the whole of it.
+        /// x `[M, K]`, bias `[N]`, y `[M, N]`.
         ///
         /// # Errors
         /// If a length does not fit, or this machine lacks `isa`.
@@ -166,13 +178,14 @@ macro_rules! linear {
             y: &mut [f32],
         ) -> Result<(), KernelError> {
             isa.require()?;
-            let m = rows(stringify!($f32), x, weight.n, weight.k, bias, y)?;
-            naive(x, m, weight.n, weight.k, bias, epilogue, y, |j| weight.row(j));
+            let m = super::rows(stringify!($f32), x, weight.n(), weight.k(), bias, y)?;
+            product(isa, x, m, weight, bias, epilogue, y);
             Ok(())
         }
 
-        /// y = epilogue(x·Wᵀ + bias) with x rounded to int8 in groups of 32 along K (scale = max|x|/127, f32) and integer
-        /// dot products within a group: the numerics of ONNX Runtime's accuracy level 4. x `[M, K]`, bias `[N]`, y `[M, N]`.
+        /// y = epilogue(x·Wᵀ + bias) with x rounded to int8 in groups of 32 along K (scale = max|x|/127, f32) and
+        /// integer dot products within a group: the numerics of ONNX Runtime's accuracy level 4.
+        /// x `[M, K]`, bias `[N]`, y `[M, N]`.
         ///
         /// # Errors
         /// If a length does not fit, or this machine lacks `isa`.
@@ -185,8 +198,8 @@ macro_rules! linear {
             y: &mut [f32],
         ) -> Result<(), KernelError> {
             isa.require()?;
-            let m = rows(stringify!($int8), x, weight.n, weight.k, bias, y)?;
-            naive(&round_int8(x), m, weight.n, weight.k, bias, epilogue, y, |j| weight.row(j));
+            let m = super::rows(stringify!($int8), x, weight.n(), weight.k(), bias, y)?;
+            product_int8(isa, x, m, weight, bias, epilogue, y);
             Ok(())
         }
     };

@@ -1,0 +1,137 @@
+//! AVX-512 F/BW/DQ/VL and VNNI: 16 lanes, 32 registers.
+#![allow(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)] // see the contract in mod.rs
+
+use std::arch::x86_64::*;
+
+use super::Simd;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512;
+
+impl Simd for Avx512 {
+    type V = __m512;
+    type D = __m512i;
+    const W: usize = 16;
+    const MR: usize = 12;
+    const TR: usize = 8;
+    const IR: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> __m512 {
+        _mm512_set1_ps(x)
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> __m512 {
+        _mm512_loadu_ps(p)
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: __m512) {
+        _mm512_storeu_ps(p, v);
+    }
+    #[inline(always)]
+    unsafe fn load_n(p: *const f32, n: usize) -> __m512 {
+        _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, p)
+    }
+    #[inline(always)]
+    unsafe fn store_n(p: *mut f32, v: __m512, n: usize) {
+        _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as u16, v);
+    }
+    #[inline(always)]
+    unsafe fn add(a: __m512, b: __m512) -> __m512 {
+        _mm512_add_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+        _mm512_sub_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+        _mm512_mul_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn div(a: __m512, b: __m512) -> __m512 {
+        _mm512_div_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
+        _mm512_fmadd_ps(a, b, c)
+    }
+    #[inline(always)]
+    unsafe fn max(a: __m512, b: __m512) -> __m512 {
+        _mm512_max_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn min(a: __m512, b: __m512) -> __m512 {
+        _mm512_min_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn round(a: __m512) -> __m512 {
+        _mm512_roundscale_ps::<0>(a)
+    }
+    #[inline(always)]
+    unsafe fn scale2(v: __m512, n: __m512) -> __m512 {
+        _mm512_scalef_ps(v, n)
+    }
+    #[inline(always)]
+    unsafe fn select_lt(a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 {
+        _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x)
+    }
+    #[inline(always)]
+    unsafe fn sum(v: __m512) -> f32 {
+        _mm512_reduce_add_ps(v)
+    }
+    #[inline(always)]
+    unsafe fn load_f16(p: *const u16) -> __m512 {
+        _mm512_cvtph_ps(_mm256_loadu_si256(p.cast()))
+    }
+
+    #[inline(always)]
+    unsafe fn load_d(p: *const u8) -> __m512i {
+        _mm512_loadu_si512(p.cast())
+    }
+    #[inline(always)]
+    unsafe fn q4_at(d: __m512i, t: usize) -> __m512 {
+        // The permute reads the low 4 bits of each lane: the table look-up masks and converts in one instruction.
+        let table = _mm512_setr_ps(-8., -7., -6., -5., -4., -3., -2., -1., 0., 1., 2., 3., 4., 5., 6., 7.);
+        let shift = (t % 4 * 8 + t / 4 * 4) as i32;
+        _mm512_permutexvar_ps(_mm512_srlv_epi32(d, _mm512_set1_epi32(shift)), table)
+    }
+    #[inline(always)]
+    unsafe fn q8_at(d: __m512i, t: usize) -> __m512 {
+        let up = _mm512_sllv_epi32(d, _mm512_set1_epi32(24 - 8 * t as i32));
+        _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(up))
+    }
+    #[inline(always)]
+    unsafe fn q4_unpack(p: *const u8) -> [__m512i; 8] {
+        let low = _mm512_set1_epi8(15);
+        let v: [__m512i; 4] = std::array::from_fn(|j| Self::load_d(p.add(j * 64)));
+        std::array::from_fn(|j| {
+            let v = if j < 4 { v[j] } else { _mm512_srli_epi16::<4>(v[j - 4]) };
+            _mm512_and_si512(v, low)
+        })
+    }
+    #[inline(always)]
+    unsafe fn q8_unpack(p: *const u8) -> [__m512i; 8] {
+        // VNNI multiplies unsigned by signed: store q + 128.
+        let flip = _mm512_set1_epi8(-128);
+        std::array::from_fn(|j| _mm512_xor_si512(Self::load_d(p.add(j * 64)), flip))
+    }
+    #[inline(always)]
+    unsafe fn q4_dot(w: &[__m512i; 8], a: *const i8, sum: i32) -> __m512 {
+        dot(w, a, -8 * sum)
+    }
+    #[inline(always)]
+    unsafe fn q8_dot(w: &[__m512i; 8], a: *const i8, sum: i32) -> __m512 {
+        dot(w, a, -128 * sum)
+    }
+}
+
+/// Σ w·a for unsigned w, plus `start`: |start| + 32·255·127 < 2²¹, no overflow.
+#[inline(always)]
+unsafe fn dot(w: &[__m512i; 8], a: *const i8, start: i32) -> __m512 {
+    let mut s = _mm512_set1_epi32(start);
+    for (j, w) in w.iter().enumerate() {
+        s = _mm512_dpbusd_epi32(s, *w, _mm512_set1_epi32(a.add(4 * j).cast::<i32>().read_unaligned()));
+    }
+    _mm512_cvtepi32_ps(s)
+}

@@ -1,0 +1,96 @@
+//! The register tile: the inner loop of every f32 product here, and small things that products share.
+#![allow(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)] // each caller states why its pointers are valid
+
+use std::cell::RefCell;
+
+use crate::simd::Simd;
+
+/// acc\[r\]\[v\] += Σ over kk < k of a(kk, r)·b(kk)\[v·W ..\]: H rows by NV vectors of columns.
+///
+/// # Safety
+/// a(kk, r) is readable for one element, b(kk) for NV·W.
+#[inline(always)]
+pub(crate) unsafe fn accumulate<S: Simd, const H: usize, const NV: usize>(
+    acc: &mut [[S::V; NV]; H],
+    k: usize,
+    a: impl Fn(usize, usize) -> *const f32,
+    b: impl Fn(usize) -> *const f32,
+) {
+    for kk in 0..k {
+        let b = b(kk);
+        let mut bv = [S::splat(0.0); NV];
+        for (v, bv) in bv.iter_mut().enumerate() {
+            *bv = S::load(b.add(v * S::W));
+        }
+        for (r, acc) in acc.iter_mut().enumerate() {
+            let a = S::splat(*a(kk, r));
+            for (acc, bv) in acc.iter_mut().zip(bv) {
+                *acc = S::fma(a, bv, *acc);
+            }
+        }
+    }
+}
+
+/// How the rows of a product are cut into tiles of at most `max` rows: full tiles, then ever smaller ones. Gives
+/// (first row, rows); rows is one of 12, 8, 6, 4, 2, 1.
+pub(crate) fn heights(rows: usize, max: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let left = rows - at;
+        let h = [12, 8, 6, 4, 2, 1].into_iter().find(|h| *h <= left && *h <= max && (*h != 6 || max == 6))?;
+        at += h;
+        Some((at - h, h))
+    })
+}
+
+/// Calls `$f::<S, H>(..)` for a height known only at run time. Arms above S's own tile are compiled away.
+macro_rules! with_height {
+    ($height:expr, $max:expr, $s:ty, $f:ident $(, $extra:literal)? ; $($arg:expr),* $(,)?) => {
+        match $height {
+            12 if $max >= 12 => $f::<$s, 12 $(, $extra)?>($($arg),*),
+            8 if $max >= 8 => $f::<$s, 8 $(, $extra)?>($($arg),*),
+            6 if $max == 6 => $f::<$s, 6 $(, $extra)?>($($arg),*),
+            4 if $max >= 4 => $f::<$s, 4 $(, $extra)?>($($arg),*),
+            2 => $f::<$s, 2 $(, $extra)?>($($arg),*),
+            1 => $f::<$s, 1 $(, $extra)?>($($arg),*),
+            // `heights` gives no other.
+            _ => unreachable!(),
+        }
+    };
+}
+pub(crate) use with_height;
+
+/// A pointer that tasks may share: each writes its own elements.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared(*mut f32);
+
+// SAFETY: the tasks of a kernel write disjoint elements and read none that another writes; each kernel says why.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    pub(crate) fn new(y: &mut [f32]) -> Self {
+        Self(y.as_mut_ptr())
+    }
+
+    pub(crate) fn ptr(self) -> *mut f32 {
+        self.0
+    }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `f` with a scratch buffer of `len` floats of unspecified content, 64-byte aligned and kept by the thread for the
+/// next call. Not to be nested, and `f` must not wait for other tasks of the pool (one of them could run here).
+pub(crate) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    SCRATCH.with_borrow_mut(|v| {
+        if v.len() < len + 16 {
+            *v = vec![0.0; len + 16];
+        }
+        let skip = v.as_ptr().align_offset(64).min(15);
+        f(&mut v[skip..skip + len])
+    })
+}

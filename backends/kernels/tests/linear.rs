@@ -1,0 +1,204 @@
+//! The linears against plain f64 loops, on every instruction set of this machine.
+
+mod common;
+
+use common::{assert_near, bytes, gelu_tanh, values};
+use ditbench_kernels::linear::*;
+use ditbench_kernels::{Isa, KernelError};
+use half::f16;
+use proptest::prelude::*;
+
+/// Random ggml blocks with scales of ordinary size, and the values they stand for.
+fn q4(n: usize, k: usize, seed: u64) -> (Vec<u8>, Vec<f64>) {
+    blocks(n, k, 16, seed, |b, i| f64::from(if i < 16 { b[i] & 15 } else { b[i - 16] >> 4 }) - 8.0)
+}
+
+fn q8(n: usize, k: usize, seed: u64) -> (Vec<u8>, Vec<f64>) {
+    blocks(n, k, 32, seed, |b, i| f64::from(b[i] as i8))
+}
+
+fn blocks(
+    n: usize,
+    k: usize,
+    size: usize,
+    seed: u64,
+    value: impl Fn(&[u8], usize) -> f64,
+) -> (Vec<u8>, Vec<f64>) {
+    let count = n * k / GROUP;
+    let raw = bytes(count * size, seed);
+    let scales = values(count, seed + 1);
+    let (mut out, mut w) = (Vec::new(), Vec::new());
+    for (b, s) in raw.chunks(size).zip(scales) {
+        let d = f16::from_f32(s / size as f32);
+        out.extend(d.to_le_bytes());
+        out.extend(b);
+        w.extend((0..GROUP).map(|i| value(b, i) * d.to_f64()));
+    }
+    (out, w)
+}
+
+fn truth(x: &[f64], w: &[f64], bias: Option<&[f32]>, gelu: bool, m: usize, n: usize, k: usize) -> Vec<f64> {
+    let mut y = Vec::with_capacity(m * n);
+    for i in 0..m {
+        for j in 0..n {
+            let s: f64 = (0..k).map(|t| x[i * k + t] * w[j * k + t]).sum();
+            let s = s + bias.map_or(0.0, |b| f64::from(b[j]));
+            y.push(if gelu { gelu_tanh(s) } else { s });
+        }
+    }
+    y
+}
+
+/// x as the int8 kernels see it.
+fn rounded(x: &[f32]) -> Vec<f64> {
+    x.chunks(GROUP)
+        .flat_map(|g| {
+            let max = g.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+            let inverse = if max > 0.0 { 127.0 / max } else { 0.0 };
+            g.iter().map(move |v| f64::from((v * inverse).round_ties_even()) * f64::from(max) / 127.0)
+        })
+        .collect()
+}
+
+fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|v| f64::from(*v)).collect()
+}
+
+/// All five linears at one size.
+fn check(m: usize, n: usize, k: usize, with_bias: bool, epilogue: Epilogue) {
+    let seed = (m * 31 + n * 7 + k) as u64;
+    let x = values(m * k, seed);
+    let b = values(n, seed + 2);
+    let bias = with_bias.then_some(b.as_slice());
+    let gelu = epilogue == Epilogue::GeluTanh;
+    for isa in Isa::available() {
+        let mut y = vec![f32::NAN; m * n];
+        let name = |kernel: &str| format!("{kernel} {isa} m {m} n {n} k {k} bias {with_bias} {epilogue:?}");
+        let w = values(n * k, seed + 3);
+        linear_f32(isa, &x, &PackedF32::pack(&w, n, k).unwrap(), bias, epilogue, &mut y).unwrap();
+        assert_near(&y, &truth(&wide(&x), &wide(&w), bias, gelu, m, n, k), 1e-6, &name("f32"));
+        if k % GROUP != 0 {
+            continue;
+        }
+        let (b4, w4) = q4(n, k, seed + 4);
+        let p4 = PackedQ4::pack(&b4, n, k).unwrap();
+        y.fill(f32::NAN);
+        linear_q4_f32(isa, &x, &p4, bias, epilogue, &mut y).unwrap();
+        assert_near(&y, &truth(&wide(&x), &w4, bias, gelu, m, n, k), 2e-6, &name("q4_f32"));
+        y.fill(f32::NAN);
+        linear_q4_int8(isa, &x, &p4, bias, epilogue, &mut y).unwrap();
+        assert_near(&y, &truth(&rounded(&x), &w4, bias, gelu, m, n, k), 2e-6, &name("q4_int8, rounded x"));
+        assert_near(&y, &truth(&wide(&x), &w4, bias, gelu, m, n, k), 2e-2, &name("q4_int8"));
+        let (b8, w8) = q8(n, k, seed + 5);
+        let p8 = PackedQ8::pack(&b8, n, k).unwrap();
+        y.fill(f32::NAN);
+        linear_q8_f32(isa, &x, &p8, bias, epilogue, &mut y).unwrap();
+        assert_near(&y, &truth(&wide(&x), &w8, bias, gelu, m, n, k), 2e-6, &name("q8_f32"));
+        y.fill(f32::NAN);
+        linear_q8_int8(isa, &x, &p8, bias, epilogue, &mut y).unwrap();
+        assert_near(&y, &truth(&rounded(&x), &w8, bias, gelu, m, n, k), 2e-6, &name("q8_int8, rounded x"));
+    }
+}
+
+#[test]
+fn tails_of_rows_columns_and_depth() {
+    for m in [1, 2, 3, 5, 7, 11, 13, 25] {
+        check(m, 40, 64, true, Epilogue::None);
+    }
+    for n in [1, 7, 15, 16, 17, 31, 33, 64, 100] {
+        check(5, n, 96, n % 2 == 0, Epilogue::GeluTanh);
+    }
+    for k in [1, 31, 33, 32, 512, 544, 1056] {
+        check(3, 20, k, false, Epilogue::None);
+    }
+}
+
+#[test]
+fn several_tasks_of_rows_and_columns() {
+    check(200, 300, 64, true, Epilogue::GeluTanh);
+    check(77, 130, 544, true, Epilogue::None);
+}
+
+#[test]
+fn extreme_8_bit_values_do_not_saturate() {
+    let (n, k) = (16, 64);
+    for q in [-128i8, 127] {
+        for sign in [1.0f32, -1.0] {
+            let block: Vec<u8> =
+                f16::from_f32(1.0).to_le_bytes().into_iter().chain(std::iter::repeat_n(q as u8, 32)).collect();
+            let w = PackedQ8::pack(&block.repeat(n * k / 32), n, k).unwrap();
+            for isa in Isa::available() {
+                let mut y = vec![0.0; n];
+                linear_q8_int8(isa, &vec![sign; k], &w, None, Epilogue::None, &mut y).unwrap();
+                assert_near(&y, &[f64::from(sign) * f64::from(q) * 64.0; 16], 1e-6, isa.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn zeros_denormals_and_empty_inputs() {
+    let (b, _) = q4(16, 32, 1);
+    let w = PackedQ4::pack(&b, 16, 32).unwrap();
+    for isa in Isa::available() {
+        for x in [0.0, 1e-44] {
+            let mut y = [f32::NAN; 16];
+            linear_q4_int8(isa, &[x; 32], &w, None, Epilogue::None, &mut y).unwrap();
+            assert!(y.iter().all(|y| y.abs() < 1e-40), "{isa} {x} {y:?}");
+        }
+        linear_q4_int8(isa, &[], &w, None, Epilogue::None, &mut []).unwrap();
+        linear_q4_f32(isa, &[], &w, None, Epilogue::None, &mut []).unwrap();
+    }
+}
+
+#[test]
+fn packed_weights_take_the_bits_they_promise() {
+    let (n, k) = (64, 1024);
+    assert_eq!(PackedQ4::pack(&q4(n, k, 1).0, n, k).unwrap().bytes() * 8, n * k * 9 / 2);
+    assert_eq!(PackedQ8::pack(&q8(n, k, 1).0, n, k).unwrap().bytes() * 8, n * k * 17 / 2);
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    let (m, n, k) = (70, 200, 544);
+    let x = values(m * k, 1);
+    let w = PackedF32::pack(&values(n * k, 2), n, k).unwrap();
+    let w4 = PackedQ4::pack(&q4(n, k, 3).0, n, k).unwrap();
+    let run = |threads| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+            let mut y = [vec![0.0; m * n], vec![0.0; m * n], vec![0.0; m * n]];
+            linear_f32(Isa::best(), &x, &w, None, Epilogue::GeluTanh, &mut y[0]).unwrap();
+            linear_q4_f32(Isa::best(), &x, &w4, None, Epilogue::None, &mut y[1]).unwrap();
+            linear_q4_int8(Isa::best(), &x, &w4, None, Epilogue::None, &mut y[2]).unwrap();
+            y
+        })
+    };
+    let one = run(1);
+    for threads in [2, 3, 7] {
+        assert!(one == run(threads), "{threads} threads");
+    }
+}
+
+#[test]
+fn wrong_lengths_are_errors() {
+    let w = PackedF32::pack(&values(6, 1), 2, 3).unwrap();
+    let found = linear_f32(Isa::Scalar, &[0.0; 6], &w, None, Epilogue::None, &mut [0.0; 3]);
+    assert_eq!(found, Err(KernelError::Length { kernel: "linear_f32", argument: "y", expected: 4, found: 3 }));
+    assert!(linear_f32(Isa::Scalar, &[0.0; 5], &w, None, Epilogue::None, &mut [0.0; 4]).is_err());
+    assert!(linear_f32(Isa::Scalar, &[0.0; 6], &w, Some(&[0.0; 3]), Epilogue::None, &mut [0.0; 4]).is_err());
+    assert!(PackedQ4::pack(&[0; 18], 1, 31).is_err());
+    assert!(PackedQ4::pack(&[0; 17], 1, 32).is_err());
+    #[cfg(target_arch = "x86_64")]
+    assert_eq!(
+        linear_f32(Isa::Neon, &[0.0; 6], &w, None, Epilogue::None, &mut [0.0; 4]),
+        Err(KernelError::Isa { isa: Isa::Neon })
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn any_shape(m in 1usize..40, n in 1usize..70, groups in 1usize..5, gelu: bool, bias: bool) {
+        check(m, n, groups * 32, bias, if gelu { Epilogue::GeluTanh } else { Epilogue::None });
+    }
+}
