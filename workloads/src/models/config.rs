@@ -255,18 +255,18 @@ impl ModelConfig {
         if let Some((name, _)) = fields.iter().find(|(_, value)| *value == 0) {
             return fail(format!("{name} must not be 0"));
         }
-        if d.head_dim % 4 != 0 || d.width % d.head_dim != 0 {
+        if !d.head_dim.is_multiple_of(4) || !d.width.is_multiple_of(d.head_dim) {
             return fail(format!(
                 "width {} must be a multiple of head_dim {}, and that a multiple of 4",
                 d.width, d.head_dim
             ));
         }
         for (name, kv) in [("kv_heads", d.kv_heads), ("cross_kv_heads", d.cross_kv_heads)] {
-            if d.heads() % kv != 0 {
+            if !d.heads().is_multiple_of(kv) {
                 return fail(format!("{name} = {kv} must divide the {} query heads", d.heads()));
             }
         }
-        if d.text.clip.width % self.text_encoder.heads != 0 {
+        if !d.text.clip.width.is_multiple_of(self.text_encoder.heads) {
             return fail(format!(
                 "text width {} must be a multiple of its {} heads",
                 d.text.clip.width, self.text_encoder.heads
@@ -274,7 +274,7 @@ impl ModelConfig {
         }
         let (rows, cols) = self.multiple();
         let ImageSize { height, width } = self.image;
-        if height == 0 || width == 0 || height % rows != 0 || width % cols != 0 {
+        if height == 0 || width == 0 || !height.is_multiple_of(rows) || !width.is_multiple_of(cols) {
             let nearest = |x: usize, m: usize| ((x + m / 2) / m).max(1) * m;
             return fail(format!(
                 "an image of {width}×{height} pixels cannot be cut into tokens: the width must be a multiple of {cols} and the height of {rows}; try {}×{}",

@@ -57,11 +57,10 @@ fn three_stages(b: &mut GraphBuilder, outer: &Stage, x: ValueId) -> ValueId {
         x = b.scope("middle", |b| {
             b.scope(i.to_string(), |b| {
                 // U-ViT: the output of block i meets the input of block M−1−i.
-                if d.long_skips && 2 * i >= d.layout.middle {
-                    if let Some(skip) = skips.pop() {
-                        let both = b.node("skip_concat", Op::Concat { axis: 2 }, &[x, skip]);
-                        x = b.linear("skip", both, d.width);
-                    }
+                let skip = if d.long_skips && 2 * i >= d.layout.middle { skips.pop() } else { None };
+                if let Some(skip) = skip {
+                    let both = b.node("skip_concat", Op::Concat { axis: 2 }, &[x, skip]);
+                    x = b.linear("skip", both, d.width);
                 }
                 inner.block(b, x)
             })

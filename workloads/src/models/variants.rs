@@ -116,11 +116,13 @@ pub enum Rung {
     Assa,
     /// The final model: ASSA and grouped key/value heads. The paper does not list what else it adds between the last two.
     Final,
+    /// The final model with dense attention in place of ASSA: what the sparsity alone saves. Not a rung of the paper's.
+    FinalDense,
 }
 
 impl Rung {
     /// All of them, from the baseline up.
-    pub const ALL: [Self; 4] = [Self::PixartMqa, Self::ThreeStage, Self::Assa, Self::Final];
+    pub const ALL: [Self; 5] = [Self::PixartMqa, Self::ThreeStage, Self::Assa, Self::Final, Self::FinalDense];
 
     /// The name that commands and tables use.
     pub fn name(self) -> &'static str {
@@ -129,16 +131,17 @@ impl Rung {
             Self::ThreeStage => "three-stage",
             Self::Assa => "assa",
             Self::Final => "final",
+            Self::FinalDense => "final-dense",
         }
     }
 
     /// `config` turned into this rung.
     pub fn apply(self, config: &mut ModelConfig) {
         let d = &mut config.denoiser;
-        if self != Self::Final {
+        if matches!(self, Self::PixartMqa | Self::ThreeStage | Self::Assa) {
             d.kv_heads = 1;
         }
-        if matches!(self, Self::PixartMqa | Self::ThreeStage) {
+        if matches!(self, Self::PixartMqa | Self::ThreeStage | Self::FinalDense) {
             d.outer_attention = OuterAttention::Dense;
         }
         if self == Self::PixartMqa {
