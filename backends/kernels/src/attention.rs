@@ -1,9 +1,23 @@
 //! Attention: softmax(scale·q·kᵀ)·v per query head.
+//!
+//! Tiled with a running maximum and sum (Dao et al., "FlashAttention", 2022), so that scores never leave the cache.
+//! Vector lanes are queries: a task takes up to three vectors of (token, head) pairs that share a key/value head and
+//! walks over the keys in tiles. Scores, maxima, sums and outputs then need no operation across lanes, and keys and
+//! values are read where they lie: scores broadcast k\[key\]\[d\], outputs broadcast v\[key\]\[d\]. The neighbours of a
+//! block are a contiguous run of keys; nothing is gathered.
 
 use rayon::prelude::*;
 
 use crate::error::{check, check_len};
+use crate::simd::{Kernel, Simd, dispatch, math};
+use crate::tile::{Shared, accumulate, heights, with_height, with_scratch};
 use crate::{Isa, KernelError};
+
+/// Keys of a tile.
+const KEYS: usize = 64;
+
+/// Most queries of a task: three vectors of the widest instruction set. Scratch is laid out with this many columns.
+const QUERIES: usize = 48;
 
 /// Which keys a query attends to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,34 +97,235 @@ pub fn attention(
         return Ok(());
     }
     let group = heads / kv_heads;
-    out.par_chunks_mut(head_dim).enumerate().for_each(|(row, o)| {
-        let h = row % heads;
-        let t = row / heads % queries;
-        let b = row / heads / queries;
+    // Queries come in runs that see one range of keys: a block, or all tokens. A task is a piece of a run.
+    let run = match pattern {
+        Pattern::Blockwise { blocks, .. } => queries / blocks,
+        _ => queries,
+    };
+    // SAFETY: `isa` was checked.
+    let width = unsafe { dispatch(isa, Width) };
+    let pieces = (run * group).div_ceil(width);
+    let runs = queries / run;
+    let target = Shared::new(out);
+    (0..batch * kv_heads * runs * pieces).into_par_iter().for_each(|task| {
+        let (at, piece) = (task / pieces, task % pieces);
+        let (at, run_index) = (at / runs, at % runs);
+        let (b, kv_head) = (at / kv_heads, at % kv_heads);
+        let first = piece * width;
+        let columns = width.min(run * group - first);
+        let token = |c: usize| run_index * run + (first + c) / group;
         let range = match pattern {
             Pattern::Full => 0..keys,
-            Pattern::Causal => 0..t + 1,
+            Pattern::Causal => 0..token(columns - 1) + 1,
             Pattern::Blockwise { blocks, radius } => {
-                let size = queries / blocks;
-                let at = t / size;
-                at.saturating_sub(radius) * size..(at + radius + 1).min(blocks) * size
+                run_index.saturating_sub(radius) * run..run_index.saturating_add(radius).saturating_add(1).min(blocks) * run
             }
         };
-        let qr = &q[row * head_dim..][..head_dim];
-        let at = |s: usize| ((b * keys + s) * kv_heads + h / group) * head_dim;
-        let mut p: Vec<f32> = range
-            .clone()
-            .map(|s| qr.iter().zip(&k[at(s)..][..head_dim]).map(|(a, b)| a * b).sum::<f32>() * scale)
-            .collect();
-        let max = p.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b));
-        p.iter_mut().for_each(|s| *s = (*s - max).exp());
-        let sum: f32 = p.iter().sum();
-        o.fill(0.0);
-        for (s, w) in range.zip(&p) {
-            for (o, v) in o.iter_mut().zip(&v[at(s)..][..head_dim]) {
-                *o += w / sum * v;
+        // Offsets of the queries, the same in q and out.
+        let mut offsets = [0; QUERIES];
+        // Keys that each query sees.
+        let mut limits = [usize::MAX; QUERIES];
+        for c in 0..columns {
+            let head = kv_head * group + (first + c) % group;
+            offsets[c] = ((b * queries + token(c)) * heads + head) * head_dim;
+            if pattern == Pattern::Causal {
+                limits[c] = token(c) + 1;
             }
         }
+        let kv = b * keys * kv_heads * head_dim + kv_head * head_dim;
+        with_scratch((2 * head_dim + KEYS) * QUERIES, |scratch| {
+            let task = Task {
+                q,
+                k: &k[kv..],
+                v: &v[kv..],
+                stride: kv_heads * head_dim,
+                head_dim,
+                scale,
+                range,
+                offsets: &offsets[..columns],
+                limits: &limits,
+                out: target,
+                scratch,
+            };
+            // SAFETY: `isa` was checked; tasks write the outputs of disjoint (token, head) pairs.
+            unsafe { dispatch(isa, task) };
+        });
     });
     Ok(())
+}
+
+/// Queries of a task.
+struct Width;
+
+impl Kernel for Width {
+    type Output = usize;
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> usize {
+        3 * S::W
+    }
+}
+
+struct Task<'a> {
+    q: &'a [f32],
+    /// From this batch row and head on; one key every `stride`.
+    k: &'a [f32],
+    v: &'a [f32],
+    stride: usize,
+    head_dim: usize,
+    scale: f32,
+    range: std::ops::Range<usize>,
+    offsets: &'a [usize],
+    limits: &'a [usize; QUERIES],
+    out: Shared,
+    scratch: &'a mut [f32],
+}
+
+impl Kernel for Task<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's.
+        unsafe {
+            match self.offsets.len().div_ceil(S::W) {
+                1 => self.go::<S, 1>(),
+                2 => self.go::<S, 2>(),
+                _ => self.go::<S, 3>(),
+            }
+        }
+    }
+}
+
+impl Task<'_> {
+    /// SAFETY: as [`Kernel::run`]; there are at most NV·W queries.
+    #[inline(always)]
+    unsafe fn go<S: Simd, const NV: usize>(self) {
+        let (hd, width) = (self.head_dim, NV * S::W);
+        let (queries, rest) = self.scratch.split_at_mut(hd * QUERIES);
+        let (sums, scores) = rest.split_at_mut(hd * QUERIES);
+        // [d][query], times log2(e): the softmax is taken in powers of two.
+        let factor = self.scale * std::f32::consts::LOG2_E;
+        for c in 0..width {
+            match self.offsets.get(c) {
+                Some(at) => {
+                    for (d, q) in self.q[*at..*at + hd].iter().enumerate() {
+                        queries[d * QUERIES + c] = q * factor;
+                    }
+                }
+                None => (0..hd).for_each(|d| queries[d * QUERIES + c] = 0.0),
+            }
+        }
+        sums[..hd * QUERIES].fill(0.0);
+        // SAFETY: rows of scratch are QUERIES ≥ NV·W wide; keys of the range are inside k and v.
+        unsafe {
+            let mut max = [S::splat(f32::MIN); NV];
+            let mut total = [S::splat(0.0); NV];
+            let fewest = self.limits.iter().copied().min().unwrap_or(usize::MAX);
+            for first in self.range.clone().step_by(KEYS) {
+                let count = KEYS.min(self.range.end - first);
+                for (key, h) in heights(count, S::TR) {
+                    let k = self.k.as_ptr().add((first + key) * self.stride);
+                    let to = scores.as_mut_ptr().add(key * QUERIES);
+                    with_height!(h, S::TR, S, score_tile, NV; hd, k, self.stride, queries.as_ptr(), to);
+                }
+                if first + count > fewest {
+                    for key in 0..count {
+                        for (c, limit) in self.limits[..width].iter().enumerate() {
+                            if first + key >= *limit {
+                                scores[key * QUERIES + c] = f32::MIN;
+                            }
+                        }
+                    }
+                }
+                let mut shrink = [S::splat(1.0); NV];
+                for v in 0..NV {
+                    let column = scores.as_mut_ptr().add(v * S::W);
+                    let mut new = max[v];
+                    for key in 0..count {
+                        new = S::max(new, S::load(column.add(key * QUERIES)));
+                    }
+                    shrink[v] = math::exp2::<S>(S::sub(max[v], new));
+                    max[v] = new;
+                    let mut sum = S::mul(total[v], shrink[v]);
+                    for key in 0..count {
+                        let p = math::exp2::<S>(S::sub(S::load(column.add(key * QUERIES)), new));
+                        S::store(column.add(key * QUERIES), p);
+                        sum = S::add(sum, p);
+                    }
+                    total[v] = sum;
+                }
+                let v = self.v.as_ptr().add(first * self.stride);
+                for (d, h) in heights(hd, S::TR) {
+                    let (v, to) = (v.add(d), sums.as_mut_ptr().add(d * QUERIES));
+                    let (p, shrink) = (scores.as_ptr(), shrink.as_ptr());
+                    with_height!(h, S::TR, S, value_tile, NV; count, v, self.stride, p, shrink, to);
+                }
+            }
+            let mut inverse = [0.0; QUERIES];
+            for (v, total) in total.into_iter().enumerate() {
+                S::store(inverse.as_mut_ptr().add(v * S::W), S::div(S::splat(1.0), total));
+            }
+            for (c, at) in self.offsets.iter().enumerate() {
+                for d in 0..hd {
+                    *self.out.ptr().add(at + d) = sums[d * QUERIES + c] * inverse[c];
+                }
+            }
+        }
+    }
+}
+
+/// Scores of H keys: to\[key\]\[query\] = Σ over d of k\[key\]\[d\]·q\[d\]\[query\].
+///
+/// # Safety
+/// k holds H rows of hd at a stride, q hd rows and `to` H rows of NV·W at a stride of QUERIES.
+#[inline(always)]
+unsafe fn score_tile<S: Simd, const H: usize, const NV: usize>(
+    hd: usize,
+    k: *const f32,
+    stride: usize,
+    q: *const f32,
+    to: *mut f32,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut acc = [[S::splat(0.0); NV]; H];
+        let at = |d: usize, r: usize| k.wrapping_add(r * stride + d);
+        accumulate::<S, H, NV>(&mut acc, hd, at, |d| q.wrapping_add(d * QUERIES));
+        for (r, acc) in acc.into_iter().enumerate() {
+            for (v, acc) in acc.into_iter().enumerate() {
+                S::store(to.add(r * QUERIES + v * S::W), acc);
+            }
+        }
+    }
+}
+
+/// Adds `count` keys to H channels of the outputs: to\[d\]\[query\] = to·shrink + Σ over keys of v\[key\]\[d\]·p\[key\]\[query\].
+///
+/// # Safety
+/// v holds `count` rows of H at a stride, p `count` rows and `to` H rows of NV·W at a stride of QUERIES; `shrink` holds
+/// NV vectors.
+#[inline(always)]
+unsafe fn value_tile<S: Simd, const H: usize, const NV: usize>(
+    count: usize,
+    v: *const f32,
+    stride: usize,
+    p: *const f32,
+    shrink: *const S::V,
+    to: *mut f32,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut acc = [[S::splat(0.0); NV]; H];
+        for (r, acc) in acc.iter_mut().enumerate() {
+            for (v, acc) in acc.iter_mut().enumerate() {
+                *acc = S::mul(S::load(to.add(r * QUERIES + v * S::W)), *shrink.add(v));
+            }
+        }
+        let at = |key: usize, r: usize| v.wrapping_add(key * stride + r);
+        accumulate::<S, H, NV>(&mut acc, count, at, |key| p.wrapping_add(key * QUERIES));
+        for (r, acc) in acc.into_iter().enumerate() {
+            for (v, acc) in acc.into_iter().enumerate() {
+                S::store(to.add(r * QUERIES + v * S::W), acc);
+            }
+        }
+    }
 }

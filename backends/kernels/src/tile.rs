@@ -45,7 +45,7 @@ pub(crate) fn heights(rows: usize, max: usize) -> impl Iterator<Item = (usize, u
 
 /// Calls `$f::<S, H>(..)` for a height known only at run time. Arms above S's own tile are compiled away.
 macro_rules! with_height {
-    ($height:expr, $max:expr, $s:ty, $f:ident $(, $extra:literal)? ; $($arg:expr),* $(,)?) => {
+    ($height:expr, $max:expr, $s:ty, $f:ident $(, $extra:tt)? ; $($arg:expr),* $(,)?) => {
         match $height {
             12 if $max >= 12 => $f::<$s, 12 $(, $extra)?>($($arg),*),
             8 if $max >= 8 => $f::<$s, 8 $(, $extra)?>($($arg),*),

@@ -17,13 +17,7 @@ fn q8(n: usize, k: usize, seed: u64) -> (Vec<u8>, Vec<f64>) {
     blocks(n, k, 32, seed, |b, i| f64::from(b[i] as i8))
 }
 
-fn blocks(
-    n: usize,
-    k: usize,
-    size: usize,
-    seed: u64,
-    value: impl Fn(&[u8], usize) -> f64,
-) -> (Vec<u8>, Vec<f64>) {
+fn blocks(n: usize, k: usize, size: usize, seed: u64, value: impl Fn(&[u8], usize) -> f64) -> (Vec<u8>, Vec<f64>) {
     let count = n * k / GROUP;
     let raw = bytes(count * size, seed);
     let scales = values(count, seed + 1);
