@@ -118,7 +118,8 @@ pub fn attention(
             Pattern::Full => 0..keys,
             Pattern::Causal => 0..token(columns - 1) + 1,
             Pattern::Blockwise { blocks, radius } => {
-                run_index.saturating_sub(radius) * run..run_index.saturating_add(radius).saturating_add(1).min(blocks) * run
+                run_index.saturating_sub(radius) * run
+                    ..run_index.saturating_add(radius).saturating_add(1).min(blocks) * run
             }
         };
         // Offsets of the queries, the same in q and out.

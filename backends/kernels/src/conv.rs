@@ -1,9 +1,27 @@
 //! 2-D convolution (cross-correlation) on NCHW images, zero padding, groups.
+//!
+//! Direct, with the lanes along a row of pixels: a register tile is a few output channels by up to three vectors of
+//! pixels, and its operands for input channel i and tap (u, v) are a broadcast weight and an (unaligned) run of row y + u
+//! from column x + v on. A task owns a block of output pixels of one group; it first copies the input that the block
+//! needs to scratch, with the padding written out, so that the inner loop has no edges. With a stride, the copy holds
+//! one plane for each tap instead (im2col of the block), and the same loop runs over them as a 1 × 1 convolution.
+//! Each output is one f32 sum in the order (i, u, v).
 
 use rayon::prelude::*;
 
 use crate::error::{check, check_len};
+use crate::simd::{Kernel, Simd, dispatch};
+use crate::tile::{Shared, accumulate, heights, with_height, with_scratch};
 use crate::{Isa, KernelError};
+
+/// Columns of a block of output pixels: two times three vectors of the widest instruction set.
+const BLOCK_COLUMNS: usize = 96;
+
+/// Floats of scratch that a block of several rows may take: 192 KiB, which leaves room for the weights in a second-level cache.
+const BLOCK_FLOATS: usize = 48 * 1024;
+
+/// Output channels of a tile in the packed weights.
+const TILE: usize = 8;
 
 /// What a convolution's weight and geometry are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,7 +51,8 @@ impl ConvSpec {
     }
 }
 
-/// A convolution's weight `[O, I/groups, kh, kw]` in the layout of [`conv2d`].
+/// A convolution's weight `[O, I/groups, kh, kw]` in the layout of [`conv2d`]: for each group, tiles of 8 output
+/// channels (the last one filled with zeros), `[tile][i][u][v][8]`. The layout is the same for every instruction set.
 #[derive(Clone, Debug)]
 pub struct PackedConv {
     spec: ConvSpec,
@@ -53,7 +72,17 @@ impl PackedConv {
             format!("{groups} groups do not divide {i} and {o} channels")
         })?;
         check_len(NAME, "weight", weight.len(), o * (i / groups) * kh * kw)?;
-        Ok(Self { spec, data: weight.to_vec() })
+        let (depth, per_group) = (i / groups * kh * kw, o / groups);
+        let tiles = per_group.div_ceil(TILE);
+        let mut data = vec![0.0; groups * tiles * depth * TILE];
+        for (channel, row) in weight.chunks_exact(depth).enumerate() {
+            let (group, c) = (channel / per_group, channel % per_group);
+            let tile = &mut data[(group * tiles + c / TILE) * depth * TILE..][..depth * TILE];
+            for (out, v) in tile.chunks_exact_mut(TILE).zip(row) {
+                out[c % TILE] = *v;
+            }
+        }
+        Ok(Self { spec, data })
     }
 
     /// The geometry.
@@ -93,24 +122,212 @@ pub fn conv2d(
     if let Some(b) = bias {
         check_len(NAME, "bias", b.len(), oc)?;
     }
+    if y.is_empty() {
+        return Ok(());
+    }
     let (icg, ocg) = (ic / groups, oc / groups);
-    y.par_chunks_mut(oh * ow).enumerate().for_each(|(plane, out)| {
-        let (b, o) = (plane / oc, plane % oc);
-        for (at, out) in out.iter_mut().enumerate() {
-            let (r, c) = (at / ow, at % ow);
-            let mut s = bias.map_or(0.0, |b| b[o]);
-            for i in 0..icg {
-                let src = &x[(b * ic + o / ocg * icg + i) * h * w..][..h * w];
-                for u in 0..kh {
-                    let Some(y) = (r * stride + u).checked_sub(padding).filter(|y| *y < h) else { continue };
-                    for v in 0..kw {
-                        let Some(x) = (c * stride + v).checked_sub(padding).filter(|x| *x < w) else { continue };
-                        s += src[y * w + x] * weight.data[((o * icg + i) * kh + u) * kw + v];
+    let direct = stride == 1;
+    let columns = BLOCK_COLUMNS.min(ow);
+    // Scratch: `planes` planes of `lines` rows of `line` floats; a tile may read two vectors beyond the last column.
+    let planes = if direct { icg } else { icg * kh * kw };
+    let line = columns + if direct { kw - 1 } else { 0 } + 2 * 16;
+    let halo = if direct { kh - 1 } else { 0 };
+    let rows = (BLOCK_FLOATS / (planes * line)).saturating_sub(halo).clamp(1, 8).min(oh);
+    let lines = rows + halo;
+    // Where the operand of (i, u, v) starts, from the one of the first.
+    let offsets: Vec<usize> = if direct {
+        (0..icg * kh * kw).map(|t| (t / (kh * kw) * lines + t / kw % kh) * line + t % kw).collect()
+    } else {
+        (0..planes).map(|t| t * lines * line).collect()
+    };
+    let (row_blocks, col_blocks) = (oh.div_ceil(rows), ow.div_ceil(columns));
+    let target = Shared::new(y);
+    // Small tasks (depthwise convolutions) are taken several at a time.
+    let work = planes * rows * columns * ocg.max(8);
+    (0..batch * groups * row_blocks * col_blocks).into_par_iter().with_min_len((1 << 16) / work + 1).for_each(|task| {
+        let (at, block) = (task / (row_blocks * col_blocks), task % (row_blocks * col_blocks));
+        let (b, g) = (at / groups, at % groups);
+        let (oy, ox) = (block / col_blocks * rows, block % col_blocks * columns);
+        with_scratch(planes * lines * line, |scratch| {
+            let source = &x[(b * ic + g * icg) * h * w..][..icg * h * w];
+            let block = Block { oy, ox, rows: rows.min(oh - oy), columns: columns.min(ow - ox), lines, line };
+            if direct {
+                copy_block(source, image, &weight.spec, &block, scratch);
+            } else {
+                copy_taps(source, image, &weight.spec, &block, scratch);
+            }
+            let first = b * oc + g * ocg;
+            let task = Task {
+                operands: scratch,
+                offsets: &offsets,
+                weight: &weight.data[g * ocg.div_ceil(TILE) * TILE * offsets.len()..],
+                bias: bias.map(|b| &b[g * ocg..(g + 1) * ocg]),
+                relu,
+                channels: ocg,
+                block,
+                out: target,
+                at: (first * oh + oy) * ow + ox,
+                plane: oh * ow,
+                width: ow,
+            };
+            // SAFETY: `isa` was checked; tasks write disjoint blocks of disjoint planes of y.
+            unsafe { dispatch(isa, task) };
+        });
+    });
+    Ok(())
+}
+
+/// A block of output pixels and its scratch.
+struct Block {
+    oy: usize,
+    ox: usize,
+    rows: usize,
+    columns: usize,
+    /// Rows of a plane of scratch.
+    lines: usize,
+    /// Floats of such a row.
+    line: usize,
+}
+
+/// The padded input of a block, for stride 1: `[i][lines][line]`.
+fn copy_block(x: &[f32], [h, w]: [usize; 2], spec: &ConvSpec, block: &Block, scratch: &mut [f32]) {
+    let lines = block.rows + spec.kernel[0] - 1;
+    let needed = block.columns + spec.kernel[1] - 1;
+    for (x, plane) in x.chunks_exact(h * w).zip(scratch.chunks_exact_mut(block.lines * block.line)) {
+        for (r, out) in plane.chunks_exact_mut(block.line).take(lines).enumerate() {
+            let Some(row) = (block.oy + r).checked_sub(spec.padding).filter(|y| *y < h) else {
+                out.fill(0.0);
+                continue;
+            };
+            // Columns ox − padding .. ox − padding + needed of the row, zeros outside it.
+            let left = spec.padding.saturating_sub(block.ox).min(needed);
+            let from = (block.ox + left - spec.padding.min(block.ox + left)).min(w);
+            let count = (w - from).min(needed - left);
+            out[..left].fill(0.0);
+            out[left..left + count].copy_from_slice(&x[row * w + from..][..count]);
+            out[left + count..].fill(0.0);
+        }
+    }
+}
+
+/// One plane for each input channel and tap, for any stride: `[i][u][v][lines][line]`.
+fn copy_taps(x: &[f32], [h, w]: [usize; 2], spec: &ConvSpec, block: &Block, scratch: &mut [f32]) {
+    let [kh, kw] = spec.kernel;
+    for (t, plane) in scratch.chunks_exact_mut(block.lines * block.line).enumerate() {
+        let (x, u, v) = (&x[t / (kh * kw) * h * w..][..h * w], t / kw % kh, t % kw);
+        for (r, out) in plane.chunks_exact_mut(block.line).take(block.rows).enumerate() {
+            out.fill(0.0);
+            let Some(row) = ((block.oy + r) * spec.stride + u).checked_sub(spec.padding).filter(|y| *y < h) else {
+                continue;
+            };
+            let row = &x[row * w..][..w];
+            for (c, out) in out[..block.columns].iter_mut().enumerate() {
+                let column = ((block.ox + c) * spec.stride + v).checked_sub(spec.padding);
+                if let Some(x) = column.and_then(|c| row.get(c)) {
+                    *out = *x;
+                }
+            }
+        }
+    }
+}
+
+struct Task<'a> {
+    operands: &'a [f32],
+    offsets: &'a [usize],
+    /// From this group's first tile on.
+    weight: &'a [f32],
+    bias: Option<&'a [f32]>,
+    relu: bool,
+    channels: usize,
+    block: Block,
+    out: Shared,
+    /// The block's first pixel in the group's first plane of y.
+    at: usize,
+    plane: usize,
+    width: usize,
+}
+
+impl Kernel for Task<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        for r in 0..self.block.rows {
+            for c in (0..self.block.columns).step_by(3 * S::W) {
+                let left = (self.block.columns - c).min(3 * S::W);
+                // SAFETY: rows and columns are inside the block; a vector reads less than 16 floats beyond the last.
+                unsafe {
+                    match left.div_ceil(S::W) {
+                        1 => self.pixels::<S, 1>(r, c, left),
+                        2 => self.pixels::<S, 2>(r, c, left),
+                        _ => self.pixels::<S, 3>(r, c, left),
                     }
                 }
             }
-            *out = if relu { s.max(0.0) } else { s };
         }
-    });
-    Ok(())
+    }
+}
+
+impl Task<'_> {
+    /// All channels of `left` pixels.
+    ///
+    /// # Safety
+    /// As [`Kernel::run`]; the pixels are inside the block.
+    #[inline(always)]
+    unsafe fn pixels<S: Simd, const NV: usize>(&self, r: usize, c: usize, left: usize) {
+        let operands = self.operands[r * self.block.line + c..].as_ptr();
+        let depth = self.offsets.len();
+        for (channel, h) in heights(self.channels, S::TR) {
+            // Tiles of the packed weight are 8 wide; smaller register tiles take parts of one, never across two.
+            let weight = self.weight[channel / TILE * TILE * depth + channel % TILE..].as_ptr();
+            // SAFETY: the offsets stay inside scratch; the weight holds depth rows of TILE.
+            unsafe {
+                let to = self.out.ptr().add(self.at + channel * self.plane + r * self.width + c);
+                let bias = self.bias.map(|b| &b[channel..]);
+                with_height!(h, S::TR, S, tile, NV; self, weight, operands, bias, to, left);
+            }
+        }
+    }
+}
+
+/// H channels by `left` ≤ NV·W pixels.
+///
+/// # Safety
+/// weight holds as many rows of TILE as there are offsets, the first H of each are used; operands + offset is readable for
+/// NV·W; `to` is writable for H planes of `left`.
+#[inline(always)]
+unsafe fn tile<S: Simd, const H: usize, const NV: usize>(
+    task: &Task<'_>,
+    weight: *const f32,
+    operands: *const f32,
+    bias: Option<&[f32]>,
+    to: *mut f32,
+    left: usize,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut acc = [[S::splat(0.0); NV]; H];
+        if let Some(bias) = bias {
+            for (acc, b) in acc.iter_mut().zip(bias) {
+                *acc = [S::splat(*b); NV];
+            }
+        }
+        let offsets = task.offsets.as_ptr();
+        accumulate::<S, H, NV>(
+            &mut acc,
+            task.offsets.len(),
+            |t, r| weight.wrapping_add(t * TILE + r),
+            |t| operands.wrapping_add(*offsets.add(t)),
+        );
+        for (r, acc) in acc.into_iter().enumerate() {
+            for (v, acc) in acc.into_iter().enumerate() {
+                let s = if task.relu { S::max(acc, S::splat(0.0)) } else { acc };
+                let to = to.add(r * task.plane + v * S::W);
+                if left >= (v + 1) * S::W {
+                    S::store(to, s);
+                } else {
+                    S::store_n(to, s, left - v * S::W);
+                }
+            }
+        }
+    }
 }

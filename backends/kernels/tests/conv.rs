@@ -1,0 +1,110 @@
+//! Convolution against plain f64 loops, on every instruction set of this machine.
+
+mod common;
+
+use common::{assert_near, values};
+use ditbench_kernels::Isa;
+use ditbench_kernels::conv::{ConvSpec, PackedConv, conv2d};
+use proptest::prelude::*;
+
+fn spec(i: usize, o: usize, kernel: [usize; 2], stride: usize, padding: usize, groups: usize) -> ConvSpec {
+    ConvSpec { in_channels: i, out_channels: o, kernel, stride, padding, groups }
+}
+
+fn truth(x: &[f32], [h, w]: [usize; 2], weight: &[f32], bias: &[f32], s: ConvSpec, relu: bool, n: usize) -> Vec<f64> {
+    let [oh, ow] = s.output(h, w);
+    let (icg, ocg) = (s.in_channels / s.groups, s.out_channels / s.groups);
+    let mut y = Vec::new();
+    for b in 0..n {
+        for o in 0..s.out_channels {
+            for at in 0..oh * ow {
+                let mut sum = f64::from(bias[o]);
+                for i in 0..icg {
+                    for u in 0..s.kernel[0] {
+                        for v in 0..s.kernel[1] {
+                            let row = (at / ow * s.stride + u) as isize - s.padding as isize;
+                            let col = (at % ow * s.stride + v) as isize - s.padding as isize;
+                            if row >= 0 && col >= 0 && row < h as isize && col < w as isize {
+                                let channel = b * s.in_channels + o / ocg * icg + i;
+                                sum += f64::from(x[(channel * h + row as usize) * w + col as usize])
+                                    * f64::from(weight[((o * icg + i) * s.kernel[0] + u) * s.kernel[1] + v]);
+                            }
+                        }
+                    }
+                }
+                y.push(if relu { sum.max(0.0) } else { sum });
+            }
+        }
+    }
+    y
+}
+
+fn check(image: [usize; 2], s: ConvSpec, batch: usize, relu: bool) {
+    let [oh, ow] = s.output(image[0], image[1]);
+    let x = values(batch * s.in_channels * image[0] * image[1], 1);
+    let weight = values(s.out_channels * s.in_channels / s.groups * s.kernel[0] * s.kernel[1], 2);
+    let bias = values(s.out_channels, 3);
+    let packed = PackedConv::pack(&weight, s).unwrap();
+    let zero = vec![0.0; s.out_channels];
+    for isa in Isa::available() {
+        let mut y = vec![f32::NAN; batch * s.out_channels * oh * ow];
+        conv2d(isa, &x, image, &packed, Some(&bias), relu, &mut y).unwrap();
+        let what = format!("{isa} {image:?} {s:?} batch {batch} relu {relu}");
+        assert_near(&y, &truth(&x, image, &weight, &bias, s, relu, batch), 1e-6, &what);
+        y.fill(f32::NAN);
+        conv2d(isa, &x, image, &packed, None, relu, &mut y).unwrap();
+        assert_near(&y, &truth(&x, image, &weight, &zero, s, relu, batch), 1e-6, &format!("no bias, {what}"));
+    }
+}
+
+#[test]
+fn three_by_three_with_every_tail() {
+    for (h, w) in [(1, 1), (3, 5), (7, 16), (9, 47), (20, 100), (5, 193)] {
+        check([h, w], spec(3, 13, [3, 3], 1, 1, 1), 2, w % 2 == 0);
+    }
+    for o in [1, 2, 3, 4, 7, 8, 9, 64] {
+        check([4, 33], spec(5, o, [3, 3], 1, 1, 1), 1, true);
+    }
+}
+
+#[test]
+fn patches_groups_and_odd_kernels() {
+    check([16, 16], spec(4, 24, [2, 2], 2, 0, 1), 2, false);
+    check([16, 24], spec(12, 12, [2, 2], 2, 0, 12), 2, false);
+    check([10, 11], spec(6, 9, [3, 2], 1, 1, 3), 1, false);
+    check([21, 13], spec(4, 6, [5, 3], 3, 2, 2), 2, true);
+    check([8, 8], spec(20, 17, [1, 1], 1, 0, 1), 1, false);
+    // More padding than kernel: whole windows outside the image.
+    check([2, 3], spec(2, 3, [2, 2], 1, 4, 1), 1, false);
+    check([2, 3], spec(2, 3, [2, 2], 2, 4, 1), 1, false);
+}
+
+#[test]
+fn blocks_of_rows_and_columns_meet() {
+    // Deep enough that a block is one row; wide enough for three blocks of columns.
+    check([5, 200], spec(150, 4, [3, 3], 1, 1, 1), 1, false);
+    check([40, 30], spec(2, 4, [3, 3], 1, 1, 1), 1, false);
+}
+
+#[test]
+fn wrong_shapes_are_errors() {
+    assert!(PackedConv::pack(&[0.0; 36], spec(4, 3, [3, 3], 1, 1, 2)).is_err());
+    assert!(PackedConv::pack(&[0.0; 35], spec(2, 2, [3, 3], 1, 1, 1)).is_err());
+    assert!(PackedConv::pack(&[], spec(2, 2, [3, 3], 0, 1, 1)).is_err());
+    let packed = PackedConv::pack(&[0.0; 36], spec(2, 2, [3, 3], 1, 0, 1)).unwrap();
+    assert!(conv2d(Isa::Scalar, &[0.0; 8], [2, 2], &packed, None, false, &mut [0.0; 2]).is_err());
+    assert!(conv2d(Isa::Scalar, &[0.0; 18], [3, 3], &packed, None, false, &mut [0.0; 3]).is_err());
+    assert!(conv2d(Isa::Scalar, &[0.0; 18], [3, 3], &packed, Some(&[0.0]), false, &mut [0.0; 2]).is_err());
+    assert!(conv2d(Isa::Scalar, &[0.0; 18], [3, 3], &packed, None, false, &mut [0.0; 2]).is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn any_shape(
+        h in 4usize..20, w in 4usize..60, icg in 1usize..6, ocg in 1usize..12, groups in 1usize..4,
+        kh in 1usize..5, kw in 1usize..5, stride in 1usize..4, padding in 0usize..4, relu: bool,
+    ) {
+        check([h, w], spec(icg * groups, ocg * groups, [kh, kw], stride, padding, groups), 1, relu);
+    }
+}
