@@ -11,6 +11,18 @@ pub const THROTTLED: f64 = 1.10;
 /// Launches below which an interval over launches cannot reach 95 % (see [`stats`]).
 pub const FEW_LAUNCHES: usize = 6;
 
+/// How much a caution matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weight {
+    /// Good to know.
+    Note,
+    /// The row is less certain.
+    Uncertain,
+    /// The row's time or result may mislead.
+    Grave,
+}
+
 /// Something that makes a row less certain.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -152,12 +164,20 @@ impl Caution {
         }
     }
 
-    /// Whether the row's time or result may mislead, rather than just be less certain.
-    pub fn is_grave(&self) -> bool {
-        matches!(
-            self,
-            Self::Throttled { .. } | Self::FallBack { .. } | Self::FailedLaunches { .. } | Self::NotRepeatable
-        )
+    /// How much it matters.
+    pub fn weight(&self) -> Weight {
+        match self {
+            Self::Throttled { .. } | Self::FallBack { .. } | Self::FailedLaunches { .. } | Self::NotRepeatable => {
+                Weight::Grave
+            }
+            Self::FewLaunches { launches } if *launches >= 3 => Weight::Note,
+            Self::Outliers { .. } | Self::Said { .. } => Weight::Note,
+            Self::NotSteady { .. }
+            | Self::FewLaunches { .. }
+            | Self::Bimodal { .. }
+            | Self::Removed { .. }
+            | Self::Expanded { .. } => Weight::Uncertain,
+        }
     }
 }
 

@@ -3,19 +3,25 @@
 use std::collections::BTreeMap;
 
 use crate::record::Status;
-use crate::table::{Row, Table, workload};
+use crate::table::{Row, Table, groups};
 use crate::text;
 
 /// Latents nearer than this to the reference's (relative L2) count as the same result: f32 rounding over four steps.
 pub const SAME: f64 = 1e-3;
 
-/// A sentence each: about each workload in turn, then about what failed.
-pub fn of_table(table: &Table) -> Vec<String> {
-    let mut groups: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
-    for row in &table.rows {
-        groups.entry(workload(&row.key)).or_default().push(row);
-    }
-    let mut sentences: Vec<String> = groups.iter().flat_map(|(name, rows)| of_workload(name, rows)).collect();
+/// What there is to say about one workload, or about failures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// The workload; empty for what concerns all.
+    pub about: String,
+    /// Sentences.
+    pub says: String,
+}
+
+/// A point for each workload in the order of the table, then one about what failed.
+pub fn of_table(table: &Table) -> Vec<Point> {
+    let mut points: Vec<Point> =
+        groups(table).into_iter().map(|(about, rows)| Point { says: of_workload(&rows), about }).collect();
     let failed: Vec<&Row> = table.rows.iter().filter(|row| row.status != Status::Ok).collect();
     if !failed.is_empty() {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -23,47 +29,48 @@ pub fn of_table(table: &Table) -> Vec<String> {
             *counts.entry(row.status.name()).or_default() += 1;
         }
         let counts: Vec<String> = counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
-        sentences.push(format!(
+        let says = format!(
             "{} of {} cells gave no result ({}); each is a row below with its reason.",
             failed.len(),
             table.rows.len(),
             text::list(&counts)
-        ));
+        );
+        points.push(Point { about: String::new(), says });
     }
-    sentences
+    points
 }
 
-fn of_workload(name: &str, rows: &[&Row]) -> Vec<String> {
-    let mut timed: Vec<&&Row> = rows.iter().filter(|row| row.status == Status::Ok && row.p50_s().is_some()).collect();
-    timed.sort_by(|a, b| a.p50_s().unwrap_or(f64::INFINITY).total_cmp(&b.p50_s().unwrap_or(f64::INFINITY)));
+/// Fastest; fastest with the reference's result; smallest. Rows are sorted by time.
+fn of_workload(rows: &[&Row]) -> String {
+    let timed: Vec<&&Row> = rows.iter().filter(|row| row.status == Status::Ok && row.p50_s().is_some()).collect();
     let Some(fastest) = timed.first() else {
-        return vec![format!("{name}: no cell has a steady time.")];
+        return "no cell has a time beyond its first image.".into();
     };
     let time = |row: &Row| row.p50_s().map(text::seconds).unwrap_or_default();
     let mut sentences = Vec::new();
-    if timed.len() == 1 {
-        sentences.push(format!("{name}: {} takes {} an image{}.", fastest.label(), time(fastest), quality(fastest)));
-    } else {
-        let next = timed[1];
-        let overlap = interval(fastest).zip(interval(next)).is_none_or(|(a, b)| a.1 >= b.0);
-        sentences.push(if overlap {
-            format!(
-                "{name}: {} and {} are the fastest, at {} and {} an image; their intervals do not separate them{}.",
-                fastest.label(),
-                next.label(),
-                time(fastest),
-                time(next),
-                quality(fastest)
-            )
-        } else {
-            format!("{name}: {} is the fastest, {} an image{}.", fastest.label(), time(fastest), quality(fastest))
-        });
+    match timed.get(1) {
+        None => sentences.push(format!("{} takes {} an image{}.", fastest.label(), time(fastest), quality(fastest))),
+        // Without an interval nothing separates two cells.
+        Some(next) if interval(fastest).zip(interval(next)).is_none_or(|(a, b)| a.1 >= b.0) => sentences.push(format!(
+            "{} and {} are the fastest, at {} and {} an image; their intervals do not separate them{}.",
+            fastest.label(),
+            next.label(),
+            time(fastest),
+            time(next),
+            quality(fastest)
+        )),
+        Some(_) => sentences.push(format!(
+            "{} is the fastest, {} an image{}.",
+            fastest.label(),
+            time(fastest),
+            quality(fastest)
+        )),
     }
     let same = |row: &Row| row.is_reference() || row.latent_relative_l2.is_some_and(|distance| distance <= SAME);
     if let Some(row) = timed.iter().find(|row| same(row)).filter(|_| timed.len() > 1 && !same(fastest)) {
         let ratio = row.p50_s().zip(fastest.p50_s()).map(|(a, b)| text::significant(a / b, 3)).unwrap_or_default();
         sentences.push(format!(
-            "With the reference's result (latent within {}), the fastest is {}: {} an image, {ratio} times as long.",
+            "With the reference's own result (latent within {}), the fastest is {}: {} an image, {ratio} times as long.",
             text::scientific(SAME),
             row.label(),
             time(row)
@@ -72,13 +79,10 @@ fn of_workload(name: &str, rows: &[&Row]) -> Vec<String> {
     let smallest = timed.iter().filter(|row| row.peak_bytes.is_some()).min_by_key(|row| row.peak_bytes);
     if let Some(row) = smallest.filter(|_| timed.len() > 1) {
         let peak = row.peak_bytes.map(text::bytes).unwrap_or_default();
-        sentences.push(if row.key == fastest.key {
-            format!("It is also the smallest in memory: {peak} at its peak.")
-        } else {
-            format!("The smallest in memory is {}: {peak} at its peak, {} an image.", row.label(), time(row))
-        });
+        let time = if row.key == fastest.key { String::new() } else { format!(", {} an image", time(row)) };
+        sentences.push(format!("The smallest in memory is {}: {peak} at its peak{time}.", row.label()));
     }
-    sentences
+    sentences.join(" ")
 }
 
 fn interval(row: &Row) -> Option<(f64, f64)> {

@@ -5,14 +5,15 @@
 use std::fmt::Write as _;
 
 use crate::record::Status;
-use crate::table::{Row, Table, workload};
+use crate::table::{Row, Table, groups};
 use crate::{headline, text};
 
 /// The whole table, with the headline above it.
 pub fn of_table(table: &Table) -> String {
     let mut out = String::new();
-    for sentence in headline::of_table(table) {
-        push(&mut out, &format!("- {}", plain(&sentence)));
+    for point in headline::of_table(table) {
+        let about = if point.about.is_empty() { String::new() } else { format!("**{}**: ", plain(&point.about)) };
+        push(&mut out, &format!("- {about}{}", plain(&point.says)));
     }
     for (name, rows) in groups(table) {
         push(&mut out, &format!("\n### {}\n", plain(&name)));
@@ -51,23 +52,6 @@ pub fn of_table(table: &Table) -> String {
 fn push(out: &mut String, line: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{}", line.replace('\u{a0}', " "));
-}
-
-/// Rows by workload, in the order in which each first appears.
-pub(crate) fn groups(table: &Table) -> Vec<(String, Vec<&Row>)> {
-    let mut groups: Vec<(String, Vec<&Row>)> = Vec::new();
-    for row in &table.rows {
-        let name = workload(&row.key);
-        match groups.iter_mut().find(|(other, _)| *other == name) {
-            Some((_, rows)) => rows.push(row),
-            None => groups.push((name, vec![row])),
-        }
-    }
-    // Fastest first, what has no time last: in the order of the record among themselves.
-    for (_, rows) in &mut groups {
-        rows.sort_by(|a, b| a.p50_s().unwrap_or(f64::INFINITY).total_cmp(&b.p50_s().unwrap_or(f64::INFINITY)));
-    }
-    groups
 }
 
 fn line(row: &Row) -> String {

@@ -214,9 +214,14 @@ impl Row {
 
     /// Backend, way, precision, threads: `ort int8 · q4 · 2 threads`.
     pub fn label(&self) -> String {
-        let threads = if self.key.threads == 1 { "1 thread".into() } else { format!("{} threads", self.key.threads) };
-        let memory = if self.key.memory == "fast" { String::new() } else { format!(" · {} memory", self.key.memory) };
-        format!("{} · {} · {threads}{memory}", self.who(), self.key.precision)
+        format!("{} · {} · {}", self.who(), self.key.precision, self.threads())
+    }
+
+    /// Threads, and what memory is spent on unless it is speed: `2 threads`, `1 thread · small memory`.
+    pub fn threads(&self) -> String {
+        let threads =
+            if self.key.threads == 1 { "1\u{a0}thread".into() } else { format!("{}\u{a0}threads", self.key.threads) };
+        if self.key.memory == "fast" { threads } else { format!("{threads} · {} memory", self.key.memory) }
     }
 }
 
@@ -225,6 +230,23 @@ pub fn workload(key: &CellKey) -> String {
     let batch = if key.batch == 1 { String::new() } else { format!(", batch {}", key.batch) };
     let steps = if key.steps == 1 { "1 step".into() } else { format!("{} steps", key.steps) };
     format!("{}, {}×{}, {steps}, {} text tokens{batch}", key.model, key.width, key.height, key.text_tokens)
+}
+
+/// Rows by workload, in the order in which each first appears; fastest first, what has no time last.
+pub fn groups(table: &Table) -> Vec<(String, Vec<&Row>)> {
+    let mut groups: Vec<(String, Vec<&Row>)> = Vec::new();
+    for row in &table.rows {
+        let name = workload(&row.key);
+        match groups.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, rows)) => rows.push(row),
+            None => groups.push((name, vec![row])),
+        }
+    }
+    // Fastest first, what has no time last: in the order of the record among themselves.
+    for (_, rows) in &mut groups {
+        rows.sort_by(|a, b| a.p50_s().unwrap_or(f64::INFINITY).total_cmp(&b.p50_s().unwrap_or(f64::INFINITY)));
+    }
+    groups
 }
 
 fn peak_memory(cell: &Cell) -> (Option<u64>, &'static str) {
@@ -274,6 +296,8 @@ pub struct Published {
     pub steps: u32,
     /// Seconds of one denoiser step.
     pub step_s: f64,
+    /// Seconds of the decoder (119 to 120 ms).
+    pub decoder_s: f64,
     /// Seconds of all steps and the decoder.
     pub image_s: f64,
     /// DPG score at this step count; `None` where unpublished.
@@ -295,6 +319,7 @@ pub fn published() -> Vec<Published> {
         size: 1024,
         steps: 4,
         step_s,
+        decoder_s: 0.12,
         image_s,
         dpg,
         geneval,

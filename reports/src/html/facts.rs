@@ -1,11 +1,12 @@
 //! What stands behind the figures: cautions, conditions, the machine, versions, and how to read the page.
 
 use super::Page;
+use crate::caution::Weight;
 use crate::record::{Machine, Reading, Run};
 use crate::table::Table;
 use crate::text::{self, escape};
 
-/// Every caution in full, by cell.
+/// Every caution in full.
 pub(super) fn cautions(page: &mut Page, runs: &[&Run], table: &Table) {
     page.raw("<h2 id=\"cautions\">Cautions</h2>\n");
     let mut any = false;
@@ -31,17 +32,31 @@ pub(super) fn cautions(page: &mut Page, runs: &[&Run], table: &Table) {
             ));
         }
     }
-    for row in table.rows.iter().filter(|row| !row.cautions.is_empty()) {
-        any = true;
-        page.line(&format!(
-            "<h3>{}×{} {}: {}</h3>\n<ul>",
-            row.key.width,
-            row.key.height,
-            escape(&row.key.model),
-            escape(&row.label())
-        ));
+    // The gravest first; each once, with the cells that it is about.
+    let mut said: Vec<(Weight, String, Vec<String>)> = Vec::new();
+    for row in &table.rows {
+        let cell = format!("{} {}×{} · {}", row.key.model, row.key.width, row.key.height, row.label());
         for caution in &row.cautions {
-            page.line(&format!("<li>{}</li>", escape(&caution.long())));
+            let words = caution.long();
+            match said.iter_mut().find(|(_, known, _)| *known == words) {
+                Some((.., cells)) => cells.push(cell.clone()),
+                None => said.push((caution.weight(), words, vec![cell.clone()])),
+            }
+        }
+    }
+    said.sort_by_key(|(weight, ..)| std::cmp::Reverse(*weight));
+    if !said.is_empty() {
+        any = true;
+        page.raw("<ul>\n");
+        for (weight, words, cells) in &said {
+            let class = match weight {
+                Weight::Grave => "chip bad",
+                Weight::Uncertain => "chip warn",
+                Weight::Note => "chip",
+            };
+            let cells: Vec<String> =
+                cells.iter().map(|cell| format!("<span class=\"{class}\">{}</span>", escape(cell))).collect();
+            page.line(&format!("<li>{}<br>{}</li>", escape(words), cells.concat()));
         }
         page.raw("</ul>\n");
     }

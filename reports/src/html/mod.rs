@@ -8,12 +8,12 @@ mod rows;
 
 use std::fmt::Write as _;
 
+use crate::headline;
 use crate::plots::{self, Figure, PlotError};
 use crate::record::Run;
 use crate::store::LoadedRun;
-use crate::table::Table;
+use crate::table::{self, Table};
 use crate::text::{self, escape};
-use crate::{headline, markdown};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -24,10 +24,7 @@ const STYLE: &str = include_str!("style.css");
 pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
     let records: Vec<&Run> = runs.iter().map(|loaded| &loaded.run).collect();
     let mut page = Page::default();
-    let title = match records.as_slice() {
-        [run] => format!("Run {}", run.run.id),
-        _ => format!("{} runs", records.len()),
-    };
+    let title = title(table);
     page.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     page.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n");
     // No request may leave the page, whatever a record holds.
@@ -39,13 +36,14 @@ pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
         page.line(&format!("<p class=\"lead\">{}</p>", lead(run)));
     }
     page.raw("</header>\n<main>\n<section aria-label=\"In short\">\n<ul class=\"headline\">\n");
-    for sentence in headline::of_table(table) {
-        page.line(&format!("<li>{}</li>", escape(&sentence)));
+    for point in headline::of_table(table) {
+        let about = if point.about.is_empty() { String::new() } else { format!("<b>{}:</b> ", escape(&point.about)) };
+        page.line(&format!("<li>{about}{}</li>", escape(&point.says)));
     }
     page.raw("</ul>\n</section>\n");
     page.raw("<nav aria-label=\"Sections\"><ul><li><a href=\"#table\">Table</a></li><li><a href=\"#images\">Images</a></li><li><a href=\"#plots\">Plots</a></li>\
               <li><a href=\"#cautions\">Cautions</a></li><li><a href=\"#conditions\">Conditions</a></li><li><a href=\"#reading\">How to read this</a></li></ul></nav>\n");
-    rows::main_tables(&mut page, &markdown::groups(table), table, records.len() > 1);
+    rows::main_tables(&mut page, &table::groups(table), table, records.len() > 1);
     images::section(&mut page, runs, table);
     page.raw("<h2 id=\"plots\">Plots</h2>\n");
     for (name, figures) in plots::of_runs(&records, table)? {
@@ -55,7 +53,7 @@ pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
         }
         page.raw("</div>\n");
     }
-    rows::details_table(&mut page, &markdown::groups(table));
+    rows::details_table(&mut page, &table::groups(table));
     facts::cautions(&mut page, &records, table);
     facts::conditions(&mut page, &records);
     facts::reading_section(&mut page);
@@ -82,6 +80,23 @@ impl Page {
     }
 }
 
+/// Which models on which backends.
+fn title(table: &Table) -> String {
+    let distinct = |name: fn(&table::Row) -> &str| {
+        let mut names: Vec<String> = Vec::new();
+        for row in &table.rows {
+            if !names.iter().any(|known| known == name(row)) {
+                names.push(name(row).to_owned());
+            }
+        }
+        text::list(&names)
+    };
+    if table.rows.is_empty() {
+        return "A run without cells".into();
+    }
+    format!("{} on {}", distinct(|row| &row.key.model), distinct(|row| &row.key.backend))
+}
+
 /// When, where, what, in a line.
 fn lead(run: &Run) -> String {
     let machine = run.machine.cpu_model.value().map_or("a machine that does not say its name", String::as_str);
@@ -90,7 +105,8 @@ fn lead(run: &Run) -> String {
     let memory = run.machine.memory_bytes.value().map(|bytes| format!(", {}", text::bytes(*bytes))).unwrap_or_default();
     let unfinished = if run.run.finished.is_none() { " Not finished." } else { "" };
     format!(
-        "{} on {}{cores}{memory}. Prompt: <q>{}</q>, seed {}, {} steps ({}).{unfinished} ditbench {}.",
+        "Run {} of {}, on {}{cores}{memory}. Prompt: <q>{}</q>, seed {}, {} steps ({}).{unfinished} ditbench {}.",
+        escape(&run.run.id),
         escape(&run.run.created),
         escape(machine),
         escape(&run.run.prompt),

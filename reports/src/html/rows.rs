@@ -1,6 +1,7 @@
 //! The tables of the page. On a narrow screen each row becomes a card, by style alone; roles keep them tables.
 
 use super::Page;
+use crate::caution::Weight;
 use crate::record::{Reading, Status};
 use crate::table::{Published, Row, Table};
 use crate::text::{self, escape};
@@ -54,14 +55,12 @@ pub(super) fn main_tables(page: &mut Page, groups: &[(String, Vec<&Row>)], table
 }
 
 fn name(page: &mut Page, row: &Row, several: bool) {
-    let threads = if row.key.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", row.key.threads) };
-    let memory = if row.key.memory == "fast" { String::new() } else { format!(" · {} memory", row.key.memory) };
     let run = if several { format!("<small>{}</small>", escape(&row.run)) } else { String::new() };
     page.raw(&format!(
-        "<th role=\"rowheader\" scope=\"row\">{}<small>{} · {threads}{}</small>{run}</th>",
+        "<th role=\"rowheader\" scope=\"row\">{}<small>{} · {}</small>{run}</th>",
         escape(&row.who()),
         escape(&row.key.precision),
-        escape(&memory)
+        escape(&row.threads())
     ));
 }
 
@@ -70,7 +69,7 @@ fn value(page: &mut Page, label: &str, value: Option<String>, small: &str) {
     let class = if value.is_none() && small.is_empty() { " class=\"none\"" } else { "" };
     let small = if small.is_empty() { String::new() } else { format!("<small>{}</small>", escape(small)) };
     page.raw(&format!(
-        "<td role=\"cell\" data-label=\"{label}\"{class}>{}{small}</td>",
+        "<td role=\"cell\" data-label=\"{label}\"{class}><b class=\"value\">{}</b>{small}</td>",
         escape(value.as_deref().unwrap_or(NONE))
     ));
 }
@@ -111,7 +110,11 @@ fn good(page: &mut Page, row: &Row, several: bool) {
         .cautions
         .iter()
         .map(|caution| {
-            let class = if caution.is_grave() { "chip bad" } else { "chip warn" };
+            let class = match caution.weight() {
+                Weight::Grave => "chip bad",
+                Weight::Uncertain => "chip warn",
+                Weight::Note => "chip",
+            };
             format!("<a class=\"{class}\" href=\"#cautions\">{}</a>", escape(&caution.short()))
         })
         .collect();
@@ -139,7 +142,7 @@ fn published(page: &mut Page, row: &Published) {
     value(page, "Image, p50", Some(text::seconds(row.image_s)), "steps and decoder");
     value(page, "First image", None, "");
     value(page, "Denoiser step", Some(text::seconds(row.step_s)), "");
-    value(page, "Decoder", None, "");
+    value(page, "Decoder", Some(text::seconds(row.decoder_s)), "");
     value(page, "Peak memory", None, "");
     value(page, "Off the reference", None, "");
     value(page, "Of peak", None, "");

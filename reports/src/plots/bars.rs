@@ -38,8 +38,13 @@ pub(super) fn stages(workload: &str, entries: &[Entry]) -> Result<Option<Figure>
     if longest <= 0.0 {
         return Ok(None);
     }
-    let most_steps =
-        bars.iter().filter_map(|(_, steady, _)| steady.as_ref().map(|s| s.steps_s.len())).max().unwrap_or(0);
+    let most_steps = bars
+        .iter()
+        .flat_map(|(_, steady, first)| [steady.as_ref(), *first])
+        .flatten()
+        .map(|s| s.steps_s.len())
+        .max()
+        .unwrap_or(0);
     let legend = [
         ("text encoder".to_owned(), Ink::Encoder, 1.0),
         (format!("denoiser steps ({most_steps}, shades alternate)"), Ink::Step(0), 1.0),

@@ -192,25 +192,19 @@ impl Canvas<'_> {
 /// Radius of a [`Canvas::badge`].
 pub(super) const BADGE: i32 = 8;
 
-/// Places badges so that none covers another: each at its point, or at the nearest free place around it.
+/// Places badges so that none covers another: each at its point, or at the nearest free place inside the box. A box too
+/// full for all of them (about 30 to a strip of 60 by 240 units) leaves the last ones at their points.
 pub(super) fn spread(points: &[(i32, i32)], (top_left, bottom_right): ((i32, i32), (i32, i32))) -> Vec<(i32, i32)> {
+    let (from, to) = ((top_left.0 + BADGE, top_left.1 + BADGE), (bottom_right.0 - BADGE, bottom_right.1 - BADGE));
+    let distance = |a: (i32, i32), b: (i32, i32)| (a.0 - b.0).pow(2) + (a.1 - b.1).pow(2);
+    let grid: Vec<(i32, i32)> =
+        (from.1..=to.1).step_by(6).flat_map(|y| (from.0..=to.0).step_by(6).map(move |x| (x, y))).collect();
     let mut placed: Vec<(i32, i32)> = Vec::new();
     for &(x, y) in points {
-        let ring = |turn: usize, radius: f64| {
-            let angle = turn as f64 * std::f64::consts::TAU / 16.0;
-            (x + (radius * angle.cos()).round() as i32, y + (radius * angle.sin()).round() as i32)
-        };
-        let around = (1..12).flat_map(|ring_index| (0..16).map(move |turn| (turn, f64::from(ring_index) * 10.0)));
-        let free = |(cx, cy): &(i32, i32)| {
-            let inside = (top_left.0 + BADGE..=bottom_right.0 - BADGE).contains(cx)
-                && (top_left.1 + BADGE..=bottom_right.1 - BADGE).contains(cy);
-            let apart = 2 * BADGE + 2;
-            inside && placed.iter().all(|(px, py)| (px - cx).pow(2) + (py - cy).pow(2) >= apart * apart)
-        };
-        let clamped =
-            (x.clamp(top_left.0 + BADGE, bottom_right.0 - BADGE), y.clamp(top_left.1 + BADGE, bottom_right.1 - BADGE));
-        let place = std::iter::once(clamped).chain(around.map(|(turn, radius)| ring(turn, radius))).find(free);
-        placed.push(place.unwrap_or(clamped));
+        let own = (x.clamp(from.0, to.0.max(from.0)), y.clamp(from.1, to.1.max(from.1)));
+        let free = |place: &(i32, i32)| placed.iter().all(|other| distance(*other, *place) >= (2 * BADGE + 2).pow(2));
+        let nearest = || grid.iter().copied().filter(free).min_by_key(|place| distance(*place, own));
+        placed.push(Some(own).filter(free).or_else(nearest).unwrap_or(own));
     }
     placed
 }
@@ -299,7 +293,7 @@ mod tests {
 
     #[test]
     fn badges_stay_apart() {
-        let places = spread(&[(50, 50); 12], ((0, 0), (200, 200)));
+        let places = spread(&[(50, 50); 28], ((0, 0), (62, 240)));
         for (i, a) in places.iter().enumerate() {
             for b in &places[..i] {
                 assert!((a.0 - b.0).pow(2) + (a.1 - b.1).pow(2) >= (2 * BADGE).pow(2), "{a:?} {b:?}");

@@ -43,11 +43,9 @@ impl Axis {
         let ticks = |steps: &[f64]| -> Vec<f64> {
             decades().flat_map(|decade| steps.iter().map(move |step| step * decade)).filter(inside).collect()
         };
-        let mut found = ticks(&[1.0]);
-        if found.len() < 3 {
-            found = ticks(&[1.0, 2.0, 5.0]);
-        }
-        if found.len() < 3 {
+        let few: [&[f64]; 3] = [&[1.0], &[1.0, 2.0, 5.0], &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]];
+        let mut found = few.iter().map(|steps| ticks(steps)).find(|found| found.len() >= 3).unwrap_or_default();
+        if found.is_empty() {
             found = self.coordinate.key_points(BoldPoints(5)).into_iter().filter(inside).collect();
         }
         if found.len() < 2 {

@@ -1,0 +1,137 @@
+//! The page in a real browser: nothing overlaps, is cut or too faint, at two widths, in light and dark.
+//!
+//! Needs Chromium: the program named by `CHROMIUM`, or `chromium` and its like on the path. Without one the test says that it
+//! did not look; with `DITBENCH_NEED_CHROMIUM` set, as in CI, it fails. `DITBENCH_REPORT=FILE` looks at that report too.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ditbench_reports::record::{Cell, Run};
+use ditbench_reports::store::{LoadedRun, RunStore};
+use ditbench_reports::{report, sample};
+use serde_json::Value;
+
+fn chromium() -> Option<PathBuf> {
+    let works =
+        |name: &PathBuf| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
+    let names = ["chromium", "chromium-browser", "google-chrome", "chrome"].map(PathBuf::from);
+    std::env::var_os("CHROMIUM").map(PathBuf::from).into_iter().chain(names).find(works)
+}
+
+/// What the checker says of a page, at each width, in one colour scheme.
+fn look(browser: &Path, page: &Path, dark: bool) -> Vec<Value> {
+    let dir = tempfile::tempdir().unwrap();
+    let html = fs::read_to_string(page).unwrap();
+    // The page goes into frames of the widths to look at: as their own document, so that its media queries apply.
+    let quoted = serde_json::to_string(&html).unwrap().replace("</", "<\\/");
+    let wrapper = format!(
+        "<!doctype html><meta charset=utf-8><pre id=out></pre><script>{}</script><script>
+        const page = {quoted}, results = [];
+        for (const width of [360, 390, 1280]) {{
+          const frame = document.createElement('iframe');
+          frame.style = `width:${{width}}px;height:800px;border:0`;
+          frame.onload = () => {{
+            try {{ results.push(complaints(frame)); }} catch (error) {{ results.push({{ width, found: [String(error)] }}); }}
+            if (results.length === 3) document.getElementById('out').textContent = 'RESULT' + JSON.stringify(results) + 'END';
+          }};
+          frame.srcdoc = page;
+          document.body.append(frame);
+        }}</script>",
+        include_str!("check_page.js")
+    );
+    let file = dir.path().join("look.html");
+    fs::write(&file, wrapper).unwrap();
+    let output = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"])
+        .args(["--disable-background-networking", "--disable-component-update", "--virtual-time-budget=20000"])
+        .arg(format!("--blink-settings=preferredColorScheme={}", if dark { 0 } else { 1 }))
+        .arg(format!("--user-data-dir={}", dir.path().join("profile").display()))
+        .args(["--window-size=1400,1000", "--dump-dom"])
+        .arg(format!("file://{}", file.display()))
+        .output()
+        .unwrap();
+    let dom = String::from_utf8_lossy(&output.stdout);
+    let result = dom.split_once(">RESULT").and_then(|(_, rest)| rest.split_once("END</pre>")).map(|(json, _)| json);
+    let json = result.unwrap_or_else(|| panic!("no result: {}", String::from_utf8_lossy(&output.stderr)));
+    let json = json.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", "\u{a0}").replace("&amp;", "&");
+    serde_json::from_str(&json).unwrap()
+}
+
+/// Writes the report of a run into a directory and gives the page.
+fn page_of(dir: &Path, run: Run) -> PathBuf {
+    let store = RunStore::create(dir, run).unwrap();
+    for (name, png) in sample::images() {
+        store.put_file(&name, &png).unwrap();
+    }
+    report::report(&[LoadedRun { dir: dir.to_owned(), run: store.run().clone() }], dir).unwrap().html
+}
+
+#[test]
+fn nothing_overlaps_is_cut_or_too_faint() {
+    let Some(browser) = chromium() else {
+        assert!(std::env::var_os("DITBENCH_NEED_CHROMIUM").is_none(), "no Chromium: install it or set CHROMIUM");
+        eprintln!("not looked at: there is no Chromium here (install it, or set CHROMIUM)");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut pages =
+        vec![page_of(&dir.path().join("usual"), sample::run()), page_of(&dir.path().join("harsh"), harsh())];
+    pages.extend(std::env::var_os("DITBENCH_REPORT").map(PathBuf::from));
+    let mut bad = Vec::new();
+    for page in &pages {
+        let (light, dark) = (look(&browser, page, false), look(&browser, page, true));
+        assert_eq!((light.len(), dark.len()), (3, 3));
+        assert_ne!(light[0]["background"], dark[0]["background"], "dark mode changes nothing");
+        for (scheme, result) in light.iter().map(|r| ("light", r)).chain(dark.iter().map(|r| ("dark", r))) {
+            assert!(result["texts"].as_u64().unwrap_or(0) > 100, "{result}");
+            for what in result["found"].as_array().unwrap() {
+                bad.push(format!("{} at {} in {scheme}: {}", page.display(), result["width"], what.as_str().unwrap()));
+                assert!(bad.len() < 30, "30 complaints and more:\n{}", bad.join("\n"));
+            }
+        }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+#[test]
+fn the_checker_sees_what_is_wrong() {
+    let Some(browser) = chromium() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("bad.html");
+    let wrong = "<body style='margin:0'><svg aria-label=x width=300 height=60><text x=10 y=20>one text here</text><text x=40 y=24>another text</text>\
+                 <text x=280 y=50>leaves</text></svg><p style='white-space:nowrap'>wide wide wide wide wide wide wide wide wide wide wide wide \
+                 wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide</p>\
+                 <p style='color:#aaa;background:#fff'>faint</p><img src=''>";
+    fs::write(&file, wrong).unwrap();
+    let found = look(&browser, &file, false)[0]["found"].to_string();
+    for want in ["overlaps", "text leaves its box", "the page is", "contrast 2.32", "picture without words"] {
+        assert!(found.contains(want), "{want} in {found}");
+    }
+}
+
+/// The made-up run with everything at its worst: many cells, very long names and reasons, times from nanoseconds to days.
+fn harsh() -> Run {
+    let mut run = sample::run();
+    run.run.prompt = "x".repeat(300);
+    run.machine.cpu_model =
+        ditbench_reports::record::Reading::Ok("A processor with a name that does not end ".repeat(4));
+    let cells = run.cells.clone();
+    for (copy, scale) in [(1, 1e-9), (2, 1e3), (3, 1e5)] {
+        for cell in &cells {
+            let mut cell: Cell = cell.clone();
+            cell.key.variant = format!("{}-{}", cell.key.variant, "averylongword".repeat(copy * 2));
+            cell.key.threads = 96 * copy as u32;
+            cell.key.memory = "small".into();
+            cell.key.device = format!("execution-provider:{copy}");
+            cell.reason = cell.reason.map(|reason| format!("{reason} {}", "0123456789abcdef".repeat(20)));
+            for sample in cell.launches.iter_mut().flat_map(|launch| &mut launch.samples) {
+                sample.steps_s.iter_mut().for_each(|step| *step *= scale);
+                (sample.text_encoder_s, sample.decoder_s) = (sample.text_encoder_s * scale, sample.decoder_s * scale);
+                sample.total_s = sample.text_encoder_s + sample.steps_s.iter().sum::<f64>() + sample.decoder_s;
+            }
+            run.cells.push(cell);
+        }
+    }
+    run
+}
