@@ -7,6 +7,7 @@
 mod builder;
 pub mod cost;
 mod infer;
+pub mod onnx;
 mod op;
 pub mod rope;
 

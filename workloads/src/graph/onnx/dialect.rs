@@ -1,0 +1,121 @@
+//! Which of several ways to say the same thing in ONNX a file uses: one switch per choice that a runtime may care about.
+
+use serde::{Deserialize, Serialize};
+
+/// How linears with 4-bit or 8-bit weights are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuantizedLinear {
+    /// As f32: the weight is unpacked (and listed in [`super::Exported::unpacked`]).
+    Unpacked,
+    /// `com.microsoft::MatMulNBits`, block 32.
+    MatMulNBits {
+        /// Its `accuracy_level`: 0 unset, 1 f32 activations, 4 activations rounded to 8 bits.
+        accuracy_level: i64,
+    },
+}
+
+/// How linears with f32 weights are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinearForm {
+    /// `MatMul`, then `Add` of the bias.
+    MatMul,
+    /// Leading axes folded into one, `Gemm` with the bias, unfolded again.
+    Gemm,
+}
+
+/// How Gelu in its tanh form is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GeluForm {
+    /// The standard `Gelu` of opset 20.
+    Standard,
+    /// `com.microsoft::FastGelu`, which takes the bias of a linear before it where nothing else reads that linear.
+    FastGelu,
+}
+
+/// How attention is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttentionForm {
+    /// `MatMul`, `Softmax`, `MatMul`, in chunks of queries.
+    Products {
+        /// The most scores (elements, not bytes) that one chunk may hold at once.
+        max_scores: usize,
+    },
+    /// `com.microsoft::MultiHeadAttention` wherever no mask is needed (not for causal attention).
+    MultiHead,
+}
+
+/// A set of such choices.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Dialect {
+    /// 4-bit linears.
+    pub q4: QuantizedLinear,
+    /// 8-bit linears.
+    pub q8: QuantizedLinear,
+    /// Gives the bias to `MatMulNBits` as its sixth input instead of adding it afterwards. tract ignores that input.
+    pub nbits_bias: bool,
+    /// Puts `Max(x, −3·10³⁸)` between a change of shape and `MatMulNBits`. tract 0.23.9 gives wrong numbers without it: it
+    /// folds the reshape into the product but cannot move the axes of the packed weight.
+    pub nbits_barrier: bool,
+    /// f32 linears.
+    pub linear: LinearForm,
+    /// Gelu in its tanh form.
+    pub gelu: GeluForm,
+    /// `com.microsoft::QuickGelu` for CLIP's activation and for SiLU, instead of `Sigmoid` and `Mul`.
+    pub quick_gelu: bool,
+    /// `com.microsoft::RotaryEmbedding` instead of products with tables.
+    pub rotary: bool,
+    /// Attention.
+    pub attention: AttentionForm,
+    /// Operations of the domain `ditbench` for what our own kernels compute, one node for each of the graph's, with
+    /// weights in their stored format. Only ditbench reads such files.
+    pub ditbench: bool,
+}
+
+impl Dialect {
+    /// Standard operators only, but for `MatMulNBits` where weights have 4 bits. Every runtime that knows that one operator reads it right.
+    pub fn standard() -> Self {
+        Self {
+            q4: QuantizedLinear::MatMulNBits { accuracy_level: 1 },
+            q8: QuantizedLinear::Unpacked,
+            nbits_bias: false,
+            nbits_barrier: true,
+            linear: LinearForm::MatMul,
+            gelu: GeluForm::Standard,
+            quick_gelu: false,
+            rotary: false,
+            attention: AttentionForm::Products { max_scores: 1 << 22 },
+            ditbench: false,
+        }
+    }
+
+    /// With ONNX Runtime's own operators where they are faster on a CPU; 4-bit and 8-bit linears compute in f32.
+    pub fn ort() -> Self {
+        Self {
+            q8: QuantizedLinear::MatMulNBits { accuracy_level: 1 },
+            nbits_bias: true,
+            nbits_barrier: false,
+            quick_gelu: true,
+            rotary: true,
+            ..Self::standard()
+        }
+    }
+
+    /// The same, with another accuracy level of `MatMulNBits`: 1 computes in f32, 4 rounds activations to 8 bits.
+    pub fn with_accuracy_level(mut self, level: i64) -> Self {
+        for q in [&mut self.q4, &mut self.q8] {
+            if let QuantizedLinear::MatMulNBits { accuracy_level } = q {
+                *accuracy_level = level;
+            }
+        }
+        self
+    }
+
+    /// One node of domain `ditbench` for each node that our kernels compute, weights as stored.
+    pub fn ditbench() -> Self {
+        Self { ditbench: true, ..Self::standard() }
+    }
+}

@@ -1,0 +1,142 @@
+//! Writing a graph as ONNX: `model.onnx`, and its weights beside it in `model.onnx.data`.
+//!
+//! Contract: the file computes what the graph says, in opset 20, with every tensor of rank 5 or less. Weights are
+//! streamed one tensor at a time to 4 KiB boundaries, so models larger than memory and than protobuf's 2 GiB can be
+//! written. Names of nodes are those of the graph; where one node becomes several, the last keeps the name and the
+//! others append `/…`. Files appear under their final names only when they are complete. What a runtime does best
+//! differs, so a [`Dialect`] holds the choices.
+
+mod cache;
+mod data;
+mod dialect;
+mod lower;
+mod proto;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::Graph;
+use crate::weights::{Format, Weights, WeightsError};
+
+pub use cache::{Cached, write_cached};
+pub use dialect::{AttentionForm, Dialect, GeluForm, LinearForm, QuantizedLinear};
+
+/// Changes whenever the same graph would be written differently: part of the key of cached files.
+pub const WRITER_VERSION: u32 = 1;
+/// ONNX's file format.
+const IR_VERSION: i64 = 9;
+/// Version of the standard operators: the first with `Gelu`.
+const OPSET: i64 = 20;
+/// Name of the graph's file.
+const MODEL_FILE: &str = "model.onnx";
+/// Name of the weights' file.
+const DATA_FILE: &str = "model.onnx.data";
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exported {
+    /// The graph: `model.onnx`.
+    pub model: PathBuf,
+    /// The weights: `model.onnx.data`, in the same folder, where the graph's file expects it.
+    pub data: PathBuf,
+    /// Bytes of both files.
+    pub bytes: u64,
+    /// Number of ONNX nodes.
+    pub nodes: usize,
+    /// Weights that are stored in few bits but written as 32-bit floats, in order of their names.
+    pub unpacked: Vec<Unpacked>,
+}
+
+/// A weight that is wider in the file than in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unpacked {
+    /// Name of the weight.
+    pub name: String,
+    /// How it is stored.
+    pub stored: Format,
+}
+
+/// Why a graph could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OnnxError {
+    /// The weights do not fit the graph.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The graph itself is at fault.
+    #[error("graph {graph} cannot be written as ONNX: {why}")]
+    Graph {
+        /// Name of the graph.
+        graph: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file or folder could not be made.
+    #[error("cannot write {path}: {source}; is the disk full, or the folder read-only?")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+}
+
+impl OnnxError {
+    fn data(source: std::io::Error) -> Self {
+        Self::Io { path: DATA_FILE.into(), source }
+    }
+
+    fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+}
+
+/// Writes `model.onnx` and `model.onnx.data` into the folder `dir`, which must exist. Files of those names are replaced.
+///
+/// # Errors
+/// Weights that are missing or of another shape; a disk that is full. Nothing is left behind then.
+pub fn write(graph: &Graph, weights: &Weights, dialect: &Dialect, dir: &Path) -> Result<Exported, OnnxError> {
+    let (model, data) = (dir.join(MODEL_FILE), dir.join(DATA_FILE));
+    let part = unique();
+    let parts = [dir.join(format!("{MODEL_FILE}.{part}")), dir.join(format!("{DATA_FILE}.{part}"))];
+    let written = write_parts(graph, weights, dialect, &parts).and_then(|written| {
+        // The weights first: a graph that is there must find them.
+        std::fs::rename(&parts[1], &data).map_err(OnnxError::io(&data))?;
+        std::fs::rename(&parts[0], &model).map_err(OnnxError::io(&model))?;
+        Ok(written)
+    });
+    if written.is_err() {
+        for part in &parts {
+            // Whatever went wrong is told already; a part that was never made cannot be removed.
+            let _ = std::fs::remove_file(part);
+        }
+    }
+    let (nodes, bytes, unpacked) = written?;
+    Ok(Exported { model, data, bytes, nodes, unpacked })
+}
+
+fn write_parts(
+    graph: &Graph,
+    weights: &Weights,
+    dialect: &Dialect,
+    [model, data]: &[PathBuf; 2],
+) -> Result<(usize, u64, Vec<Unpacked>), OnnxError> {
+    let file = data::DataFile::create(data).map_err(OnnxError::io(data))?;
+    let mut writer = writer::Writer::new(graph, weights, dialect, file, DATA_FILE);
+    lower::lower(&mut writer)?;
+    let unpacked = std::mem::take(&mut writer.unpacked).into_values().collect();
+    let (bytes, nodes, data_bytes) = writer.finish()?;
+    std::fs::write(model, &bytes).map_err(OnnxError::io(model))?;
+    Ok((nodes, bytes.len() as u64 + data_bytes, unpacked))
+}
+
+/// A suffix that no other writer uses at the same time.
+fn unique() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}.part", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
