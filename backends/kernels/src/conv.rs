@@ -112,7 +112,7 @@ pub fn conv2d(
 ) -> Result<(), KernelError> {
     const NAME: &str = "conv2d";
     isa.require()?;
-    let ConvSpec { in_channels: ic, out_channels: oc, kernel: [kh, kw], stride, padding, groups } = weight.spec;
+    let ConvSpec { in_channels: ic, out_channels: oc, kernel: [kh, kw], stride, groups, .. } = weight.spec;
     let [h, w] = image;
     let [oh, ow] = weight.spec.output(h, w);
     check(NAME, h > 0 && w > 0 && oh > 0 && ow > 0, || format!("an image of {h} x {w} is smaller than the kernel"))?;
@@ -320,7 +320,7 @@ unsafe fn tile<S: Simd, const H: usize, const NV: usize>(
         );
         for (r, acc) in acc.into_iter().enumerate() {
             for (v, acc) in acc.into_iter().enumerate() {
-                let s = if task.relu { S::max(acc, S::splat(0.0)) } else { acc };
+                let s = if task.relu { S::max(S::splat(0.0), acc) } else { acc };
                 let to = to.add(r * task.plane + v * S::W);
                 if left >= (v + 1) * S::W {
                     S::store(to, s);

@@ -92,6 +92,18 @@ fn steep_softmax_stays_finite_and_right() {
 }
 
 #[test]
+fn a_nan_reaches_only_the_queries_that_see_it() {
+    let s = shape(1, 64, 64, 1, 1, 8);
+    let (q, mut k, v) = (values(512, 1), values(512, 2), values(512, 3));
+    k[40 * 8] = f32::NAN;
+    for isa in Isa::available() {
+        let mut out = vec![0.0; 512];
+        attention(isa, &q, &k, &v, s, Pattern::Causal, 1.0, &mut out).unwrap();
+        assert!(out[..320].iter().all(|o| o.is_finite()) && out[320..].iter().all(|o| o.is_nan()), "{isa}");
+    }
+}
+
+#[test]
 fn wrong_shapes_are_errors() {
     let run = |s: AttentionShape, p, q: usize, kv: usize| {
         attention(Isa::Scalar, &vec![0.0; q], &vec![0.0; kv], &vec![0.0; kv], s, p, 1.0, &mut vec![0.0; q])

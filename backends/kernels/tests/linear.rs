@@ -146,6 +146,20 @@ fn zeros_denormals_and_empty_inputs() {
 }
 
 #[test]
+fn a_nan_or_infinity_is_not_lost_in_the_rounding() {
+    let w = PackedQ4::pack(&q4(16, 64, 1).0, 16, 64).unwrap();
+    for isa in Isa::available() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut x = vec![1.0; 128];
+            x[70] = bad;
+            let mut y = [0.0; 32];
+            linear_q4_int8(isa, &x, &w, None, Epilogue::None, &mut y).unwrap();
+            assert!(y[..16].iter().all(|y| y.is_finite()) && y[16..].iter().all(|y| !y.is_finite()), "{isa} {y:?}");
+        }
+    }
+}
+
+#[test]
 fn packed_weights_take_the_bits_they_promise() {
     let (n, k) = (64, 1024);
     assert_eq!(PackedQ4::pack(&q4(n, k, 1).0, n, k).unwrap().bytes() * 8, n * k * 9 / 2);

@@ -119,17 +119,20 @@ impl Kernel for Round<'_> {
         for (row, h) in heights(self.x.len() / self.k, self.max_height) {
             for r in 0..h {
                 for (g, x) in self.x[(row + r) * self.k..][..self.k].chunks_exact(GROUP).enumerate() {
-                    let mut max = [0.0f32; 16];
+                    let (mut max, mut poison) = ([0.0f32; 16], [0.0f32; 16]);
                     for x in x.chunks_exact(16) {
-                        for (max, x) in max.iter_mut().zip(x) {
+                        for ((max, poison), x) in max.iter_mut().zip(&mut poison).zip(x) {
                             *max = if x.abs() > *max { x.abs() } else { *max };
+                            *poison += x * 0.0;
                         }
                     }
+                    // 0 unless there is a NaN or an infinity, which integers cannot carry: the scale does.
+                    let poison: f32 = poison.iter().sum();
                     let max = max.iter().fold(0.0f32, |a, b| a.max(*b));
                     // The reciprocal of a denormal maximum would overflow: such a group is zero.
                     let inverse = if max >= f32::MIN_POSITIVE { 127.0 / max } else { 0.0 };
                     let out = &mut self.out[row * groups + g * h + r];
-                    out.scale = max / 127.0;
+                    out.scale = max / 127.0 + poison;
                     out.sum = 0;
                     for (a, x) in out.a.iter_mut().zip(x) {
                         // |x·inverse| ≤ 127 up to one rounding: no saturation is needed, and none is spent.

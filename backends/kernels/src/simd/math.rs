@@ -1,7 +1,8 @@
 //! Vector transcendental functions, generic over the instruction set.
 //!
 //! The polynomials of eˣ and 2ˣ are least-maximum fits of degree 6 on one octave (relative error 1.9e-9, below f32's
-//! rounding); tanh near 0 is Cephes' `tanhf`, erf the rational function that Eigen and XLA use.
+//! rounding). Where an argument is clamped it is the second operand: there `max` and `min` let a NaN through, so that a
+//! NaN in is a NaN out. tanh near 0 is Cephes' `tanhf`, erf the rational function that Eigen and XLA use.
 #![allow(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)] // see the contract in mod.rs
 
 use super::Simd;
@@ -19,7 +20,7 @@ unsafe fn poly<S: Simd, const N: usize>(x: S::V, c: [f32; N]) -> S::V {
 /// 2ˣ for x ≤ 127; 0 for x < −126.
 #[inline(always)]
 pub(crate) unsafe fn exp2<S: Simd>(x: S::V) -> S::V {
-    let clamped = S::max(x, S::splat(-126.0));
+    let clamped = S::max(S::splat(-126.0), x);
     let n = S::round(clamped);
     let r = S::sub(clamped, n);
     let p = poly::<S, 7>(
@@ -32,7 +33,7 @@ pub(crate) unsafe fn exp2<S: Simd>(x: S::V) -> S::V {
 /// eˣ, x clamped to −87.33 ..= 88.37 (the smallest normal result, and just below the largest).
 #[inline(always)]
 pub(crate) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
-    let x = S::min(S::max(x, S::splat(-87.33)), S::splat(88.37));
+    let x = S::min(S::splat(88.37), S::max(S::splat(-87.33), x));
     let n = S::round(S::mul(x, S::splat(std::f32::consts::LOG2_E)));
     // ln 2 in two parts, the first with few enough bits for n·hi to be exact (Cody and Waite).
     let r = S::fma(n, S::splat(-0.693_359_4), x);
@@ -41,10 +42,12 @@ pub(crate) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
     S::scale2(p, n)
 }
 
-/// x / (1 + e^(−y)): x·sigmoid(y).
+/// x / (1 + e^(−y)): x·sigmoid(y); 0 for y < −88, where the exponential is clamped and a huge x would show it.
 #[inline(always)]
 unsafe fn x_sigmoid<S: Simd>(x: S::V, y: S::V) -> S::V {
-    S::div(x, S::add(S::splat(1.0), exp::<S>(S::sub(S::splat(0.0), y))))
+    let zero = S::splat(0.0);
+    let s = S::div(x, S::add(S::splat(1.0), exp::<S>(S::sub(zero, y))));
+    S::select_lt(y, S::splat(-88.0), zero, s)
 }
 
 /// 0.5·x·(1 + tanh u) = x·sigmoid(2u), u = √(2/π)·(x + 0.044715·x³).
@@ -65,6 +68,12 @@ pub(crate) unsafe fn quick_gelu<S: Simd>(x: S::V) -> S::V {
 #[inline(always)]
 pub(crate) unsafe fn silu<S: Simd>(x: S::V) -> S::V {
     x_sigmoid::<S>(x, x)
+}
+
+/// max(x, 0).
+#[inline(always)]
+pub(crate) unsafe fn relu<S: Simd>(x: S::V) -> S::V {
+    S::max(S::splat(0.0), x)
 }
 
 /// 1/(1 + e^(−x)).
@@ -90,8 +99,9 @@ pub(crate) unsafe fn tanh<S: Simd>(x: S::V) -> S::V {
 /// erf x.
 #[inline(always)]
 unsafe fn erf<S: Simd>(x: S::V) -> S::V {
-    let x = S::min(S::max(x, S::splat(-4.0)), S::splat(4.0));
-    let z = S::mul(x, x);
+    // From 4 on erf is 1 to f32's precision, and has to be exactly 1 for x·(1 + erf x) to vanish.
+    let (low, high) = (S::splat(-4.0), S::splat(4.0));
+    let z = S::min(S::mul(x, x), S::splat(16.0));
     let p = poly::<S, 7>(
         z,
         [
@@ -105,7 +115,8 @@ unsafe fn erf<S: Simd>(x: S::V) -> S::V {
         ],
     );
     let q = poly::<S, 5>(z, [-1.426_473_9e-2, -7.373_329e-3, -1.682_827e-3, -2.133_740_6e-4, -1.456_607e-5]);
-    S::div(S::mul(x, p), q)
+    let inside = S::div(S::mul(x, p), q);
+    S::select_lt(x, low, S::splat(-1.0), S::select_lt(x, high, inside, S::splat(1.0)))
 }
 
 /// 0.5·x·(1 + erf(x/√2)).

@@ -1,0 +1,174 @@
+//! Combinations of tensors with a factor for each channel or for each row.
+
+use rayon::prelude::*;
+
+use super::{Pointwise, batches, pointwise, rows_of};
+use crate::error::{check, check_len};
+use crate::simd::{Kernel, Simd, dispatch};
+use crate::{Isa, KernelError};
+
+/// x·(1 + scale) + shift of (x, shift, scale).
+#[derive(Clone, Copy)]
+struct ShiftScale;
+
+impl Pointwise<3> for ShiftScale {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(self, [x, shift, scale]: [S::V; 3]) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { S::fma(x, S::add(scale, S::splat(1.0)), shift) }
+    }
+}
+
+/// x + gate·y of (x, y, gate).
+#[derive(Clone, Copy)]
+struct Gated;
+
+impl Pointwise<3> for Gated {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(self, [x, y, gate]: [S::V; 3]) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { S::fma(gate, y, x) }
+    }
+}
+
+/// a + w·(b − a) of (a, b).
+#[derive(Clone, Copy)]
+struct Mix(f32);
+
+impl Pointwise<2> for Mix {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(self, [a, b]: [S::V; 2]) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { S::fma(S::splat(self.0), S::sub(b, a), a) }
+    }
+}
+
+/// Rows of a three-argument function; `row` gives the inputs of row i.
+struct Rows3<'a, F, R> {
+    f: F,
+    dim: usize,
+    first: usize,
+    row: R,
+    y: &'a mut [f32],
+}
+
+impl<'x, F: Pointwise<3>, R: Fn(usize) -> [&'x [f32]; 3]> Kernel for Rows3<'_, F, R> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        for (i, y) in self.y.chunks_exact_mut(self.dim).enumerate() {
+            // SAFETY: the caller's.
+            unsafe { pointwise::<S, F, 3>(self.f, (self.row)(self.first + i), y) }
+        }
+    }
+}
+
+/// y = x·(1 + scale) + shift. x and y `[B, T, D]` with `[T, D]` = `tokens`, `dim`; shift and scale `[B, 1, D]`.
+/// B is what is left of x.
+///
+/// # Errors
+/// If a length does not fit, or this machine lacks `isa`.
+pub fn modulate(
+    isa: Isa,
+    x: &[f32],
+    tokens: usize,
+    dim: usize,
+    shift: &[f32],
+    scale: &[f32],
+    y: &mut [f32],
+) -> Result<(), KernelError> {
+    const NAME: &str = "modulate";
+    isa.require()?;
+    let batch = batches(NAME, x, tokens, dim)?;
+    check_len(NAME, "y", y.len(), x.len())?;
+    check_len(NAME, "shift", shift.len(), batch * dim)?;
+    check_len(NAME, "scale", scale.len(), batch * dim)?;
+    let row = |i: usize| {
+        let b = i / tokens * dim;
+        [&x[i * dim..][..dim], &shift[b..][..dim], &scale[b..][..dim]]
+    };
+    rows3(isa, ShiftScale, dim, row, y);
+    Ok(())
+}
+
+/// out = x + gate·y. x, y and out `[B, T, D]` with `[T, D]` = `tokens`, `dim`; gate `[B, 1, D]`. B is what is left of x.
+///
+/// # Errors
+/// If a length does not fit, or this machine lacks `isa`.
+pub fn gated_add(
+    isa: Isa,
+    x: &[f32],
+    y: &[f32],
+    gate: &[f32],
+    tokens: usize,
+    dim: usize,
+    out: &mut [f32],
+) -> Result<(), KernelError> {
+    const NAME: &str = "gated_add";
+    isa.require()?;
+    let batch = batches(NAME, x, tokens, dim)?;
+    check_len(NAME, "y", y.len(), x.len())?;
+    check_len(NAME, "out", out.len(), x.len())?;
+    check_len(NAME, "gate", gate.len(), batch * dim)?;
+    let row = |i: usize| [&x[i * dim..][..dim], &y[i * dim..][..dim], &gate[i / tokens * dim..][..dim]];
+    rows3(isa, Gated, dim, row, out);
+    Ok(())
+}
+
+/// Shares rows out over tasks.
+fn rows3<'x, F: Pointwise<3>>(
+    isa: Isa,
+    f: F,
+    dim: usize,
+    row: impl Fn(usize) -> [&'x [f32]; 3] + Copy + Send + Sync,
+    y: &mut [f32],
+) {
+    let rows = rows_of(dim);
+    y.par_chunks_mut(rows * dim).enumerate().for_each(|(i, y)| {
+        // SAFETY: `isa` was checked.
+        unsafe { dispatch(isa, Rows3 { f, dim, first: i * rows, row, y }) }
+    });
+}
+
+struct Lerp<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+    w: &'a [f32],
+    dim: usize,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Lerp<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let rows = self.a.chunks_exact(self.dim).zip(self.b.chunks_exact(self.dim));
+        for (((a, b), w), out) in rows.zip(self.w).zip(self.out.chunks_exact_mut(self.dim)) {
+            // SAFETY: the caller's.
+            unsafe { pointwise::<S, Mix, 2>(Mix(*w), [a, b], out) }
+        }
+    }
+}
+
+/// out = a + w·(b − a), one w for each row of `dim` elements. a, b and out `[.., D]` with D = `dim` (`[B, T, H, hd]`),
+/// w `[.., 1]` (`[B, T, H, 1]`).
+///
+/// # Errors
+/// If a length does not fit, or this machine lacks `isa`.
+pub fn lerp(isa: Isa, a: &[f32], b: &[f32], w: &[f32], dim: usize, out: &mut [f32]) -> Result<(), KernelError> {
+    const NAME: &str = "lerp";
+    isa.require()?;
+    check(NAME, dim > 0 && a.len().is_multiple_of(dim), || format!("{} elements are not rows of {dim}", a.len()))?;
+    check_len(NAME, "b", b.len(), a.len())?;
+    check_len(NAME, "out", out.len(), a.len())?;
+    check_len(NAME, "w", w.len(), a.len() / dim)?;
+    let rows = rows_of(dim);
+    let chunk = rows * dim;
+    out.par_chunks_mut(chunk).zip(a.par_chunks(chunk)).zip(b.par_chunks(chunk)).zip(w.par_chunks(rows)).for_each(
+        |(((out, a), b), w)| {
+            // SAFETY: `isa` was checked.
+            unsafe { dispatch(isa, Lerp { a, b, w, dim, out }) }
+        },
+    );
+    Ok(())
+}
