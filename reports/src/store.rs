@@ -47,6 +47,14 @@ pub enum StoreError {
         /// Why.
         source: RecordError,
     },
+    /// What was to be saved could not be read back: a number that is infinite or none at all, which JSON cannot hold.
+    #[error(
+        "not saved, because the record could not be read back: {source}. This is a fault of ditbench; the last good record is kept"
+    )]
+    Unreadable {
+        /// Where, and what.
+        source: RecordError,
+    },
     /// The operating system refused.
     #[error("cannot {doing} {}: {source}. {}", path.display(), cure(source))]
     Io {
@@ -182,8 +190,11 @@ impl RunStore {
     }
 
     fn save(&self) -> Result<(), StoreError> {
+        let text = serde_json::to_string_pretty(&self.run)
+            .map_err(|error| StoreError::Unreadable { source: RecordError::NotARun { why: error.to_string() } })?;
+        record::parse(&text).map_err(|source| StoreError::Unreadable { source })?;
         replace_file(&self.dir.join(RECORD_FILE), |file| {
-            serde_json::to_writer_pretty(&mut *file, &self.run)?;
+            file.write_all(text.as_bytes())?;
             file.write_all(b"\n")
         })?;
         replace_file(&self.dir.join(SAMPLES_FILE), |file| csv::write_samples(&self.run, file))
@@ -258,6 +269,9 @@ mod tests {
         assert!(&on_disk.run == store.run());
         let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names.len(), 3, "only the record, the samples and the lock: {names:?}");
+        let error = store.update(|run| run.cells[0].launches[0].samples[0].total_s = f64::NAN).unwrap_err();
+        assert!(error.to_string().contains("last good record is kept"), "{error}");
+        assert!(read(dir.path()).unwrap() == on_disk);
         drop(store);
         let error = RunStore::create(dir.path(), sample::run()).unwrap_err();
         assert!(error.to_string().contains("--resume"), "{error}");
