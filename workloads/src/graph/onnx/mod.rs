@@ -49,6 +49,8 @@ pub struct Exported {
     pub bytes: u64,
     /// Number of ONNX nodes.
     pub nodes: usize,
+    /// Names of the outputs in the file, in the graph's order. An output that is called as an input is gets `_out` after it.
+    pub outputs: Vec<String>,
     /// Weights that are stored in few bits but written as 32-bit floats, in order of their names.
     pub unpacked: Vec<Unpacked>,
 }
@@ -116,8 +118,8 @@ pub fn write(graph: &Graph, weights: &Weights, dialect: &Dialect, dir: &Path) ->
             let _ = std::fs::remove_file(part);
         }
     }
-    let (nodes, bytes, unpacked) = written?;
-    Ok(Exported { model, data, bytes, nodes, unpacked })
+    let (nodes, bytes, unpacked, outputs) = written?;
+    Ok(Exported { model, data, bytes, nodes, outputs, unpacked })
 }
 
 fn write_parts(
@@ -125,14 +127,15 @@ fn write_parts(
     weights: &Weights,
     dialect: &Dialect,
     [model, data]: &[PathBuf; 2],
-) -> Result<(usize, u64, Vec<Unpacked>), OnnxError> {
+) -> Result<(usize, u64, Vec<Unpacked>, Vec<String>), OnnxError> {
     let file = data::DataFile::create(data).map_err(OnnxError::io(data))?;
     let mut writer = writer::Writer::new(graph, weights, dialect, file, DATA_FILE);
     lower::lower(&mut writer)?;
     let unpacked = std::mem::take(&mut writer.unpacked).into_values().collect();
+    let outputs = writer.output_names.clone();
     let (bytes, nodes, data_bytes) = writer.finish()?;
     std::fs::write(model, &bytes).map_err(OnnxError::io(model))?;
-    Ok((nodes, bytes.len() as u64 + data_bytes, unpacked))
+    Ok((nodes, bytes.len() as u64 + data_bytes, unpacked, outputs))
 }
 
 /// A suffix that no other writer uses at the same time.

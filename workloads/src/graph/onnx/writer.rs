@@ -36,8 +36,10 @@ pub(super) struct Writer<'a> {
     constants: HashSet<String>,
     /// The ONNX name of each value of the graph that has been made.
     pub(super) values: Vec<Option<String>>,
+    /// The ONNX name of each output of the graph, in order.
+    pub(super) output_names: Vec<String>,
     /// For nodes that make an output of the graph: its name.
-    outputs: HashMap<&'a str, &'a str>,
+    outputs: HashMap<&'a str, String>,
     /// Index of the node that makes each value.
     producers: Vec<Option<usize>>,
     readers: Vec<usize>,
@@ -64,9 +66,16 @@ impl<'a> Writer<'a> {
         for (index, node) in graph.nodes.iter().enumerate() {
             producers[node.output.0] = Some(index);
         }
-        let outputs = graph.outputs.iter().rev().filter_map(|port| {
+        // ONNX has one space of names for inputs and outputs, the graph has two.
+        let taken = |name: &str| graph.inputs.iter().any(|port| port.name == name);
+        let output_names: Vec<String> = graph
+            .outputs
+            .iter()
+            .map(|port| if taken(&port.name) { format!("{}_out", port.name) } else { port.name.clone() })
+            .collect();
+        let outputs = graph.outputs.iter().zip(&output_names).rev().filter_map(|(port, name)| {
             let node: usize = producers[port.value.0]?;
-            Some((graph.nodes[node].name.as_str(), port.name.as_str()))
+            Some((graph.nodes[node].name.as_str(), name.clone()))
         });
         let (outputs, readers) = (outputs.collect(), graph.readers());
         Self {
@@ -79,6 +88,7 @@ impl<'a> Writer<'a> {
             initializers: Vec::new(),
             constants: HashSet::new(),
             values,
+            output_names,
             outputs,
             producers,
             readers,
@@ -154,7 +164,7 @@ impl<'a> Writer<'a> {
     }
 
     fn output_name(&self, node: &str) -> String {
-        self.outputs.get(node).map_or_else(|| format!("{node}:0"), |&port| port.to_owned())
+        self.outputs.get(node).cloned().unwrap_or_else(|| format!("{node}:0"))
     }
 
     /// A list of integers: shapes, axes.
@@ -275,12 +285,19 @@ impl<'a> Writer<'a> {
 
     /// Ends the weights' file; gives the model's bytes, the number of nodes and the bytes of weights.
     pub(super) fn finish(mut self) -> Result<(Vec<u8>, usize, u64), OnnxError> {
-        for port in &self.graph.outputs {
+        for (port, output) in self.graph.outputs.iter().zip(self.output_names.clone()) {
             let made = self.value(port.value)?;
-            if made != port.name {
-                let name = format!("outputs/{}", port.name);
-                self.op_to(&name, (STANDARD, "Identity"), &[&made], std::slice::from_ref(&port.name), &[]);
+            if made != output {
+                let name = format!("outputs/{output}");
+                self.op_to(&name, (STANDARD, "Identity"), &[&made], &[output], &[]);
             }
+        }
+        let ports = self.graph.inputs.iter().map(|port| &port.name).chain(&self.output_names);
+        if let Some(name) = ports.into_iter().find(|&name| self.constants.contains(name)) {
+            return Err(OnnxError::Graph {
+                graph: self.graph.name.clone(),
+                why: format!("\"{name}\" is the name of a weight and of an input or output: rename one"),
+            });
         }
         let mut graph = Message::default();
         for node in &self.nodes {
@@ -290,14 +307,16 @@ impl<'a> Writer<'a> {
         for initializer in &self.initializers {
             graph.message(5, initializer);
         }
-        for (field, ports) in [(11, &self.graph.inputs), (12, &self.graph.outputs)] {
-            for port in ports {
+        let inputs: Vec<&String> = self.graph.inputs.iter().map(|port| &port.name).collect();
+        let outputs: Vec<&String> = self.output_names.iter().collect();
+        for (field, ports, names) in [(11, &self.graph.inputs, inputs), (12, &self.graph.outputs, outputs)] {
+            for (port, name) in ports.iter().zip(names) {
                 let value = self.graph.value(port.value);
                 let element = match value.dtype {
                     DType::F32 => ElementType::F32,
                     DType::I64 => ElementType::I64,
                 };
-                graph.message(field, &proto::value_info(&port.name, element, &value.shape));
+                graph.message(field, &proto::value_info(name, element, &value.shape));
             }
         }
         let mut model = Message::default();
