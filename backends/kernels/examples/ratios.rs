@@ -16,11 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     .flat_map(|i| [0, 0x20].into_iter().chain((0..bytes).map(move |b| (b * 31 + i) as u8)))
                     .collect::<Vec<u8>>()
             };
-            let (f32, q4, q8) = (
-                PackedF32::pack(&w, n, k)?,
-                PackedQ4::pack(&blocks(16), n, k)?,
-                PackedQ8::pack(&blocks(32), n, k)?,
-            );
+            let (f32, q4, q8) =
+                (PackedF32::pack(&w, n, k)?, PackedQ4::pack(&blocks(16), n, k)?, PackedQ8::pack(&blocks(32), n, k)?);
             let mut y = vec![0.0; m * n];
             let mut best = [f64::INFINITY; 6];
             let e = Epilogue::None;

@@ -28,6 +28,14 @@ pub enum KernelError {
         /// What does not fit, with the sizes.
         problem: String,
     },
+    /// A pool of threads could not be started.
+    #[error("cannot start {threads} threads: {reason}; ask for at least 1 and no more than the system allows")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// Why not.
+        reason: String,
+    },
     /// This machine cannot run the instruction set that was asked for.
     #[error("instruction set {} is not available on this machine; use Isa::best() or one of Isa::available()", isa.name())]
     Isa {

@@ -14,6 +14,7 @@
 //! | [`attention`] | softmax(q·kᵀ)·v, tiled; full, causal, block-local; grouped query heads |
 //! | [`conv`] | 2-D convolution, NCHW |
 //! | [`elementwise`] | activations, normalisation, modulation, gates, rotary embedding, upsampling |
+//! | [`peak`] | no kernel: what this machine can do at most, for a roofline |
 
 pub mod attention;
 pub mod conv;
@@ -21,6 +22,7 @@ pub mod elementwise;
 mod error;
 mod isa;
 pub mod linear;
+pub mod peak;
 mod simd;
 mod tile;
 

@@ -75,6 +75,10 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn dot4(acc: __m256i, w: __m256i, a: __m256i) -> __m256i {
+        _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(w, a), _mm256_set1_epi16(1)))
+    }
+    #[inline(always)]
     unsafe fn load_d(p: *const u8) -> __m256i {
         _mm256_loadu_si256(p.cast())
     }

@@ -86,6 +86,10 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn dot4(acc: __m512i, w: __m512i, a: __m512i) -> __m512i {
+        _mm512_dpbusd_epi32(acc, w, a)
+    }
+    #[inline(always)]
     unsafe fn load_d(p: *const u8) -> __m512i {
         _mm512_loadu_si512(p.cast())
     }
@@ -131,7 +135,7 @@ impl Simd for Avx512 {
 unsafe fn dot(w: &[__m512i; 8], a: *const i8, start: i32) -> __m512 {
     let mut s = _mm512_set1_epi32(start);
     for (j, w) in w.iter().enumerate() {
-        s = _mm512_dpbusd_epi32(s, *w, _mm512_set1_epi32(a.add(4 * j).cast::<i32>().read_unaligned()));
+        s = Avx512::dot4(s, *w, _mm512_set1_epi32(a.add(4 * j).cast::<i32>().read_unaligned()));
     }
     _mm512_cvtepi32_ps(s)
 }

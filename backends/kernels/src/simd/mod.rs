@@ -101,6 +101,9 @@ pub(crate) trait Simd: Copy + 'static {
         unsafe { Self::load(t.as_ptr()) }
     }
 
+    /// Adds to each 32-bit lane of `acc` the dot product of its four bytes of `w` (as `q4_unpack` gives them) and of `a`
+    /// (signed). What the integer products are made of, alone for [`crate::peak`].
+    unsafe fn dot4(acc: Self::D, w: Self::D, a: Self::D) -> Self::D;
     /// Reads 4·W bytes: 4 bytes of each of W columns.
     unsafe fn load_d(p: *const u8) -> Self::D;
     /// (q − 8) of nibble t of each lane: t = 0..4 the low nibbles of bytes 0..4, t = 4..8 the high ones.

@@ -75,6 +75,11 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     }
 
     #[inline(always)]
+    unsafe fn dot4(acc: int8x16_t, w: int8x16_t, a: int8x16_t) -> int8x16_t {
+        let acc = vreinterpretq_s32_s8(acc);
+        vreinterpretq_s8_s32(if DOT { sdot(acc, w, a) } else { multiply(acc, w, a) })
+    }
+    #[inline(always)]
     unsafe fn load_d(p: *const u8) -> int8x16_t {
         vld1q_s8(p.cast())
     }

@@ -77,6 +77,13 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn dot4(acc: Self::D, w: Self::D, a: Self::D) -> Self::D {
+        std::array::from_fn(|c| {
+            let sum: i32 = (0..4).map(|t| i32::from(w[c][t] as i8) * i32::from(a[c][t] as i8)).sum();
+            i32::from_ne_bytes(acc[c]).wrapping_add(sum).to_ne_bytes()
+        })
+    }
+    #[inline(always)]
     unsafe fn load_d(p: *const u8) -> Self::D {
         p.cast::<Self::D>().read_unaligned()
     }
