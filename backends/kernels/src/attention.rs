@@ -162,7 +162,7 @@ impl Kernel for Width {
     type Output = usize;
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> usize {
-        3 * S::W
+        S::TV * S::W
     }
 }
 
@@ -189,8 +189,8 @@ impl Kernel for Task<'_> {
         unsafe {
             match self.offsets.len().div_ceil(S::W) {
                 1 => self.go::<S, 1>(),
-                2 => self.go::<S, 2>(),
-                _ => self.go::<S, 3>(),
+                3 if S::TV == 3 => self.go::<S, 3>(),
+                _ => self.go::<S, 2>(),
             }
         }
     }

@@ -252,14 +252,14 @@ impl Kernel for Task<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         for r in 0..self.block.rows {
-            for c in (0..self.block.columns).step_by(3 * S::W) {
-                let left = (self.block.columns - c).min(3 * S::W);
+            for c in (0..self.block.columns).step_by(S::TV * S::W) {
+                let left = (self.block.columns - c).min(S::TV * S::W);
                 // SAFETY: rows and columns are inside the block; a vector reads less than 16 floats beyond the last.
                 unsafe {
                     match left.div_ceil(S::W) {
                         1 => self.pixels::<S, 1>(r, c, left),
-                        2 => self.pixels::<S, 2>(r, c, left),
-                        _ => self.pixels::<S, 3>(r, c, left),
+                        3 if S::TV == 3 => self.pixels::<S, 3>(r, c, left),
+                        _ => self.pixels::<S, 2>(r, c, left),
                     }
                 }
             }
@@ -276,14 +276,14 @@ impl Task<'_> {
     unsafe fn pixels<S: Simd, const NV: usize>(&self, r: usize, c: usize, left: usize) {
         let operands = self.operands[r * self.block.line + c..].as_ptr();
         let depth = self.offsets.len();
-        for (channel, h) in heights(self.channels, S::TR) {
+        for (channel, h) in heights(self.channels, S::CR) {
             // Tiles of the packed weight are 8 wide; smaller register tiles take parts of one, never across two.
             let weight = self.weight[channel / TILE * TILE * depth + channel % TILE..].as_ptr();
             // SAFETY: the offsets stay inside scratch; the weight holds depth rows of TILE.
             unsafe {
                 let to = self.out.ptr().add(self.at + channel * self.plane + r * self.width + c);
                 let bias = self.bias.map(|b| &b[channel..]);
-                with_height!(h, S::TR, S, tile, NV; self, weight, operands, bias, to, left);
+                with_height!(h, S::CR, S, tile, NV; self, weight, operands, bias, to, left);
             }
         }
     }

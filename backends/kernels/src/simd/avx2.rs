@@ -13,7 +13,9 @@ impl Simd for Avx2 {
     type D = __m256i;
     const W: usize = 8;
     const MR: usize = 6;
-    const TR: usize = 4;
+    const TV: usize = 2;
+    const TR: usize = 6;
+    const CR: usize = 4;
     const IR: usize = 4;
 
     #[inline(always)]

@@ -13,7 +13,9 @@ impl Simd for Avx512 {
     type D = __m512i;
     const W: usize = 16;
     const MR: usize = 12;
+    const TV: usize = 3;
     const TR: usize = 8;
+    const CR: usize = 8;
     const IR: usize = 8;
 
     #[inline(always)]

@@ -28,8 +28,12 @@ pub(crate) trait Simd: Copy + 'static {
     const W: usize;
     /// Rows of a linear's register tile; its width is two vectors.
     const MR: usize;
-    /// Rows of a three-vector register tile (attention, convolution).
+    /// Vectors of a register tile of attention and convolution, at most 3.
+    const TV: usize;
+    /// Rows of such a tile in attention.
     const TR: usize;
+    /// Rows of such a tile in a convolution; divides 8, the tile of its packed weight.
+    const CR: usize;
     /// Rows of an integer tile.
     const IR: usize;
 

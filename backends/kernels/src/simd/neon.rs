@@ -13,7 +13,9 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     type D = int8x16_t;
     const W: usize = 4;
     const MR: usize = 12;
+    const TV: usize = 3;
     const TR: usize = 8;
+    const CR: usize = 8;
     const IR: usize = 8;
 
     #[inline(always)]

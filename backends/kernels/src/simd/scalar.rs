@@ -19,7 +19,9 @@ impl Simd for Scalar {
     type D = [[u8; 4]; 4];
     const W: usize = 4;
     const MR: usize = 4;
+    const TV: usize = 2;
     const TR: usize = 2;
+    const CR: usize = 2;
     const IR: usize = 4;
 
     #[inline(always)]
