@@ -3,12 +3,20 @@
 //! Contract: a [`Weights`] gives, for each name of a graph, one [`WeightTensor`]; the same integers and scales reach every
 //! backend. Linear weights are `[N, K]`, groups run along K.
 
+pub mod file;
+pub mod init;
+pub mod prepare;
+pub mod quantize;
+pub mod scheme;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use half::f16;
 use serde::{Deserialize, Serialize};
+
+pub use scheme::format_of;
 
 /// Elements along K that share one scale in `q4` and `q8`.
 pub const GROUP: usize = 32;
