@@ -13,7 +13,10 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-fn unary() -> Vec<(&'static str, Unary, fn(f64) -> f64)> {
+/// A kernel's name, the kernel, the function.
+type Case = (&'static str, Unary, fn(f64) -> f64);
+
+fn unary() -> Vec<Case> {
     vec![
         ("gelu_tanh", e::gelu_tanh, gelu_tanh),
         ("gelu_erf", e::gelu_erf, |x| 0.5 * x * (1.0 + libm::erf(x / 2f64.sqrt()))),

@@ -25,7 +25,7 @@ pub(crate) unsafe fn exp2<S: Simd>(x: S::V) -> S::V {
     let r = S::sub(clamped, n);
     let p = poly::<S, 7>(
         r,
-        [1.0, 0.693_147_2, 0.240_226_46, 0.055_503_286, 0.009_618_489, 0.001_339_993_1, 0.000_153_458_02],
+        [1.0, std::f32::consts::LN_2, 0.240_226_46, 0.055_503_286, 0.009_618_489, 0.001_339_993_1, 0.000_153_458_02],
     );
     S::select_lt(x, S::splat(-126.0), S::splat(0.0), S::scale2(p, n))
 }
@@ -54,7 +54,7 @@ unsafe fn x_sigmoid<S: Simd>(x: S::V, y: S::V) -> S::V {
 #[inline(always)]
 pub(crate) unsafe fn gelu_tanh<S: Simd>(x: S::V) -> S::V {
     // 2·√(2/π) and that times 0.044715.
-    let two_u = S::mul(x, S::fma(S::mul(x, x), S::splat(0.071_354_814), S::splat(1.595_769_1)));
+    let two_u = S::mul(x, S::fma(S::mul(x, x), S::splat(0.071_354_814), S::splat(1.595_769)));
     x_sigmoid::<S>(x, two_u)
 }
 
@@ -88,7 +88,7 @@ pub(crate) unsafe fn tanh<S: Simd>(x: S::V) -> S::V {
     let zero = S::splat(0.0);
     let a = S::max(x, S::sub(zero, x));
     let z = S::mul(x, x);
-    let p = poly::<S, 5>(z, [-0.333_332_82, 0.133_314_42, -0.053_739_715, 0.020_639_08, -0.005_704_988_7]);
+    let p = poly::<S, 5>(z, [-0.333_332_8, 0.133_314_42, -0.053_739_715, 0.020_639_08, -0.005_704_988_7]);
     let small = S::fma(S::mul(p, z), x, x);
     let e = exp::<S>(S::add(a, a));
     let big = S::sub(S::splat(1.0), S::div(S::splat(2.0), S::add(e, S::splat(1.0))));
@@ -106,7 +106,7 @@ unsafe fn erf<S: Simd>(x: S::V) -> S::V {
         z,
         [
             -1.609_603_3e-2,
-            -2.954_599_8e-3,
+            -2.954_6e-3,
             -7.349_906_3e-4,
             -5.692_506_4e-5,
             -2.101_024e-6,
