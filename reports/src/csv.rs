@@ -92,7 +92,8 @@ pub fn write_samples(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     writer.flush()
 }
 
-/// The table, one line for each cell. Seconds, bytes, 10⁹ FLOPs a second; the paper's rows are not in it.
+/// The table, one line for each cell, then the paper's rows for the models that are in it, with `published` as their run
+/// and status. Seconds, bytes, 10⁹ FLOPs a second.
 ///
 /// # Errors
 /// Whatever `out` fails with.
@@ -127,6 +128,7 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
         "ssim",
         "ssimulacra2",
         "cautions",
+        "placement_share",
     ];
     writer.write_record(["run"].iter().chain(&KEY_COLUMNS).chain(&columns))?;
     for row in &table.rows {
@@ -166,8 +168,27 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
             number(row.ssim),
             number(row.ssimulacra2),
             cautions.join("; "),
+            number(row.placement_share),
         ];
         writer.write_record(std::iter::once(row.run.clone()).chain(key_values(&row.key)).chain(values))?;
+    }
+    for paper in table.published.iter().filter(|paper| table.rows.iter().any(|row| row.key.model == paper.model)) {
+        // By name, because most columns stay empty.
+        let value = |column: &str| match column {
+            "run" | "status" => "published".to_owned(),
+            "reason" => format!("other hardware: {}", paper.source),
+            "model" => paper.model.to_owned(),
+            "height" | "width" => paper.size.to_string(),
+            "backend" => paper.runtime.to_owned(),
+            "device" => paper.hardware.to_owned(),
+            "precision" => paper.precision.unwrap_or_default().to_owned(),
+            "steps" => paper.steps.to_string(),
+            "p50_s" => paper.image_s.to_string(),
+            "step_s" => paper.step_s.to_string(),
+            "decoder_s" => paper.decoder_s.to_string(),
+            _ => String::new(),
+        };
+        writer.write_record(["run"].iter().chain(&KEY_COLUMNS).chain(&columns).map(|column| value(column)))?;
     }
     writer.flush()
 }

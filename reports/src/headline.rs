@@ -42,35 +42,43 @@ pub fn of_table(table: &Table) -> Vec<Point> {
 
 /// Fastest; fastest with the reference's result; smallest. Rows are sorted by time.
 fn of_workload(rows: &[&Row]) -> String {
-    let timed: Vec<&&Row> = rows.iter().filter(|row| row.status == Status::Ok && row.p50_s().is_some()).collect();
-    let Some(fastest) = timed.first() else {
-        return "no cell has a time beyond its first image.".into();
-    };
-    let time = |row: &Row| row.p50_s().map(text::seconds).unwrap_or_default();
-    let mut sentences = Vec::new();
-    match timed.get(1) {
-        None => sentences.push(format!("{} takes {} an image{}.", fastest.label(), time(fastest), quality(fastest))),
-        // Without an interval nothing separates two cells.
-        Some(next) if interval(fastest).zip(interval(next)).is_none_or(|(a, b)| a.1 >= b.0) => sentences.push(format!(
-            "{} and {} are the fastest, at {} and {} an image; their intervals do not separate them{}.",
-            fastest.label(),
-            next.label(),
-            time(fastest),
-            time(next),
-            quality(fastest)
-        )),
-        Some(_) => sentences.push(format!(
-            "{} is the fastest, {} an image{}.",
-            fastest.label(),
-            time(fastest),
-            quality(fastest)
-        )),
+    let good = || rows.iter().copied().filter(|row| row.status == Status::Ok);
+    let mut timed: Vec<&Row> = good().filter(|row| row.p50_s().is_some()).collect();
+    let steady = !timed.is_empty();
+    if !steady {
+        timed = good().filter(|row| row.first_image_s.is_some()).collect();
     }
+    let Some(fastest) = timed.first().copied() else {
+        return "no cell gave a time.".into();
+    };
+    let time = |row: &Row| {
+        let first = if steady { "an image" } else { "for its first image" };
+        format!("{} {first}", row.best_s().map(text::seconds).unwrap_or_default())
+    };
+    let mut sentences = Vec::new();
+    if !steady {
+        sentences.push("Only first images were made, with cold caches: more images give steady times.".to_owned());
+    }
+    sentences.push(match timed.get(1) {
+        None => format!("{} takes {}{}.", fastest.label(), time(fastest), quality(fastest)),
+        Some(next) => {
+            let doubt = match interval(fastest).zip(interval(next)) {
+                Some((a, b)) if a.1 < b.0 => String::new(),
+                Some(_) => format!("; {} may be as fast, at {}: their intervals meet", next.label(), time(next)),
+                None => format!(
+                    "; {} is next, at {}, with too few images to be sure of the order",
+                    next.label(),
+                    time(next)
+                ),
+            };
+            format!("{} is the fastest, {}{}{doubt}.", fastest.label(), time(fastest), quality(fastest))
+        }
+    });
     let same = |row: &Row| row.is_reference() || row.latent_relative_l2.is_some_and(|distance| distance <= SAME);
     if let Some(row) = timed.iter().find(|row| same(row)).filter(|_| timed.len() > 1 && !same(fastest)) {
-        let ratio = row.p50_s().zip(fastest.p50_s()).map(|(a, b)| text::significant(a / b, 3)).unwrap_or_default();
+        let ratio = row.best_s().zip(fastest.best_s()).map(|(a, b)| text::significant(a / b, 3)).unwrap_or_default();
         sentences.push(format!(
-            "With the reference's own result (latent within {}), the fastest is {}: {} an image, {ratio} times as long.",
+            "With the reference's own result (latent within {}), the fastest is {}: {}, {ratio} times as long.",
             text::scientific(SAME),
             row.label(),
             time(row)
@@ -79,7 +87,7 @@ fn of_workload(rows: &[&Row]) -> String {
     let smallest = timed.iter().filter(|row| row.peak_bytes.is_some()).min_by_key(|row| row.peak_bytes);
     if let Some(row) = smallest.filter(|_| timed.len() > 1) {
         let peak = row.peak_bytes.map(text::bytes).unwrap_or_default();
-        let time = if row.key == fastest.key { String::new() } else { format!(", {} an image", time(row)) };
+        let time = if row.key == fastest.key { String::new() } else { format!(", {}", time(row)) };
         sentences.push(format!("The smallest in memory is {}: {peak} at its peak{time}.", row.label()));
     }
     sentences.join(" ")

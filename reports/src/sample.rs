@@ -44,7 +44,7 @@ struct Recipe {
 
 /// Model, size, backend, variant, precision, threads, numerics, stage seconds, launches, images, peak MiB, divergence.
 #[rustfmt::skip]
-const RECIPES: [Recipe; 9] = {
+const RECIPES: [Recipe; 10] = {
     #[allow(clippy::too_many_arguments)]
     const fn row(model: &'static str, size: u32, backend: &'static str, variant: &'static str, precision: &'static str,
                  threads: u32, numerics: &'static str, stages_s: [f64; 3], launches: u32, images: u32, peak_mib: u64,
@@ -61,6 +61,7 @@ const RECIPES: [Recipe; 9] = {
         row("tiny", 512, "tract", "stock", "f32", 2, "f32", [0.066, 1.730, 1.402], 3, 3, 2214, 5.3e-6),
         row("tiny", 512, "tract", "block-quantized-with-repacking", "q4", 2, "weight_only", [0.069, 1.951, 1.399], 1, 2, 803, 2.0e-2),
         row("full", 1024, "ort", "stock", "palette4", 1, "weight_only", [0.71, 310.4, 41.2], 1, 2, 9811, 4.1e-2),
+        row("small", 512, "ort", "stock", "f32", 2, "f32", [0.030, 1.214, 0.703], 5, 6, 2410, 0.0),
     ]
 };
 
@@ -71,6 +72,7 @@ pub fn run() -> Run {
         model("nano", 64, 1.6e6, 0.09e9),
         model("tiny", 512, 257.7e6, 0.07e12),
         model("full", 1024, 1595.7e6, 5.28e12),
+        model("small", 512, 428.5e6, 0.1e12),
     ];
     run.inputs = vec![Inputs {
         height: 512,

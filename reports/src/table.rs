@@ -24,6 +24,8 @@ pub struct Table {
 pub struct Row {
     /// [`crate::record::RunInfo::id`].
     pub run: String,
+    /// 1, 2, … where a table is of several runs.
+    pub run_number: Option<usize>,
     /// What makes the cell different.
     pub key: CellKey,
     /// How it ended.
@@ -68,6 +70,10 @@ pub struct Row {
     pub peak: Reading<String>,
     /// The cell that quality is measured against; or why there is none.
     pub reference: Reading<String>,
+    /// Whether other cells' quality is measured against this one.
+    pub is_reference: bool,
+    /// Share of the nodes of all stages, 0..1, that ran on the device asked for; `None` if nothing is known.
+    pub placement_share: Option<f64>,
     /// Relative L2 distance of the last latent.
     pub latent_relative_l2: Option<f64>,
     /// Relative L2 distance of the image.
@@ -142,6 +148,7 @@ impl Row {
         let image = quality.and_then(|quality| quality.image.value());
         Self {
             run: run.run.id.clone(),
+            run_number: None,
             key: cell.key.clone(),
             status: cell.status,
             reason: cell.reason.clone(),
@@ -177,6 +184,8 @@ impl Row {
                 Reading::Ok(quality) => Reading::Ok(quality.reference.clone()),
                 Reading::Denied { why } | Reading::Absent { why } => Reading::absent(why.clone()),
             },
+            is_reference: is_reference(run, cell),
+            placement_share: placement_share(cell),
             latent_relative_l2: quality.and_then(|quality| quality.latents.last()).map(|step| step.relative_l2),
             image_relative_l2: image.map(|image| image.relative_l2),
             image_identical: image.map(|image| image.identical),
@@ -193,9 +202,14 @@ impl Row {
         self.image_s.value().map(|estimate| estimate.p50)
     }
 
-    /// Whether this is the cell that others are held against.
+    /// The seconds that rows are ordered by: the steady image's, or the first image's where there is no other.
+    pub fn best_s(&self) -> Option<f64> {
+        self.p50_s().or(self.first_image_s)
+    }
+
+    /// Whether other cells' quality is measured against this one.
     pub fn is_reference(&self) -> bool {
-        self.reference.why().is_some_and(|why| why.contains("this is the reference"))
+        self.is_reference
     }
 
     /// Median of the denoiser's steps.
@@ -214,7 +228,8 @@ impl Row {
 
     /// Backend, way, precision, threads: `ort int8 · q4 · 2 threads`.
     pub fn label(&self) -> String {
-        format!("{} · {} · {}", self.who(), self.key.precision, self.threads())
+        let run = self.run_number.map(|number| format!(" · run\u{a0}{number}")).unwrap_or_default();
+        format!("{} · {} · {}{run}", self.who(), self.key.precision, self.threads())
     }
 
     /// Threads, and what memory is spent on unless it is speed: `2 threads`, `1 thread · small memory`.
@@ -242,11 +257,30 @@ pub fn groups(table: &Table) -> Vec<(String, Vec<&Row>)> {
             None => groups.push((name, vec![row])),
         }
     }
-    // Fastest first, what has no time last: in the order of the record among themselves.
+    // Steady times first, then those of first images, then what has none: in the order of the record among themselves.
     for (_, rows) in &mut groups {
-        rows.sort_by(|a, b| a.p50_s().unwrap_or(f64::INFINITY).total_cmp(&b.p50_s().unwrap_or(f64::INFINITY)));
+        let place = |row: &Row| (row.p50_s().is_none(), row.best_s().unwrap_or(f64::INFINITY));
+        rows.sort_by(|a, b| place(a).0.cmp(&place(b).0).then(place(a).1.total_cmp(&place(b).1)));
     }
     groups
+}
+
+/// Other cells name it as their reference, or it says so itself (a run of one cell).
+fn is_reference(run: &Run, cell: &Cell) -> bool {
+    let id = cell.key.id();
+    let named = run.cells.iter().filter_map(|other| other.quality.value()).any(|quality| quality.reference == id);
+    named || cell.quality.why().is_some_and(|why| why.contains("this is the reference"))
+}
+
+/// Over all stages; a stage of which nothing is known makes the whole unknown.
+fn placement_share(cell: &Cell) -> Option<f64> {
+    let mut counts = (0.0, 0.0);
+    for stage in &cell.placement {
+        let nodes: u64 = stage.entries.iter().map(|entry| entry.nodes).sum();
+        counts.0 += stage.share_on_asked()? * nodes as f64;
+        counts.1 += nodes as f64;
+    }
+    (counts.1 > 0.0).then(|| counts.0 / counts.1)
 }
 
 fn peak_memory(cell: &Cell) -> (Option<u64>, &'static str) {
@@ -275,8 +309,11 @@ fn peak_for(run: &Run, cell: &Cell) -> Reading<(f64, String)> {
 
 /// The table of some runs.
 pub fn of_runs(runs: &[&Run]) -> Table {
-    let rows = runs.iter().flat_map(|run| run.cells.iter().map(|cell| Row::of(run, cell))).collect();
-    Table { rows, published: published() }
+    let rows = (1..).zip(runs).flat_map(|(number, run)| {
+        let run_number = (runs.len() > 1).then_some(number);
+        run.cells.iter().map(move |cell| Row { run_number, ..Row::of(run, cell) })
+    });
+    Table { rows: rows.collect(), published: published() }
 }
 
 /// A row of the paper: other hardware, other runtime, other size. Never to be read as a ranking against ours.

@@ -19,32 +19,40 @@ fn chromium() -> Option<PathBuf> {
     std::env::var_os("CHROMIUM").map(PathBuf::from).into_iter().chain(names).find(works)
 }
 
-/// What the checker says of a page, at each width, in one colour scheme.
-fn look(browser: &Path, page: &Path, dark: bool) -> Vec<Value> {
+/// The widths to look at: the narrowest promised, a usual phone, a desk.
+const WIDTHS: [u32; 3] = [360, 390, 1280];
+
+/// What the checker says of each page at each width, in one colour scheme.
+fn look(browser: &Path, pages: &[PathBuf], dark: bool) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
-    let html = fs::read_to_string(page).unwrap();
-    // The page goes into frames of the widths to look at: as their own document, so that its media queries apply.
-    let quoted = serde_json::to_string(&html).unwrap().replace("</", "<\\/");
+    let pages: Vec<String> = pages.iter().map(|page| fs::read_to_string(page).unwrap()).collect();
+    // Pages go into frames of the widths to look at: as documents of their own, so that their media queries apply.
+    let quoted = serde_json::to_string(&pages).unwrap().replace("</", "<\\/");
     let wrapper = format!(
         "<!doctype html><meta charset=utf-8><pre id=out></pre><script>{}</script><script>
-        const page = {quoted}, results = [];
-        for (const width of [360, 390, 1280]) {{
-          const frame = document.createElement('iframe');
-          frame.style = `width:${{width}}px;height:800px;border:0`;
-          frame.onload = () => {{
-            try {{ results.push(complaints(frame)); }} catch (error) {{ results.push({{ width, found: [String(error)] }}); }}
-            if (results.length === 3) document.getElementById('out').textContent = 'RESULT' + JSON.stringify(results) + 'END';
-          }};
-          frame.srcdoc = page;
-          document.body.append(frame);
-        }}</script>",
+        const pages = {quoted}, widths = {WIDTHS:?}, results = [];
+        pages.forEach((page, index) => {{
+          for (const width of widths) {{
+            const frame = document.createElement('iframe');
+            frame.style = `width:${{width}}px;height:800px;border:0`;
+            frame.onload = () => {{
+              try {{ results.push({{ page: index, ...complaints(frame) }}); }}
+              catch (error) {{ results.push({{ page: index, width, found: [String(error)] }}); }}
+              if (results.length === pages.length * widths.length) {{
+                document.getElementById('out').textContent = 'RESULT' + JSON.stringify(results) + 'END';
+              }}
+            }};
+            frame.srcdoc = page;
+            document.body.append(frame);
+          }}
+        }});</script>",
         include_str!("check_page.js")
     );
     let file = dir.path().join("look.html");
     fs::write(&file, wrapper).unwrap();
     let output = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"])
-        .args(["--disable-background-networking", "--disable-component-update", "--virtual-time-budget=20000"])
+        .args(["--disable-background-networking", "--disable-component-update", "--virtual-time-budget=60000"])
         .arg(format!("--blink-settings=preferredColorScheme={}", if dark { 0 } else { 1 }))
         .arg(format!("--user-data-dir={}", dir.path().join("profile").display()))
         .args(["--window-size=1400,1000", "--dump-dom"])
@@ -75,23 +83,26 @@ fn nothing_overlaps_is_cut_or_too_faint() {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
-    let mut pages =
-        vec![page_of(&dir.path().join("usual"), sample::run()), page_of(&dir.path().join("harsh"), harsh())];
+    let several = [sample::run(), first_images_only()].map(|run| LoadedRun { dir: dir.path().join("usual"), run });
+    let mut pages = vec![
+        page_of(&dir.path().join("usual"), sample::run()),
+        page_of(&dir.path().join("harsh"), harsh()),
+        page_of(&dir.path().join("first"), first_images_only()),
+    ];
+    pages.push(report::report(&several, &dir.path().join("several")).unwrap().html);
     pages.extend(std::env::var_os("DITBENCH_REPORT").map(PathBuf::from));
+    let (light, dark) = (look(&browser, &pages, false), look(&browser, &pages, true));
+    assert_eq!((light.len(), dark.len()), (WIDTHS.len() * pages.len(), WIDTHS.len() * pages.len()));
+    assert_ne!(light[0]["background"], dark[0]["background"], "dark mode changes nothing");
     let mut bad = Vec::new();
-    for page in &pages {
-        let (light, dark) = (look(&browser, page, false), look(&browser, page, true));
-        assert_eq!((light.len(), dark.len()), (3, 3));
-        assert_ne!(light[0]["background"], dark[0]["background"], "dark mode changes nothing");
-        for (scheme, result) in light.iter().map(|r| ("light", r)).chain(dark.iter().map(|r| ("dark", r))) {
-            assert!(result["texts"].as_u64().unwrap_or(0) > 100, "{result}");
-            for what in result["found"].as_array().unwrap() {
-                bad.push(format!("{} at {} in {scheme}: {}", page.display(), result["width"], what.as_str().unwrap()));
-                assert!(bad.len() < 30, "30 complaints and more:\n{}", bad.join("\n"));
-            }
+    for (scheme, result) in light.iter().map(|r| ("light", r)).chain(dark.iter().map(|r| ("dark", r))) {
+        let page = pages[result["page"].as_u64().unwrap() as usize].display();
+        assert!(result["texts"].as_u64().unwrap_or(0) > 100, "{page}: {result}");
+        for what in result["found"].as_array().unwrap() {
+            bad.push(format!("{page} at {} in {scheme}: {}", result["width"], what.as_str().unwrap()));
         }
     }
-    assert!(bad.is_empty(), "{}", bad.join("\n"));
+    assert!(bad.is_empty(), "{} complaints, of which:\n{}", bad.len(), bad[..bad.len().min(30)].join("\n"));
 }
 
 #[test]
@@ -104,10 +115,21 @@ fn the_checker_sees_what_is_wrong() {
                  wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide wide</p>\
                  <p style='color:#aaa;background:#fff'>faint</p><img src=''>";
     fs::write(&file, wrong).unwrap();
-    let found = look(&browser, &file, false)[0]["found"].to_string();
+    let found = look(&browser, &[file], false)[0]["found"].to_string();
     for want in ["overlaps", "text leaves its box", "the page is", "contrast 2.32", "picture without words"] {
         assert!(found.contains(want), "{want} in {found}");
     }
+}
+
+/// The made-up run as a short budget leaves it: one image a launch.
+fn first_images_only() -> Run {
+    let mut run = sample::run();
+    run.run.id = "20261124T080000Z-0001".into();
+    for launch in run.cells.iter_mut().flat_map(|cell| &mut cell.launches) {
+        launch.samples.truncate(1);
+        launch.steady = Default::default();
+    }
+    run
 }
 
 /// The made-up run with everything at its worst: many cells, very long names and reasons, times from nanoseconds to days.

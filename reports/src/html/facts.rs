@@ -1,5 +1,7 @@
 //! What stands behind the figures: cautions, conditions, the machine, versions, and how to read the page.
 
+use std::collections::BTreeMap;
+
 use super::Page;
 use crate::caution::Weight;
 use crate::record::{Machine, Reading, Run};
@@ -71,6 +73,7 @@ pub(super) fn conditions(page: &mut Page, runs: &[&Run]) {
     for run in runs {
         page.line(&format!("<h3>Machine of run {}</h3>", escape(&run.run.id)));
         machine(page, &run.machine);
+        sensors(page, run);
         page.raw("<details>\n<summary>Program, plan, versions, models, hashes</summary>\n<dl class=\"facts\">\n");
         let info = &run.run;
         fact(page, "Run", &format!("{} to {}", info.created, info.finished.as_deref().unwrap_or("not finished")));
@@ -184,6 +187,33 @@ fn machine(page: &mut Page, machine: &Machine) {
             &format!("Measured peak, {}", peak.kind),
             &format!("{} {}{spread}, {threads}: {}", text::significant(peak.value, 3), peak.unit, peak.method),
         );
+    }
+    page.raw("</dl>\n");
+}
+
+/// What sensors said while cells were measured: the range of each, or why it could not be read.
+fn sensors(page: &mut Page, run: &Run) {
+    let launches = run.cells.iter().flat_map(|cell| &cell.launches);
+    let mut found: BTreeMap<&str, (Vec<f64>, &str)> = BTreeMap::new();
+    for (name, reading) in launches.flat_map(|launch| &launch.telemetry).flat_map(|moment| &moment.readings) {
+        let (values, why) = found.entry(name).or_default();
+        values.extend(reading.value());
+        *why = reading.why().unwrap_or(why);
+    }
+    if found.is_empty() {
+        return;
+    }
+    page.raw("<p class=\"small\">While cells were measured</p>\n<dl class=\"facts\">\n");
+    for (name, (values, why)) in found {
+        let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+        let range = if values.is_empty() {
+            Reading::absent(why)
+        } else if low == high {
+            Reading::Ok(text::significant(low, 4))
+        } else {
+            Reading::Ok(format!("{} to {}", text::significant(low, 4), text::significant(high, 4)))
+        };
+        reading(page, &name.replace('_', " "), &range, Clone::clone);
     }
     page.raw("</dl>\n");
 }

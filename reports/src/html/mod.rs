@@ -4,6 +4,7 @@
 
 mod facts;
 mod images;
+mod inside;
 mod rows;
 
 use std::fmt::Write as _;
@@ -32,8 +33,9 @@ pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
     page.line(&format!("<title>ditbench: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>", escape(&title)));
     page.raw("<a class=\"skip\" href=\"#table\">Skip to the table</a>\n<header>\n");
     page.line(&format!("<h1>{}</h1>", escape(&title)));
-    for run in &records {
-        page.line(&format!("<p class=\"lead\">{}</p>", lead(run)));
+    for (number, run) in (1..).zip(&records) {
+        let which = if records.len() > 1 { format!("<b>Run {number}:</b> ") } else { String::new() };
+        page.line(&format!("<p class=\"lead\">{which}{}</p>", lead(run)));
     }
     page.raw("</header>\n<main>\n<section aria-label=\"In short\">\n<ul class=\"headline\">\n");
     for point in headline::of_table(table) {
@@ -53,6 +55,8 @@ pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
         }
         page.raw("</div>\n");
     }
+    inside::models(&mut page, table);
+    inside::profiles(&mut page, &records, table);
     rows::details_table(&mut page, &table::groups(table));
     facts::cautions(&mut page, &records, table);
     facts::conditions(&mut page, &records);

@@ -55,7 +55,8 @@ pub(super) fn main_tables(page: &mut Page, groups: &[(String, Vec<&Row>)], table
 }
 
 fn name(page: &mut Page, row: &Row, several: bool) {
-    let run = if several { format!("<small>{}</small>", escape(&row.run)) } else { String::new() };
+    let run =
+        row.run_number.filter(|_| several).map(|number| format!("<small>run {number}</small>")).unwrap_or_default();
     page.raw(&format!(
         "<th role=\"rowheader\" scope=\"row\">{}<small>{} · {}</small>{run}</th>",
         escape(&row.who()),
@@ -88,8 +89,12 @@ fn good(page: &mut Page, row: &Row, several: bool) {
         Reading::Denied { why } | Reading::Absent { why } => value(page, "Image, p50", None, why),
     }
     value(page, "First image", row.first_image_s.map(text::seconds), "");
-    value(page, "Denoiser step", row.step_s().map(text::seconds), "");
-    value(page, "Decoder", row.decoder_s.map(text::seconds), "");
+    // Cells that had time for first images only: their stages are those of that image.
+    let first = row.first_stages_s.as_ref().filter(|_| row.p50_s().is_none());
+    let note = if first.is_some() { "first image" } else { "" };
+    let step = row.step_s().or_else(|| crate::numbers::median(&first?.steps_s));
+    value(page, "Denoiser step", step.map(text::seconds), note);
+    value(page, "Decoder", row.decoder_s.or_else(|| Some(first?.decoder_s)).map(text::seconds), note);
     let weights = row.weights_disk_bytes.map(|bytes| format!("weights {}", text::bytes(bytes))).unwrap_or_default();
     value(page, "Peak memory", row.peak_bytes.map(text::bytes), &weights);
     if row.is_reference() {
@@ -180,6 +185,7 @@ pub(super) fn details_table(page: &mut Page, groups: &[(String, Vec<&Row>)]) {
             "Image L2",
             "PSNR",
             "SSIM",
+            "On the device",
             "Weights held",
         ];
         for column in columns {
@@ -188,7 +194,7 @@ pub(super) fn details_table(page: &mut Page, groups: &[(String, Vec<&Row>)]) {
         page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
         for row in rows {
             page.raw("<tr role=\"row\">");
-            name(page, row, false);
+            name(page, row, true);
             let estimate = row.image_s.value();
             let launches =
                 estimate.map(|e| format!("{} {}", e.launches, if e.launches == 1 { "launch" } else { "launches" }));
@@ -213,6 +219,7 @@ pub(super) fn details_table(page: &mut Page, groups: &[(String, Vec<&Row>)]) {
             };
             value(page, "PSNR", psnr, "");
             value(page, "SSIM", row.ssim.map(|ssim| format!("{ssim:.4}")), "");
+            value(page, "On the device", row.placement_share.map(text::percent), "");
             value(
                 page,
                 "Weights held",

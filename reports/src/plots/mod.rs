@@ -56,8 +56,8 @@ pub fn of_runs(runs: &[&Run], table: &Table) -> Result<Vec<(String, Vec<Figure>)
     groups
         .into_iter()
         .map(|(name, mut entries)| {
-            let time = |entry: &Entry| entry.row.p50_s().unwrap_or(f64::INFINITY);
-            entries.sort_by(|a, b| time(a).total_cmp(&time(b)));
+            let time = |entry: &Entry| (entry.row.p50_s().is_none(), entry.row.best_s().unwrap_or(f64::INFINITY));
+            entries.sort_by(|a, b| time(a).0.cmp(&time(b).0).then(time(a).1.total_cmp(&time(b).1)));
             let figures = [
                 bars::stages(&name, &entries)?,
                 points::quality(&name, &entries)?,

@@ -1,0 +1,111 @@
+//! Looking inside: models against each other in the same setting, and time by kind of node.
+
+use super::Page;
+use crate::record::{CellKey, ProfileRow, Run, Status};
+use crate::table::{Published, Row, Table};
+use crate::text::{self, escape};
+
+/// Where a setting (backend, precision, size, threads) ran several models: their denoiser steps, and their ratios. Ratios carry
+/// over from machine to machine better than seconds do, so the paper's stand below.
+pub(super) fn models(page: &mut Page, table: &Table) {
+    let mut settings: Vec<(CellKey, Vec<(&Row, f64)>)> = Vec::new();
+    for row in table.rows.iter().filter(|row| row.status == Status::Ok) {
+        let first = || crate::numbers::median(&row.first_stages_s.as_ref()?.steps_s);
+        let Some(step) = row.step_s().or_else(first).filter(|step| *step > 0.0) else { continue };
+        let setting = CellKey { model: String::new(), ..row.key.clone() };
+        match settings.iter_mut().find(|(known, rows)| *known == setting && rows[0].0.run == row.run) {
+            Some((_, rows)) => rows.push((row, step)),
+            None => settings.push((setting, vec![(row, step)])),
+        }
+    }
+    settings.retain(|(_, rows)| rows.len() > 1);
+    if settings.is_empty() {
+        return;
+    }
+    page.raw("<h2 id=\"models\">Models against each other</h2>\n<p>One denoiser step in the same setting, and how many times as long it takes as the \
+              quickest model's. Ratios carry over from machine to machine better than seconds do.</p>\n<table role=\"table\">\n\
+              <thead role=\"rowgroup\"><tr role=\"row\"><th role=\"columnheader\" scope=\"col\">Setting</th><th role=\"columnheader\" scope=\"col\" \
+              class=\"words\">Denoiser step of each model</th></tr></thead>\n<tbody role=\"rowgroup\">\n");
+    for (key, mut rows) in settings {
+        rows.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let quickest = rows[0].1;
+        let steps: Vec<String> = rows
+            .iter()
+            .map(|(row, step)| {
+                format!("{} {} ({}×)", row.key.model, text::seconds(*step), text::significant(step / quickest, 3))
+            })
+            .collect();
+        page.line(&format!(
+            "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}<small>{}×{}, {} text tokens</small></th><td role=\"cell\" class=\"words\">{}</td></tr>",
+            escape(&rows[0].0.label()),
+            key.width,
+            key.height,
+            key.text_tokens,
+            escape(&steps.join(", "))
+        ));
+    }
+    let paper: Vec<String> = table.published.iter().map(|row: &Published| ratio(row, &table.published)).collect();
+    page.line(&format!(
+        "<tr role=\"row\" class=\"published\"><th role=\"rowheader\" scope=\"row\">The paper, iPhone 16 Pro Max <span class=\"chip\">other hardware</span>\
+         <small>1024×1024</small></th><td role=\"cell\" class=\"words\">{}; its ladder of architectures: dense attention with MQA 2.00 s, three stages 550 ms, \
+         with ASSA 293 ms, final 360 ms</td></tr>\n</tbody>\n</table>",
+        escape(&paper.join(", "))
+    ));
+}
+
+fn ratio(row: &Published, all: &[Published]) -> String {
+    let quickest = all.iter().map(|row| row.step_s).fold(f64::INFINITY, f64::min);
+    format!("{} {} ({}×)", row.model, text::seconds(row.step_s), text::significant(row.step_s / quickest, 3))
+}
+
+/// The rows of a profile that are shown: the largest, until this many.
+const SHOWN: usize = 12;
+
+/// Time by node or kind of node, for cells that were profiled.
+pub(super) fn profiles(page: &mut Page, runs: &[&Run], table: &Table) {
+    let cells = runs.iter().flat_map(|run| &run.cells).zip(&table.rows);
+    let profiled: Vec<_> =
+        cells.filter_map(|(cell, row)| Some((row, cell.profile.value().filter(|rows| !rows.is_empty())?))).collect();
+    if profiled.is_empty() {
+        return;
+    }
+    page.raw("<h2 id=\"profiles\">Inside a forward pass</h2>\n<p>Time by node, from a pass of its own under the runtime's profiler, which slows it down: \
+              read the shares, not the seconds.</p>\n");
+    for (row, nodes) in profiled {
+        page.line(&format!(
+            "<details>\n<summary>{} {}×{} · {}</summary>\n<table role=\"table\">",
+            escape(&row.key.model),
+            row.key.width,
+            row.key.height,
+            escape(&row.label())
+        ));
+        page.raw("<thead role=\"rowgroup\"><tr role=\"row\">");
+        for column in ["Part", "Share", "Time", "Nodes", "GFLOP/s"] {
+            page.raw(&format!("<th role=\"columnheader\" scope=\"col\">{column}</th>"));
+        }
+        page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
+        let mut sorted: Vec<&ProfileRow> = nodes.iter().collect();
+        sorted.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        let total: f64 = nodes.iter().map(|node| node.seconds).sum();
+        let share = |seconds: f64| if total > 0.0 { text::percent(seconds / total) } else { "–".to_owned() };
+        let mut line = |name: &str, small: &str, seconds: f64, count: u64, rate: Option<f64>| {
+            page.line(&format!(
+                "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}<small>{}</small></th><td role=\"cell\" data-label=\"Share\">{}</td>\
+                 <td role=\"cell\" data-label=\"Time\">{}</td><td role=\"cell\" data-label=\"Nodes\">{count}</td><td role=\"cell\" data-label=\"GFLOP/s\">{}</td></tr>",
+                escape(name), escape(small), share(seconds), text::seconds(seconds),
+                rate.map_or_else(|| "–".to_owned(), |rate| text::significant(rate, 3))
+            ));
+        };
+        for node in sorted.iter().take(SHOWN) {
+            let name = node.scope.as_deref().unwrap_or("added by the runtime");
+            let rate = node.flops.filter(|_| node.seconds > 0.0).map(|flops| flops as f64 / node.seconds / 1e9);
+            line(name, &format!("{} · {}", node.stage.replace('_', " "), node.op), node.seconds, node.nodes, rate);
+        }
+        if let Some(rest) = sorted.get(SHOWN..).filter(|rest| !rest.is_empty()) {
+            let (seconds, count) =
+                (rest.iter().map(|node| node.seconds).sum(), rest.iter().map(|node| node.nodes).sum());
+            line(&format!("{} more", rest.len()), "", seconds, count, None);
+        }
+        page.raw("</tbody>\n</table>\n</details>\n");
+    }
+}
