@@ -71,7 +71,7 @@ fn check(m: usize, n: usize, k: usize, with_bias: bool, epilogue: Epilogue) {
         let w = values(n * k, seed + 3);
         linear_f32(isa, &x, &PackedF32::pack(&w, n, k).unwrap(), bias, epilogue, &mut y).unwrap();
         assert_near(&y, &truth(&wide(&x), &wide(&w), bias, gelu, m, n, k), 1e-6, &name("f32"));
-        if k % GROUP != 0 {
+        if !k.is_multiple_of(GROUP) {
             continue;
         }
         let (b4, w4) = q4(n, k, seed + 4);
