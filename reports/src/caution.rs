@@ -8,7 +8,7 @@ use crate::text;
 
 /// Machine slower after than before by this much: its times are not to be trusted (androidx's `ThrottleDetector`).
 pub const THROTTLED: f64 = 1.10;
-/// Launches below which an interval over launches cannot reach 95 % (see [`stats`]).
+/// Launches below which an interval over launches cannot reach 95 % (see [`crate::estimate`]).
 pub const FEW_LAUNCHES: usize = 6;
 
 /// How much a caution matters.
@@ -103,6 +103,7 @@ impl Caution {
     /// A few words for a narrow column.
     pub fn short(&self) -> String {
         match self {
+            Self::NotSteady { launches, of, .. } if launches < of => format!("{launches} of {of} not steady"),
             Self::NotSteady { .. } => "not steady".into(),
             Self::FewLaunches { launches: 1 } => "1 launch".into(),
             Self::FewLaunches { launches } => format!("{launches} launches"),
@@ -126,10 +127,9 @@ impl Caution {
                 "{launches} of {of} launches did not become steady ({state}): the time shown is of every image but the first. \
                  Give more images or a larger --budget."
             ),
-            Self::FewLaunches { launches } => format!(
-                "{launches} {}: the launch is the independent sample, and {FEW_LAUNCHES} are needed for a 95 % interval over \
-                 launches. Give --launches {FEW_LAUNCHES} or more.",
-                if *launches == 1 { "launch" } else { "launches" }
+            Self::FewLaunches { .. } => format!(
+                "Few launches: the launch is the independent sample, and {FEW_LAUNCHES} are needed for a 95 % interval over \
+                 launches. Give --launches {FEW_LAUNCHES} or more."
             ),
             Self::Bimodal { fast_s, slow_s } => format!(
                 "Launches fall into two groups, around {} and {}: the median of all describes neither. Look at the plot of samples.",
@@ -150,10 +150,9 @@ impl Caution {
             Self::Removed { samples, causes } => {
                 format!("{samples} images are left out for a known cause: {}.", text::list(causes))
             }
-            Self::Outliers { samples, of } => {
-                format!(
-                    "{samples} of {of} timed images lie far from the rest of their launch (Tukey's fences); they count all the same."
-                )
+            // Counts are in the short form, so that the same words serve several cells.
+            Self::Outliers { .. } => {
+                "Some timed images lie far from the rest of their launch (beyond Tukey's fences); they count all the same.".into()
             }
             Self::Expanded { what } => format!("Weights: {what}."),
             Self::NotRepeatable => {
@@ -256,4 +255,65 @@ fn two_groups(totals: &[Vec<f64>]) -> Option<(f64, f64)> {
     let spread = |group: &[f64]| group[group.len() - 1] - group[0];
     let clear = gap > 0.05 * fast[0] && gap > spread(fast).max(spread(slow));
     clear.then(|| stats::median(fast).zip(stats::median(slow))).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{CellKey, PlacementShare, Sample, StagePlacement, SteadyState};
+
+    /// A cell whose launches took these seconds, steady from image 1 on; image 0 is slow.
+    fn cell(launches: &[[f64; 3]]) -> Cell {
+        let launch = |seconds: &[f64; 3]| Launch {
+            status: Status::Ok,
+            samples: (0..)
+                .zip(std::iter::once(&99.0).chain(seconds))
+                .map(|(image, &total_s)| Sample { image, total_s, ..Sample::default() })
+                .collect(),
+            steady: SteadyState { state: Steady::Steady, from: Some(1), said: String::new() },
+            ..Launch::default()
+        };
+        Cell {
+            key: CellKey::default(),
+            status: Status::Ok,
+            launches: launches.iter().map(launch).collect(),
+            ..Cell::default()
+        }
+    }
+
+    #[test]
+    fn a_good_cell_has_none() {
+        assert_eq!(of_cell(&cell(&[[1.0, 1.01, 1.0]; 6])), []);
+    }
+
+    #[test]
+    fn two_modes_are_seen_and_a_spread_is_not() {
+        let modes = cell(&[[1.0; 3], [1.2; 3], [1.01; 3], [1.21; 3], [1.0; 3], [1.2; 3]]);
+        assert!(matches!(of_cell(&modes)[..], [Caution::Bimodal { fast_s: 1.0, slow_s: 1.2 }]));
+        let spread = cell(&[[1.0; 3], [1.05; 3], [1.1; 3], [1.15; 3], [1.2; 3], [1.25; 3]]);
+        assert_eq!(of_cell(&spread), []);
+    }
+
+    #[test]
+    fn each_trouble_is_named() {
+        let mut bad = cell(&[[1.0; 3]; 3]);
+        bad.launches[0].calibration.before_s = crate::record::Reading::Ok(1.0);
+        bad.launches[0].calibration.after_s = crate::record::Reading::Ok(1.2);
+        bad.launches[1].steady.state = Steady::Slowing;
+        bad.launches[1].samples[2].removed = Some("interrupted".into());
+        bad.launches[2].status = Status::Oom;
+        let entry = |device: &str, nodes| PlacementShare { device: device.into(), nodes, time_share: None };
+        bad.placement = vec![StagePlacement {
+            stage: "decoder".into(),
+            asked: "gpu".into(),
+            entries: vec![entry("gpu", 3), entry("cpu", 1)],
+            source: String::new(),
+        }];
+        let short: Vec<String> = of_cell(&bad).iter().map(Caution::short).collect();
+        assert_eq!(
+            short,
+            ["failed launches", "throttled", "1 of 2 not steady", "2 launches", "1 removed", "falls back"]
+        );
+        assert_eq!(of_cell(&Cell::failed(CellKey::default(), Status::Error, "x")), []);
+    }
 }

@@ -80,3 +80,50 @@ pub fn percentile(samples: &[f64], percent: u32) -> Reading<f64> {
     let rank = (f64::from(percent) / 100.0 * sorted.len() as f64).ceil() as usize;
     Reading::Ok(sorted[rank.clamp(1, sorted.len()) - 1])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Sample, Status, Steady, SteadyState};
+
+    fn launch(seconds: &[f64], steady: Steady) -> Launch {
+        let sample = |(image, &total_s): (u32, &f64)| Sample { image, total_s, ..Sample::default() };
+        Launch {
+            status: Status::Ok,
+            samples: (0..).zip(seconds).map(sample).collect(),
+            steady: SteadyState { state: steady, from: Some(2), said: String::new() },
+            ..Launch::default()
+        }
+    }
+
+    fn estimate(launches: &[Launch]) -> Reading<Estimate> {
+        of_launches(&launches.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_launch_is_the_sample() {
+        // One launch of many images does not outweigh the others; first images and warm-up (image 1) do not count.
+        let mut launches = vec![launch(&[9.0, 5.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0], Steady::Steady)];
+        launches.extend([1.0, 1.1, 1.2, 1.3, 1.4].map(|level| launch(&[9.0, 5.0, level], Steady::Steady)));
+        let found = estimate(&launches);
+        let found = found.value().unwrap();
+        assert!((found.p50 - 1.25).abs() < 1e-12 && found.low == Some(1.0) && found.high == Some(2.0));
+        assert_eq!((found.launches, found.images, found.interval.as_str()), (6, 12, "95 % of 6 launches"));
+        // With fewer launches the interval is of images, and says so.
+        let few = estimate(&launches[..2]);
+        assert_eq!(few.value().unwrap().interval, "95 % of 8 images, not of launches");
+        // Not steady: every image but the first.
+        let drifting = estimate(&[launch(&[9.0, 5.0, 3.0], Steady::Warming)]);
+        assert_eq!((drifting.value().unwrap().p50, drifting.value().unwrap().low), (4.0, None));
+    }
+
+    #[test]
+    fn too_little_is_said() {
+        assert!(estimate(&[]).why().unwrap().contains("no launch"));
+        assert!(estimate(&[launch(&[9.0], Steady::TooFew)]).why().unwrap().contains("but the first"));
+        assert!(percentile(&[1.0; 63], 90).why().unwrap().contains("takes 64"));
+        let values: Vec<f64> = (1..=100).map(f64::from).collect();
+        assert_eq!(percentile(&values, 90).value(), Some(&90.0));
+        assert!(percentile(&values, 99).why().is_some());
+    }
+}

@@ -37,12 +37,13 @@ pub(super) fn cautions(page: &mut Page, runs: &[&Run], table: &Table) {
     // The gravest first; each once, with the cells that it is about.
     let mut said: Vec<(Weight, String, Vec<String>)> = Vec::new();
     for row in &table.rows {
-        let cell = format!("{} {}×{} · {}", row.key.model, row.key.width, row.key.height, row.label());
         for caution in &row.cautions {
+            let (key, label, short) = (&row.key, row.label(), caution.short());
+            let cell = format!("{} {}×{} · {label}: {short}", key.model, key.width, key.height);
             let words = caution.long();
             match said.iter_mut().find(|(_, known, _)| *known == words) {
-                Some((.., cells)) => cells.push(cell.clone()),
-                None => said.push((caution.weight(), words, vec![cell.clone()])),
+                Some((.., cells)) => cells.push(cell),
+                None => said.push((caution.weight(), words, vec![cell])),
             }
         }
     }

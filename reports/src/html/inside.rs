@@ -47,8 +47,8 @@ pub(super) fn models(page: &mut Page, table: &Table) {
     let paper: Vec<String> = table.published.iter().map(|row: &Published| ratio(row, &table.published)).collect();
     page.line(&format!(
         "<tr role=\"row\" class=\"published\"><th role=\"rowheader\" scope=\"row\">The paper, iPhone 16 Pro Max <span class=\"chip\">other hardware</span>\
-         <small>1024×1024</small></th><td role=\"cell\" class=\"words\">{}; its ladder of architectures: dense attention with MQA 2.00 s, three stages 550 ms, \
-         with ASSA 293 ms, final 360 ms</td></tr>\n</tbody>\n</table>",
+         <small>1024×1024</small></th><td role=\"cell\" class=\"words\">{}; its ladder of architectures: dense attention with MQA 2.00 s, three stages 550 ms, \
+         with ASSA 293 ms, final 360 ms</td></tr>\n</tbody>\n</table>",
         escape(&paper.join(", "))
     ));
 }

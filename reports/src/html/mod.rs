@@ -48,10 +48,14 @@ pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
     rows::main_tables(&mut page, &table::groups(table), table, records.len() > 1);
     images::section(&mut page, runs, table);
     page.raw("<h2 id=\"plots\">Plots</h2>\n");
+    let mut told: Vec<&str> = Vec::new();
     for (name, figures) in plots::of_runs(&records, table)? {
         page.line(&format!("<h3>{}</h3>\n<div class=\"figures\">", escape(&name)));
         for plot in figures {
-            figure(&mut page, &plot);
+            // A caption is told once; the same plot of another workload is read the same way.
+            let known = told.contains(&plot.id);
+            figure(&mut page, &plot, if known { "Read as above." } else { &plot.caption });
+            told.push(plot.id);
         }
         page.raw("</div>\n");
     }
@@ -121,7 +125,7 @@ fn lead(run: &Run) -> String {
     )
 }
 
-fn figure(page: &mut Page, figure: &Figure) {
+fn figure(page: &mut Page, figure: &Figure, caption: &str) {
     page.line(&format!(
         "<figure class=\"plot-{}\">\n<h4>{}</h4>\n{}",
         figure.id,
@@ -129,7 +133,7 @@ fn figure(page: &mut Page, figure: &Figure) {
         figure.svg.trim_end()
     ));
     page.raw("<figcaption>");
-    page.raw(&escape(&figure.caption));
+    page.raw(&escape(caption));
     if !figure.key.is_empty() {
         page.raw("\n<ol class=\"key\">\n");
         for (number, class, label) in &figure.key {
