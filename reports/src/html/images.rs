@@ -5,8 +5,9 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use image::RgbImage;
+use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
 use image::imageops::{self, FilterType};
-use image::{ImageFormat, RgbImage};
 
 use super::Page;
 use crate::quality::{self, FULL_SCALE};
@@ -15,8 +16,8 @@ use crate::store::LoadedRun;
 use crate::table::{Row, Table, workload};
 use crate::text::{self, escape};
 
-/// Larger pictures are shown this many pixels wide or high at most, to keep the page small.
-const SHOWN: u32 = 512;
+/// Larger pictures are shown this many pixels wide or high at most, to keep the page small: noise does not compress.
+const SHOWN: u32 = 256;
 
 /// All images, by workload.
 pub(super) fn section(page: &mut Page, runs: &[LoadedRun], table: &Table) {
@@ -31,7 +32,8 @@ pub(super) fn section(page: &mut Page, runs: &[LoadedRun], table: &Table) {
     }
     page.line(&format!(
         "<p>Left, the image; right, where it differs from the reference cell's: dark violet where it is equal, yellow where a channel is off by \
-         {FULL_SCALE} of 255 or more. Random weights give no picture of the prompt: what counts is the difference.</p>"
+         {FULL_SCALE} of 255 or more. Random weights give no picture of the prompt: what counts is the difference. \
+         Pictures larger than {SHOWN} pixels are shown smaller than they are; the files beside the record are whole.</p>"
     ));
     let mut last = String::new();
     for ((run, cell), row) in shown {
@@ -103,7 +105,8 @@ fn tag(image: &RgbImage, alt: &str) -> String {
     };
     let image = small.as_ref().unwrap_or(image);
     let mut png = Cursor::new(Vec::new());
-    if let Err(error) = image.write_to(&mut png, ImageFormat::Png) {
+    let encoder = PngEncoder::new_with_quality(&mut png, CompressionType::Best, PngFilter::Adaptive);
+    if let Err(error) = image.write_with_encoder(encoder) {
         return format!("<p>No image: {}</p>", escape(&error.to_string()));
     }
     let class = if largest < 256 { " class=\"small-image\"" } else { "" };

@@ -1,0 +1,408 @@
+//! Series: the same cell on the same machine, one metric, from run to run. And how their points are taken from a record.
+//!
+//! Contract: two points are in one series only if everything that makes a cell different is the same, down to threads, batch
+//! and text tokens, and the machine has the same [`fingerprint`]. A metric that a cell lacks gives no point, never a zero;
+//! cells that did not end well give none. The values are those of the table, so a report and a series say the same.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::HistoryError;
+use crate::record::{CellKey, Machine, Reading, Run, Status, Steady};
+use crate::table::{self, Row};
+use crate::text;
+
+/// What is followed from run to run. Lower is better for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Median seconds of one image in the steady state, as in the table.
+    Image,
+    /// Median over launches of the first image's seconds.
+    FirstImage,
+    /// Median seconds of the text encoder.
+    TextEncoder,
+    /// Median seconds of one denoiser step.
+    DenoiserStep,
+    /// Median seconds of the decoder.
+    Decoder,
+    /// Median seconds of the rest of an image: sampler arithmetic, copies.
+    Rest,
+    /// Median seconds of making the sessions.
+    Compile,
+    /// The most resident memory, in bytes.
+    PeakMemory,
+    /// ‖latent − reference‖₂ ÷ ‖reference‖₂ after the last step.
+    LatentRelativeL2,
+}
+
+impl Metric {
+    /// Every metric, in the order in which a page shows them.
+    pub const ALL: [Self; 9] = [
+        Self::Image,
+        Self::FirstImage,
+        Self::TextEncoder,
+        Self::DenoiserStep,
+        Self::Decoder,
+        Self::Rest,
+        Self::Compile,
+        Self::PeakMemory,
+        Self::LatentRelativeL2,
+    ];
+
+    /// Its name in stores and on command lines, with the unit in it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image_s",
+            Self::FirstImage => "first_image_s",
+            Self::TextEncoder => "text_encoder_s",
+            Self::DenoiserStep => "denoiser_step_s",
+            Self::Decoder => "decoder_s",
+            Self::Rest => "rest_s",
+            Self::Compile => "compile_s",
+            Self::PeakMemory => "peak_bytes",
+            Self::LatentRelativeL2 => "latent_relative_l2",
+        }
+    }
+
+    /// The metric of that [`Metric::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|metric| metric.name() == name)
+    }
+
+    /// In words, for headings.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Image => "One image, steady (median)",
+            Self::FirstImage => "First image of a process",
+            Self::TextEncoder => "Text encoder",
+            Self::DenoiserStep => "One denoiser step",
+            Self::Decoder => "Decoder",
+            Self::Rest => "Rest of an image",
+            Self::Compile => "Making the sessions",
+            Self::PeakMemory => "Peak memory",
+            Self::LatentRelativeL2 => "Latent error (relative L2)",
+        }
+    }
+
+    /// A value with its unit.
+    pub fn show(self, value: f64) -> String {
+        match self {
+            Self::PeakMemory => text::bytes(value.max(0.0) as u64),
+            Self::LatentRelativeL2 => text::scientific(value),
+            _ => text::seconds(value),
+        }
+    }
+
+    fn of(self, row: &Row) -> Option<f64> {
+        let value = match self {
+            Self::Image => row.p50_s(),
+            Self::FirstImage => row.first_image_s,
+            Self::TextEncoder => row.text_encoder_s,
+            Self::DenoiserStep => row.step_s(),
+            Self::Decoder => row.decoder_s,
+            Self::Rest => row.rest_s,
+            Self::Compile => row.compile_s,
+            // Exact up to 2⁵³ bytes.
+            Self::PeakMemory => row.peak_bytes.map(|bytes| bytes as f64),
+            Self::LatentRelativeL2 => row.latent_relative_l2,
+        };
+        // A record of absurd numbers can sum to infinity, which no plot or median can use.
+        value.filter(|value| value.is_finite())
+    }
+}
+
+/// What a series is of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SeriesKey {
+    /// [`fingerprint`] of the machine.
+    pub machine: String,
+    /// The cell: model, size, backend, variant, device, precision, threads, batch, steps, text tokens, memory.
+    pub cell: CellKey,
+    /// What is followed.
+    pub metric: Metric,
+}
+
+/// `<machine>/<cell id>/<metric>`: what command lines and error messages call it.
+impl fmt::Display for SeriesKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.machine, self.cell.id(), self.metric.name())
+    }
+}
+
+/// One run's value in a series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// [`crate::record::RunInfo::id`].
+    pub run: String,
+    /// When that run began, RFC 3339 in UTC.
+    pub created: String,
+    /// The source revision that was measured; `None` where the record does not say.
+    pub revision: Option<String>,
+    /// Whether the source had changes that no commit holds; `None` where the record does not say.
+    pub dirty: Option<bool>,
+    /// The value, finite; the unit is in [`Metric::name`].
+    pub value: f64,
+    /// Lower end of its 95 % interval; `None` where there is none.
+    pub low: Option<f64>,
+    /// Upper end of its 95 % interval.
+    pub high: Option<f64>,
+    /// Launches that ended well.
+    pub launches: u32,
+    /// How far the value can be trusted: what the interval is of, what a latent was compared with, what was not steady.
+    pub detail: String,
+}
+
+/// What a record gives: its machine, and a point for each of its series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extract {
+    /// [`fingerprint`] of its machine.
+    pub machine: String,
+    /// [`describe`] of its machine.
+    pub description: String,
+    /// Cells that ended well.
+    pub cells_ok: u32,
+    /// Cells that did not.
+    pub cells_failed: u32,
+    /// By key, so that every writer inserts in the same order.
+    pub points: BTreeMap<SeriesKey, Point>,
+}
+
+/// Takes the points of a record.
+///
+/// # Errors
+/// [`HistoryError::Unfit`] where the run has no id, no time in UTC, or two cells of one key: such a record has no place in a
+/// series.
+pub fn extract(run: &Run) -> Result<Extract, HistoryError> {
+    let unfit = |why: String| HistoryError::Unfit { run: run.run.id.clone(), why };
+    if run.run.id.trim().is_empty() {
+        return Err(unfit("it has no id".into()));
+    }
+    if instant(&run.run.created).is_none() {
+        return Err(unfit(format!("it began at \"{}\", which is no time in UTC (2026-11-23T16:15:00Z)", run.run.created)));
+    }
+    let machine = fingerprint(&run.machine);
+    let git = run.run.git.value();
+    let table = table::of_runs(&[run]);
+    let mut points = BTreeMap::new();
+    for (index, (cell, row)) in run.cells.iter().zip(&table.rows).enumerate() {
+        if run.cells[..index].iter().any(|other| other.key == cell.key) {
+            return Err(unfit(format!("it has two cells {}", cell.key)));
+        }
+        if cell.status != Status::Ok {
+            continue;
+        }
+        let launches = cell.good_launches().count();
+        let steady = cell.good_launches().filter(|launch| launch.steady.state == Steady::Steady).count();
+        for metric in Metric::ALL {
+            let Some(value) = metric.of(row) else { continue };
+            let estimate = row.image_s.value().filter(|_| metric == Metric::Image);
+            let detail = match (metric, estimate) {
+                (_, Some(estimate)) if steady < launches => {
+                    format!("{}; {steady} of {launches} launches were steady", estimate.interval)
+                }
+                (_, Some(estimate)) => estimate.interval.clone(),
+                (Metric::PeakMemory, _) => row.peak_source.to_owned(),
+                (Metric::LatentRelativeL2, _) => match &row.reference {
+                    Reading::Ok(reference) => format!("against {reference}"),
+                    _ => String::new(),
+                },
+                _ => String::new(),
+            };
+            let key = SeriesKey { machine: machine.clone(), cell: cell.key.clone(), metric };
+            let point = Point {
+                run: run.run.id.clone(),
+                created: run.run.created.clone(),
+                revision: git.map(|git| git.revision.clone()),
+                dirty: git.map(|git| git.dirty),
+                value,
+                low: estimate.and_then(|estimate| estimate.low).filter(|low| low.is_finite()),
+                high: estimate.and_then(|estimate| estimate.high).filter(|high| high.is_finite()),
+                launches: u32::try_from(launches).unwrap_or(u32::MAX),
+                detail,
+            };
+            points.insert(key, point);
+        }
+    }
+    let ok = run.cells.iter().filter(|cell| cell.status == Status::Ok).count();
+    let count = |cells: usize| u32::try_from(cells).unwrap_or(u32::MAX);
+    Ok(Extract {
+        machine,
+        description: describe(&run.machine),
+        cells_ok: count(ok),
+        cells_failed: count(run.cells.len() - ok),
+        points,
+    })
+}
+
+/// The parts of an instant that order it: whole seconds as text, then the fraction's digits. `None` unless it is written
+/// `YYYY-MM-DDTHH:MM:SS[.fraction]Z`.
+fn instant(time: &str) -> Option<(&str, &str)> {
+    const SHAPE: &str = "dddd-dd-ddTdd:dd:dd";
+    let rest = time.strip_suffix('Z')?;
+    let (whole, fraction) = rest.split_once('.').unwrap_or((rest, ""));
+    let fits = whole.len() == SHAPE.len()
+        && whole.bytes().zip(SHAPE.bytes()).all(|(c, want)| if want == b'd' { c.is_ascii_digit() } else { c == want });
+    let digits = fraction.bytes().all(|c| c.is_ascii_digit());
+    (fits && digits).then(|| (whole, fraction.trim_end_matches('0')))
+}
+
+/// Puts points in the order of their runs: by time, then by id.
+pub(super) fn sort(points: &mut [Point]) {
+    points.sort_by(|a, b| (instant(&a.created), &a.run).cmp(&(instant(&b.created), &b.run)));
+}
+
+/// Which machines count as the same: 16 hex digits of the SHA-256 of the processor's name, architecture, cores, threads, memory
+/// in whole GiB (a kernel's update moves it by a few MiB) and operating system. A new operating system starts new series: it
+/// brings another kernel, allocator and mathematical library. Readings that are not there count as such.
+pub fn fingerprint(machine: &Machine) -> String {
+    let words = |reading: &Reading<String>| reading.value().cloned().unwrap_or_else(|| "unknown".into());
+    let number = |reading: Option<u64>| reading.map_or_else(|| "unknown".into(), |value| value.to_string());
+    let parts = [
+        words(&machine.cpu_model),
+        machine.architecture.clone(),
+        number(machine.physical_cores.value().map(|cores| u64::from(*cores))),
+        number(machine.logical_cores.value().map(|cores| u64::from(*cores))),
+        number(machine.memory_bytes.value().map(|bytes| gib(*bytes))),
+        words(&machine.os),
+    ];
+    let mut hash = Sha256::new();
+    for part in parts {
+        // With its length, so that no two lists of parts run together to the same text.
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hex(&hash.finalize()[..8])
+}
+
+/// Bytes in whole GiB, to the nearest.
+fn gib(bytes: u64) -> u64 {
+    bytes.saturating_add(1 << 29) >> 30
+}
+
+/// The machine in a line: what [`fingerprint`] is made of.
+pub fn describe(machine: &Machine) -> String {
+    let mut line = machine.cpu_model.value().cloned().unwrap_or_else(|| "processor not known".into());
+    if !machine.architecture.is_empty() {
+        let _ = write!(line, " ({})", machine.architecture);
+    }
+    match (machine.physical_cores.value(), machine.logical_cores.value()) {
+        (Some(cores), Some(threads)) => drop(write!(line, ", {cores} cores, {threads} threads")),
+        (None, Some(threads)) => drop(write!(line, ", {threads} threads")),
+        (Some(cores), None) => drop(write!(line, ", {cores} cores")),
+        (None, None) => {}
+    }
+    if let Some(bytes) = machine.memory_bytes.value() {
+        let _ = write!(line, ", {} GiB", gib(*bytes));
+    }
+    if let Some(os) = machine.os.value() {
+        let _ = write!(line, ", {os}");
+    }
+    line
+}
+
+/// Lower-case hex digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn values_are_the_tables() {
+        let run = sample::run();
+        let found = extract(&run).unwrap();
+        assert_eq!((found.cells_ok, found.cells_failed), (10, 5));
+        let row = &table::of_runs(&[&run]).rows[1];
+        let at = |metric| {
+            let key = SeriesKey { machine: found.machine.clone(), cell: row.key.clone(), metric };
+            found.points.get(&key).unwrap()
+        };
+        let image = at(Metric::Image);
+        assert_eq!(Some(image.value), row.p50_s());
+        assert!(image.low.unwrap() <= image.value && image.value <= image.high.unwrap());
+        assert_eq!(image.launches, 5);
+        assert_eq!(Some(at(Metric::DenoiserStep).value), row.step_s());
+        assert_eq!(Some(at(Metric::PeakMemory).value), row.peak_bytes.map(|bytes| bytes as f64));
+        assert_eq!(Some(at(Metric::Compile).value), row.compile_s);
+        assert!(found.points.values().all(|point| point.value.is_finite()));
+        // One image in one launch: a first image, and no steady one.
+        let nano = |metric| found.points.keys().any(|key| key.cell.model == "nano" && key.metric == metric);
+        assert!(nano(Metric::FirstImage) && !nano(Metric::Image));
+    }
+
+    #[test]
+    fn what_has_no_place_in_a_series_is_refused() {
+        let refused = |change: &dyn Fn(&mut Run)| {
+            let mut run = sample::run();
+            change(&mut run);
+            extract(&run).unwrap_err().to_string()
+        };
+        assert!(refused(&|run| run.run.id.clear()).contains("no id"));
+        assert!(refused(&|run| run.run.created = "2026-11-23T16:15:00+01:00".into()).contains("UTC"));
+        assert!(refused(&|run| run.cells.push(run.cells[0].clone())).contains("two cells"));
+    }
+
+    #[test]
+    fn a_machine_is_what_it_is_and_not_how_it_feels() {
+        let machine = sample::run().machine;
+        let same = |change: &dyn Fn(&mut Machine)| {
+            let mut other = machine.clone();
+            change(&mut other);
+            fingerprint(&other) == fingerprint(&machine)
+        };
+        assert_eq!(fingerprint(&machine).len(), 16);
+        assert!(same(&|m| m.memory_available_bytes = Reading::Ok(1)));
+        assert!(same(&|m| m.memory_bytes = Reading::Ok(m.memory_bytes.value().unwrap() - (8 << 20))));
+        assert!(!same(&|m| m.memory_bytes = Reading::Ok(32 << 30)));
+        assert!(!same(&|m| m.logical_cores = Reading::Ok(4)));
+        assert!(!same(&|m| m.os = Reading::Ok("another".into())));
+        assert!(!same(&|m| m.cpu_model = Reading::absent("not said")));
+        assert!(describe(&machine).contains("2 threads, 16 GiB"), "{}", describe(&machine));
+    }
+
+    #[test]
+    fn points_are_in_the_order_of_time() {
+        let point = |created: &str, run: &str| Point {
+            run: run.into(),
+            created: created.into(),
+            revision: None,
+            dirty: None,
+            value: 1.0,
+            low: None,
+            high: None,
+            launches: 1,
+            detail: String::new(),
+        };
+        let mut points = vec![
+            point("2026-11-23T16:15:01Z", "d"),
+            point("2026-11-23T16:15:00.25Z", "c"),
+            point("2026-11-23T16:15:00Z", "b"),
+            point("2026-11-23T16:15:00.0Z", "a"),
+        ];
+        sort(&mut points);
+        let order: String = points.iter().map(|point| point.run.as_str()).collect();
+        assert_eq!(order, "abcd");
+        for bad in ["", "2026-11-23", "2026-11-23T16:15:00", "2026-11-23 16:15:00Z", "2026-11-23T16:15:00.xZ", "ä26-11-23T16:15:00Z"] {
+            assert_eq!(instant(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for metric in Metric::ALL {
+            assert_eq!(Metric::from_name(metric.name()), Some(metric));
+        }
+        assert_eq!(Metric::from_name("image"), None);
+    }
+}
