@@ -123,9 +123,9 @@ impl Caution {
     /// What is the matter, and what to do.
     pub fn long(&self) -> String {
         match self {
-            Self::NotSteady { launches, of, state } => format!(
-                "{launches} of {of} launches did not become steady ({state}): the time shown is of every image but the first. \
-                 Give more images or a larger --budget."
+            Self::NotSteady { state, .. } => format!(
+                "Launches did not become steady ({state}): their times are of every image but the first. Give more images \
+                 or a larger --budget."
             ),
             Self::FewLaunches { .. } => format!(
                 "Few launches: the launch is the independent sample, and {FEW_LAUNCHES} are needed for a 95 % interval over \

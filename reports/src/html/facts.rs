@@ -41,7 +41,7 @@ pub(super) fn cautions(page: &mut Page, runs: &[&Run], table: &Table) {
             let (key, label, short) = (&row.key, row.label(), caution.short());
             let cell = format!("{} {}×{} · {label}: {short}", key.model, key.width, key.height);
             let words = caution.long();
-            match said.iter_mut().find(|(_, known, _)| *known == words) {
+            match said.iter_mut().find(|(weight, known, _)| *weight == caution.weight() && *known == words) {
                 Some((.., cells)) => cells.push(cell),
                 None => said.push((caution.weight(), words, vec![cell])),
             }
