@@ -6,6 +6,7 @@ pub mod caution;
 pub mod csv;
 pub mod estimate;
 pub mod headline;
+pub mod history;
 pub mod html;
 pub mod markdown;
 mod numbers;

@@ -12,7 +12,9 @@ pub mod page;
 mod postgres;
 mod record;
 pub mod series;
+mod sql;
 mod sqlite;
+mod store;
 
 use serde::Serialize;
 
@@ -162,12 +164,12 @@ pub enum Missing {
 pub fn open(location: &str, missing: Missing) -> Result<Box<dyn HistoryStore>, HistoryError> {
     if location.starts_with("postgres://") || location.starts_with("postgresql://") {
         #[cfg(feature = "postgres")]
-        return Ok(Box::new(postgres::PostgresStore::open(location, missing)?));
+        return Ok(Box::new(postgres::open(location, missing)?));
         #[cfg(not(feature = "postgres"))]
         return Err(HistoryError::NotBuiltIn);
     }
     if let Some((scheme, _)) = location.split_once("://") {
         return Err(HistoryError::Scheme { scheme: scheme.to_owned() });
     }
-    Ok(Box::new(sqlite::SqliteStore::open(std::path::Path::new(location), missing)?))
+    Ok(Box::new(sqlite::open(std::path::Path::new(location), missing)?))
 }

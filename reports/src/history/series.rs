@@ -250,9 +250,14 @@ fn instant(time: &str) -> Option<(&str, &str)> {
     (fits && digits).then(|| (whole, fraction.trim_end_matches('0')))
 }
 
-/// Puts points in the order of their runs: by time, then by id.
+/// What runs are ordered by: time, then id.
+pub(super) fn order<'a>(created: &'a str, run: &'a str) -> impl Ord + use<'a> {
+    (instant(created), run)
+}
+
+/// Puts points in the order of their runs.
 pub(super) fn sort(points: &mut [Point]) {
-    points.sort_by(|a, b| (instant(&a.created), &a.run).cmp(&(instant(&b.created), &b.run)));
+    points.sort_by(|a, b| order(&a.created, &a.run).cmp(&order(&b.created, &b.run)));
 }
 
 /// Which machines count as the same: 16 hex digits of the SHA-256 of the processor's name, architecture, cores, threads, memory

@@ -1,0 +1,267 @@
+//! A history in one SQLite file, for one machine.
+//!
+//! Contract: the file is written ahead (WAL), flushed to the disk at each commit, so that readers never wait and writers queue up.
+//! A file is looked at before anything is written to it: another program's, a newer one's and a damaged one are left as they are.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter};
+
+use super::sql::{Database, Row, Session, VERSION, Value, Work, migrations_after};
+use super::store::Store;
+use super::{HistoryError, Missing};
+
+/// "ditb": tells a history from other programs' SQLite files.
+const APPLICATION_ID: i64 = 0x6469_7462;
+
+/// How long a writer waits for the others. An import takes milliseconds; a queue of a thousand is waited out.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An open file.
+pub(super) struct Sqlite {
+    connection: Connection,
+    location: String,
+}
+
+/// What a file says of itself.
+struct Identity {
+    application: i64,
+    version: i64,
+    tables: i64,
+}
+
+/// A store in an SQLite file.
+pub(super) fn open(path: &Path, missing: Missing) -> Result<Store<Sqlite>, HistoryError> {
+    let location = path.display().to_string();
+    // A path that cannot even be asked about goes on, so that SQLite says why.
+    if missing == Missing::Refuse && path.try_exists().is_ok_and(|exists| !exists) {
+        return Err(HistoryError::Missing { store: location });
+    }
+    let create = if missing == Missing::Create { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
+    let connection = Connection::open_with_flags(path, flags).map_err(told(&location, "opening it"))?;
+    let mut database = Sqlite { connection, location };
+    database.prepare(missing)?;
+    Ok(Store { database })
+}
+
+impl Sqlite {
+    fn prepare(&mut self, missing: Missing) -> Result<(), HistoryError> {
+        const DOING: &str = "opening it";
+        self.connection.busy_timeout(PATIENCE).map_err(told(&self.location, DOING))?;
+        let identity = self.identity()?;
+        let fresh = identity.application == 0 && identity.version == 0 && identity.tables == 0;
+        if fresh && missing == Missing::Refuse {
+            return Err(HistoryError::Missing { store: self.location.clone() });
+        }
+        if !fresh {
+            self.accept(&identity)?;
+            let problems = self.pragma_rows("PRAGMA quick_check(1)")?;
+            if let Some(why) = problems.into_iter().next() {
+                return Err(self.damaged(why));
+            }
+        }
+        self.write_ahead()?;
+        // FULL: a commit is on the disk before it is told. foreign_keys is off by default, for each connection.
+        let settings = "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA foreign_keys = ON;";
+        self.connection.execute_batch(settings).map_err(told(&self.location, DOING))?;
+        self.migrate()
+    }
+
+    fn identity(&mut self) -> Result<Identity, HistoryError> {
+        let read = |connection: &mut Connection| {
+            // One transaction: another program may be making the tables at this moment.
+            let transaction = connection.transaction()?;
+            let number = |sql: &str| transaction.query_row(sql, [], |row| row.get::<_, i64>(0));
+            Ok(Identity {
+                application: number("PRAGMA application_id")?,
+                version: number("PRAGMA user_version")?,
+                tables: number("SELECT count(*) FROM sqlite_schema")?,
+            })
+        };
+        read(&mut self.connection).map_err(told(&self.location, "reading it"))
+    }
+
+    fn accept(&self, identity: &Identity) -> Result<(), HistoryError> {
+        let store = self.location.clone();
+        if identity.application != APPLICATION_ID {
+            return Err(HistoryError::NotAStore { store, why: "it is an SQLite database of another program".into() });
+        }
+        if identity.version > VERSION {
+            return Err(HistoryError::TooNew { store, found: identity.version, known: VERSION });
+        }
+        if identity.version < 1 {
+            return Err(HistoryError::Damaged { store, why: format!("its schema version is {}", identity.version) });
+        }
+        Ok(())
+    }
+
+    /// Switches to write-ahead logging, which lasts. While two programs make one file, SQLite turns one of them away without
+    /// waiting; so the wait is here.
+    fn write_ahead(&self) -> Result<(), HistoryError> {
+        let began = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            match self.connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
+                Ok(mode) if mode == "wal" => return Ok(()),
+                Ok(mode) => {
+                    return Err(HistoryError::Database {
+                        store: self.location.clone(),
+                        doing: "preparing it for several writers",
+                        why: format!("the file system allows the journal mode {mode} only"),
+                        cure: "Keep it on a disk of this machine, not on a network's; or use PostgreSQL",
+                    });
+                }
+                Err(error) if is_busy(&error) && began.elapsed() < PATIENCE => {
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(Duration::from_millis(100));
+                }
+                Err(error) => return Err(told(&self.location, "opening it")(error)),
+            }
+        }
+    }
+
+    fn migrate(&mut self) -> Result<(), HistoryError> {
+        let identity = self.identity()?;
+        if identity.version == VERSION {
+            return Ok(());
+        }
+        const DOING: &str = "bringing its tables up to date";
+        let fault = told(&self.location, DOING);
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&fault)?;
+        // Again, now that no other program can write.
+        let version = transaction.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).map_err(&fault)?;
+        if version > VERSION {
+            return Err(HistoryError::TooNew { store: self.location.clone(), found: version, known: VERSION });
+        }
+        for (to, sql) in migrations_after(version) {
+            transaction.execute_batch(sql).map_err(&fault)?;
+            transaction.pragma_update(None, "user_version", to).map_err(&fault)?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(&fault)?;
+        transaction.commit().map_err(&fault)
+    }
+
+    /// The answers of a check, less its `ok`.
+    fn pragma_rows(&self, sql: &str) -> Result<Vec<String>, HistoryError> {
+        let read = || {
+            let mut statement = self.connection.prepare(sql)?;
+            let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+            rows.collect::<Result<Vec<_>, _>>()
+        };
+        let rows = read().map_err(told(&self.location, "checking it"))?;
+        Ok(rows.into_iter().filter(|row| row != "ok").collect())
+    }
+
+    fn transact(&mut self, behavior: TransactionBehavior, work: Work) -> Result<(), HistoryError> {
+        let fault = told(&self.location, "writing to it");
+        let transaction = self.connection.transaction_with_behavior(behavior).map_err(&fault)?;
+        // Dropped without a commit, it is undone.
+        work(&mut Transaction { transaction: &transaction, location: &self.location })?;
+        transaction.commit().map_err(&fault)
+    }
+}
+
+impl Database for Sqlite {
+    fn location(&self) -> &str {
+        &self.location
+    }
+
+    fn read(&mut self, work: Work) -> Result<(), HistoryError> {
+        self.transact(TransactionBehavior::Deferred, work)
+    }
+
+    fn write(&mut self, work: Work) -> Result<(), HistoryError> {
+        // Immediate: a transaction that begins by reading could not wait for its turn to write.
+        self.transact(TransactionBehavior::Immediate, work)
+    }
+
+    fn check(&mut self) -> Result<Vec<String>, HistoryError> {
+        let mut problems = self.pragma_rows("PRAGMA integrity_check")?;
+        // Table, row, parent: a row that refers to one that is not there.
+        let orphans = self.pragma_rows("PRAGMA foreign_key_check")?;
+        problems.extend(orphans.iter().map(|table| format!("a row of {table} refers to a row that is not there")));
+        Ok(problems)
+    }
+}
+
+struct Transaction<'a> {
+    transaction: &'a rusqlite::Transaction<'a>,
+    location: &'a str,
+}
+
+impl Session for Transaction<'_> {
+    fn execute(&mut self, doing: &'static str, sql: &str, values: &[Value]) -> Result<u64, HistoryError> {
+        let run = || self.transaction.prepare_cached(sql)?.execute(params_from_iter(values));
+        run().map(|rows| rows as u64).map_err(told(self.location, doing))
+    }
+
+    fn query(&mut self, doing: &'static str, sql: &str, values: &[Value]) -> Result<Vec<Row>, HistoryError> {
+        let read = || {
+            let mut statement = self.transaction.prepare_cached(sql)?;
+            let columns = statement.column_count();
+            let rows = statement.query_map(params_from_iter(values), |row| {
+                (0..columns).map(|column| value(row.get_ref(column)?, column)).collect::<Result<Vec<_>, _>>().map(Row)
+            })?;
+            rows.collect::<Result<Vec<_>, _>>()
+        };
+        read().map_err(told(self.location, doing))
+    }
+}
+
+fn value(found: ValueRef, column: usize) -> Result<Value, rusqlite::Error> {
+    Ok(match found {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Int(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(bytes) => Value::Text(
+            std::str::from_utf8(bytes).map_err(|error| rusqlite::Error::Utf8Error(column, error))?.to_owned(),
+        ),
+        // We write none: the reader of the column will say so.
+        ValueRef::Blob(_) => Value::Null,
+    })
+}
+
+impl rusqlite::ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(number) => ValueRef::Integer(*number),
+            Self::Real(number) => ValueRef::Real(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// SQLite's refusal in our words.
+fn told(location: &str, doing: &'static str) -> impl Fn(rusqlite::Error) -> HistoryError + use<> {
+    let store = location.to_owned();
+    move |error| {
+        let (store, why) = (store.clone(), error.to_string());
+        let failed = |cure| HistoryError::Database { store: store.clone(), doing, why: why.clone(), cure };
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                HistoryError::Busy { store, seconds: PATIENCE.as_secs() }
+            }
+            Some(ErrorCode::DatabaseCorrupt) => HistoryError::Damaged { store, why },
+            Some(ErrorCode::NotADatabase) => HistoryError::NotAStore {
+                store,
+                why: "it is no SQLite database. If it was a history, its beginning has been overwritten: put back a copy".into(),
+            },
+            Some(ErrorCode::DiskFull) => failed("The disk is full: free some space and try again; what was committed is kept"),
+            Some(ErrorCode::CannotOpen) => failed("Give the path of a file in a directory that exists and that you may write to"),
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                failed("Its file and its directory must be writable, for reading too: readers and writers meet in a file beside it")
+            }
+            _ if matches!(error, rusqlite::Error::Utf8Error(..)) => HistoryError::Damaged { store, why },
+            _ => failed("Check the disk; `ditbench history check` reads all of the history"),
+        }
+    }
+}
