@@ -96,13 +96,17 @@ pub enum HistoryError {
         run: String,
     },
     /// No store is known by this kind of URL.
-    #[error("no history is kept at {scheme}:// addresses. Give the path of an SQLite file, or postgres://user@host/database")]
+    #[error(
+        "no history is kept at {scheme}:// addresses. Give the path of an SQLite file, or postgres://user@host/database"
+    )]
     Scheme {
         /// What stands before `://`.
         scheme: String,
     },
     /// The feature is off.
-    #[error("this ditbench was built without PostgreSQL. Build it with --features postgres, or give the path of an SQLite file")]
+    #[error(
+        "this ditbench was built without PostgreSQL. Build it with --features postgres, or give the path of an SQLite file"
+    )]
     NotBuiltIn,
     /// A connection that anybody on the way could read.
     #[error(

@@ -63,12 +63,11 @@ pub(super) fn meet(known: &Known, given: &Prepared) -> Result<Imported, HistoryE
     let info = &given.run.run;
     let conflict = |why: &str| Err(HistoryError::Conflict { run: info.id.clone(), why: why.to_owned() });
     if known.created != info.created {
-        return conflict("the history holds another run of the same id, begun at another time. Give one of them another id");
+        return conflict(
+            "the history holds another run of the same id, begun at another time. Give one of them another id",
+        );
     }
-    let (before, now) = (
-        (known.resumed, known.finished.is_some()),
-        (i64::from(info.resumed), info.finished.is_some()),
-    );
+    let (before, now) = ((known.resumed, known.finished.is_some()), (i64::from(info.resumed), info.finished.is_some()));
     match before.cmp(&now) {
         std::cmp::Ordering::Less => Ok(Imported::Continued),
         std::cmp::Ordering::Greater => {
@@ -76,12 +75,12 @@ pub(super) fn meet(known: &Known, given: &Prepared) -> Result<Imported, HistoryE
         }
         // Unfinished and not resumed in between: a snapshot taken while it ran. Only the newer one has cells that the other lacks,
         // and which is newer is not recorded.
-        std::cmp::Ordering::Equal if !now.1 => {
-            conflict("the history holds another state of this run, and neither is finished. Let it finish, then import it")
-        }
-        std::cmp::Ordering::Equal => {
-            conflict("the history holds a record of the same run with other content. Restore the record, or give it another id")
-        }
+        std::cmp::Ordering::Equal if !now.1 => conflict(
+            "the history holds another state of this run, and neither is finished. Let it finish, then import it",
+        ),
+        std::cmp::Ordering::Equal => conflict(
+            "the history holds a record of the same run with other content. Restore the record, or give it another id",
+        ),
     }
 }
 

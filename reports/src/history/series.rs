@@ -97,6 +97,11 @@ impl Metric {
         }
     }
 
+    /// Whether [`Point::detail`] says in which of several ways it was measured.
+    pub(crate) fn measured_in_ways(self) -> bool {
+        matches!(self, Self::PeakMemory | Self::LatentRelativeL2)
+    }
+
     fn of(self, row: &Row) -> Option<f64> {
         let value = match self {
             Self::Image => row.p50_s(),
@@ -182,7 +187,10 @@ pub fn extract(run: &Run) -> Result<Extract, HistoryError> {
         return Err(unfit("it has no id".into()));
     }
     if instant(&run.run.created).is_none() {
-        return Err(unfit(format!("it began at \"{}\", which is no time in UTC (2026-11-23T16:15:00Z)", run.run.created)));
+        return Err(unfit(format!(
+            "it began at \"{}\", which is no time in UTC (2026-11-23T16:15:00Z)",
+            run.run.created
+        )));
     }
     let machine = fingerprint(&run.machine);
     let git = run.run.git.value();
@@ -398,7 +406,14 @@ mod tests {
         sort(&mut points);
         let order: String = points.iter().map(|point| point.run.as_str()).collect();
         assert_eq!(order, "abcd");
-        for bad in ["", "2026-11-23", "2026-11-23T16:15:00", "2026-11-23 16:15:00Z", "2026-11-23T16:15:00.xZ", "ä26-11-23T16:15:00Z"] {
+        for bad in [
+            "",
+            "2026-11-23",
+            "2026-11-23T16:15:00",
+            "2026-11-23 16:15:00Z",
+            "2026-11-23T16:15:00.xZ",
+            "ä26-11-23T16:15:00Z",
+        ] {
             assert_eq!(instant(bad), None, "{bad}");
         }
     }

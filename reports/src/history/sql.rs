@@ -218,11 +218,8 @@ pub(super) fn insert(
                 format!("({})", marks.join(", "))
             })
             .collect();
-        let sql = format!(
-            "INSERT INTO {table} ({}) VALUES {} ON CONFLICT DO NOTHING",
-            columns.join(", "),
-            tuples.join(", ")
-        );
+        let sql =
+            format!("INSERT INTO {table} ({}) VALUES {} ON CONFLICT DO NOTHING", columns.join(", "), tuples.join(", "));
         inserted += session.execute(doing, &sql, &rows.concat())?;
     }
     Ok(inserted)

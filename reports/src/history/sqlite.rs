@@ -3,6 +3,8 @@
 //! Contract: the file is written ahead (WAL), flushed to the disk at each commit, so that readers never wait and writers queue up.
 //! A file is looked at before anything is written to it: another program's, a newer one's and a damaged one are left as they are.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -39,12 +41,41 @@ pub(super) fn open(path: &Path, missing: Missing) -> Result<Store<Sqlite>, Histo
     if missing == Missing::Refuse && path.try_exists().is_ok_and(|exists| !exists) {
         return Err(HistoryError::Missing { store: location });
     }
+    refuse_cut_off(path, &location)?;
     let create = if missing == Missing::Create { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
     let connection = Connection::open_with_flags(path, flags).map_err(told(&location, "opening it"))?;
     let mut database = Sqlite { connection, location };
     database.prepare(missing)?;
     Ok(Store { database })
+}
+
+/// Refuses a file that ends in the midst of a page, which SQLite itself would take, reading the rest as zeros. A file beside it
+/// says that somebody is writing, or was killed at it: then SQLite puts it right.
+fn refuse_cut_off(path: &Path, location: &str) -> Result<(), HistoryError> {
+    let beside = |ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        Path::new(&name).exists()
+    };
+    let mut header = [0; 18];
+    let read = File::open(path).and_then(|mut file| {
+        let length = file.metadata()?.len();
+        file.read_exact(&mut header).map(|()| length)
+    });
+    // What cannot be read or is shorter than that is left to SQLite, which says why.
+    let Ok(length) = read else { return Ok(()) };
+    // https://sqlite.org/fileformat.html, 1.3: the page size stands at 16, big-endian, 1 for 65,536.
+    let page = match u64::from(u16::from_be_bytes([header[16], header[17]])) {
+        1 => 65_536,
+        size => size,
+    };
+    let is_sqlite = header.starts_with(b"SQLite format 3\0") && page >= 512;
+    if is_sqlite && length % page != 0 && !beside("-wal") && !beside("-journal") {
+        let why = format!("it ends in the midst of a page: it was cut off at {length} bytes");
+        return Err(HistoryError::Damaged { store: location.to_owned(), why });
+    }
+    Ok(())
 }
 
 impl Sqlite {
@@ -130,8 +161,7 @@ impl Sqlite {
         }
         const DOING: &str = "bringing its tables up to date";
         let fault = told(&self.location, DOING);
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&fault)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&fault)?;
         // Again, now that no other program can write.
         let version = transaction.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).map_err(&fault)?;
         if version > VERSION {
@@ -253,13 +283,19 @@ fn told(location: &str, doing: &'static str) -> impl Fn(rusqlite::Error) -> Hist
             Some(ErrorCode::DatabaseCorrupt) => HistoryError::Damaged { store, why },
             Some(ErrorCode::NotADatabase) => HistoryError::NotAStore {
                 store,
-                why: "it is no SQLite database. If it was a history, its beginning has been overwritten: put back a copy".into(),
+                why:
+                    "it is no SQLite database. If it was a history, its beginning has been overwritten: put back a copy"
+                        .into(),
             },
-            Some(ErrorCode::DiskFull) => failed("The disk is full: free some space and try again; what was committed is kept"),
-            Some(ErrorCode::CannotOpen) => failed("Give the path of a file in a directory that exists and that you may write to"),
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                failed("Its file and its directory must be writable, for reading too: readers and writers meet in a file beside it")
+            Some(ErrorCode::DiskFull) => {
+                failed("The disk is full: free some space and try again; what was committed is kept")
             }
+            Some(ErrorCode::CannotOpen) => {
+                failed("Give the path of a file in a directory that exists and that you may write to")
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => failed(
+                "Its file and its directory must be writable, for reading too: readers and writers meet in a file beside it",
+            ),
             _ if matches!(error, rusqlite::Error::Utf8Error(..)) => HistoryError::Damaged { store, why },
             _ => failed("Check the disk; `ditbench history check` reads all of the history"),
         }

@@ -147,7 +147,8 @@ fn read_point(row: &Row) -> Option<Point> {
     })
 }
 
-const POINT_SELECT: &str = "run.id, run.created, run.revision, run.dirty, point.value, point.low, point.high, point.launches, point.detail";
+const POINT_SELECT: &str =
+    "run.id, run.created, run.revision, run.dirty, point.value, point.low, point.high, point.launches, point.detail";
 
 fn read_run(row: &Row) -> Option<RunSummary> {
     Some(RunSummary {

@@ -5,6 +5,7 @@
 
 mod bars;
 mod canvas;
+pub(crate) mod history;
 mod points;
 mod strips;
 

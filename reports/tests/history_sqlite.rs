@@ -1,0 +1,238 @@
+//! The history in an SQLite file: what goes in comes out, from many writers at once, through kills, and damage is refused.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ditbench_reports::history::{self, HistoryError, HistoryStore, Imported, Missing};
+use ditbench_reports::record::Run;
+use ditbench_reports::sample;
+use rusqlite::Connection;
+
+mod common;
+#[path = "common/storm.rs"]
+mod storm;
+use common::numbered;
+
+fn create(path: &Path) -> Box<dyn HistoryStore> {
+    history::open(path.to_str().unwrap(), Missing::Create).unwrap()
+}
+
+fn refused(path: &Path) -> HistoryError {
+    match history::open(path.to_str().unwrap(), Missing::Refuse) {
+        Ok(_) => panic!("{} was opened", path.display()),
+        Err(error) => error,
+    }
+}
+
+fn temp() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("history.db");
+    (dir, path)
+}
+
+#[test]
+fn it_keeps_the_contract() {
+    let (_dir, path) = temp();
+    common::contract(&mut || create(&path));
+}
+
+#[test]
+fn there_must_be_a_store_to_read() {
+    let (dir, path) = temp();
+    assert!(matches!(refused(&path), HistoryError::Missing { .. }));
+    assert!(!path.exists(), "looking made a file");
+    // An empty file is what a writer leaves that was killed before it made the tables.
+    fs::write(&path, "").unwrap();
+    assert!(matches!(refused(&path), HistoryError::Missing { .. }));
+    assert_eq!(create(&path).import(&numbered(1)).unwrap(), Imported::New);
+    let error = history::open(dir.path().to_str().unwrap(), Missing::Create).err().unwrap().to_string();
+    assert!(error.contains("Give the path of a file"), "{error}");
+    let error = history::open("mysql://host/db", Missing::Create).err().unwrap().to_string();
+    assert!(error.contains("no history is kept at mysql://"), "{error}");
+}
+
+#[test]
+fn other_files_are_refused_and_left_alone() {
+    let (dir, path) = temp();
+    let unchanged = |bytes: &[u8], words: &str| {
+        fs::write(&path, bytes).unwrap();
+        for missing in [Missing::Create, Missing::Refuse] {
+            let error = history::open(path.to_str().unwrap(), missing).err().expect("refused").to_string();
+            assert!(error.contains(words), "{error}");
+            assert!(fs::read(&path).unwrap() == bytes, "the file was changed");
+        }
+    };
+    let text = serde_json::to_string(&sample::run()).unwrap();
+    unchanged(text.as_bytes(), "no SQLite database");
+    unchanged(&[0xA5; 8192], "no SQLite database");
+    let other = dir.path().join("other.db");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE run (id TEXT)").unwrap();
+    unchanged(&fs::read(&other).unwrap(), "of another program");
+}
+
+/// A store with some runs, closed: one file, nothing beside it.
+fn closed_store(path: &Path) -> Vec<u8> {
+    let mut store = create(path);
+    for number in 0..20 {
+        store.import(&numbered(number)).unwrap();
+    }
+    drop(store);
+    assert!(!path.with_file_name("history.db-wal").exists(), "the last one out writes everything back");
+    fs::read(path).unwrap()
+}
+
+#[test]
+fn a_newer_store_is_refused_and_left_alone() {
+    let (_dir, path) = temp();
+    closed_store(&path);
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let before = fs::read(&path).unwrap();
+    let error = refused(&path);
+    assert!(matches!(error, HistoryError::TooNew { found: 99, known: 2, .. }), "{error}");
+    assert!(error.to_string().contains("Update ditbench"), "{error}");
+    assert!(fs::read(&path).unwrap() == before, "the file was changed");
+}
+
+#[test]
+fn a_truncated_store_is_refused() {
+    let (_dir, path) = temp();
+    let whole = closed_store(&path);
+    assert!(whole.len() > 10 * 4096);
+    for length in [50, 1000, 4096, 4097, 8192, whole.len() / 2, whole.len() - 4096, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).unwrap();
+        let error = refused(&path);
+        assert!(matches!(error, HistoryError::Damaged { .. } | HistoryError::NotAStore { .. }), "at {length}: {error}");
+        assert!(error.to_string().contains("back a copy"), "{error}");
+        assert_eq!(fs::read(&path).unwrap().len(), length, "the file was changed");
+    }
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(history::open(path.to_str().unwrap(), Missing::Refuse).unwrap().runs().unwrap().len(), 20);
+}
+
+/// A page's unused middle may be overwritten without harm; then every record and point must still be what it was.
+#[test]
+fn no_overwritten_page_gives_a_wrong_answer_in_silence() {
+    let (_dir, path) = temp();
+    let whole = closed_store(&path);
+    let runs: Vec<Run> = (0..20).map(numbered).collect();
+    let series = create(&path).series().unwrap();
+    let points: Vec<_> = series.iter().map(|series| create(&path).points(&series.key).unwrap()).collect();
+    let (mut at_opening, mut on_reading, mut harmless) = (0, 0, 0);
+    for page in (0..whole.len() / 4096).step_by(5) {
+        let mut bytes = whole.clone();
+        bytes[page * 4096 + 2000..page * 4096 + 4000].fill(0x5A);
+        fs::write(&path, &bytes).unwrap();
+        let mut store = match history::open(path.to_str().unwrap(), Missing::Refuse) {
+            Err(error) => {
+                assert!(error.to_string().contains("back a copy"), "page {page}: {error}");
+                at_opening += 1;
+                continue;
+            }
+            Ok(store) => store,
+        };
+        let found = store.integrity().unwrap();
+        let exports: Vec<_> = runs.iter().map(|run| store.export(&run.run.id)).collect();
+        if found.is_sound() {
+            assert!(exports.into_iter().map(Result::unwrap).eq(runs.iter().cloned()), "page {page}");
+            assert_eq!(store.series().unwrap(), series, "page {page}");
+            let now: Vec<_> = series.iter().map(|series| store.points(&series.key).unwrap()).collect();
+            assert!(now == points, "page {page}");
+            harmless += 1;
+        } else {
+            // The middle of a record: the structure is whole, so only its hash can tell.
+            for (run, export) in runs.iter().zip(exports) {
+                match export {
+                    Ok(export) => assert_eq!(export, *run, "page {page}"),
+                    Err(error) => assert!(matches!(error, HistoryError::DamagedRecord { .. }), "page {page}: {error}"),
+                }
+            }
+            on_reading += 1;
+        }
+    }
+    assert!(at_opening > 0 && on_reading > harmless, "{at_opening} {on_reading} {harmless}");
+}
+
+#[test]
+fn a_changed_value_is_noticed() {
+    let (_dir, path) = temp();
+    closed_store(&path);
+    assert!(create(&path).integrity().unwrap().is_sound());
+    for (change, words) in [
+        ("UPDATE point SET value = value * 1.01 WHERE run = 'run-00003'", "run-00003: its points"),
+        ("DELETE FROM point WHERE run = 'run-00004' AND launches = 1", "run-00004: its points"),
+        (
+            "UPDATE run SET cells_ok = 9 WHERE id = 'run-00005'",
+            "run-00005: its record does not agree with its cells_ok",
+        ),
+        ("UPDATE run SET record = replace(record, '16:15', '16:16') WHERE id = 'run-00006'", "run-00006"),
+        ("UPDATE run SET machine = 'nowhere' WHERE id = 'run-00007'", "refers to a row that is not there"),
+    ] {
+        let copy = path.with_extension("copy");
+        fs::copy(&path, &copy).unwrap();
+        let changed = {
+            let connection = Connection::open(&copy).unwrap();
+            connection.pragma_update(None, "foreign_keys", false).unwrap();
+            connection.execute(change, []).unwrap()
+        };
+        assert!(changed > 0, "{change}");
+        let found = create(&copy).integrity().unwrap();
+        assert!(found.problems.iter().any(|problem| problem.contains(words)), "{change}: {found:?}");
+        fs::remove_file(&copy).unwrap();
+    }
+}
+
+#[test]
+fn an_older_store_is_brought_up_to_date_and_keeps_what_it_holds() {
+    let (_dir, path) = temp();
+    closed_store(&path);
+    // Version 1 lacked the index.
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("DROP INDEX point_of_run; PRAGMA user_version = 1").unwrap();
+    drop(connection);
+    let mut store = create(&path);
+    assert_eq!(store.runs().unwrap().len(), 20);
+    assert!(store.integrity().unwrap().is_sound());
+    let connection = Connection::open(&path).unwrap();
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    let index = "SELECT count(*) FROM sqlite_schema WHERE name = 'point_of_run'";
+    assert_eq!((version, connection.query_row(index, [], |row| row.get(0))), (2, Ok(1)));
+}
+
+#[test]
+fn threads_may_make_the_store_and_write_at_once() {
+    let (_dir, path) = temp();
+    let outcomes: Vec<Imported> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|thread| {
+                let path = &path;
+                scope.spawn(move || {
+                    let mut store = create(path);
+                    // Every run is given by two threads.
+                    (0..10).map(|i| store.import(&numbered(thread / 2 * 10 + i)).unwrap()).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Imported::New).count(), 40);
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Imported::Already).count(), 40);
+    let mut store = create(&path);
+    assert_eq!(store.runs().unwrap().len(), 40);
+    assert_eq!(store.integrity().unwrap().problems, Vec::<String>::new());
+}
+
+/// kill -9, over and over, in the midst of 1,000 concurrent imports: what was said to be committed is there and whole, and
+/// what is there is whole.
+#[test]
+fn killed_writers_lose_no_committed_record() {
+    if storm::is_writer() {
+        return storm::writer();
+    }
+    let (_dir, path) = temp();
+    let storm = storm::Storm {
+        test: "killed_writers_lose_no_committed_record",
+        location: path.to_str().unwrap(),
+        crashes: &[],
+    };
+    storm.rage(&|| unreachable!("there is no server to crash"));
+}
