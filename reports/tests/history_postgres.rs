@@ -16,6 +16,8 @@ use ditbench_reports::history::{self, HistoryError, HistoryStore, Imported, Miss
 use postgres::{Client, NoTls};
 
 mod common;
+#[path = "common/contract.rs"]
+mod contract;
 #[path = "common/storm.rs"]
 mod storm;
 use common::numbered;
@@ -126,7 +128,7 @@ fn programs() -> PathBuf {
 #[ignore = "needs the programs of a PostgreSQL server; run with --ignored"]
 fn it_keeps_the_contract() {
     let server = Server::start();
-    common::contract(&mut || server.open("bench", Missing::Create).unwrap());
+    contract::contract(&mut || server.open("bench", Missing::Create).unwrap());
     assert!(server.open("bench", Missing::Refuse).is_ok());
 }
 

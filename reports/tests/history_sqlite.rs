@@ -9,6 +9,8 @@ use ditbench_reports::sample;
 use rusqlite::Connection;
 
 mod common;
+#[path = "common/contract.rs"]
+mod contract;
 #[path = "common/storm.rs"]
 mod storm;
 use common::numbered;
@@ -33,7 +35,7 @@ fn temp() -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn it_keeps_the_contract() {
     let (_dir, path) = temp();
-    common::contract(&mut || create(&path));
+    contract::contract(&mut || create(&path));
 }
 
 #[test]
