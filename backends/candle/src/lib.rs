@@ -1,1 +1,155 @@
-//! placeholder
+//! [candle](https://github.com/huggingface/candle) as a backend: the graph is walked node by node.
+//!
+//! | variant | weights | what computes |
+//! |---|---|---|
+//! | `tuned` | f32, f16, palette4 | ditbench's kernels as candle custom operations |
+//! | `tuned-int8` | q4, q8, mixed | the same; activations of quantized linears are rounded to 8 bits |
+//! | `tuned-exact` | q4, q8, mixed | the same; quantized weights are unpacked in cache, everything computed in f32 |
+//! | `stock` | all | candle's own operations, `QMatMul` on Q4_0 and Q8_0 for quantized linears |
+//! | `stock-q8` | q4, mixed | `stock`, with 4-bit weights widened exactly to Q8_0, for which candle has faster kernels |
+
+mod load;
+mod plan;
+mod session;
+mod stock;
+mod tuned;
+
+use ditbench_backend_api::{
+    Backend, BackendError, CompileOptions, DeviceReport, MemoryMode, Missing, Session, Variant, VersionReport,
+};
+use ditbench_kernels::Isa;
+use ditbench_workloads::Graph;
+use ditbench_workloads::weights::{Scheme, Weights};
+
+/// The backend's name.
+pub const NAME: &str = "candle";
+/// The one device that this build computes on.
+pub const DEVICE: &str = "cpu";
+/// The version of candle that the crate is built with; pinned in the workspace.
+const CANDLE: &str = "0.11.1";
+
+/// candle on the CPU.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Candle;
+
+/// What computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// candle's own operations.
+    Stock {
+        /// 4-bit weights are widened to 8 bits when loaded.
+        widen: bool,
+    },
+    /// ditbench's kernels.
+    Tuned {
+        /// Activations of quantized linears are rounded to 8 bits.
+        int8: bool,
+    },
+}
+
+impl Way {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "stock" => Some(Self::Stock { widen: false }),
+            "stock-q8" => Some(Self::Stock { widen: true }),
+            "tuned" | "tuned-exact" => Some(Self::Tuned { int8: false }),
+            "tuned-int8" => Some(Self::Tuned { int8: true }),
+            _ => None,
+        }
+    }
+}
+
+impl Backend for Candle {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> VersionReport {
+        // candle's quantized kernels use what the compiler was allowed to use: worth knowing beside a slow row.
+        let built_for = if cfg!(target_feature = "avx2") { "built for AVX2" } else { "built for the baseline CPU" };
+        let details =
+            vec![format!("stock variants: {built_for}"), format!("tuned variants: ditbench kernels, {}", Isa::best())];
+        VersionReport { runtime: CANDLE.to_owned(), details }
+    }
+
+    fn devices(&self) -> Vec<DeviceReport> {
+        let missing = |name: &str, about: &str, feature: &str| DeviceReport {
+            name: name.to_owned(),
+            about: about.to_owned(),
+            state: Err(Missing {
+                why: "the candle backend computes on the processor only so far".to_owned(),
+                cure: format!(
+                    "candle itself has it behind its feature `{feature}`; ditbench's interpreter does not use it yet"
+                ),
+            }),
+        };
+        vec![
+            DeviceReport { name: DEVICE.to_owned(), about: "the processor".to_owned(), state: Ok(()) },
+            missing("cuda", "NVIDIA GPUs", "cuda"),
+            missing("metal", "Apple GPUs", "metal"),
+        ]
+    }
+
+    fn variants(&self, scheme: Scheme) -> Vec<Variant> {
+        let tuned = |about| Variant::new("tuned", about);
+        let stock = |about| Variant::new("stock", about);
+        let int8 = Variant::new(
+            "tuned-int8",
+            "ditbench's kernels; quantized weights stay packed, activations of those linears are rounded to 8 bits",
+        );
+        let exact = Variant::new(
+            "tuned-exact",
+            "ditbench's kernels; quantized weights stay packed and are unpacked in cache, all in f32",
+        );
+        let widened = Variant::new(
+            "stock-q8",
+            "candle's QMatMul on Q8_0, to which 4-bit weights are widened exactly at load: faster kernels, twice the memory",
+        );
+        match scheme {
+            Scheme::F32 => {
+                vec![tuned("ditbench's kernels as candle custom operations"), stock("candle's own operations")]
+            }
+            Scheme::F16 | Scheme::Palette4 => vec![
+                tuned("ditbench's kernels; weights are unpacked to f32 at load"),
+                stock("candle's own operations; weights are unpacked to f32 at load"),
+            ],
+            Scheme::Q4 | Scheme::Mixed => vec![
+                int8,
+                exact,
+                stock("candle's own operations, QMatMul on Q4_0 (and Q8_0), which rounds activations to 8 bits"),
+                widened,
+            ],
+            Scheme::Q8 => {
+                vec![int8, exact, stock("candle's own operations, QMatMul on Q8_0, which rounds activations to 8 bits")]
+            }
+        }
+    }
+
+    fn compile(
+        &self,
+        graph: &Graph,
+        weights: &Weights,
+        options: &CompileOptions,
+    ) -> Result<Box<dyn Session>, BackendError> {
+        let unsupported = |why: String| BackendError::Unsupported { backend: NAME, why };
+        if options.device != DEVICE {
+            return Err(unsupported(format!("it has no device \"{}\" here, only \"{DEVICE}\"", options.device)));
+        }
+        if options.memory == MemoryMode::Small {
+            return Err(unsupported(
+                "it has one memory mode, fast: weights are held once, as its kernels want them".to_owned(),
+            ));
+        }
+        let Some(way) = Way::named(&options.variant) else {
+            return Err(unsupported(format!("it has no way of running called \"{}\"", options.variant)));
+        };
+        let live = rayon::current_num_threads();
+        if live != options.threads {
+            return Err(unsupported(format!(
+                "{} threads were asked for, but this process's pool has {live}: set RAYON_NUM_THREADS before it starts",
+                options.threads
+            )));
+        }
+        Ok(Box::new(session::CandleSession::new(graph, weights, way)?))
+    }
+}

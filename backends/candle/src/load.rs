@@ -1,0 +1,219 @@
+//! Weights as the operations want them, made once.
+
+use std::sync::Arc;
+
+use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
+use candle_core::{Device, Tensor};
+use ditbench_backend_api::BackendError;
+use ditbench_kernels::conv::{ConvSpec, PackedConv};
+use ditbench_kernels::linear::{PackedF32, PackedQ4, PackedQ8};
+use ditbench_workloads::Graph;
+use ditbench_workloads::graph::{Op, WeightId, rope};
+use ditbench_workloads::weights::{Q4_GROUP_BYTES, Q8_GROUP_BYTES, WeightData, WeightTensor, Weights};
+
+use crate::{NAME, Way};
+
+/// What a node needs besides its inputs.
+pub enum Loaded {
+    /// Nothing.
+    Nothing,
+    /// ditbench's kernels: a packed matrix and a bias.
+    Linear(Packed, Option<Vec<f32>>),
+    /// candle: a matrix `[N, K]` and a bias `[N]`.
+    StockLinear(Tensor, Option<Tensor>),
+    /// candle: a quantized matrix and a bias `[N]`.
+    StockQuantized(QMatMul, Option<Tensor>),
+    /// ditbench's kernels: a packed convolution and a bias.
+    Conv(PackedConv, Option<Vec<f32>>),
+    /// candle: a kernel `[O, I/groups, kh, kw]` and a bias `[1, O, 1, 1]`.
+    StockConv(Tensor, Option<Tensor>),
+    /// Weight and bias of a norm, for ditbench's kernels.
+    Norm(Option<Vec<f32>>, Option<Vec<f32>>),
+    /// Weight and bias of a norm, for candle: ones and zeros where the graph has none.
+    StockNorm(Tensor, Tensor),
+    /// An embedding `[V, D]`, or a parameter.
+    Table(Tensor),
+    /// Cosines and sines `[T, hd/2]`.
+    Angles(Vec<f32>, Vec<f32>),
+    /// The same for candle.
+    StockAngles(Tensor, Tensor),
+    /// What is added to the scores of a causal attention, `[T, T]`.
+    Mask(Tensor),
+}
+
+/// A matrix `[N, K]` as ditbench's kernels hold it.
+pub enum Packed {
+    /// 32-bit floats.
+    F32(PackedF32),
+    /// 4 bits; activations rounded to 8 bits, or not.
+    Q4(PackedQ4, bool),
+    /// 8 bits; activations rounded to 8 bits, or not.
+    Q8(PackedQ8, bool),
+}
+
+/// What is resident, and in which precision it computes.
+#[derive(Default)]
+pub struct Ledger {
+    /// Bytes of weights held.
+    pub bytes: u64,
+    /// Some weight is in few bits.
+    pub few_bits: bool,
+    /// Some linear rounds its activations.
+    pub rounds: bool,
+}
+
+/// Loads what node `index` needs.
+pub fn load(
+    graph: &Graph,
+    index: usize,
+    weights: &Weights,
+    way: Way,
+    ledger: &mut Ledger,
+) -> Result<Loaded, BackendError> {
+    let node = &graph.nodes[index];
+    let tuned = matches!(way, Way::Tuned { .. });
+    let get = |id: WeightId| weights.tensor(graph, id);
+    let values = |id: Option<WeightId>| -> Result<Option<Vec<f32>>, BackendError> {
+        id.map(|id| Ok(get(id)?.to_f32().into_owned())).transpose()
+    };
+    let failed = |error: &dyn std::fmt::Display| BackendError::runtime(NAME, format!("loading {}", node.name), error);
+    let tensor = |id: WeightId| -> Result<Tensor, BackendError> {
+        let weight = get(id)?;
+        Tensor::from_slice(&weight.to_f32(), weight.shape.as_slice(), &Device::Cpu).map_err(|error| failed(&error))
+    };
+    for id in node.op.weights() {
+        ledger.bytes += resident(&get(id)?, way, matches!(node.op, Op::Linear { .. }));
+    }
+    Ok(match &node.op {
+        Op::Linear { weight, bias } => {
+            let matrix = get(*weight)?;
+            if tuned {
+                let packed = pack(&matrix, way, ledger).map_err(|error| failed(&error))?;
+                Loaded::Linear(packed, values(*bias)?)
+            } else {
+                let bias = bias.map(tensor).transpose()?;
+                match quantized(&matrix, way, ledger).map_err(|error| failed(&error))? {
+                    Some(matrix) => Loaded::StockQuantized(matrix, bias),
+                    None => Loaded::StockLinear(tensor(*weight)?, bias),
+                }
+            }
+        }
+        Op::Conv2d { weight, bias, stride, padding, groups } => {
+            let kernel = get(*weight)?;
+            if tuned {
+                let [o, i, kh, kw] = kernel.shape[..] else { return Err(failed(&"a kernel without four axes")) };
+                let spec = ConvSpec {
+                    in_channels: i * groups,
+                    out_channels: o,
+                    kernel: [kh, kw],
+                    stride: *stride,
+                    padding: *padding,
+                    groups: *groups,
+                };
+                Loaded::Conv(PackedConv::pack(&kernel.to_f32(), spec).map_err(|error| failed(&error))?, values(*bias)?)
+            } else {
+                let bias = bias.map(tensor).transpose()?;
+                let bias = bias.map(|bias| bias.reshape((1, (), 1, 1))).transpose().map_err(|error| failed(&error))?;
+                Loaded::StockConv(tensor(*weight)?, bias)
+            }
+        }
+        Op::LayerNorm { weight, bias, .. } if tuned => Loaded::Norm(values(*weight)?, values(*bias)?),
+        Op::LayerNorm { weight, bias, .. } => {
+            let width = graph.shape(node.output).last().copied().unwrap_or(1);
+            let or = |id: Option<WeightId>, value: f32| match id {
+                Some(id) => tensor(id),
+                None => Tensor::full(value, width, &Device::Cpu).map_err(|error| failed(&error)),
+            };
+            Loaded::StockNorm(or(*weight, 1.0)?, or(*bias, 0.0)?)
+        }
+        Op::Embedding { weight } | Op::Parameter { weight } => Loaded::Table(tensor(*weight)?),
+        Op::Rope { rows, cols, theta } => {
+            let half = graph.shape(node.inputs[0])[3] / 2;
+            let (cos, sin) = rope::tables(*rows, *cols, 2 * half, *theta);
+            if tuned {
+                Loaded::Angles(cos, sin)
+            } else {
+                let table = |values| Tensor::from_vec(values, (rows * cols, half), &Device::Cpu);
+                Loaded::StockAngles(table(cos).map_err(|e| failed(&e))?, table(sin).map_err(|e| failed(&e))?)
+            }
+        }
+        Op::Attention { pattern: ditbench_workloads::graph::AttentionPattern::Causal, .. } if !tuned => {
+            let tokens = graph.shape(node.inputs[0])[1];
+            let mask =
+                (0..tokens * tokens).map(|i| if i % tokens > i / tokens { f32::NEG_INFINITY } else { 0.0 }).collect();
+            Loaded::Mask(Tensor::from_vec(mask, (tokens, tokens), &Device::Cpu).map_err(|error| failed(&error))?)
+        }
+        _ => Loaded::Nothing,
+    })
+}
+
+/// Bytes that a weight takes once loaded.
+fn resident(weight: &WeightTensor, way: Way, linear: bool) -> u64 {
+    let len = weight.len() as u64;
+    let bits = match (&weight.data, way) {
+        (WeightData::Q4(_), Way::Stock { widen: true }) if linear => 8.5,
+        (WeightData::Q4(_), Way::Stock { .. }) if linear => 4.5,
+        (WeightData::Q4(_), _) if linear => 5.0,
+        (WeightData::Q8(_), Way::Stock { .. }) if linear => 8.5,
+        (WeightData::Q8(_), _) if linear => 9.0,
+        _ => 32.0,
+    };
+    (len as f64 * bits / 8.0) as u64
+}
+
+/// A linear's matrix for ditbench's kernels.
+fn pack(matrix: &WeightTensor, way: Way, ledger: &mut Ledger) -> Result<Packed, ditbench_kernels::KernelError> {
+    let int8 = way == Way::Tuned { int8: true };
+    let (n, k) = (matrix.shape[0], matrix.shape[1]);
+    let few_bits = matches!(matrix.data, WeightData::Q4(_) | WeightData::Q8(_));
+    ledger.few_bits |= few_bits;
+    ledger.rounds |= few_bits && int8;
+    Ok(match &matrix.data {
+        WeightData::Q4(groups) => Packed::Q4(PackedQ4::pack(groups, n, k)?, int8),
+        WeightData::Q8(groups) => Packed::Q8(PackedQ8::pack(groups, n, k)?, int8),
+        _ => Packed::F32(PackedF32::pack(&matrix.to_f32(), n, k)?),
+    })
+}
+
+/// A linear's matrix for candle's quantized product, if it is in few bits.
+fn quantized(matrix: &WeightTensor, way: Way, ledger: &mut Ledger) -> candle_core::Result<Option<QMatMul>> {
+    let (bytes, dtype) = match &matrix.data {
+        WeightData::Q4(groups) if way == (Way::Stock { widen: true }) => (widen(groups).into(), GgmlDType::Q8_0),
+        WeightData::Q4(groups) => (groups.as_ref().into(), GgmlDType::Q4_0),
+        WeightData::Q8(groups) => (groups.as_ref().into(), GgmlDType::Q8_0),
+        _ => return Ok(None),
+    };
+    ledger.few_bits = true;
+    ledger.rounds = true;
+    let storage = QStorage::from_data(bytes, &Device::Cpu, dtype)?;
+    let tensor = QTensor::new(storage, (matrix.shape[0], matrix.shape[1]))?;
+    QMatMul::from_arc(Arc::new(tensor)).map(Some)
+}
+
+/// 4-bit groups as 8-bit ones of the same values: q − 8 in a byte, the same scale.
+fn widen(groups: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(groups.len() / Q4_GROUP_BYTES * Q8_GROUP_BYTES);
+    for group in groups.chunks_exact(Q4_GROUP_BYTES) {
+        let signed = |nibble: u8| nibble.wrapping_sub(8);
+        out.extend_from_slice(&group[..2]);
+        out.extend(group[2..].iter().map(|byte| signed(byte & 15)));
+        out.extend(group[2..].iter().map(|byte| signed(byte >> 4)));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use ditbench_workloads::weights::quantize;
+
+    use super::*;
+
+    #[test]
+    fn widening_changes_no_value() {
+        let values: Vec<f32> = (0..128).map(|i| ((i * 37) % 101) as f32 * 0.1 - 5.0).collect();
+        let four = quantize::q4(&values, 64).unwrap();
+        let eight = widen(&four);
+        let unpack = |data| WeightTensor { shape: vec![2, 64], data }.to_f32().into_owned();
+        assert_eq!(unpack(WeightData::Q4(four.into())), unpack(WeightData::Q8(eight.into())));
+    }
+}

@@ -1,0 +1,164 @@
+//! Walking the plan: values live in candle tensors and are dropped after their last use.
+
+use std::time::Instant;
+
+use candle_core::{Device, Tensor as CandleTensor};
+use ditbench_backend_api::{
+    BackendError, CompileReport, MemoryReport, NodeTime, Numerics, Placement, Profile, Session,
+};
+use ditbench_workloads::graph::Op;
+use ditbench_workloads::weights::Weights;
+use ditbench_workloads::{Graph, Tensor, TensorData};
+
+use crate::load::{Ledger, Loaded, load};
+use crate::plan::{Step, steps};
+use crate::{DEVICE, NAME, Way, stock, tuned};
+
+/// A graph, its weights and its plan.
+pub struct CandleSession {
+    graph: Graph,
+    loaded: Vec<Loaded>,
+    steps: Vec<Step>,
+    way: Way,
+    report: CompileReport,
+    numerics: Numerics,
+}
+
+impl CandleSession {
+    /// Loads the weights and plans.
+    pub fn new(graph: &Graph, weights: &Weights, way: Way) -> Result<Self, BackendError> {
+        let begun = Instant::now();
+        let mut ledger = Ledger::default();
+        let loaded = (0..graph.nodes.len())
+            .map(|index| load(graph, index, weights, way, &mut ledger))
+            .collect::<Result<Vec<_>, _>>()?;
+        let numerics = match (ledger.few_bits, ledger.rounds) {
+            (_, true) => Numerics::Int8Activations,
+            (true, false) => Numerics::WeightOnly,
+            (false, false) => Numerics::F32,
+        };
+        let report = CompileReport {
+            load_s: begun.elapsed().as_secs_f64(),
+            weight_resident_bytes: Some(ledger.bytes),
+            ..CompileReport::default()
+        };
+        let steps = steps(graph, matches!(way, Way::Tuned { .. }));
+        Ok(Self { graph: graph.clone(), loaded, steps, way, report, numerics })
+    }
+
+    /// One pass; `watch` is told of each step and how long it took.
+    fn pass(&self, inputs: &[Tensor], mut watch: impl FnMut(&Step, Instant)) -> Result<Vec<Tensor>, BackendError> {
+        BackendError::check_inputs(&self.graph, inputs)?;
+        let mut values: Vec<Option<CandleTensor>> = vec![None; self.graph.values.len()];
+        for (port, tensor) in self.graph.inputs.iter().zip(inputs) {
+            values[port.value.0] = Some(to_candle(tensor).map_err(|e| BackendError::runtime(NAME, &port.name, e))?);
+        }
+        for step in &self.steps {
+            let begun = Instant::now();
+            let node = &self.graph.nodes[step.tail.unwrap_or(step.head)];
+            let result = self.compute(step, &values).map_err(|error| BackendError::runtime(NAME, &node.name, error))?;
+            values[node.output.0] = Some(result);
+            for &value in &step.free {
+                values[value] = None;
+            }
+            watch(step, begun);
+        }
+        let outputs = self.graph.outputs.iter();
+        outputs.map(|port| from_candle(values[port.value.0].as_ref(), &port.name)).collect()
+    }
+
+    fn compute(&self, step: &Step, values: &[Option<CandleTensor>]) -> candle_core::Result<CandleTensor> {
+        let head = &self.graph.nodes[step.head];
+        let tail = step.tail.map(|tail| &self.graph.nodes[tail]);
+        // The head's inputs, then the tail's others: cheap clones, a tensor is a handle.
+        let others = tail.into_iter().flat_map(|tail| tail.inputs.iter().filter(|&&input| input != head.output));
+        let x = head
+            .inputs
+            .iter()
+            .chain(others)
+            .map(|id| values[id.0].clone().ok_or_else(|| candle_core::Error::msg("a value was freed too early")))
+            .collect::<candle_core::Result<Vec<_>>>()?;
+        let loaded = &self.loaded[step.head];
+        match (&head.op, loaded) {
+            (Op::Reshape { shape }, _) => x[0].contiguous()?.reshape(shape.as_slice()),
+            (Op::Transpose { perm }, _) => x[0].permute(perm.as_slice())?.contiguous(),
+            (Op::Concat { axis }, _) => CandleTensor::cat(&x, *axis),
+            (Op::Slice { axis, start, end }, _) => x[0].narrow(*axis, *start, end - start)?.contiguous(),
+            (Op::Scale { factor }, _) => &x[0] * f64::from(*factor),
+            (Op::Add, _) if x[0].dims() == x[1].dims() => &x[0] + &x[1],
+            (Op::Add, _) => x[0].broadcast_add(&x[1]),
+            (Op::Mul, _) => x[0].broadcast_mul(&x[1]),
+            (Op::Parameter { .. }, Loaded::Table(table)) => Ok(table.clone()),
+            (Op::Embedding { .. }, Loaded::Table(table)) => {
+                let mut shape = x[0].dims().to_vec();
+                shape.extend(&table.dims()[1..]);
+                table.index_select(&x[0].flatten_all()?, 0)?.reshape(shape)
+            }
+            (op, loaded) => match self.way {
+                Way::Tuned { .. } => tuned::compute(op, tail.map(|tail| &tail.op), loaded, &x),
+                Way::Stock { .. } => stock::compute(op, loaded, &x),
+            },
+        }
+    }
+}
+
+fn to_candle(tensor: &Tensor) -> candle_core::Result<CandleTensor> {
+    match tensor.data() {
+        TensorData::F32(values) => CandleTensor::from_slice(values, tensor.shape(), &Device::Cpu),
+        TensorData::I64(values) => CandleTensor::from_slice(values, tensor.shape(), &Device::Cpu),
+    }
+}
+
+fn from_candle(tensor: Option<&CandleTensor>, name: &str) -> Result<Tensor, BackendError> {
+    let failed = |error: candle_core::Error| BackendError::runtime(NAME, format!("reading output {name}"), error);
+    let tensor = tensor.ok_or_else(|| failed(candle_core::Error::msg("it was not computed")))?;
+    let shape = tensor.dims().to_vec();
+    let values = tensor.contiguous().and_then(|t| t.flatten_all()).map_err(failed)?;
+    Ok(match values.dtype() {
+        candle_core::DType::I64 => Tensor::i64(shape, values.to_vec1().map_err(failed)?)?,
+        _ => Tensor::f32(shape, values.to_vec1().map_err(failed)?)?,
+    })
+}
+
+impl Session for CandleSession {
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
+        self.pass(inputs, |_, _| {})
+    }
+
+    fn compile_report(&self) -> CompileReport {
+        self.report
+    }
+
+    fn numerics(&self) -> Numerics {
+        self.numerics
+    }
+
+    fn placement(&self) -> Placement {
+        Placement::all_on(DEVICE, self.graph.nodes.len(), "this build of the backend computes on one device")
+    }
+
+    fn memory(&self) -> MemoryReport {
+        // candle has no allocator of its own: the process's memory is what there is to say.
+        MemoryReport::default()
+    }
+
+    fn profile(&mut self, inputs: &[Tensor]) -> Result<Profile, BackendError> {
+        let mut nodes = Vec::new();
+        let start = Instant::now();
+        self.pass(inputs, |step, begun| {
+            let head = &self.graph.nodes[step.head];
+            let op = match step.tail.map(|tail| &self.graph.nodes[tail]) {
+                Some(tail) => format!("{}+{}", head.op.kind(), tail.op.kind()),
+                None => head.op.kind().to_owned(),
+            };
+            nodes.push(NodeTime {
+                scope: Some(head.name.clone()),
+                op,
+                device: DEVICE.to_owned(),
+                start_s: begun.duration_since(start).as_secs_f64(),
+                duration_s: begun.elapsed().as_secs_f64(),
+            });
+        })?;
+        Ok(Profile { nodes, total_s: start.elapsed().as_secs_f64() })
+    }
+}

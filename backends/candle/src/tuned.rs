@@ -1,0 +1,211 @@
+//! ditbench's kernels as candle custom operations: slices of candle's storage in, a new storage out.
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
+use ditbench_kernels::attention::{AttentionShape, Pattern, attention};
+use ditbench_kernels::conv::conv2d;
+use ditbench_kernels::linear::{Epilogue, linear_f32, linear_q4_f32, linear_q4_int8, linear_q8_f32, linear_q8_int8};
+use ditbench_kernels::{Isa, KernelError, elementwise};
+use ditbench_workloads::graph::{Activation, AttentionPattern, Op};
+
+use crate::load::{Loaded, Packed};
+
+/// What a kernel returns.
+type Done = std::result::Result<(), KernelError>;
+
+/// Computes one node, and its tail if it has one. `x` holds the head's inputs, then the tail's other ones.
+pub fn compute(op: &Op, tail: Option<&Op>, loaded: &Loaded, x: &[Tensor]) -> Result<Tensor> {
+    let isa = Isa::best();
+    match (op, loaded) {
+        (Op::Linear { .. }, Loaded::Linear(weight, bias)) => {
+            let n = weight.n();
+            let epilogue = if tail.is_some() { Epilogue::GeluTanh } else { Epilogue::None };
+            let shape = with_last(&x[0], n);
+            one("linear", &x[0], shape, |x, y| weight.apply(isa, x, bias.as_deref(), epilogue, y))
+        }
+        (Op::Conv2d { .. }, Loaded::Conv(weight, bias)) => {
+            let (b, _, h, w) = x[0].dims4()?;
+            let [oh, ow] = weight.spec().output(h, w);
+            let shape = vec![b, weight.spec().out_channels, oh, ow];
+            one("conv2d", &x[0], shape, |x, y| conv2d(isa, x, [h, w], weight, bias.as_deref(), tail.is_some(), y))
+        }
+        (Op::LayerNorm { eps, .. }, Loaded::Norm(weight, bias)) => {
+            let dim = last(&x[0]);
+            if tail.is_some() {
+                let (_, tokens, _) = x[0].dims3()?;
+                let norm = |x: &[f32], shift: &[f32], scale: &[f32], y: &mut [f32]| {
+                    elementwise::layer_norm_modulate(isa, x, tokens, dim, shift, scale, *eps, y)
+                };
+                return three("layer_norm_modulate", [&x[0], &x[1], &x[2]], x[0].dims().to_vec(), norm);
+            }
+            let norm = |x: &[f32], y: &mut [f32]| {
+                elementwise::layer_norm(isa, x, dim, weight.as_deref(), bias.as_deref(), *eps, y)
+            };
+            one("layer_norm", &x[0], x[0].dims().to_vec(), norm)
+        }
+        (Op::Modulate, _) => {
+            let (_, tokens, dim) = x[0].dims3()?;
+            three("modulate", [&x[0], &x[1], &x[2]], x[0].dims().to_vec(), |x, shift, scale, y| {
+                elementwise::modulate(isa, x, tokens, dim, shift, scale, y)
+            })
+        }
+        (Op::GatedAdd, _) => {
+            let (_, tokens, dim) = x[0].dims3()?;
+            three("gated_add", [&x[0], &x[1], &x[2]], x[0].dims().to_vec(), |x, y, gate, out| {
+                elementwise::gated_add(isa, x, y, gate, tokens, dim, out)
+            })
+        }
+        (Op::Lerp, _) => {
+            // The kernel takes one weight per row of the last axis; other forms are widened to that first.
+            let dim = last(&x[0]);
+            let mut rows = x[0].dims().to_vec();
+            if let Some(last) = rows.last_mut() {
+                *last = 1;
+            }
+            if x[2].elem_count() != 1 && x[2].dims().last() != Some(&1) {
+                return crate::stock::compute(op, loaded, x);
+            }
+            let w = x[2].broadcast_as(rows)?.contiguous()?;
+            three("lerp", [&x[0], &x[1], &w], x[0].dims().to_vec(), |a, b, w, out| {
+                elementwise::lerp(isa, a, b, w, dim, out)
+            })
+        }
+        (Op::Activation(activation), _) => {
+            let f = match activation {
+                Activation::GeluTanh => elementwise::gelu_tanh,
+                Activation::GeluErf => elementwise::gelu_erf,
+                Activation::Silu => elementwise::silu,
+                Activation::Relu => elementwise::relu,
+                Activation::Sigmoid => elementwise::sigmoid,
+                Activation::Tanh => elementwise::tanh,
+                Activation::QuickGelu => elementwise::quick_gelu,
+            };
+            one("activation", &x[0], x[0].dims().to_vec(), |x, y| f(isa, x, y))
+        }
+        (Op::Rope { .. }, Loaded::Angles(cos, sin)) => {
+            let (_, tokens, heads, hd) = x[0].dims4()?;
+            one("rope", &x[0], x[0].dims().to_vec(), |x, y| elementwise::rope(isa, x, tokens, heads, hd, cos, sin, y))
+        }
+        (Op::Attention { pattern, scale }, _) => {
+            let (batch, queries, heads, head_dim) = x[0].dims4()?;
+            let (_, keys, kv_heads, _) = x[1].dims4()?;
+            let shape = AttentionShape { batch, queries, keys, heads, kv_heads, head_dim };
+            let pattern = match *pattern {
+                AttentionPattern::Full => Pattern::Full,
+                AttentionPattern::Causal => Pattern::Causal,
+                AttentionPattern::Blockwise { blocks, radius } => Pattern::Blockwise { blocks, radius },
+            };
+            three("attention", [&x[0], &x[1], &x[2]], x[0].dims().to_vec(), |q, k, v, out| {
+                attention(isa, q, k, v, shape, pattern, *scale, out)
+            })
+        }
+        (Op::Upsample2x, _) => {
+            let (b, c, h, w) = x[0].dims4()?;
+            one("upsample2x", &x[0], vec![b, c, 2 * h, 2 * w], |x, y| {
+                elementwise::upsample_nearest2x(isa, x, [h, w], y)
+            })
+        }
+        _ => candle_core::bail!("{} was loaded for another way of running", op.kind()),
+    }
+}
+
+impl Packed {
+    /// Number of outputs.
+    fn n(&self) -> usize {
+        match self {
+            Self::F32(weight) => weight.n(),
+            Self::Q4(weight, _) => weight.n(),
+            Self::Q8(weight, _) => weight.n(),
+        }
+    }
+
+    /// y = epilogue(x·Wᵀ + bias).
+    fn apply(&self, isa: Isa, x: &[f32], bias: Option<&[f32]>, epilogue: Epilogue, y: &mut [f32]) -> Done {
+        match self {
+            Self::F32(weight) => linear_f32(isa, x, weight, bias, epilogue, y),
+            Self::Q4(weight, true) => linear_q4_int8(isa, x, weight, bias, epilogue, y),
+            Self::Q4(weight, false) => linear_q4_f32(isa, x, weight, bias, epilogue, y),
+            Self::Q8(weight, true) => linear_q8_int8(isa, x, weight, bias, epilogue, y),
+            Self::Q8(weight, false) => linear_q8_f32(isa, x, weight, bias, epilogue, y),
+        }
+    }
+}
+
+fn last(x: &Tensor) -> usize {
+    x.dims().last().copied().unwrap_or(1)
+}
+
+/// The shape of x with another last axis.
+fn with_last(x: &Tensor, n: usize) -> Vec<usize> {
+    let mut shape = x.dims().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = n;
+    }
+    shape
+}
+
+/// A kernel of one or three inputs.
+struct Kernel<F> {
+    name: &'static str,
+    shape: Vec<usize>,
+    run: F,
+}
+
+fn one(name: &'static str, x: &Tensor, shape: Vec<usize>, run: impl Fn(&[f32], &mut [f32]) -> Done) -> Result<Tensor> {
+    x.contiguous()?.apply_op1_no_bwd(&Kernel { name, shape, run })
+}
+
+fn three(
+    name: &'static str,
+    [a, b, c]: [&Tensor; 3],
+    shape: Vec<usize>,
+    run: impl Fn(&[f32], &[f32], &[f32], &mut [f32]) -> Done,
+) -> Result<Tensor> {
+    a.contiguous()?.apply_op3_no_bwd(&b.contiguous()?, &c.contiguous()?, &Kernel { name, shape, run })
+}
+
+/// The elements behind a contiguous layout.
+fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
+        None => candle_core::bail!("a kernel was given a strided tensor"),
+    }
+}
+
+impl<F> Kernel<F> {
+    /// A new storage, filled by `run`.
+    fn fill(&self, run: impl FnOnce(&mut [f32]) -> Done) -> Result<(CpuStorage, Shape)> {
+        let mut out = vec![0.0; self.shape.iter().product()];
+        run(&mut out).map_err(candle_core::Error::wrap)?;
+        Ok((CpuStorage::F32(out), Shape::from(self.shape.as_slice())))
+    }
+}
+
+impl<F: Fn(&[f32], &mut [f32]) -> Done> CustomOp1 for Kernel<F> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = slice(s, l)?;
+        self.fill(|out| (self.run)(x, out))
+    }
+}
+
+impl<F: Fn(&[f32], &[f32], &[f32], &mut [f32]) -> Done> CustomOp3 for Kernel<F> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (a, b, c) = (slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
+        self.fill(|out| (self.run)(a, b, c, out))
+    }
+}
