@@ -298,14 +298,16 @@ fn gib(bytes: u64) -> u64 {
 
 /// The machine in a line: what [`fingerprint`] is made of.
 pub fn describe(machine: &Machine) -> String {
+    let plural = |count: u32, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    let (cores_of, threads_of) = (|count| plural(count, "core"), |count| plural(count, "thread"));
     let mut line = machine.cpu_model.value().cloned().unwrap_or_else(|| "processor not known".into());
     if !machine.architecture.is_empty() {
         let _ = write!(line, " ({})", machine.architecture);
     }
     match (machine.physical_cores.value(), machine.logical_cores.value()) {
-        (Some(cores), Some(threads)) => drop(write!(line, ", {cores} cores, {threads} threads")),
-        (None, Some(threads)) => drop(write!(line, ", {threads} threads")),
-        (Some(cores), None) => drop(write!(line, ", {cores} cores")),
+        (Some(cores), Some(threads)) => drop(write!(line, ", {}, {}", cores_of(*cores), threads_of(*threads))),
+        (None, Some(threads)) => drop(write!(line, ", {}", threads_of(*threads))),
+        (Some(cores), None) => drop(write!(line, ", {}", cores_of(*cores))),
         (None, None) => {}
     }
     if let Some(bytes) = machine.memory_bytes.value() {

@@ -3,8 +3,7 @@
 //! Contract: the file is written ahead (WAL), flushed to the disk at each commit, so that readers never wait and writers queue up.
 //! A file is looked at before anything is written to it: another program's, a newer one's and a damaged one are left as they are.
 
-use std::fs::File;
-use std::io::Read as _;
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -41,45 +40,29 @@ pub(super) fn open(path: &Path, missing: Missing) -> Result<Store<Sqlite>, Histo
     if missing == Missing::Refuse && path.try_exists().is_ok_and(|exists| !exists) {
         return Err(HistoryError::Missing { store: location });
     }
-    refuse_cut_off(path, &location)?;
+    // Never open the file by other means here: closing it would release the locks that this process's other connections hold
+    // on it (https://sqlite.org/howtocorrupt.html, 2.2). Asking for its length is safe.
+    let settled = fs::metadata(path).ok().filter(|_| !is_being_written(path)).map(|file| file.len());
     let create = if missing == Missing::Create { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
     let connection = Connection::open_with_flags(path, flags).map_err(told(&location, "opening it"))?;
     let mut database = Sqlite { connection, location };
-    database.prepare(missing)?;
+    database.prepare(missing, settled)?;
     Ok(Store { database })
 }
 
-/// Refuses a file that ends in the midst of a page, which SQLite itself would take, reading the rest as zeros. A file beside it
-/// says that somebody is writing, or was killed at it: then SQLite puts it right.
-fn refuse_cut_off(path: &Path, location: &str) -> Result<(), HistoryError> {
-    let beside = |ending: &str| {
+/// Whether somebody is writing, or was killed at it: then there is a file beside the store, from which SQLite puts it right.
+fn is_being_written(path: &Path) -> bool {
+    ["-wal", "-journal"].iter().any(|ending| {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);
         Path::new(&name).exists()
-    };
-    let mut header = [0; 18];
-    let read = File::open(path).and_then(|mut file| {
-        let length = file.metadata()?.len();
-        file.read_exact(&mut header).map(|()| length)
-    });
-    // What cannot be read or is shorter than that is left to SQLite, which says why.
-    let Ok(length) = read else { return Ok(()) };
-    // https://sqlite.org/fileformat.html, 1.3: the page size stands at 16, big-endian, 1 for 65,536.
-    let page = match u64::from(u16::from_be_bytes([header[16], header[17]])) {
-        1 => 65_536,
-        size => size,
-    };
-    let is_sqlite = header.starts_with(b"SQLite format 3\0") && page >= 512;
-    if is_sqlite && length % page != 0 && !beside("-wal") && !beside("-journal") {
-        let why = format!("it ends in the midst of a page: it was cut off at {length} bytes");
-        return Err(HistoryError::Damaged { store: location.to_owned(), why });
-    }
-    Ok(())
+    })
 }
 
 impl Sqlite {
-    fn prepare(&mut self, missing: Missing) -> Result<(), HistoryError> {
+    /// `settled` is the file's length where nobody was writing.
+    fn prepare(&mut self, missing: Missing, settled: Option<u64>) -> Result<(), HistoryError> {
         const DOING: &str = "opening it";
         self.connection.busy_timeout(PATIENCE).map_err(told(&self.location, DOING))?;
         let identity = self.identity()?;
@@ -89,6 +72,7 @@ impl Sqlite {
         }
         if !fresh {
             self.accept(&identity)?;
+            self.refuse_cut_off(settled)?;
             let problems = self.pragma_rows("PRAGMA quick_check(1)")?;
             if let Some(why) = problems.into_iter().next() {
                 return Err(self.damaged(why));
@@ -127,6 +111,18 @@ impl Sqlite {
             return Err(HistoryError::Damaged { store, why: format!("its schema version is {}", identity.version) });
         }
         Ok(())
+    }
+
+    /// Refuses a file that ends in the midst of a page: SQLite would take it and read the rest as zeros.
+    fn refuse_cut_off(&self, settled: Option<u64>) -> Result<(), HistoryError> {
+        let page = self.connection.query_row("PRAGMA page_size", [], |row| row.get::<_, i64>(0));
+        let page = page.map_err(told(&self.location, "reading it"))?;
+        match (settled, u64::try_from(page)) {
+            (Some(length), Ok(page)) if page > 0 && length % page != 0 => {
+                Err(self.damaged(format!("it ends in the midst of a page: it was cut off at {length} bytes")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Switches to write-ahead logging, which lasts. While two programs make one file, SQLite turns one of them away without

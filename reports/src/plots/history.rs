@@ -78,9 +78,10 @@ pub(crate) fn series(series: &SeriesPoints, changes_sought: bool) -> Result<Figu
             canvas.badge((x, TOP - BADGE - 4), number, ink)?;
         }
         let day = |index: usize| points.get(index).and_then(|point| point.created.get(..10)).unwrap_or_default();
-        canvas.text(day(0), (LEFT, BOTTOM + 14), SMALL, Anchor::Start, Ink::Muted)?;
-        if points.len() > 1 {
-            canvas.text(day(points.len() - 1), (RIGHT, BOTTOM + 14), SMALL, Anchor::End, Ink::Muted)?;
+        let (first, last) = (day(0), day(points.len().saturating_sub(1)));
+        canvas.text(first, (LEFT, BOTTOM + 14), SMALL, Anchor::Start, Ink::Muted)?;
+        if first != last {
+            canvas.text(last, (RIGHT, BOTTOM + 14), SMALL, Anchor::End, Ink::Muted)?;
         }
         let runs = format!("{} {}, evenly spaced", points.len(), if points.len() == 1 { "run" } else { "runs" });
         canvas.text(&runs, ((LEFT + RIGHT) / 2, BOTTOM + 30), SMALL, Anchor::Middle, Ink::Muted)
@@ -100,10 +101,10 @@ fn caption(series: &SeriesPoints) -> String {
     if !latest.detail.is_empty() {
         words += &format!("; {}", latest.detail);
     }
-    words += &format!(", run {}", latest.run);
+    words += &format!("; run {}", latest.run);
     if let Some(revision) = &latest.revision {
         let short: String = revision.chars().take(10).collect();
-        words += &format!(" of {short}{}", if latest.dirty == Some(true) { " with changes" } else { "" });
+        words += &format!(" of {short}{}", if latest.dirty == Some(true) { " and changes" } else { "" });
     }
     words += ".";
     let mut ways: Vec<String> = Vec::new();

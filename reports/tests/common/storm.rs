@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ditbench_reports::history::{self, HistoryStore, Missing};
+use ditbench_reports::history::{self, HistoryError, HistoryStore, Missing};
 
 use crate::common::numbered;
 
@@ -33,15 +33,27 @@ pub fn writer() {
     let mut number = || parts.next().unwrap().parse::<usize>().unwrap();
     let (from, to) = (number(), number());
     let location = parts.next().unwrap();
+    let say = |line: String| {
+        // One write of a whole line: never torn by the kill. The test harness's own line may precede it.
+        std::io::stdout().lock().write_all(format!("\n{line}\n").as_bytes()).unwrap();
+    };
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             scope.spawn(move || {
-                let mut store = history::open(location, Missing::Create).unwrap();
-                for number in (from..to).filter(|number| number % THREADS == thread) {
-                    let run = numbered(number);
-                    store.import(&run).unwrap();
-                    // One write of a whole line: never torn by the kill. The test harness's own line may precede it.
-                    std::io::stdout().lock().write_all(format!("\ncommitted {}\n", run.run.id).as_bytes()).unwrap();
+                let work = || {
+                    let mut store = history::open(location, Missing::Create)?;
+                    for number in (from..to).filter(|number| number % THREADS == thread) {
+                        let run = numbered(number);
+                        store.import(&run)?;
+                        say(format!("committed {}", run.run.id));
+                    }
+                    Ok(())
+                };
+                let done: Result<(), HistoryError> = work();
+                if let Err(error) = done {
+                    say(format!("failed {error}"));
+                    // Not a panic: the other threads' work ends here too.
+                    std::process::exit(1);
                 }
             });
         }
@@ -65,8 +77,6 @@ impl Storm<'_> {
             .args(["--exact", self.test, "--include-ignored", "--nocapture", "--test-threads", "1"])
             .env(WRITER, format!("{} {} {}", process * share, (process + 1) * share, self.location))
             .stdout(Stdio::piped())
-            // A writer whose server crashes says so at length.
-            .stderr(if self.crashes.is_empty() { Stdio::inherit() } else { Stdio::null() })
             .spawn()
             .unwrap()
     }
@@ -91,7 +101,11 @@ impl Storm<'_> {
             };
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
             let mut committed = || {
-                let run = lines.by_ref().find_map(|line| line.strip_prefix("committed ").map(str::to_owned))?;
+                let run = lines.by_ref().find_map(|line| {
+                    let failed = line.starts_with("failed ") && self.crashes.is_empty();
+                    assert!(!failed, "a writer was not killed, and {line}");
+                    line.strip_prefix("committed ").map(str::to_owned)
+                })?;
                 if self.crashes.contains(&(commits.fetch_add(1, Ordering::SeqCst) + 1)) {
                     let _down = up.write().unwrap();
                     crash();
