@@ -1,1 +1,154 @@
-//! placeholder
+//! [ONNX Runtime](https://onnxruntime.ai) as a backend: the graph is written as ONNX, ONNX Runtime reads and runs it.
+//!
+//! | variant | weights | what computes |
+//! |---|---|---|
+//! | `stock` | f32, f16, palette4 | ONNX Runtime's f32 kernels; f16 and palettes are unpacked to f32 when the file is written |
+//! | `int8` | q4, q8, mixed | `MatMulNBits` on packed weights, activations of those linears rounded to 8 bits |
+//! | `exact` | q4, q8, mixed | `MatMulNBits` on packed weights, everything computed in f32 |
+//!
+//! Its library is loaded at run time ([`library`]): nothing is needed to build. Files written for it are kept in the
+//! cache folder by the hash of graph, weights and dialect.
+
+mod device;
+pub mod library;
+mod load;
+mod plugin;
+mod profile;
+mod runtime;
+mod session;
+mod stats;
+
+use std::path::PathBuf;
+
+use ditbench_backend_api::{Backend, BackendError, CompileOptions, DeviceReport, Session, Variant, VersionReport};
+use ditbench_workloads::Graph;
+use ditbench_workloads::graph::onnx::Dialect;
+use ditbench_workloads::weights::{Scheme, Weights};
+
+use library::LibraryError;
+use runtime::Runtime;
+
+pub use device::CPU;
+pub use plugin::VARIABLE as PLUGINS_VARIABLE;
+
+/// The backend's name.
+pub const NAME: &str = "ort";
+/// The environment variable that names the library.
+pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// ONNX Runtime, with the library that will be loaded when it is first needed.
+#[derive(Clone, Debug, Default)]
+pub struct OrtBackend {
+    library: Option<PathBuf>,
+}
+
+impl OrtBackend {
+    /// With the library that [`LIBRARY_VARIABLE`] names, else the one in the user's cache, else the system's.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With this library and no other.
+    pub fn with_library(path: impl Into<PathBuf>) -> Self {
+        Self { library: Some(path.into()) }
+    }
+
+    fn runtime(&self) -> Result<Runtime, BackendError> {
+        let named = self.library.clone().or_else(|| std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from));
+        // Without a home folder there is no cache to look into; what is named or installed may still be there.
+        let cache = library::default_cache().unwrap_or_default();
+        let found: Result<PathBuf, LibraryError> = library::find(named.as_deref(), &cache);
+        Runtime::get(found)
+    }
+
+    /// As [`Backend::compile`], in a dialect of the caller's choice: for measuring which one is fastest.
+    ///
+    /// # Errors
+    /// As [`Backend::compile`].
+    pub fn compile_dialect(
+        &self,
+        graph: &Graph,
+        weights: &Weights,
+        dialect: &Dialect,
+        options: &CompileOptions,
+    ) -> Result<Box<dyn Session>, BackendError> {
+        if options.threads == 0 {
+            let why = "0 threads were asked for; ask for at least 1".to_owned();
+            return Err(BackendError::Unsupported { backend: NAME, why });
+        }
+        Ok(Box::new(load::load(&self.runtime()?, graph, weights, dialect, options)?))
+    }
+}
+
+/// How the weights that a variant packs are computed with, or `None` for no such variant.
+fn dialect(variant: &str) -> Option<Dialect> {
+    match variant {
+        "stock" => Some(Dialect { q4: onnx_unpacked(), q8: onnx_unpacked(), ..Dialect::ort() }),
+        "int8" => Some(Dialect::ort().with_accuracy_level(4)),
+        "exact" => Some(Dialect::ort()),
+        _ => None,
+    }
+}
+
+fn onnx_unpacked() -> ditbench_workloads::graph::onnx::QuantizedLinear {
+    ditbench_workloads::graph::onnx::QuantizedLinear::Unpacked
+}
+
+impl Backend for OrtBackend {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> VersionReport {
+        match self.runtime() {
+            Ok(runtime) => VersionReport {
+                runtime: runtime.version(),
+                details: vec![
+                    "ort 2.0.0-rc.15, library loaded at run time".to_owned(),
+                    format!("library: {}", runtime.library.display()),
+                    runtime::one_line(ort::info()),
+                ],
+            },
+            Err(error) => VersionReport { runtime: "not found".to_owned(), details: vec![error.to_string()] },
+        }
+    }
+
+    fn devices(&self) -> Vec<DeviceReport> {
+        device::reports(self.runtime())
+    }
+
+    fn variants(&self, scheme: Scheme) -> Vec<Variant> {
+        match scheme {
+            Scheme::F32 => vec![Variant::new("stock", "ONNX Runtime's f32 kernels")],
+            Scheme::F16 => {
+                vec![Variant::new("stock", "weights are unpacked to f32 when the model is written; computed in f32")]
+            }
+            Scheme::Palette4 => {
+                vec![Variant::new("stock", "palettes are unpacked to f32 when the model is written; computed in f32")]
+            }
+            Scheme::Q4 | Scheme::Q8 | Scheme::Mixed => vec![
+                Variant::new(
+                    "int8",
+                    "MatMulNBits on packed weights; activations of those linears are rounded to 8 bits",
+                ),
+                Variant::new(
+                    "exact",
+                    "MatMulNBits on packed weights, unpacked block by block; everything is computed in f32",
+                ),
+            ],
+        }
+    }
+
+    fn compile(
+        &self,
+        graph: &Graph,
+        weights: &Weights,
+        options: &CompileOptions,
+    ) -> Result<Box<dyn Session>, BackendError> {
+        let Some(dialect) = dialect(&options.variant) else {
+            let why = format!("it has no variant \"{}\": choose stock, int8 or exact", options.variant);
+            return Err(BackendError::Unsupported { backend: NAME, why });
+        };
+        self.compile_dialect(graph, weights, &dialect, options)
+    }
+}

@@ -1,0 +1,226 @@
+//! Devices: the processor, providers built into the library, providers from plugins.
+//!
+//! Contract: a session is told exactly which provider to use. `ort` otherwise lets ONNX Runtime choose, and every plugin
+//! that is registered would change what a session on the CPU runs on. On any device but the CPU, ONNX Runtime refuses
+//! to make a session in which a node falls back to the CPU.
+
+use ditbench_backend_api::{BackendError, DeviceReport, Missing};
+use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
+use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
+
+use crate::NAME;
+use crate::plugin::{Plugin, VARIABLE};
+use crate::runtime::{Runtime, one_line};
+
+/// The processor's name as a device.
+pub const CPU: &str = "cpu";
+/// The processor's provider.
+pub(crate) const CPU_PROVIDER: &str = "CPUExecutionProvider";
+
+/// A provider that a library may have been built with.
+struct BuiltIn {
+    name: &'static str,
+    about: &'static str,
+    provider: &'static str,
+    available: fn() -> bool,
+    make: fn() -> ExecutionProviderDispatch,
+    cure: &'static str,
+}
+
+macro_rules! built_in {
+    ($name:literal, $about:literal, $provider:literal, $ep:ty, $cure:literal) => {
+        BuiltIn {
+            name: $name,
+            about: $about,
+            provider: $provider,
+            available: || <$ep as ExecutionProvider>::is_available().unwrap_or(false),
+            make: || <$ep>::default().build().error_on_failure(),
+            cure: $cure,
+        }
+    };
+}
+
+const BUILT_IN: [BuiltIn; 7] = [
+    built_in!(
+        "cuda",
+        "NVIDIA GPUs, through CUDA",
+        "CUDAExecutionProvider",
+        ep::CUDA,
+        "Name the library of the onnxruntime-gpu package with --ort-lib FILE"
+    ),
+    built_in!(
+        "webgpu",
+        "any GPU, through WebGPU",
+        "WebGpuExecutionProvider",
+        ep::WebGPU,
+        "Fetch the package onnxruntime-ep-webgpu and set DITBENCH_ORT_EP=webgpu=LIBRARY"
+    ),
+    built_in!(
+        "qnn",
+        "Qualcomm's NPU, through QNN",
+        "QNNExecutionProvider",
+        ep::QNN,
+        "Fetch the package onnxruntime-qnn and set DITBENCH_ORT_EP=qnn=LIBRARY,backend_path=LIBQNNHTP"
+    ),
+    built_in!(
+        "openvino",
+        "Intel's processors, GPUs and NPUs, through OpenVINO",
+        "OpenVINOExecutionProvider",
+        ep::OpenVINO,
+        "Fetch the package onnxruntime-ep-openvino and set DITBENCH_ORT_EP=openvino=LIBRARY"
+    ),
+    built_in!(
+        "coreml",
+        "Apple's GPU and Neural Engine, through Core ML",
+        "CoreMLExecutionProvider",
+        ep::CoreML,
+        "Use a Mac or iPhone; the fetched library for macOS has it"
+    ),
+    built_in!(
+        "nnapi",
+        "accelerators of Android phones, through NNAPI",
+        "NnapiExecutionProvider",
+        ep::NNAPI,
+        "Run on a phone with the library of the onnxruntime-android package, named with --ort-lib FILE"
+    ),
+    built_in!(
+        "xnnpack",
+        "the processor, through XNNPACK's kernels",
+        "XnnpackExecutionProvider",
+        ep::XNNPACK,
+        "Name a library that was built with XNNPACK (onnxruntime-android has it) with --ort-lib FILE"
+    ),
+];
+
+/// Where a session is to run.
+pub(crate) enum Device {
+    Cpu,
+    BuiltIn(ExecutionProviderDispatch, &'static str),
+    /// Index among the plugin's devices.
+    Plugin(Plugin, usize),
+}
+
+impl Device {
+    /// The device of that name.
+    ///
+    /// # Errors
+    /// One that there is none of, or that is not there now, with the cure.
+    pub(crate) fn named(name: &str, runtime: &Runtime) -> Result<Self, BackendError> {
+        if name == CPU {
+            return Ok(Self::Cpu);
+        }
+        let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
+        let unavailable = |missing: &Missing| BackendError::Unavailable {
+            backend: NAME,
+            why: format!("device \"{name}\": {}", missing.why),
+            cure: format!("{}.", missing.cure),
+        };
+        if let Some((plugin, state)) = runtime.plugins.iter().find(|(plugin, _)| plugin.name == kind) {
+            state.as_ref().map_err(unavailable)?;
+            let count = of_plugin(runtime, plugin).count();
+            let index = index.parse().ok().filter(|&index| index < count).ok_or_else(|| {
+                unavailable(&Missing {
+                    why: format!("its plugin offers {count} device(s), counted from 0"),
+                    cure: format!("Ask for {kind}:0"),
+                })
+            })?;
+            return Ok(Self::Plugin(plugin.clone(), index));
+        }
+        let Some(built_in) = BUILT_IN.iter().find(|built_in| built_in.name == name) else {
+            let names: Vec<&str> = BUILT_IN.iter().map(|built_in| built_in.name).collect();
+            let why = format!(
+                "it has no device \"{name}\": choose {CPU}, one of {}, or a plugin named in {VARIABLE}",
+                names.join(", ")
+            );
+            return Err(BackendError::Unsupported { backend: NAME, why });
+        };
+        if !(built_in.available)() {
+            return Err(unavailable(&built_in.missing()));
+        }
+        Ok(Self::BuiltIn((built_in.make)(), built_in.provider))
+    }
+
+    /// The name of the provider whose nodes count as run here.
+    pub(crate) fn provider(&self) -> String {
+        match self {
+            Self::Cpu => CPU_PROVIDER.to_owned(),
+            Self::BuiltIn(_, provider) => (*provider).to_owned(),
+            Self::Plugin(plugin, _) => plugin.provider(),
+        }
+    }
+
+    /// Makes the session run here and nowhere else.
+    pub(crate) fn configure(&self, builder: SessionBuilder, runtime: &Runtime) -> Result<SessionBuilder, String> {
+        let words = |error: ort::Error<SessionBuilder>| one_line(&error.to_string());
+        let devices = runtime.environment.devices();
+        match self {
+            Self::Cpu => {
+                let cpu: Vec<_> = devices.filter(|device| device.ep().is_ok_and(|ep| ep == CPU_PROVIDER)).collect();
+                if cpu.is_empty() {
+                    // A library built without the list of devices.
+                    return builder.with_auto_device(AutoDevicePolicy::PreferCPU).map_err(words);
+                }
+                builder.with_devices(cpu, None).map_err(words)
+            }
+            Self::BuiltIn(provider, _) => {
+                let builder = builder.with_disable_cpu_fallback().map_err(words)?;
+                builder.with_execution_providers([provider.clone()]).map_err(words)
+            }
+            Self::Plugin(plugin, index) => {
+                let builder = builder.with_disable_cpu_fallback().map_err(words)?;
+                let device = of_plugin(runtime, plugin).nth(*index);
+                let device = device.ok_or_else(|| format!("the plugin's device {index} has gone"))?;
+                let options = plugin.options(device.ep().unwrap_or_default());
+                builder.with_devices([device], Some(&options)).map_err(words)
+            }
+        }
+    }
+}
+
+impl BuiltIn {
+    fn missing(&self) -> Missing {
+        Missing { why: "the library was built without it".to_owned(), cure: self.cure.to_owned() }
+    }
+}
+
+fn of_plugin<'a>(runtime: &'a Runtime, plugin: &Plugin) -> impl Iterator<Item = ort::device::Device<'a>> {
+    let provider = plugin.provider();
+    runtime.environment.devices().filter(move |device| device.ep().is_ok_and(|ep| ep == provider))
+}
+
+/// All devices that there are, and those that there could be.
+pub(crate) fn reports(runtime: Result<Runtime, BackendError>) -> Vec<DeviceReport> {
+    let report =
+        |name: &str, about: &str, state| DeviceReport { name: name.to_owned(), about: about.to_owned(), state };
+    let about_cpu = "the processor, with ONNX Runtime's own kernels";
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let missing = match error {
+                BackendError::Unavailable { why, cure, .. } => Missing { why, cure },
+                other => Missing { why: other.to_string(), cure: crate::library::CURE.to_owned() },
+            };
+            return vec![report(CPU, about_cpu, Err(missing))];
+        }
+    };
+    let mut reports = vec![report(CPU, about_cpu, Ok(()))];
+    for (plugin, state) in &runtime.plugins {
+        if let Err(missing) = state {
+            reports.push(report(&plugin.name, "a plugin", Err(missing.clone())));
+        }
+        for (index, device) in of_plugin(&runtime, plugin).enumerate() {
+            let hardware = device.hardware_device();
+            let vendor = hardware.vendor().unwrap_or("unknown vendor");
+            let about = format!("{:?} of {vendor}, through the plugin {}", hardware.ty(), plugin.provider());
+            reports.push(report(&format!("{}:{index}", plugin.name), &about, Ok(())));
+        }
+    }
+    for built_in in BUILT_IN {
+        if runtime.plugins.iter().any(|(plugin, _)| plugin.name == built_in.name) {
+            continue;
+        }
+        let state = if (built_in.available)() { Ok(()) } else { Err(built_in.missing()) };
+        reports.push(report(built_in.name, built_in.about, state));
+    }
+    reports
+}

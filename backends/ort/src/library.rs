@@ -1,0 +1,165 @@
+//! ONNX Runtime's shared library: finding it, and fetching it into the user's cache.
+//!
+//! Contract: a library that was named and is not there is an error, never passed over. Nothing is fetched unless
+//! [`fetch`] is called, and what it puts into the cache has been checked against a SHA-256 in this source and appears
+//! under its name only when it is complete.
+
+mod fetch;
+mod wheel;
+
+use std::path::{Path, PathBuf};
+
+pub use fetch::{Step, fetch};
+pub use wheel::{VERSION, Wheel};
+
+/// Why there is no library.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    /// It is nowhere.
+    #[error("ONNX Runtime's library was not found (looked at {looked}). {}", CURE)]
+    NotFound {
+        /// Where it was looked for.
+        looked: String,
+    },
+    /// A library was named that is not there.
+    #[error(
+        "{path} was named as ONNX Runtime's library, but there is no such file. Correct --ort-lib (or ORT_DYLIB_PATH), or leave it out"
+    )]
+    Named {
+        /// The path named.
+        path: PathBuf,
+    },
+    /// No wheel is known for this machine.
+    #[error(
+        "no prebuilt ONNX Runtime is known for {os} on {arch}. Build or install it, and name its library with --ort-lib FILE"
+    )]
+    Platform {
+        /// The operating system.
+        os: &'static str,
+        /// The processor.
+        arch: &'static str,
+    },
+    /// A program that fetching needs is missing or failed.
+    #[error("cannot fetch ONNX Runtime: {why}. {cure}")]
+    Fetch {
+        /// What went wrong, in one line.
+        why: String,
+        /// What to do about it.
+        cure: &'static str,
+    },
+    /// What was fetched is not what was expected.
+    #[error(
+        "ONNX Runtime was fetched, but {what} has SHA-256 {found} instead of {wanted}; it was thrown away. Try again, or name a library that you trust with --ort-lib FILE"
+    )]
+    Hash {
+        /// Which file.
+        what: String,
+        /// Its hash.
+        found: String,
+        /// The hash in this source.
+        wanted: &'static str,
+    },
+    /// A file or folder of the cache could not be read or written.
+    #[error("cannot write {path}: {source}; choose another cache folder with --cache DIR")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+}
+
+impl LibraryError {
+    fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+}
+
+/// How to get the library.
+pub const CURE: &str = "Fetch it with `ditbench devices --fetch`, or name one with --ort-lib FILE";
+
+/// Finds the library: the file named by `explicit`, else the one in `cache`, else the system's.
+///
+/// # Errors
+/// [`LibraryError::Named`] if the named file is not there, [`LibraryError::NotFound`] with the places looked at.
+pub fn find(explicit: Option<&Path>, cache: &Path) -> Result<PathBuf, LibraryError> {
+    find_among(explicit, cache, &system_folders())
+}
+
+fn find_among(explicit: Option<&Path>, cache: &Path, system: &[PathBuf]) -> Result<PathBuf, LibraryError> {
+    if let Some(path) = explicit.filter(|path| !path.as_os_str().is_empty()) {
+        let path = path.to_owned();
+        return if path.is_file() { Ok(path) } else { Err(LibraryError::Named { path }) };
+    }
+    let mut looked = Vec::new();
+    if let Some(wheel) = Wheel::here() {
+        let path = wheel.place(cache);
+        if wheel.is_whole(&path) {
+            return Ok(path);
+        }
+        looked.push(path.display().to_string());
+    }
+    let names = system_names();
+    let found = system.iter().flat_map(|folder| names.iter().map(|name| folder.join(name))).find(|path| path.is_file());
+    looked.push(format!("{} in {} system folders", names[0], system.len()));
+    found.ok_or_else(|| LibraryError::NotFound { looked: looked.join(", ") })
+}
+
+/// The user's cache: `$XDG_CACHE_HOME/ditbench`, else the system's usual place below the home folder.
+pub(crate) fn default_cache() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = variable("XDG_CACHE_HOME") {
+        return Some(folder.join("ditbench"));
+    }
+    let below = if cfg!(target_os = "macos") { "Library/Caches/ditbench" } else { ".cache/ditbench" };
+    variable("HOME").map(|home| home.join(below))
+}
+
+fn system_names() -> [String; 2] {
+    let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    [format!("{prefix}onnxruntime{suffix}"), format!("{prefix}onnxruntime{suffix}.1")]
+}
+
+/// Where a system keeps libraries, those that the user named first.
+fn system_folders() -> Vec<PathBuf> {
+    let named = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"]
+        .into_iter()
+        .filter_map(std::env::var_os)
+        .flat_map(|value| std::env::split_paths(&value).collect::<Vec<_>>());
+    let beside = std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned));
+    let triplet = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    let usual = ["/usr/local/lib", "/opt/homebrew/lib", &triplet, "/usr/lib64", "/usr/lib", "/system/lib64"];
+    named.filter(|path| path.is_absolute()).chain(beside).chain(usual.into_iter().map(PathBuf::from)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_library_that_is_not_there_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("none.so");
+        let error = find_among(Some(&missing), folder.path(), &[]).unwrap_err();
+        assert!(matches!(error, LibraryError::Named { .. }), "{error}");
+        std::fs::write(&missing, b"x").unwrap();
+        assert_eq!(find_among(Some(&missing), folder.path(), &[]).unwrap(), missing);
+    }
+
+    #[test]
+    fn a_half_written_file_in_the_cache_is_not_taken_and_the_system_comes_last() {
+        let (cache, system) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let wheel = Wheel::here().expect("the tests run where a wheel is known");
+        let place = wheel.place(cache.path());
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::write(&place, b"half").unwrap();
+        let folders = [system.path().to_owned()];
+        let error = find_among(None, cache.path(), &folders).unwrap_err().to_string();
+        assert!(error.contains("ditbench devices --fetch") && !error.contains('\n'), "{error}");
+        let installed = system.path().join(&system_names()[0]);
+        std::fs::write(&installed, b"x").unwrap();
+        assert_eq!(find_among(None, cache.path(), &folders).unwrap(), installed);
+        std::fs::File::options().write(true).open(&place).unwrap().set_len(wheel.library_bytes).unwrap();
+        assert_eq!(find_among(None, cache.path(), &folders).unwrap(), place, "the cache comes before the system");
+    }
+}

@@ -1,0 +1,108 @@
+//! The runtime in this process: one library, one environment, the plugins registered with it.
+//!
+//! Contract: `ort` panics if it is used before a library is loaded, and allows one environment a process. So everything
+//! goes through [`Runtime::get`], which loads a library once, checks it first, and keeps the environment for good.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use ditbench_backend_api::{BackendError, Missing};
+use ort::environment::Environment;
+
+use crate::NAME;
+use crate::library::{CURE, LibraryError};
+use crate::plugin::{self, Plugin};
+
+/// The library and its environment.
+#[derive(Clone, Debug)]
+pub(crate) struct Runtime {
+    pub(crate) environment: Environment,
+    pub(crate) library: PathBuf,
+    /// Plugins asked for, and what became of each.
+    pub(crate) plugins: Vec<(Plugin, Result<(), Missing>)>,
+}
+
+static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+
+impl Runtime {
+    /// The process's runtime, loaded from `library` if there is none yet.
+    ///
+    /// # Errors
+    /// A library that cannot be loaded or is too old; another one than the process has loaded already.
+    pub(crate) fn get(library: Result<PathBuf, LibraryError>) -> Result<Self, BackendError> {
+        let mut runtime = RUNTIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let library = library.map_err(missing)?;
+        if let Some(runtime) = &*runtime {
+            let same = same_file(&runtime.library, &library);
+            return if same { Ok(runtime.clone()) } else { Err(loaded_already(&runtime.library, &library)) };
+        }
+        let loaded = Self::load(library)?;
+        *runtime = Some(loaded.clone());
+        Ok(loaded)
+    }
+
+    fn load(library: PathBuf) -> Result<Self, BackendError> {
+        let unavailable = |why: String| BackendError::Unavailable { backend: NAME, why, cure: format!("{CURE}.") };
+        // A relative path would be taken from the program's folder instead of the working directory.
+        let path = std::path::absolute(&library).unwrap_or(library);
+        let environment = ort::init_from(&path)
+            .map_err(|error| unavailable(one_line(&error.to_string())))?
+            .with_name("ditbench")
+            .with_telemetry(false)
+            .build()
+            .map_err(|error| unavailable(one_line(error.message())))?;
+        let plugins = plugin::asked()
+            .map_err(|why| BackendError::Unsupported { backend: NAME, why })?
+            .into_iter()
+            .map(|plugin| {
+                let state = plugin.register(&environment);
+                (plugin, state)
+            })
+            .collect();
+        Ok(Self { environment, library: path, plugins })
+    }
+
+    /// The library's own version: `1.31.1`.
+    pub(crate) fn version(&self) -> String {
+        // "ORT Build Info: git-branch=rel-1.31.1, git-commit-id=…" says more than the version; the version is in the
+        // base API, which `ort` does not show, so it is read from the text.
+        let info = ort::info();
+        let after = info.split("git-branch=rel-").nth(1).or_else(|| info.split("version=").nth(1));
+        let version = after.and_then(|text| text.split([',', ' ']).next()).unwrap_or(info);
+        version.to_owned()
+    }
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    real(a) == real(b)
+}
+
+fn loaded_already(loaded: &Path, asked: &Path) -> BackendError {
+    BackendError::Unsupported {
+        backend: NAME,
+        why: format!(
+            "this process has loaded {} and cannot load {} as well; start another process for it",
+            loaded.display(),
+            asked.display()
+        ),
+    }
+}
+
+fn missing(error: LibraryError) -> BackendError {
+    let cure = match &error {
+        LibraryError::Named { .. } => "Correct --ort-lib (or ORT_DYLIB_PATH), or leave it out.".to_owned(),
+        _ => format!("{CURE}."),
+    };
+    let why = match &error {
+        LibraryError::NotFound { looked } => format!("its library was not found (looked at {looked})"),
+        LibraryError::Named { path } => format!("there is no file {}", path.display()),
+        other => other.to_string(),
+    };
+    BackendError::Unavailable { backend: NAME, why, cure }
+}
+
+/// The runtime's words without line breaks.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

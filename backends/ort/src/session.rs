@@ -1,0 +1,161 @@
+//! A graph loaded by ONNX Runtime.
+//!
+//! Contract: inputs are borrowed for the length of a call and never cloned as ONNX Runtime's values (`ort` rc.15
+//! deadlocks when it clones a borrowed tensor). Outputs are copied once; the largest, an image of 1024², has 12 MB, which
+//! is a few milliseconds beside a decoder's seconds, so buffers of our own are not bound to them.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::time::Instant;
+
+use ditbench_backend_api::{BackendError, CompileReport, MemoryReport, Numerics, Placement, Profile, Session};
+use ditbench_workloads::tensor::{DType, TensorData};
+use ditbench_workloads::{Graph, Tensor};
+use ort::session::{RunOptions, SessionInputValue};
+use ort::value::TensorRef;
+
+use crate::runtime::one_line;
+use crate::{NAME, profile, stats};
+
+/// A graph made ready for ONNX Runtime.
+pub(crate) struct OrtSession {
+    graph: Graph,
+    /// Behind a cell, because asking where nodes ran needs a pass.
+    session: RefCell<ort::session::Session>,
+    /// Names of the outputs in the file, in the graph's order.
+    outputs: Vec<String>,
+    /// The device asked for, and its provider.
+    place: (String, String),
+    report: CompileReport,
+    numerics: Numerics,
+    placement: RefCell<Option<Placement>>,
+}
+
+impl OrtSession {
+    pub(crate) fn new(
+        graph: Graph,
+        session: ort::session::Session,
+        outputs: Vec<String>,
+        place: (String, String),
+        report: CompileReport,
+        numerics: Numerics,
+    ) -> Self {
+        let session = RefCell::new(session);
+        Self { graph, session, outputs, place, report, numerics, placement: RefCell::new(None) }
+    }
+
+    fn error(&self, error: &ort::Error) -> BackendError {
+        BackendError::runtime(NAME, format!("running {}", self.graph.name), one_line(&error.to_string()))
+    }
+
+    fn pass(&self, inputs: &[Tensor], options: &RunOptions) -> Result<Vec<Tensor>, BackendError> {
+        BackendError::check_inputs(&self.graph, inputs)?;
+        let values = self
+            .graph
+            .inputs
+            .iter()
+            .zip(inputs)
+            .map(|(port, tensor)| Ok((Cow::Borrowed(port.name.as_str()), borrowed(tensor)?)))
+            .collect::<ort::Result<Vec<_>>>()
+            .map_err(|error| self.error(&error))?;
+        let mut session = self.session.borrow_mut();
+        let results = session.run_with_options(values, options).map_err(|error| self.error(&error))?;
+        let mut tensors = Vec::with_capacity(self.outputs.len());
+        for (port, name) in self.graph.outputs.iter().zip(&self.outputs) {
+            let value = self.graph.value(port.value);
+            let result = results.get(name).ok_or_else(|| {
+                let why = format!("it gave no output \"{name}\"");
+                BackendError::runtime(NAME, format!("running {}", self.graph.name), why)
+            })?;
+            tensors.push(match value.dtype {
+                DType::F32 => {
+                    let (shape, data) = result.try_extract_tensor::<f32>().map_err(|error| self.error(&error))?;
+                    Tensor::f32(extents(shape), data.to_vec())?
+                }
+                DType::I64 => {
+                    let (shape, data) = result.try_extract_tensor::<i64>().map_err(|error| self.error(&error))?;
+                    Tensor::i64(extents(shape), data.to_vec())?
+                }
+            });
+        }
+        Ok(tensors)
+    }
+
+    fn profiled(&self, inputs: &[Tensor]) -> Result<Profile, BackendError> {
+        let failed = |why: String| BackendError::runtime(NAME, format!("profiling {}", self.graph.name), why);
+        let folder = tempfile::tempdir().map_err(|error| failed(format!("no folder for its file: {error}")))?;
+        let mut options = RunOptions::new().map_err(|error| self.error(&error))?;
+        options.enable_profiling(folder.path().join("profile")).map_err(|error| self.error(&error))?;
+        let start = Instant::now();
+        self.pass(inputs, &options)?;
+        let total_s = start.elapsed().as_secs_f64();
+        let mut files = std::fs::read_dir(folder.path()).map_err(|error| failed(error.to_string()))?;
+        let file = files.next().and_then(Result::ok).ok_or_else(|| failed("it left no file".to_owned()))?;
+        let json = std::fs::read(file.path()).map_err(|error| failed(error.to_string()))?;
+        let names: HashSet<&str> = self.graph.nodes.iter().map(|node| node.name.as_str()).collect();
+        let place = (self.place.0.as_str(), self.place.1.as_str());
+        let profile = profile::parse(&json, place, &names, total_s)
+            .map_err(|why| failed(format!("its profile cannot be read: {why}")))?;
+        *self.placement.borrow_mut() = Some(profile::placement(&self.place.0, &profile));
+        Ok(profile)
+    }
+}
+
+fn borrowed(tensor: &Tensor) -> ort::Result<SessionInputValue<'_>> {
+    let shape = tensor.shape().to_vec();
+    Ok(match tensor.data() {
+        TensorData::F32(data) => TensorRef::from_array_view((shape, data.as_slice()))?.into(),
+        TensorData::I64(data) => TensorRef::from_array_view((shape, data.as_slice()))?.into(),
+    })
+}
+
+fn extents(shape: &[i64]) -> Vec<usize> {
+    // ONNX Runtime's results have no negative extents; one would not fit the data and be refused as such.
+    shape.iter().map(|&extent| usize::try_from(extent).unwrap_or(usize::MAX)).collect()
+}
+
+impl Session for OrtSession {
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
+        let options = RunOptions::new().map_err(|error| self.error(&error))?;
+        self.pass(inputs, &options)
+    }
+
+    fn compile_report(&self) -> CompileReport {
+        self.report
+    }
+
+    fn numerics(&self) -> Numerics {
+        self.numerics
+    }
+
+    /// From the last profiled pass; if there was none, from one made now on inputs of zeros.
+    fn placement(&self) -> Placement {
+        if let Some(placement) = &*self.placement.borrow() {
+            return placement.clone();
+        }
+        let zeros = |id| {
+            let value = self.graph.value(id);
+            let len = value.shape.iter().product();
+            match value.dtype {
+                DType::F32 => Ok(Tensor::zeros(value.shape.clone())),
+                DType::I64 => Tensor::i64(value.shape.clone(), vec![0; len]),
+            }
+        };
+        let inputs: Result<Vec<Tensor>, _> = self.graph.inputs.iter().map(|port| zeros(port.value)).collect();
+        let profiled = inputs.map_err(BackendError::from).and_then(|inputs| self.profiled(&inputs));
+        let unknown = |why| Placement { asked: self.place.0.clone(), entries: Vec::new(), source: why };
+        match profiled {
+            Err(error) => unknown(format!("not known: {error}")),
+            Ok(_) => self.placement.borrow().clone().unwrap_or_else(|| unknown("not known".to_owned())),
+        }
+    }
+
+    fn memory(&self) -> MemoryReport {
+        stats::arena(&self.session.borrow())
+    }
+
+    fn profile(&mut self, inputs: &[Tensor]) -> Result<Profile, BackendError> {
+        self.profiled(inputs)
+    }
+}
