@@ -5,6 +5,7 @@
 //! under a temporary name and renamed when it is whole.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -112,6 +113,7 @@ impl Entry {
     fn check(&self) -> Result<(), String> {
         let bytes = self.end - self.start;
         let wanted = match &self.packed {
+            Some(_) if self.dtype != Dtype::U8 => return Err(format!("is packed, so U8, not {:?}", self.dtype)),
             Some(packed) => packed_bytes(packed)?,
             None => match self.dtype {
                 Dtype::F32 => self.shape.iter().product::<usize>() * 4,
@@ -191,23 +193,23 @@ impl Weights {
         Ok(Self::new(WeightFile::open(path)?))
     }
 
+    /// Every weight of some graphs that is missing or of another shape, in the order of the graphs.
+    pub fn faults(&self, graphs: &[&Graph]) -> Vec<WeightsError> {
+        let wanted = graphs.iter().flat_map(|graph| (0..graph.weights.len()).map(move |index| (graph, index)));
+        wanted.filter_map(|(graph, index)| self.tensor(graph, crate::graph::WeightId(index)).err()).collect()
+    }
+
     /// Checks that every weight of some graphs is there in the shape wanted.
     ///
     /// # Errors
-    /// Names every tensor that is missing or of another shape.
+    /// One line with the first three tensors that are missing or of another shape and how many more there are;
+    /// [`Weights::faults`] lists them all.
     pub fn check(&self, graphs: &[&Graph], path: &Path) -> Result<(), WeightsError> {
-        let mut faults = Vec::new();
-        for graph in graphs {
-            for index in 0..graph.weights.len() {
-                if let Err(error) = self.tensor(graph, crate::graph::WeightId(index)) {
-                    faults.push(error.to_string());
-                }
-            }
-        }
+        let faults = self.faults(graphs);
         match faults.len() {
             0 => Ok(()),
             count => {
-                let shown = faults.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
+                let shown = faults.iter().take(3).map(WeightsError::to_string).collect::<Vec<_>>().join("; ");
                 let more = if count > 3 { format!("; and {} more", count - 3) } else { String::new() };
                 Err(WeightsError::File {
                     path: path.to_owned(),
@@ -224,14 +226,20 @@ pub struct Lazy<'a> {
     pub shape: Vec<usize>,
     /// How it is to be stored.
     pub format: Format,
-    /// Makes it: its bytes as stored.
-    pub make: Box<dyn Fn() -> Vec<u8> + 'a>,
+    /// Makes it: its bytes as stored, or why it cannot be.
+    pub make: Make<'a>,
 }
 
+/// Makes a tensor's bytes, or says why it cannot.
+pub type Make<'a> = Box<dyn Fn() -> Result<Vec<u8>, String> + 'a>;
+
 struct LazyView<'a> {
+    name: &'a str,
     tensor: &'a Lazy<'a>,
     stored_shape: Vec<usize>,
     bytes: usize,
+    /// The first tensor that could not be made; shared by all.
+    failure: &'a RefCell<Option<String>>,
 }
 
 impl View for LazyView<'_> {
@@ -248,7 +256,19 @@ impl View for LazyView<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned((self.tensor.make)())
+        // A view cannot fail, and the file's length is set beforehand: a short tensor would shift all that follow it.
+        // So zeros are written in its place, and the file is thrown away at the end.
+        let mut failure = self.failure.borrow_mut();
+        if failure.is_none() {
+            match (self.tensor.make)() {
+                Ok(made) if made.len() == self.bytes => return Cow::Owned(made),
+                Ok(made) => {
+                    *failure = Some(format!("tensor \"{}\" has {} bytes, not {}", self.name, made.len(), self.bytes));
+                }
+                Err(why) => *failure = Some(format!("tensor \"{}\": {why}", self.name)),
+            }
+        }
+        Cow::Owned(vec![0; self.bytes])
     }
 
     fn data_len(&self) -> usize {
@@ -259,7 +279,7 @@ impl View for LazyView<'_> {
 /// Writes tensors under their names; nothing is left behind if that fails.
 ///
 /// # Errors
-/// [`WeightsError::File`]: the disk is full, the folder is read-only.
+/// [`WeightsError::File`]: the disk is full, the folder is read-only, a tensor cannot be made.
 pub fn write(
     path: &Path,
     tensors: &BTreeMap<String, Lazy>,
@@ -268,6 +288,7 @@ pub fn write(
 ) -> Result<(), WeightsError> {
     let mut header = Header { choice, origin: origin.to_owned(), ..Header::default() };
     let mut views = Vec::new();
+    let failure = RefCell::new(None);
     for (name, tensor) in tensors {
         let len: usize = tensor.shape.iter().product();
         let (stored_shape, bytes) = match tensor.format {
@@ -283,7 +304,7 @@ pub fn write(
                 (vec![bytes], bytes)
             }
         };
-        views.push((name.clone(), LazyView { tensor, stored_shape, bytes }));
+        views.push((name.clone(), LazyView { name, tensor, stored_shape, bytes, failure: &failure }));
     }
     let fail = |why: &dyn std::fmt::Display| WeightsError::File {
         path: path.to_owned(),
@@ -293,6 +314,10 @@ pub fn write(
     let temporary = temporary(path);
     let result = safetensors::serialize_to_file(views, Some(HashMap::from([(KEY.to_owned(), text)])), &temporary)
         .map_err(|error| fail(&error))
+        .and_then(|()| match failure.take() {
+            Some(why) => Err(WeightsError::File { path: path.to_owned(), why }),
+            None => Ok(()),
+        })
         .and_then(|()| File::open(&temporary).and_then(|file| file.sync_all()).map_err(|error| fail(&error)))
         .and_then(|()| std::fs::rename(&temporary, path).map_err(|error| fail(&error)));
     if result.is_err() {
@@ -321,7 +346,7 @@ mod tests {
         let lazy = |shape: &[usize], format, data: Vec<u8>| Lazy {
             shape: shape.to_vec(),
             format,
-            make: Box::new(move || data.clone()),
+            make: Box::new(move || Ok(data.clone())),
         };
         let tensors = BTreeMap::from([
             ("plain".to_owned(), lazy(&[2, 32], Format::F32, bytes(&values))),
@@ -355,6 +380,42 @@ mod tests {
             let error = WeightFile::open(&path).err().unwrap().to_string();
             assert!(error.contains("w.safetensors") && !error.contains('\n'), "{cut}: {error}");
         }
+    }
+
+    #[test]
+    fn a_tensor_that_cannot_be_made_leaves_nothing() {
+        for (made, told) in [(Err("is NaN".to_owned()), "\"a\": is NaN"), (Ok(vec![0; 7]), "has 7 bytes, not 8")] {
+            let folder = tempfile::tempdir().unwrap();
+            let lazy = |made: Result<Vec<u8>, String>| Lazy {
+                shape: vec![2],
+                format: Format::F32,
+                make: Box::new(move || made.clone()),
+            };
+            let tensors = BTreeMap::from([("a".to_owned(), lazy(made)), ("b".to_owned(), lazy(Ok(vec![1; 8])))]);
+            let error = write(&folder.path().join("w"), &tensors, None, "").unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        }
+    }
+
+    #[test]
+    fn every_fault_is_listed_and_files_of_training_programs_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("torch.safetensors");
+        let half: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect();
+        let view = safetensors::tensor::TensorView::new(Dtype::BF16, vec![2], &half).unwrap();
+        safetensors::serialize_to_file([("toy.bias", view)], None, &path).unwrap();
+        let weights = Weights::open(&path).unwrap();
+        let mut b = crate::graph::GraphBuilder::new("toy");
+        let x = b.input("x", &[1, 4], crate::graph::DType::F32);
+        let y = b.linear("toy", x, 2);
+        b.linear("other", y, 3);
+        let graph = b.finish().unwrap();
+        let bias = graph.weights.iter().position(|spec| spec.name == "toy.bias").unwrap();
+        assert_eq!(*weights.tensor(&graph, crate::graph::WeightId(bias)).unwrap().to_f32(), [1.5, -2.0]);
+        let faults: Vec<String> = weights.faults(&[&graph]).iter().map(ToString::to_string).collect();
+        assert_eq!(faults.len(), 3, "{faults:?}");
+        assert!(faults[0].contains("toy.weight") && faults[0].contains("[2, 4]"), "{faults:?}");
     }
 
     #[test]

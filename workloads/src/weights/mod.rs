@@ -3,6 +3,7 @@
 //! Contract: a [`Weights`] gives, for each name of a graph, one [`WeightTensor`]; the same integers and scales reach every
 //! backend. Linear weights are `[N, K]`, groups run along K.
 
+mod cache;
 pub mod file;
 pub mod init;
 pub mod prepare;

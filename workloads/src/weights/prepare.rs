@@ -1,19 +1,17 @@
 //! Weights made ready for a run: initialised or read, quantized by a scheme, kept in a cache that is addressed by content.
 //!
 //! Contract: one tensor is in f32 at a time, so that a model of which only the 4-bit form fits can be made. The same
-//! source and scheme give the same file, byte for byte.
+//! source and scheme give the same file, byte for byte. Processes that want the same file make it once.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use half::f16;
 use sha2::{Digest, Sha256};
 
+use super::cache::{hex, is_whole, lock, sha256_of, stored_hash, sweep};
 use super::file::{Lazy, WeightFile, write};
 use super::init::init_tensor;
-use super::scheme::{Choice, MIXED_BITS, choose, format_of, is_quantizable};
+use super::scheme::{Choice, MIXED_BITS, choose, format_of, is_quantizable, left_whole};
 use super::{Format, Scheme, WeightStore, Weights, WeightsError, quantize};
 use crate::graph::WeightSpec;
 use crate::models::Model;
@@ -43,8 +41,20 @@ pub struct Prepared {
     pub origin: String,
     /// Which weights the mixed scheme gave 8 bits.
     pub choice: Option<Choice>,
+    /// Weights of the bulk that stay in 32 bits under a few-bit scheme, because their rows cannot be cut into groups.
+    pub unquantized: Vec<String>,
     /// Whether the file was found rather than made.
     pub cached: bool,
+}
+
+/// By what [`Scheme::Mixed`] chooses the weights that get 8 bits.
+#[derive(Clone, Copy, Debug)]
+pub enum Sensitivity<'a> {
+    /// The relative squared error that 4 bits make in the weights themselves: a stand-in that needs no backend.
+    WeightError,
+    /// For every weight that the scheme quantizes, the squared error of the model's output when that weight alone is in
+    /// 4 bits (the paper's measure); the caller measures it.
+    Measured(&'a BTreeMap<String, f64>),
 }
 
 /// Prepares the weights of a model under a scheme, in `cache`. `progress` is told the share done, 0..1.
@@ -55,6 +65,21 @@ pub fn prepare(
     model: &Model,
     source: &Source,
     scheme: Scheme,
+    cache: &Path,
+    progress: impl FnMut(f64),
+) -> Result<Prepared, WeightsError> {
+    prepare_by(model, source, scheme, Sensitivity::WeightError, cache, progress)
+}
+
+/// As [`prepare`]; [`Scheme::Mixed`] chooses by `sensitivity`, which the other schemes do not read.
+///
+/// # Errors
+/// As [`prepare`]; a weight whose sensitivity is not given.
+pub fn prepare_by(
+    model: &Model,
+    source: &Source,
+    scheme: Scheme,
+    sensitivity: Sensitivity<'_>,
     cache: &Path,
     mut progress: impl FnMut(f64),
 ) -> Result<Prepared, WeightsError> {
@@ -74,21 +99,29 @@ pub fn prepare(
             format!("{}, SHA-256 {hash}", path.file_name().unwrap_or_default().to_string_lossy())
         }
     };
-    let key = key(&specs, &origin, scheme);
+    let key = key(&specs, &origin, scheme, sensitivity);
     let folder = cache.join("weights");
     let path = folder.join(format!("{}-{}-{}.safetensors", model.config.name, scheme.name(), &key[..16]));
-    let cached = path.is_file();
+    let mut cached = is_whole(&path);
     if !cached {
         std::fs::create_dir_all(&folder).map_err(|error| WeightsError::File {
             path: folder.clone(),
             why: format!("cannot make the folder: {error}; choose another with --cache"),
         })?;
-        let store = checkpoint.as_ref().map(|(file, _)| file);
-        make(&path, &specs, store, source, scheme, &origin, &mut progress)?;
+        let _lock = lock(&folder)?;
+        // Another process may have made it while this one waited.
+        cached = is_whole(&path);
+        if !cached {
+            sweep(&folder);
+            let store = checkpoint.as_ref().map(|(file, _)| file);
+            make(&path, &specs, store, source, scheme, sensitivity, &origin, &mut progress)?;
+        }
     }
     let file = WeightFile::open(&path)?;
     let bytes = std::fs::metadata(&path).map_or(0, |meta| meta.len());
-    Ok(Prepared { sha256: stored_hash(&path)?, bytes, origin, choice: file.header().choice.clone(), cached, path })
+    let unquantized = left_whole(scheme, specs.values());
+    let choice = file.header().choice.clone();
+    Ok(Prepared { sha256: stored_hash(&path)?, bytes, origin, choice, unquantized, cached, path })
 }
 
 /// All weights of a model, each name once.
@@ -97,22 +130,29 @@ fn specs(model: &Model) -> BTreeMap<String, WeightSpec> {
 }
 
 /// What decides the file's bytes, hashed.
-fn key(specs: &BTreeMap<String, WeightSpec>, origin: &str, scheme: Scheme) -> String {
+fn key(specs: &BTreeMap<String, WeightSpec>, origin: &str, scheme: Scheme, sensitivity: Sensitivity<'_>) -> String {
     let specs = serde_json::to_vec(specs).unwrap_or_default();
+    let errors = match sensitivity {
+        Sensitivity::Measured(errors) if scheme == Scheme::Mixed => serde_json::to_vec(errors).unwrap_or_default(),
+        _ => Vec::new(),
+    };
     let hash = Sha256::new()
         .chain_update(VERSION.to_le_bytes())
         .chain_update(specs)
         .chain_update(origin)
-        .chain_update(scheme.name());
+        .chain_update(scheme.name())
+        .chain_update(errors);
     hex(&hash.finalize())
 }
 
+#[expect(clippy::too_many_arguments, reason = "private: what `prepare_by` was asked, and what it found out")]
 fn make(
     path: &Path,
     specs: &BTreeMap<String, WeightSpec>,
     store: Option<&WeightFile>,
     source: &Source,
     scheme: Scheme,
+    sensitivity: Sensitivity<'_>,
     origin: &str,
     progress: &mut impl FnMut(f64),
 ) -> Result<(), WeightsError> {
@@ -124,7 +164,28 @@ fn make(
             (None, Source::File(_)) => Vec::new(),
         }
     };
-    let choice = (scheme == Scheme::Mixed).then(|| by_weight_error(specs, &values));
+    let fail = |why: String| WeightsError::File { path: path.to_owned(), why };
+    if store.is_some() {
+        // A checkpoint may hold anything: what cannot be stored is told before anything is written.
+        for spec in specs.values() {
+            let (k, format) = (spec.shape.last().copied().unwrap_or(1), format_of(scheme, spec));
+            quantize::check_storable(&values(spec), k, format)
+                .map_err(|why| fail(format!("tensor \"{}\": {why}", spec.name)))?;
+        }
+    }
+    let choice = match (scheme, sensitivity) {
+        (Scheme::Mixed, Sensitivity::WeightError) => {
+            Some((weight_errors(specs, &values), "relative squared error of the 4-bit weights"))
+        }
+        (Scheme::Mixed, Sensitivity::Measured(errors)) => {
+            Some((errors.clone(), "squared error of the output with this weight alone in 4 bits"))
+        }
+        _ => None,
+    };
+    let choice = choice
+        .map(|(errors, measured)| choose(&specs.values().collect::<Vec<_>>(), &errors, MIXED_BITS, measured))
+        .transpose()
+        .map_err(|error| fail(error.to_string()))?;
     let formats: BTreeMap<&str, Format> = specs
         .values()
         .map(|spec| {
@@ -132,13 +193,6 @@ fn make(
             (spec.name.as_str(), if eight { Format::Q8 } else { format_of(scheme, spec) })
         })
         .collect();
-    for spec in specs.values().filter(|_| store.is_some()) {
-        // A checkpoint may hold anything: what cannot be stored is told before half a file is written.
-        pack(spec, formats[spec.name.as_str()], &values(spec)).map_err(|why| WeightsError::File {
-            path: path.to_owned(),
-            why: format!("tensor \"{}\": {why}", spec.name),
-        })?;
-    }
     let total: usize = specs.values().map(WeightSpec::len).sum();
     let done = std::cell::Cell::new(0usize);
     let progress = std::cell::RefCell::new(progress);
@@ -148,11 +202,10 @@ fn make(
             let format = formats[name.as_str()];
             let (values, done, progress) = (&values, &done, &progress);
             let make = move || {
-                // Initialised values are finite, and a checkpoint's have been tried: packing cannot fail here.
-                let bytes = pack(spec, format, &values(spec)).unwrap_or_default();
+                let bytes = pack(spec, format, &values(spec)).map_err(|why| why.to_string())?;
                 done.set(done.get() + spec.len());
                 (progress.borrow_mut())(done.get() as f64 / total.max(1) as f64);
-                bytes
+                Ok(bytes)
             };
             (name.clone(), Lazy { shape: spec.shape.clone(), format, make: Box::new(make) })
         })
@@ -160,31 +213,37 @@ fn make(
     write(path, &tensors, choice, origin)
 }
 
-/// The mixed scheme's choice where no layer has been measured by itself: by the squared error that 4 bits make in the weights.
-fn by_weight_error(specs: &BTreeMap<String, WeightSpec>, values: &impl Fn(&WeightSpec) -> Vec<f32>) -> Choice {
-    let errors = specs
+/// For each quantizable weight, the squared error that 4 bits make in it, over its mean square.
+fn weight_errors(
+    specs: &BTreeMap<String, WeightSpec>,
+    values: &impl Fn(&WeightSpec) -> Vec<f32>,
+) -> BTreeMap<String, f64> {
+    specs
         .values()
         .filter(|spec| is_quantizable(spec))
         .map(|spec| {
             let exact = values(spec);
             let mean = exact.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / exact.len().max(1) as f64;
-            let error = quantize::q4(&exact, spec.shape[1]).map_or(0.0, |groups| {
+            // What cannot be quantized is refused when it is packed; no number stands for it here.
+            let error = quantize::q4(&exact, spec.shape[1]).map_or(f64::NAN, |groups| {
                 let back =
                     super::WeightTensor { shape: spec.shape.clone(), data: super::WeightData::Q4(groups.into()) };
                 exact.iter().zip(back.to_f32().iter()).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
             });
-            (spec.name.clone(), if mean > 0.0 { error / mean } else { 0.0 })
+            (spec.name.clone(), if mean == 0.0 { 0.0 } else { error / mean })
         })
-        .collect();
-    choose(&specs.values().collect::<Vec<_>>(), &errors, MIXED_BITS, "relative squared error of the 4-bit weights")
+        .collect()
 }
 
 /// A weight's bytes as stored.
 fn pack(spec: &WeightSpec, format: Format, values: &[f32]) -> Result<Vec<u8>, quantize::QuantizeError> {
     let k = spec.shape.last().copied().unwrap_or(1);
     Ok(match format {
-        Format::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        Format::F16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
+        Format::F32 => {
+            quantize::check_storable(values, k, format)?;
+            values.iter().flat_map(|v| v.to_le_bytes()).collect()
+        }
+        Format::F16 => quantize::f16(values)?,
         Format::Q4 => quantize::q4(values, k)?,
         Format::Q8 => quantize::q8(values, k)?,
         Format::Palette4 => {
@@ -192,42 +251,6 @@ fn pack(spec: &WeightSpec, format: Format, values: &[f32]) -> Result<Vec<u8>, qu
             centroids.iter().flat_map(|c| c.to_le_bytes()).chain(indices).collect()
         }
     })
-}
-
-/// The hash of a file of ours: kept beside it, because hashing a gigabyte takes longer than a run of nano.
-fn stored_hash(path: &Path) -> Result<String, WeightsError> {
-    let beside = path.with_extension("sha256");
-    let length = std::fs::metadata(path).map_or(0, |meta| meta.len());
-    if let Ok(text) = std::fs::read_to_string(&beside)
-        && let Some((hash, size)) = text.trim().split_once(' ')
-        && hash.len() == 64
-        && size.parse() == Ok(length)
-    {
-        return Ok(hash.to_owned());
-    }
-    let hash = sha256_of(path)?;
-    // Best effort: without it the next run hashes again.
-    let _ = std::fs::write(&beside, format!("{hash} {length}\n"));
-    Ok(hash)
-}
-
-/// SHA-256 of a file, in hex.
-fn sha256_of(path: &Path) -> Result<String, WeightsError> {
-    let fail =
-        |error: std::io::Error| WeightsError::File { path: path.to_owned(), why: format!("cannot read: {error}") };
-    let mut file = File::open(path).map_err(fail)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0u8; 1 << 20];
-    loop {
-        match file.read(&mut buffer).map_err(fail)? {
-            0 => return Ok(hex(&hash.finalize())),
-            read => hash.update(&buffer[..read]),
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -269,7 +292,7 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let model = model();
         let mut sizes = Vec::new();
-        for scheme in [Scheme::Q4, Scheme::Mixed, Scheme::Q8, Scheme::F16, Scheme::F32] {
+        for scheme in [Scheme::Palette4, Scheme::Q4, Scheme::Mixed, Scheme::Q8, Scheme::F16, Scheme::F32] {
             let mut seen = 0.0;
             let prepared = prepare(&model, &Source::Seed(7), scheme, cache.path(), |share| seen = share).unwrap();
             assert!((seen - 1.0).abs() < 1e-9, "progress ends at 1");
@@ -307,6 +330,102 @@ mod tests {
             "{error}"
         );
         assert!(!error.contains('\n'));
+    }
+
+    /// A file with the numbers of nano, but for one.
+    fn checkpoint_with(model: &Model, folder: &Path, name: &str, value: f32) -> PathBuf {
+        let specs = specs(model);
+        let stored: Vec<(String, Vec<usize>, Vec<u8>)> = specs
+            .values()
+            .map(|spec| {
+                let mut values = init_tensor(spec, 1);
+                if spec.name == name {
+                    values[5] = value;
+                }
+                (spec.name.clone(), spec.shape.clone(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            })
+            .collect();
+        let views = stored.iter().map(|(name, shape, bytes)| {
+            (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap())
+        });
+        let path = folder.join("torch.safetensors");
+        safetensors::serialize_to_file(views, None, &path).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_stored_is_told_by_its_tensor_and_nothing_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model();
+        let name = model.denoiser.weights.iter().find(|spec| is_quantizable(spec)).unwrap().name.clone();
+        for (value, schemes) in [
+            (f32::NAN, [Scheme::F32, Scheme::F16, Scheme::Q4, Scheme::Q8, Scheme::Mixed, Scheme::Palette4].as_slice()),
+            (1e6, &[Scheme::F16, Scheme::Q4, Scheme::Mixed]),
+        ] {
+            let source = Source::File(checkpoint_with(&model, folder.path(), &name, value));
+            for &scheme in schemes {
+                let error = prepare(&model, &source, scheme, folder.path(), |_| {}).unwrap_err().to_string();
+                assert!(error.contains(&name) && error.contains("element 5 is"), "{scheme:?} {error}");
+            }
+        }
+        let made: Vec<_> = std::fs::read_dir(folder.path().join("weights")).unwrap().flatten().collect();
+        assert!(made.len() == 1 && made[0].file_name() == ".lock", "{made:?}");
+    }
+
+    #[test]
+    fn who_comes_together_makes_it_once() {
+        let cache = tempfile::tempdir().unwrap();
+        let (model, barrier) = (model(), std::sync::Barrier::new(3));
+        let made = std::thread::scope(|scope| {
+            let one = || {
+                barrier.wait();
+                prepare(&model, &Source::Seed(7), Scheme::Q4, cache.path(), |_| {}).unwrap()
+            };
+            let threads: Vec<_> = (0..3).map(|_| scope.spawn(one)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert_eq!(made.iter().filter(|prepared| !prepared.cached).count(), 1);
+        assert!(made.iter().all(|prepared| prepared.sha256 == made[0].sha256));
+    }
+
+    #[test]
+    fn a_damaged_file_in_the_cache_is_made_again_and_what_was_left_is_swept() {
+        let cache = tempfile::tempdir().unwrap();
+        let model = model();
+        let first = prepare(&model, &Source::Seed(7), Scheme::Q4, cache.path(), |_| {}).unwrap();
+        let whole = std::fs::read(&first.path).unwrap();
+        std::fs::write(&first.path, &whole[..whole.len() - 1]).unwrap();
+        let left = first.path.with_file_name(".tmpAbC123");
+        std::fs::write(&left, b"half").unwrap();
+        let again = prepare(&model, &Source::Seed(7), Scheme::Q4, cache.path(), |_| {}).unwrap();
+        assert!(!again.cached && again.sha256 == first.sha256 && !left.exists());
+        // A flipped bit leaves the file whole; its hash is of what is there, not of what was.
+        let mut flipped = whole;
+        *flipped.last_mut().unwrap() ^= 1;
+        std::fs::write(&first.path, flipped).unwrap();
+        let changed = prepare(&model, &Source::Seed(7), Scheme::Q4, cache.path(), |_| {}).unwrap();
+        assert_ne!(changed.sha256, first.sha256);
+    }
+
+    #[test]
+    fn measured_sensitivities_decide_and_must_be_complete() {
+        let cache = tempfile::tempdir().unwrap();
+        let model = model();
+        let specs = specs(&model);
+        let quantizable: Vec<&WeightSpec> = specs.values().filter(|spec| is_quantizable(spec)).collect();
+        let worst = quantizable.iter().min_by_key(|spec| spec.len()).unwrap();
+        let mut errors: BTreeMap<String, f64> = quantizable.iter().map(|spec| (spec.name.clone(), 1e-6)).collect();
+        errors.insert(worst.name.clone(), 1.0);
+        let run = |errors: &BTreeMap<String, f64>| {
+            let sensitivity = Sensitivity::Measured(errors);
+            prepare_by(&model, &Source::Seed(7), Scheme::Mixed, sensitivity, cache.path(), |_| {})
+        };
+        let measured = run(&errors).unwrap();
+        assert!(measured.choice.unwrap().eight_bit.contains(&worst.name));
+        let stand_in = prepare(&model, &Source::Seed(7), Scheme::Mixed, cache.path(), |_| {}).unwrap();
+        assert_ne!(stand_in.path, measured.path, "another choice is another file");
+        errors.remove(&worst.name);
+        assert!(run(&errors).unwrap_err().to_string().contains(&worst.name));
     }
 
     #[test]

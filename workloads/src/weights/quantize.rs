@@ -3,13 +3,13 @@
 use half::f16;
 use rayon::prelude::*;
 
-use super::{GROUP, Q4_GROUP_BYTES, Q8_GROUP_BYTES};
+use super::{Format, GROUP, Q4_GROUP_BYTES, Q8_GROUP_BYTES};
 
 /// A value that no format can hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuantizeError {
     /// NaN or infinite, or too large for an f16 scale.
-    #[error("element {index} is {value}, which cannot be quantized; check the checkpoint")]
+    #[error("element {index} is {value}, which cannot be stored in this precision; check the checkpoint")]
     Value {
         /// Position, row-major.
         index: usize,
@@ -31,6 +31,28 @@ fn check(values: &[f32], k: usize, largest: f32) -> Result<(), QuantizeError> {
     check_values(values, largest)
 }
 
+/// Whether all values can be stored: in 16 bits a value, in 32 bits only what is finite; see [`q4`] and [`q8`] for theirs.
+///
+/// # Errors
+/// The first value that is not finite or too large, or rows of `k` that cannot be cut into groups.
+pub fn check_storable(values: &[f32], k: usize, format: Format) -> Result<(), QuantizeError> {
+    match format {
+        Format::F32 | Format::Palette4 => check_values(values, f32::MAX),
+        Format::F16 => check_values(values, f16::MAX.to_f32()),
+        Format::Q4 => check(values, k, 8.0 * f16::MAX.to_f32()),
+        Format::Q8 => check(values, k, 127.0 * f16::MAX.to_f32()),
+    }
+}
+
+/// 16-bit floats, rounded to the nearest: little-endian.
+///
+/// # Errors
+/// A value that is not finite or larger than 65504, which 16 bits would make infinite.
+pub fn f16(values: &[f32]) -> Result<Vec<u8>, QuantizeError> {
+    check_storable(values, 1, Format::F16)?;
+    Ok(values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect())
+}
+
 fn check_values(values: &[f32], largest: f32) -> Result<(), QuantizeError> {
     match values.iter().position(|v| !v.is_finite() || v.abs() > largest) {
         Some(index) => Err(QuantizeError::Value { index, value: values[index].to_string() }),
@@ -44,7 +66,7 @@ fn check_values(values: &[f32], largest: f32) -> Result<(), QuantizeError> {
 /// # Errors
 /// `k` is no multiple of 32; a value is not finite or its scale overflows f16.
 pub fn q4(values: &[f32], k: usize) -> Result<Vec<u8>, QuantizeError> {
-    check(values, k, 8.0 * f16::MAX.to_f32())?;
+    check_storable(values, k, Format::Q4)?;
     let mut out = vec![0u8; values.len() / GROUP * Q4_GROUP_BYTES];
     out.par_chunks_mut(Q4_GROUP_BYTES).zip(values.par_chunks(GROUP)).with_min_len(256).for_each(|(out, group)| {
         let largest = group.iter().copied().fold(0.0f32, |best, v| if v.abs() > best.abs() { v } else { best });
@@ -64,7 +86,7 @@ pub fn q4(values: &[f32], k: usize) -> Result<Vec<u8>, QuantizeError> {
 /// # Errors
 /// As [`q4`].
 pub fn q8(values: &[f32], k: usize) -> Result<Vec<u8>, QuantizeError> {
-    check(values, k, 127.0 * f16::MAX.to_f32())?;
+    check_storable(values, k, Format::Q8)?;
     let mut out = vec![0u8; values.len() / GROUP * Q8_GROUP_BYTES];
     out.par_chunks_mut(Q8_GROUP_BYTES).zip(values.par_chunks(GROUP)).with_min_len(256).for_each(|(out, group)| {
         let largest = group.iter().fold(0.0f32, |best, v| best.max(v.abs()));
@@ -91,7 +113,7 @@ fn inverse(scale: f16) -> f32 {
 /// # Errors
 /// A value that is not finite.
 pub fn palette4(values: &[f32]) -> Result<([f32; 16], Vec<u8>), QuantizeError> {
-    check_values(values, f32::MAX)?;
+    check_storable(values, 1, Format::Palette4)?;
     let bins = histogram(values);
     let total: f64 = bins.iter().map(|(_, weight)| weight).sum();
     let mut centroids = [0.0f64; 16];
@@ -199,9 +221,29 @@ mod tests {
         fn what_cannot_be_held_is_refused(index in 0usize..32, bad in prop_oneof![Just(f32::NAN), Just(f32::INFINITY), Just(1e9f32)]) {
             let mut values = vec![1.0; 32];
             values[index] = bad;
-            let found = matches!(q4(&values, 32), Err(QuantizeError::Value { index: i, .. }) if i == index);
-            prop_assert!(found);
+            let refused = |error| matches!(error, Err(QuantizeError::Value { index: i, .. }) if i == index);
+            prop_assert!(refused(q4(&values, 32)) && refused(q8(&values, 32)) && refused(f16(&values)));
+            prop_assert_eq!(refused(palette4(&values).map(|(_, indices)| indices)), !bad.is_finite());
         }
+    }
+
+    #[test]
+    fn a_group_is_these_bytes() {
+        // −8·0.5 … +7·0.5, twice: the element of largest magnitude is −4, so the scale is 0.5 (f16 0x3800) and q runs 0 … 15.
+        let values: Vec<f32> = (0..32).map(|i| (i % 16) as f32 * 0.5 - 4.0).collect();
+        let wanted: Vec<u8> = [0x00, 0x38].into_iter().chain((0..16).map(|q| q << 4 | q)).collect();
+        assert_eq!(q4(&values, 32).unwrap(), wanted);
+        // 127 levels of 1/127·127: the scale is 1 (f16 0x3c00), and the integers are the values.
+        let values: Vec<f32> = (0..32).map(|i| 127.0 - 8.0 * i as f32).collect();
+        let integers = values.iter().map(|&v| (v as i8).cast_unsigned());
+        assert_eq!(q8(&values, 32).unwrap(), [0x00, 0x3c].into_iter().chain(integers).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn the_largest_that_a_scale_can_hold_come_back() {
+        let largest = 65504.0f32 * 8.0;
+        assert_eq!(q4_values(&[-largest; 32]), [-largest; 32]);
+        assert_eq!(q8_values(&[65504.0 * 127.0; 32]), [65504.0 * 127.0; 32]);
     }
 
     #[test]

@@ -37,6 +37,29 @@ pub fn format_of(scheme: Scheme, spec: &WeightSpec) -> Format {
     }
 }
 
+/// Bits a weight that the scales of the group formats add: one f16 for 32 weights, in 4 bits and in 8 alike. They are
+/// counted apart, as the paper's 4.3 counts none.
+pub const SCALE_BITS: f64 = 16.0 / GROUP as f64;
+
+/// Weights of the bulk that a few-bit scheme must leave in 32 bits because their rows cannot be cut into groups.
+pub fn left_whole<'a>(scheme: Scheme, specs: impl IntoIterator<Item = &'a WeightSpec>) -> Vec<String> {
+    let grouped = matches!(scheme, Scheme::Q4 | Scheme::Q8 | Scheme::Mixed);
+    let left = specs.into_iter().filter(|spec| grouped && spec.role == WeightRole::Linear && !is_quantizable(spec));
+    left.map(|spec| spec.name.clone()).collect()
+}
+
+/// Sensitivities that lack a weight: no choice can be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no sensitivity is given for {count} of the weights to be quantized, the first of them \"{name}\"; measure them all"
+)]
+pub struct Unmeasured {
+    /// The first weight without one.
+    pub name: String,
+    /// How many there are.
+    pub count: usize,
+}
+
 /// Average bits of the weights that [`Scheme::Mixed`] quantizes, scales left out: the paper's 4.3.
 pub const MIXED_BITS: f64 = 4.3;
 
@@ -52,9 +75,22 @@ pub struct Choice {
 }
 
 /// Gives 8 bits to the weights that lose most by 4, until the average reaches `budget` bits: greedily by error per
-/// element. `errors` maps a weight's name to the error that 4 bits alone cause (any unit, the same for all).
-pub fn choose(specs: &[&WeightSpec], errors: &BTreeMap<String, f64>, budget: f64, measured: &str) -> Choice {
+/// element, so by what each bit spent saves. `errors` maps a weight's name to the error that 4 bits alone cause (any
+/// unit, the same for all).
+///
+/// # Errors
+/// A quantizable weight has no error given, or one that is no number.
+pub fn choose(
+    specs: &[&WeightSpec],
+    errors: &BTreeMap<String, f64>,
+    budget: f64,
+    measured: &str,
+) -> Result<Choice, Unmeasured> {
     let mut candidates: Vec<&WeightSpec> = specs.iter().copied().filter(|spec| is_quantizable(spec)).collect();
+    let mut without = candidates.iter().filter(|spec| errors.get(&spec.name).is_none_or(|error| error.is_nan()));
+    if let Some(first) = without.next() {
+        return Err(Unmeasured { name: first.name.clone(), count: 1 + without.count() });
+    }
     let total: usize = candidates.iter().map(|spec| spec.len()).sum();
     let gain = |spec: &WeightSpec| errors.get(&spec.name).copied().unwrap_or(0.0) / spec.len() as f64;
     candidates.sort_by(|a, b| gain(b).total_cmp(&gain(a)).then_with(|| a.name.cmp(&b.name)));
@@ -70,7 +106,7 @@ pub fn choose(specs: &[&WeightSpec], errors: &BTreeMap<String, f64>, budget: f64
     }
     eight_bit.sort();
     let average_bits = if total == 0 { 0.0 } else { 4.0 + 4.0 * elements as f64 / total as f64 };
-    Choice { eight_bit, average_bits, measured: measured.to_owned() }
+    Ok(Choice { eight_bit, average_bits, measured: measured.to_owned() })
 }
 
 #[cfg(test)]
@@ -92,8 +128,18 @@ mod tests {
     fn the_most_sensitive_get_eight_bits_within_the_budget() {
         let specs = [spec("a", 10, 32), spec("b", 10, 32), spec("c", 180, 32)];
         let errors = BTreeMap::from([("a".to_owned(), 1.0), ("b".to_owned(), 5.0), ("c".to_owned(), 6.0)]);
-        let choice = choose(&specs.iter().collect::<Vec<_>>(), &errors, 4.3, "a test");
+        let choice = choose(&specs.iter().collect::<Vec<_>>(), &errors, 4.3, "a test").unwrap();
         assert_eq!(choice.eight_bit, ["b"], "c is worse in all, but better per element and too large");
         assert!(choice.average_bits <= 4.3 && choice.average_bits > 4.0);
+    }
+
+    #[test]
+    fn a_weight_without_a_sensitivity_is_told() {
+        let specs = [spec("a", 10, 32), spec("b", 10, 32), spec("c", 10, 33)];
+        let errors = BTreeMap::from([("a".to_owned(), 1.0)]);
+        let error = choose(&specs.iter().collect::<Vec<_>>(), &errors, 4.3, "a test").unwrap_err();
+        assert_eq!(error, Unmeasured { name: "b".to_owned(), count: 1 });
+        assert_eq!(left_whole(Scheme::Q4, &specs), ["c"]);
+        assert!(left_whole(Scheme::Palette4, &specs).is_empty());
     }
 }
