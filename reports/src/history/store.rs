@@ -52,7 +52,8 @@ const SERIES_COLUMNS: [&str; 15] = [
 
 const POINT_COLUMNS: [&str; 7] = ["series", "run", "value", "low", "high", "launches", "detail"];
 
-/// The id of a series: 32 hex digits of a hash of everything in its key, so that no writer has to ask for it.
+/// The id of a series: 32 hex digits of a hash of everything in its key, so that no writer has to ask for it. What
+/// is added to a key changes it, and takes a migration that gives the series of a store their new ids.
 fn series_id(key: &SeriesKey) -> Result<String, HistoryError> {
     let text = serde_json::to_string(key)
         .map_err(|error| HistoryError::Unfit { run: key.to_string(), why: error.to_string() })?;
@@ -377,4 +378,30 @@ fn check_all(session: &mut dyn Session, found: &mut Integrity) -> Result<(), His
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_series_never_changes() {
+        let cell = CellKey {
+            model: "tiny".into(),
+            height: 512,
+            width: 512,
+            backend: "ort".into(),
+            variant: "int8".into(),
+            device: "cpu".into(),
+            precision: "q4".into(),
+            threads: 2,
+            batch: 1,
+            steps: 4,
+            text_tokens: 77,
+            memory: "fast".into(),
+        };
+        let key = SeriesKey { machine: "16697075adf8bbd3".into(), cell, metric: Metric::Image };
+        // Computed apart, in Python, from the key as JSON.
+        assert_eq!(series_id(&key).unwrap(), "26a0780008c7f9295a4e46fc14aa0dcc");
+    }
 }
