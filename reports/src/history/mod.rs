@@ -173,3 +173,9 @@ pub fn open(location: &str, missing: Missing) -> Result<Box<dyn HistoryStore>, H
     }
     Ok(Box::new(sqlite::open(std::path::Path::new(location), missing)?))
 }
+
+/// A record for tests, read in a moment where [`crate::sample::run`] takes its time over pictures.
+#[cfg(test)]
+fn golden() -> Run {
+    crate::record::parse(include_str!("../../tests/data/record-v1.json")).expect("the golden record")
+}

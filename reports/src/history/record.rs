@@ -87,7 +87,7 @@ pub(super) fn meet(known: &Known, given: &Prepared) -> Result<Imported, HistoryE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample;
+    use crate::history::golden;
 
     fn known(run: &Run) -> Known {
         let text = to_text(run).unwrap();
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_run_grows_and_never_shrinks() {
-        let finished = sample::run();
+        let finished = golden();
         let mut part = finished.clone();
         part.cells.truncate(3);
         part.run.finished = None;
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn layout_is_not_content() {
-        let run = sample::run();
+        let run = golden();
         let (short, long) = (to_text(&run).unwrap(), serde_json::to_string_pretty(&run).unwrap());
         let (a, b) = (prepare(&short).unwrap(), prepare(&long).unwrap());
         assert_eq!(a.content_sha256, b.content_sha256);
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn numbers_that_json_cannot_hold_are_refused() {
-        let mut run = sample::run();
+        let mut run = golden();
         run.cells[0].launches[0].samples[0].total_s = f64::NAN;
         let text = to_text(&run).unwrap();
         assert!(matches!(prepare(&text), Err(HistoryError::Record { .. })));
