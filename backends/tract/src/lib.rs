@@ -1,1 +1,138 @@
-//! placeholder
+//! [tract](https://github.com/sonos/tract) as a backend: the graph is written as ONNX, tract reads and optimises it.
+//!
+//! | variant | weights | what computes |
+//! |---|---|---|
+//! | `stock` | f32, f16, q4, q8, mixed, palette4 | tract alone. It keeps 4-bit weights packed and computes in f32; all others are unpacked to f32 |
+//! | `tuned` | f32, f16, palette4 | our kernels through tract's operator registry, tract's plan and memory |
+//! | `tuned-int8` | q4, q8, mixed | the same; activations of quantized linears are rounded to 8 bits |
+//! | `tuned-exact` | q4, q8, mixed | the same; quantized weights are unpacked in cache, everything computed in f32 |
+//!
+//! Files written for tract are kept in the cache folder by the hash of graph, weights and dialect.
+
+mod load;
+mod ops;
+mod session;
+
+use ditbench_backend_api::{
+    Backend, BackendError, CompileOptions, DeviceReport, MemoryMode, Session, Variant, VersionReport,
+};
+use ditbench_kernels::Isa;
+use ditbench_workloads::Graph;
+use ditbench_workloads::weights::{Scheme, Weights};
+
+/// The backend's name.
+pub const NAME: &str = "tract";
+/// Its one device.
+pub const DEVICE: &str = "cpu";
+/// The version of tract that the crate is built with; pinned in the workspace.
+const TRACT: &str = "0.23.9";
+
+/// tract on the CPU.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tract;
+
+/// What computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// tract alone.
+    Stock,
+    /// Our kernels; quantized linears in f32 or with activations rounded to 8 bits.
+    Tuned {
+        /// Rounds activations.
+        int8: bool,
+    },
+}
+
+impl Way {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "stock" => Some(Self::Stock),
+            "tuned" | "tuned-exact" => Some(Self::Tuned { int8: false }),
+            "tuned-int8" => Some(Self::Tuned { int8: true }),
+            _ => None,
+        }
+    }
+}
+
+impl Backend for Tract {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> VersionReport {
+        let details = vec![
+            "f32 products in parallel (multithread-mm)".to_owned(),
+            format!("tuned variants: ditbench kernels, {}", Isa::best()),
+        ];
+        VersionReport { runtime: TRACT.to_owned(), details }
+    }
+
+    fn devices(&self) -> Vec<DeviceReport> {
+        vec![DeviceReport { name: DEVICE.to_owned(), about: "the processor".to_owned(), state: Ok(()) }]
+    }
+
+    fn variants(&self, scheme: Scheme) -> Vec<Variant> {
+        let int8 = Variant::new(
+            "tuned-int8",
+            "ditbench's kernels in tract's plan; quantized weights stay packed, activations of those linears are rounded to 8 bits",
+        );
+        let exact = Variant::new(
+            "tuned-exact",
+            "ditbench's kernels in tract's plan; quantized weights stay packed and are unpacked in cache, all in f32",
+        );
+        let stock = |about| Variant::new("stock", about);
+        match scheme {
+            Scheme::F32 => vec![
+                stock("tract alone, f32 weights"),
+                Variant::new("tuned", "ditbench's kernels in tract's plan, f32 weights"),
+            ],
+            Scheme::F16 | Scheme::Palette4 => vec![
+                stock("tract alone; weights are unpacked to f32 when the model is written"),
+                Variant::new(
+                    "tuned",
+                    "ditbench's kernels in tract's plan; weights are unpacked to f32 when the model is written",
+                ),
+            ],
+            Scheme::Q4 => vec![
+                stock("tract alone; 4-bit weights stay packed (its own block format), everything is computed in f32"),
+                int8,
+                exact,
+            ],
+            Scheme::Q8 => {
+                vec![stock("tract alone; 8-bit weights are unpacked to f32 when the model is written"), int8, exact]
+            }
+            Scheme::Mixed => vec![
+                stock(
+                    "tract alone; 4-bit weights stay packed, 8-bit ones are unpacked to f32; everything is computed in f32",
+                ),
+                int8,
+                exact,
+            ],
+        }
+    }
+
+    fn compile(
+        &self,
+        graph: &Graph,
+        weights: &Weights,
+        options: &CompileOptions,
+    ) -> Result<Box<dyn Session>, BackendError> {
+        let unsupported = |why: String| BackendError::Unsupported { backend: NAME, why };
+        if options.device != DEVICE {
+            return Err(unsupported(format!("it has no device \"{}\" here, only \"{DEVICE}\"", options.device)));
+        }
+        let Some(way) = Way::named(&options.variant) else {
+            let why = "choose one of stock, tuned, tuned-int8, tuned-exact";
+            return Err(unsupported(format!("it has no variant \"{}\": {why}", options.variant)));
+        };
+        if options.threads == 0 {
+            return Err(unsupported("0 threads were asked for; ask for at least 1".to_owned()));
+        }
+        if options.memory == MemoryMode::Small {
+            return Err(unsupported(
+                "it has no mode that trades speed for memory; use memory mode \"fast\"".to_owned(),
+            ));
+        }
+        Ok(Box::new(load::load(graph, weights, options, way)?))
+    }
+}

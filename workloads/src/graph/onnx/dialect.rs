@@ -55,7 +55,7 @@ pub struct Dialect {
     pub q4: QuantizedLinear,
     /// 8-bit linears.
     pub q8: QuantizedLinear,
-    /// Gives the bias to `MatMulNBits` as its sixth input instead of adding it afterwards. tract ignores that input.
+    /// Gives the bias to `MatMulNBits` as its sixth input instead of adding it afterwards. tract reads it too, but adds it as a node of its own.
     pub nbits_bias: bool,
     /// Puts `Max(x, −3·10³⁸)` between a change of shape and `MatMulNBits`. tract 0.23.9 gives wrong numbers without it: it
     /// folds the reshape into the product but cannot move the axes of the packed weight.

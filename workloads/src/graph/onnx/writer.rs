@@ -45,6 +45,8 @@ pub(super) struct Writer<'a> {
     readers: Vec<usize>,
     /// Nodes that another one has taken in.
     pub(super) absorbed: HashSet<usize>,
+    /// For a value, the one that a node taken in would have made of it: both have one name.
+    same: HashMap<ValueId, ValueId>,
     /// Biases that are still to be added to a value, by the node that reads it.
     pub(super) pending_bias: HashMap<ValueId, WeightId>,
     pub(super) unpacked: BTreeMap<String, Unpacked>,
@@ -93,9 +95,23 @@ impl<'a> Writer<'a> {
             producers,
             readers,
             absorbed: HashSet::new(),
+            same: HashMap::new(),
             pending_bias: HashMap::new(),
             unpacked: BTreeMap::new(),
         }
+    }
+
+    /// Enters a node's output.
+    pub(super) fn made(&mut self, node: &Node, output: String) {
+        if let Some(same) = self.same.get(&node.output) {
+            self.values[same.0] = Some(output.clone());
+        }
+        self.values[node.output.0] = Some(output);
+    }
+
+    /// Says that `node` also computes what `reader` does with its output.
+    pub(super) fn stands_for(&mut self, node: &Node, reader: &Node) {
+        self.same.insert(node.output, reader.output);
     }
 
     /// The node that makes a value.

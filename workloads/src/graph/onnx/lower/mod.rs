@@ -5,6 +5,7 @@ mod ditbench;
 mod linear;
 mod pointwise;
 
+use self::ditbench::Own;
 use super::OnnxError;
 use super::proto::Attribute;
 use super::writer::Writer;
@@ -17,12 +18,13 @@ pub(super) fn lower(w: &mut Writer<'_>) -> Result<(), OnnxError> {
         if w.absorbed.contains(&index) {
             continue;
         }
-        let own = if w.dialect.ditbench { ditbench::lower(w, node)? } else { None };
+        let own = if w.dialect.ditbench { ditbench::lower(w, node)? } else { Own::No };
         let output = match own {
-            Some(output) => output,
-            None => lower_node(w, node)?,
+            Own::Made(output) => output,
+            Own::Absorbed => continue,
+            Own::No => lower_node(w, node)?,
         };
-        w.values[node.output.0] = Some(output);
+        w.made(node, output);
     }
     Ok(())
 }

@@ -1,0 +1,81 @@
+//! From a graph to a plan that tract can run.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ditbench_backend_api::{BackendError, CompileOptions, CompileReport, Numerics};
+use ditbench_workloads::Graph;
+use ditbench_workloads::graph::onnx::{self, Dialect, OnnxError};
+use ditbench_workloads::graph::{Op, WeightId};
+use ditbench_workloads::weights::{Format, Weights};
+use tract_core::prelude::{RunOptions, TractResult, TypedModel, TypedSimplePlan};
+use tract_linalg::multithread::{Executor, multithread_tract_scope};
+use tract_onnx::prelude::*;
+
+use crate::session::TractSession;
+use crate::{NAME, Way, ops};
+
+/// Writes the graph for tract, or finds it in the cache; lets tract read and optimise it.
+pub(crate) fn load(
+    graph: &Graph,
+    weights: &Weights,
+    options: &CompileOptions,
+    way: Way,
+) -> Result<TractSession, BackendError> {
+    let dialect = match way {
+        Way::Stock => Dialect::standard(),
+        Way::Tuned { .. } => Dialect::ditbench(),
+    };
+    let cached = onnx::write_cached(graph, weights, &dialect, &options.cache).map_err(|error| match error {
+        OnnxError::Weights(error) => BackendError::Weights(error),
+        error => BackendError::runtime(NAME, format!("writing {} as ONNX", graph.name), error),
+    })?;
+    let start = Instant::now();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads)
+        .build()
+        .map_err(|error| BackendError::runtime(NAME, "starting threads", error))?;
+    let pool = Arc::new(pool);
+    // tract takes a pool of one thread for no pool at all and then uses all processors.
+    let executor = if options.threads == 1 { Executor::SingleThread } else { Executor::MultiThread(Arc::clone(&pool)) };
+    let plan = multithread_tract_scope(executor.clone(), || -> TractResult<Arc<TypedSimplePlan>> {
+        let mut reader = tract_onnx::onnx();
+        if let Way::Tuned { int8 } = way {
+            ops::register(&mut reader, int8);
+        }
+        let model: TypedModel = reader.model_for_path(&cached.exported.model)?.into_optimized()?;
+        TypedSimplePlan::new_with_options(model, &RunOptions { executor: Some(executor), ..RunOptions::default() })
+    })
+    .map_err(|error| BackendError::runtime(NAME, format!("loading {}", graph.name), format!("{error:#}")))?;
+    let report = CompileReport {
+        export_s: if cached.found { 0.0 } else { cached.seconds },
+        export_cached: Some(cached.found),
+        load_s: start.elapsed().as_secs_f64(),
+        weight_file_bytes: Some(cached.exported.bytes),
+        weight_resident_bytes: None,
+    };
+    Ok(TractSession::new(graph.clone(), plan, pool, report, numerics(graph, weights, way)?))
+}
+
+/// The precision in which the session computes, given how the weights of its linears are stored.
+fn numerics(graph: &Graph, weights: &Weights, way: Way) -> Result<Numerics, BackendError> {
+    let mut packed = false;
+    for node in &graph.nodes {
+        if let Op::Linear { weight, .. } = node.op {
+            packed |= is_packed(graph, weights, weight, way)?;
+        }
+    }
+    Ok(match way {
+        _ if !packed => Numerics::F32,
+        Way::Tuned { int8: true } => Numerics::Int8Activations,
+        _ => Numerics::WeightOnly,
+    })
+}
+
+fn is_packed(graph: &Graph, weights: &Weights, id: WeightId, way: Way) -> Result<bool, BackendError> {
+    let format = weights.tensor(graph, id)?.format();
+    Ok(match way {
+        Way::Stock => format == Format::Q4,
+        Way::Tuned { .. } => matches!(format, Format::Q4 | Format::Q8),
+    })
+}
