@@ -51,6 +51,10 @@ pub struct Prepared {
 #[derive(Clone, Copy, Debug)]
 pub enum Sensitivity<'a> {
     /// The relative squared error that 4 bits make in the weights themselves: a stand-in that needs no backend.
+    ///
+    /// A weak one where weights are initialised, because all are then alike: on nano (6 weight seeds, 2 noises each) the
+    /// latent's squared error after a step was 0.76 to 1.13 times that of `q4`, and with [`Sensitivity::Measured`],
+    /// measured on another noise and prompt, 0.22 to 0.46 times.
     WeightError,
     /// For every weight that the scheme quantizes, the squared error of the model's output when that weight alone is in
     /// 4 bits (the paper's measure); the caller measures it.
