@@ -50,6 +50,17 @@ impl Variant {
         }
     }
 
+    /// What the paper counts for the denoiser at 1024² with 333 text tokens: parameters and multiply-accumulates of one
+    /// forward pass. `None` for nano, which is ours.
+    pub fn published(self) -> Option<(u64, u64)> {
+        match self {
+            Self::Nano => None,
+            Self::Tiny => Some((257_700_000, 920_000_000_000)),
+            Self::Small => Some((428_500_000, 1_500_000_000_000)),
+            Self::Full => Some((1_595_700_000, 5_280_000_000_000)),
+        }
+    }
+
     /// The side of the image that the variant is made for: 64 for nano, 1024 for the paper's.
     pub fn native_size(self) -> usize {
         if self == Self::Nano { 64 } else { 1024 }

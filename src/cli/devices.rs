@@ -1,0 +1,100 @@
+//! `ditbench devices`: what can run here, and for what cannot, why and how to get it.
+
+use anyhow::Result;
+use ditbench_workloads::weights::Scheme;
+
+use super::Common;
+use crate::registry;
+use crate::run::Progress;
+use crate::text::table;
+
+/// Arguments of `ditbench devices`.
+#[derive(Debug, clap::Args)]
+pub struct DevicesArgs {
+    /// Fetch what can be fetched first: the ONNX Runtime library
+    #[arg(long)]
+    fetch: bool,
+}
+
+/// Prints one row per backend and device, and the ways in which each backend runs each precision.
+///
+/// # Errors
+/// None but a closed output: what is missing is a row.
+pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
+    if args.fetch {
+        let progress = Progress::new(1);
+        let fetched = crate::run::fetch_ort(common, &progress);
+        progress.finish();
+        println!("ONNX Runtime: {}\n", fetched?.display());
+    } else if let Ok(library) = crate::run::find_ort(common) {
+        // SAFETY: no other thread runs yet that could read the environment.
+        unsafe { std::env::set_var("ORT_DYLIB_PATH", library) };
+    }
+    let mut rows = Vec::new();
+    let mut ways = Vec::new();
+    let mut cures = Vec::new();
+    for name in registry::NAMES {
+        let backend = match registry::backend(name) {
+            Ok(backend) => backend,
+            Err(why) => {
+                rows.push(vec![name.to_owned(), "-".to_owned(), "no".to_owned(), String::new(), why]);
+                continue;
+            }
+        };
+        for device in backend.devices() {
+            let (state, why) = match &device.state {
+                Ok(()) => ("yes", String::new()),
+                Err(missing) => {
+                    cures.push(format!(
+                        "{name} on {}: {}. {}",
+                        device.name,
+                        missing.why.trim_end_matches('.'),
+                        missing.cure
+                    ));
+                    ("no", missing.why.clone())
+                }
+            };
+            rows.push(vec![name.to_owned(), device.name, state.to_owned(), device.about, why]);
+        }
+        for scheme in Scheme::ALL {
+            for (index, variant) in backend.variants(scheme).into_iter().enumerate() {
+                let default = if index == 0 { "default" } else { "" };
+                ways.push(vec![
+                    format!("{name}:{}", variant.name),
+                    scheme.name().to_owned(),
+                    default.to_owned(),
+                    variant.about,
+                ]);
+            }
+        }
+    }
+    print!("{}", left_table(&["backend", "device", "usable", "what it is", "why not"], rows));
+    println!("\nWays to run each precision, as --backend and --precision take them:");
+    print!("{}", left_table(&["backend", "precision", "", "what it does"], ways));
+    if !cures.is_empty() {
+        println!("\nTo get what is missing:");
+        for cure in cures {
+            println!("  {cure}");
+        }
+    }
+    Ok(())
+}
+
+/// A table whose columns are all words: padded on the right.
+fn left_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let widths: Vec<usize> = (0..header.len())
+        .map(|column| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .chain([header[column].chars().count()])
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let padded = rows.into_iter().map(|row| {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+        vec![cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()]
+    });
+    let header: Vec<String> = header.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+    table(&[header.join("  ").trim_end()], padded)
+}

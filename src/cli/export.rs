@@ -1,0 +1,60 @@
+//! `ditbench export`: ONNX files and external weights that other tools open.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use ditbench_workloads::graph::onnx;
+use ditbench_workloads::models::Model;
+use ditbench_workloads::weights::{Scheme, Weights};
+
+use super::Common;
+use super::workload::WorkloadArgs;
+use crate::plan::parse_scheme;
+use crate::run::Progress;
+use crate::text::{bytes, table};
+
+/// Arguments of `ditbench export`.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    workload: WorkloadArgs,
+    /// Precision of the weights: f32, f16, q4, q8, mixed, palette4
+    #[arg(long, default_value = "f32", value_parser = parse_scheme)]
+    precision: Scheme,
+    /// Seed of initialised weights
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Weights to use, a safetensors file [default: initialised from the seed]
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Write only standard ONNX operators wherever they exist (4-bit weights still need MatMulNBits)
+    #[arg(long)]
+    standard: bool,
+    /// Folder to write to: one folder per component is made in it
+    dir: PathBuf,
+}
+
+/// Writes text encoder, denoiser and decoder.
+///
+/// # Errors
+/// A workload that cannot be built, weights that do not fit, a folder that cannot be written.
+pub fn export(args: &ExportArgs, common: &Common) -> Result<()> {
+    let workload = args.workload.workload();
+    let model = Model::build(&workload.config())?;
+    let cache = crate::paths::cache(common.cache.as_ref())?;
+    let progress = Progress::new(1);
+    let prepared =
+        crate::run::prepare_weights(&model, args.weights.as_deref(), args.seed, args.precision, &cache, &progress)?;
+    progress.finish();
+    let weights = Weights::open(&prepared.path)?;
+    let dialect = if args.standard { onnx::Dialect::standard() } else { onnx::Dialect::ort() };
+    let mut rows = Vec::new();
+    for graph in model.graphs() {
+        let dir = args.dir.join(&graph.name);
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let exported = onnx::write(graph, &weights, &dialect, &dir)?;
+        rows.push(vec![exported.model.display().to_string(), exported.nodes.to_string(), bytes(exported.bytes)]);
+    }
+    print!("{}", table(&["file", "nodes", "bytes with weights"], rows));
+    Ok(())
+}

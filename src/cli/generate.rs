@@ -1,0 +1,94 @@
+//! `ditbench generate`: one image from a prompt.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use ditbench_workloads::weights::Scheme;
+
+use super::Common;
+use super::workload::WorkloadArgs;
+use crate::plan::{BackendChoice, Cell, parse_scheme};
+use crate::protocol::Event;
+use crate::run::{self, Progress, one_image};
+use crate::text;
+
+/// Arguments of `ditbench generate`.
+#[derive(Debug, clap::Args)]
+pub struct GenerateArgs {
+    /// What to draw
+    prompt: String,
+    /// Where to write the image, PNG
+    #[arg(short, long, default_value = "image.png", value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    workload: WorkloadArgs,
+    /// Backend: candle, tract, ort, reference; a way of running after a colon
+    #[arg(long, default_value = "ort")]
+    backend: BackendChoice,
+    /// Device, as `ditbench devices` names it
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Precision of the weights: f32, f16, q4, q8, mixed, palette4
+    #[arg(long, default_value = "f32", value_parser = parse_scheme)]
+    precision: Scheme,
+    /// Threads [default: one per core]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Seed of the noise and of initialised weights
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Weights to use, a safetensors file [default: initialised from the seed]
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+}
+
+/// Makes the image in a worker process, as `run` does, and says how long each part took.
+///
+/// # Errors
+/// What the cell cannot do, in the backend's words; a file that cannot be written.
+pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
+    let cell = Cell {
+        workload: args.workload.workload(),
+        backend: args.backend.clone(),
+        device: args.device.clone(),
+        scheme: args.precision,
+        threads: args.threads.map_or_else(crate::probe::machine::cores, usize::from),
+    };
+    let output = std::path::absolute(&args.output).context("cannot resolve the output's path")?;
+    let folder = output.parent().filter(|folder| folder.is_dir());
+    if folder.is_none() {
+        bail!("{}: the folder does not exist; make it first, or choose another with -o FILE", args.output.display());
+    }
+    let progress = Progress::new(1);
+    let request = one_image::Request {
+        cell,
+        prompt: &args.prompt,
+        seed: args.seed,
+        weights: args.weights.as_deref(),
+        output: &output,
+    };
+    let started = Instant::now();
+    let result =
+        run::one_image::make(&request, common, &progress, Instant::now() + Duration::from_secs(3600), |event| {
+            if let Event::Image { text_encoder_s, steps_s, decoder_s, total_s, .. } = event {
+                let steps: Vec<String> = steps_s.iter().map(|&s| text::seconds(s)).collect();
+                progress.line(&format!(
+                    "text encoder {}, denoiser steps {}, decoder {}: {} in all",
+                    text::seconds(*text_encoder_s),
+                    steps.join(" + "),
+                    text::seconds(*decoder_s),
+                    text::seconds(*total_s)
+                ));
+            }
+        });
+    progress.finish();
+    result?;
+    println!("{} ({} with loading)", args.output.display(), text::seconds(started.elapsed().as_secs_f64()));
+    if args.weights.is_none() && !crate::run::has_trained_weights(args.workload.model) {
+        println!(
+            "Note: these weights are random, so the picture is noise; the time is that of a trained model. Give trained ones with --weights FILE."
+        );
+    }
+    Ok(())
+}

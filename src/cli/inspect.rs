@@ -1,0 +1,141 @@
+//! `ditbench inspect`: what a model costs, counted from its graphs, beside what the paper says.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use ditbench_workloads::graph::cost::{self, Cost};
+use ditbench_workloads::graph::{Graph, WeightRole};
+use ditbench_workloads::models::{Model, Variant};
+use ditbench_workloads::weights::{Scheme, format_of};
+
+use super::workload::WorkloadArgs;
+use crate::text::{bytes, count, seconds, table};
+
+/// Arguments of `ditbench inspect`.
+#[derive(Debug, clap::Args)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    workload: WorkloadArgs,
+    /// One row per node of the denoiser as well
+    #[arg(long)]
+    nodes: bool,
+}
+
+/// Prints the counts.
+///
+/// # Errors
+/// A workload that cannot be built.
+pub fn inspect(args: &InspectArgs) -> Result<()> {
+    let workload = args.workload.workload();
+    let model = Model::build(&workload.config())?;
+    println!("{workload}: counted from the graph; one multiply-accumulate (MAC) is two FLOPs.\n");
+    components(&model);
+    println!("\nDenoiser, one step, by part:");
+    by_key(&model.denoiser, |name, _| part(name).to_owned());
+    println!("\nDenoiser, one step, by operation:");
+    by_key(&model.denoiser, |_, kind| kind.to_owned());
+    weights(&model);
+    paper(workload.model, &model);
+    if args.nodes {
+        println!("\nDenoiser, node by node:");
+        by_key(&model.denoiser, |name, kind| format!("{name} ({kind})"));
+    }
+    Ok(())
+}
+
+fn components(model: &Model) {
+    let rows = model.graphs().map(|graph| {
+        let total = cost::total(graph);
+        vec![
+            graph.name.clone(),
+            count(graph.parameters() as f64),
+            count(total.macs as f64),
+            count(total.flops as f64),
+            bytes(total.activation_bytes),
+            bytes(cost::peak_activation_bytes(graph)),
+            graph.nodes.len().to_string(),
+        ]
+    });
+    print!(
+        "{}",
+        table(
+            &["component", "parameters", "MACs", "FLOPs", "activations moved (f32)", "peak activations (f32)", "nodes"],
+            rows
+        )
+    );
+}
+
+fn by_key(graph: &Graph, key: impl Fn(&str, &str) -> String) {
+    let costs: BTreeMap<String, Cost> = cost::by(graph, |node| key(&node.name, node.op.kind()));
+    let total = cost::total(graph).flops.max(1) as f64;
+    let mut costs: Vec<(String, Cost)> = costs.into_iter().collect();
+    costs.sort_by_key(|(_, cost)| std::cmp::Reverse(cost.flops));
+    let rows = costs.into_iter().map(|(name, cost)| {
+        let share = format!("{:.1} %", 100.0 * cost.flops as f64 / total);
+        vec![name, count(cost.macs as f64), share, count(cost.weight_elements as f64), bytes(cost.activation_bytes)]
+    });
+    print!("{}", table(&["", "MACs", "share of FLOPs", "parameters", "activations moved (f32)"], rows));
+}
+
+/// The part of the denoiser that a node belongs to: stage and role.
+fn part(name: &str) -> &'static str {
+    let stage = name.split('.').next().unwrap_or_default();
+    let outer = matches!(stage, "down" | "up" | "single");
+    match () {
+        () if name.contains(".assa.global.") => "ASSA global branch",
+        () if name.contains(".assa.local.") => "ASSA local branch",
+        () if name.contains(".assa.gate.") => "ASSA gate",
+        () if name.contains(".cross.") => "cross-attention",
+        () if name.contains(".ffn.") && outer => "FFN, outer stages",
+        () if name.contains(".ffn.") => "FFN, Middle",
+        () if name.contains(".attn.") && outer => "self-attention, outer stages",
+        () if name.contains(".attn.") => "self-attention, Middle",
+        () if name.contains(".skip") => "long skips",
+        () if matches!(stage, "merge" | "split") => "merge and split",
+        () => "patch, time, text, final, modulation",
+    }
+}
+
+fn weights(model: &Model) {
+    println!("\nWeights of all components on disk, by precision:");
+    let rows = Scheme::ALL.iter().map(|&scheme| {
+        let total: f64 = model
+            .graphs()
+            .iter()
+            .flat_map(|graph| &graph.weights)
+            .map(|w| format_of(scheme, w).bits() * w.len() as f64 / 8.0)
+            .sum();
+        vec![scheme.name().to_owned(), bytes(total as u64)]
+    });
+    print!("{}", table(&["precision", "bytes"], rows));
+    let bulk: usize = model.denoiser.weights.iter().filter(|w| w.role == WeightRole::Linear).map(|w| w.len()).sum();
+    println!(
+        "{:.1} % of the denoiser's parameters are in the layers that the low precisions quantize.",
+        100.0 * bulk as f64 / model.denoiser.parameters() as f64
+    );
+}
+
+/// The paper's counts: (parameters, MACs a step at 1024² with 333 text tokens, ms a step on its phone).
+fn paper(variant: Variant, model: &Model) {
+    let Some((parameters, macs)) = variant.published() else {
+        println!("\nnano is ours: the paper has no figures for it.");
+        return;
+    };
+    let mut config = variant.config(ditbench_workloads::models::ImageSize { height: 1024, width: 1024 });
+    config.denoiser.text.gemma = Some(ditbench_workloads::models::TextSource { tokens: 256, width: 2560 });
+    println!("\nThe paper's denoiser (SnapGen++, arXiv 2601.08303), at 1024×1024 with 333 text tokens:");
+    let Ok(ours) = Model::build(&config) else { return };
+    let counted = cost::by(&ours.denoiser, |node| node.name.starts_with("time.") || node.name.starts_with("text_in."));
+    let row = |what: &str, paper: f64, ours: f64| {
+        vec![what.to_owned(), count(paper), count(ours), format!("{:+.2} %", 100.0 * (ours / paper - 1.0))]
+    };
+    let rows = vec![
+        row("parameters", parameters as f64, ours.denoiser.parameters() as f64),
+        row("MACs a step", macs as f64, counted.get(&false).map_or(0.0, |cost| cost.macs as f64)),
+    ];
+    print!("{}", table(&["", "paper", "ours", "difference"], rows));
+    for row in ditbench_reports::table::published().iter().filter(|row| row.model == variant.name()) {
+        println!("{}: {} a step on an {} with {}.", row.source, seconds(row.step_s), row.hardware, row.runtime);
+    }
+    println!("This image: {} MACs a step.", count(cost::total(&model.denoiser).macs as f64));
+}

@@ -1,0 +1,70 @@
+//! The command line: one file per command.
+
+pub mod devices;
+pub mod export;
+pub mod generate;
+pub mod inspect;
+pub mod report;
+pub mod run;
+mod workload;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// How to run a diffusion transformer on this machine: measure it, look at it, decide
+///
+/// ditbench runs one text-to-image pipeline (SnapGen++: a three-stage diffusion transformer with sparse attention, 4-bit
+/// weights and a 4-step sampler) on candle, tract and ONNX Runtime, and reports latency, memory and image quality.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ditbench run                                        the default plan, about 3 minutes, ends with a report
+  ditbench run --model small --size 512 --backend candle,tract,ort --precision f32,q4 --threads 1,2
+  ditbench run --plan plan.toml --dry-run             what a plan would do
+  ditbench generate \"a red apple\" -o apple.png --backend ort --precision q4
+  ditbench inspect --model small --size 1024          parameters, operations, bytes
+  ditbench export --model small --precision q4 DIR    ONNX files for other tools
+  ditbench report runs/20261123T161500Z-5f3a          the report again, from the record
+  ditbench devices                                    what can run here, and what is missing
+
+Exit codes: 0 done, 1 a regression (gates only), 2 wrong usage or environment, 3 inconclusive.";
+
+/// What all commands share.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Common {
+    /// Folder for prepared weights, exported models and the ONNX Runtime library [default: the user's cache folder]
+    #[arg(long, global = true, env = "DITBENCH_CACHE", value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// The ONNX Runtime library to use, instead of fetching one
+    #[arg(long, global = true, env = "ORT_DYLIB_PATH", value_name = "FILE")]
+    pub ort_lib: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a plan: measure, compare, report
+    Run(Box<run::RunArgs>),
+    /// Make one image from a prompt
+    Generate(generate::GenerateArgs),
+    /// Count parameters, operations and bytes of a model, beside the paper's figures
+    Inspect(inspect::InspectArgs),
+    /// Write a model as ONNX files that other tools open
+    Export(export::ExportArgs),
+    /// Make the report of one or more runs again, from their records alone
+    Report(report::ReportArgs),
+    /// List backends and devices: what can run here, and for what cannot, why and how to get it
+    Devices(devices::DevicesArgs),
+    /// One launch, told on standard input; started by `run`
+    #[command(hide = true)]
+    Worker,
+}

@@ -1,0 +1,95 @@
+//! `ditbench report`: the report again, from records alone.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use ditbench_reports::record::Status;
+use ditbench_reports::report;
+use ditbench_reports::store::{self, LoadedRun};
+use ditbench_reports::table::{Row, Table, groups};
+
+use crate::text::{self, seconds};
+
+/// Arguments of `ditbench report`.
+#[derive(Debug, clap::Args)]
+pub struct ReportArgs {
+    /// Runs: their directories, or their record.json
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Folder to write to [default: the first run's directory]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Reads the records and writes the report.
+///
+/// # Errors
+/// A record that cannot be read, a folder that cannot be written.
+pub fn remake(args: &ReportArgs) -> Result<()> {
+    let runs = args.runs.iter().map(|path| store::read(path)).collect::<Result<Vec<LoadedRun>, _>>()?;
+    let out = args.out.clone().unwrap_or_else(|| runs[0].dir.clone());
+    let page = write(&runs, &out)?;
+    println!("{}", page.display());
+    Ok(())
+}
+
+/// Writes page, tables and samples; prints the table; gives the page's path.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn write(runs: &[LoadedRun], out: &Path) -> Result<PathBuf> {
+    let files = report::report(runs, out)?;
+    let records: Vec<_> = runs.iter().map(|loaded| &loaded.run).collect();
+    print!("{}", terminal(&ditbench_reports::table::of_runs(&records)));
+    Ok(std::path::absolute(&files.html).unwrap_or(files.html))
+}
+
+/// The table for a terminal: a block per workload, the fastest first, failed rows with their reasons below.
+fn terminal(table: &Table) -> String {
+    let mut out = String::new();
+    for (workload, rows) in groups(table) {
+        out.push_str(&format!("\n{workload}\n"));
+        let header =
+            ["", "threads", "image", "first image", "step", "compile", "memory", "of peak", "latent error", "PSNR"];
+        let good = rows.iter().filter(|row| row.status == Status::Ok);
+        out.push_str(&text::table(&header, good.map(|row| cells(row))));
+        for row in rows.iter().filter(|row| row.status != Status::Ok) {
+            let reason = row.reason.as_deref().unwrap_or("no reason recorded");
+            out.push_str(&format!("  {} {}: {}: {reason}\n", row.who(), row.key.precision, row.status.name()));
+        }
+    }
+    out.push('\n');
+    out
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let image = row.image_s.value().map(|estimate| match (estimate.low, estimate.high) {
+        (Some(low), Some(high)) => format!("{} [{}, {}]", seconds(estimate.p50), seconds(low), seconds(high)),
+        _ => seconds(estimate.p50),
+    });
+    // Cells that had time for one image only: their steps are those of that image.
+    let step = row.step_s().or_else(|| {
+        let steps = &row.first_stages_s.as_ref()?.steps_s;
+        (!steps.is_empty()).then(|| steps.iter().sum::<f64>() / steps.len() as f64)
+    });
+    vec![
+        format!("{} {}", row.who(), row.key.precision),
+        row.key.threads.to_string(),
+        or_dash(image),
+        or_dash(row.first_image_s.map(seconds)),
+        or_dash(step.map(seconds)),
+        or_dash(row.compile_s.map(seconds)),
+        or_dash(row.peak_bytes.map(text::bytes)),
+        or_dash(row.peak_share.map(|share| format!("{:.0} %", 100.0 * share))),
+        if row.is_reference() {
+            "reference".to_owned()
+        } else {
+            or_dash(row.latent_relative_l2.map(|error| format!("{error:.1e}")))
+        },
+        match (row.image_identical, row.psnr_db) {
+            (Some(true), _) => "identical".to_owned(),
+            (_, psnr) => or_dash(psnr.map(|db| format!("{db:.1} dB"))),
+        },
+    ]
+}

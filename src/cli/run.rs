@@ -1,0 +1,142 @@
+//! `ditbench run`: read the plan, show it, run it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use super::Common;
+use crate::plan::{Axes, DEFAULT_PLAN, PlanFile};
+use crate::run::{self, Settings};
+
+/// Arguments of `ditbench run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// A plan file (TOML); flags win over what it says. Without one, and without a flag that names cells, the default plan runs
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    plan: Option<PathBuf>,
+    #[command(flatten)]
+    axes: Axes,
+    /// The prompt
+    #[arg(long)]
+    prompt: Option<String>,
+    /// Seed of the noise and of initialised weights
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Launches (processes) per cell, at most: the independent samples
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    launches: Option<u32>,
+    /// Images per launch, at most
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    images: Option<u32>,
+    /// Time for the whole run: 90s, 10m, 1h. The first launch of every cell is always made
+    #[arg(long, value_name = "TIME")]
+    budget: Option<String>,
+    /// Time after which one launch is given up
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    timeout: String,
+    /// Weights to use, a safetensors file [default: initialised from the seed]
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Directory of the run [default: runs/ID]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with an interrupted run: what is done is not done again
+    #[arg(long, value_name = "RUN")]
+    resume: Option<PathBuf>,
+    /// Show the plan with estimated times and memory, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the plan as a plan file, and stop
+    #[arg(long)]
+    print_plan: bool,
+    /// Start even if the plan does not seem to fit in memory
+    #[arg(long)]
+    force: bool,
+}
+
+/// Runs.
+///
+/// # Errors
+/// A mistake in the plan or the environment; failures of cells are rows, not errors.
+pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
+    if let Some(path) = &args.resume {
+        if args.axes != Axes::default() {
+            bail!("--resume goes on with the plan that the run began with: leave out --model, --backend and the like");
+        }
+        return run::resume(
+            path,
+            common,
+            duration(&args.timeout, "--timeout")?,
+            args.budget.as_deref().map(|b| duration(b, "--budget")).transpose()?,
+        );
+    }
+    let plan = plan(args)?;
+    if args.print_plan {
+        print!("{}", toml::to_string_pretty(&plan).context("writing the plan as TOML")?);
+        return Ok(());
+    }
+    let settings = Settings {
+        timeout_s: duration(&args.timeout, "--timeout")?,
+        budget_s: duration(plan.budget.as_deref().unwrap_or("150s"), "budget")?,
+        launches: plan.launches.unwrap_or(3),
+        images: plan.images.unwrap_or(30),
+        prompt: plan.prompt.clone().unwrap_or_else(|| "a red apple".to_owned()),
+        seed: plan.seed.unwrap_or(7),
+        weights: args.weights.clone().map(std::path::absolute).transpose().context("the path of --weights")?,
+        plan,
+    };
+    run::start(settings, common, args.out.as_deref(), args.dry_run, args.force)
+}
+
+/// The plan file or the default, with the flags over it.
+fn plan(args: &RunArgs) -> Result<PlanFile> {
+    let mut plan = match &args.plan {
+        Some(path) => {
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read the plan {}", path.display()))?;
+            PlanFile::parse(&text, &path.display().to_string())?
+        }
+        // A flag that names cells asks for those cells, not for the default plan's groups.
+        None if args.axes == Axes::default() => PlanFile::parse(DEFAULT_PLAN, "the default plan")?,
+        None => PlanFile::default(),
+    };
+    plan.override_with(&args.axes);
+    plan.prompt = args.prompt.clone().or(plan.prompt);
+    plan.seed = args.seed.or(plan.seed);
+    plan.launches = args.launches.map(|n| n as usize).or(plan.launches);
+    plan.images = args.images.map(|n| n as usize).or(plan.images);
+    plan.budget = args.budget.clone().or(plan.budget);
+    Ok(plan)
+}
+
+/// Seconds out of `90s`, `1.5m`, `1h`, or a bare number of seconds.
+fn duration(text: &str, what: &str) -> Result<f64> {
+    let text = text.trim();
+    let (number, factor) = match text.char_indices().next_back() {
+        Some((end, 's')) => (&text[..end], 1.0),
+        Some((end, 'm')) => (&text[..end], 60.0),
+        Some((end, 'h')) => (&text[..end], 3600.0),
+        _ => (text, 1.0),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 && value * factor < 1e7 => Ok(value * factor),
+        _ => bail!("{what}: \"{text}\" is no time; write 90s, 10m or 1h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read() {
+        assert_eq!(duration("90s", "t").unwrap(), 90.0);
+        assert_eq!(duration("1.5m", "t").unwrap(), 90.0);
+        assert_eq!(duration("2h", "t").unwrap(), 7200.0);
+        assert_eq!(duration("45", "t").unwrap(), 45.0);
+        for bad in ["", "s", "-1s", "ten", "1d", "inf", "nan", "1e99h"] {
+            let error = duration(bad, "--budget").unwrap_err().to_string();
+            assert!(error.starts_with("--budget: "), "{error}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Flags that name one workload, for the commands that take just one.
+
+use ditbench_workloads::models::{Rung, Variant};
+
+use crate::plan::{LayoutChoice, Size, TextTokens, Workload, parse_name, parse_rung};
+
+/// One workload.
+#[derive(Clone, Debug, clap::Args)]
+pub struct WorkloadArgs {
+    /// Model: nano, tiny, small, full
+    #[arg(long, default_value = "nano", value_parser = parse_name::<Variant>)]
+    pub model: Variant,
+    /// Image size in pixels: 512, or WIDTHxHEIGHT [default: 64 for nano, 512 for the others]
+    #[arg(long)]
+    pub size: Option<Size>,
+    /// Denoiser steps
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub steps: u16,
+    /// Text tokens: 77 (the text encoder alone, as on the phone) or 333 (with a language model's 256)
+    #[arg(long, default_value = "77")]
+    pub text_tokens: TextTokens,
+    /// Rung of the paper's architecture ladder: pixart-mqa, three-stage, assa, final, final-dense
+    #[arg(long, default_value = "final", value_parser = parse_rung)]
+    pub rung: Rung,
+    /// Block layout, Down-Middle-Up: 8-10-10 or 6-20-10 [default: the model's own]
+    #[arg(long)]
+    pub layout: Option<LayoutChoice>,
+}
+
+impl WorkloadArgs {
+    /// The workload that the flags name.
+    pub fn workload(&self) -> Workload {
+        Workload {
+            model: self.model,
+            size: self.size.unwrap_or_else(|| crate::plan::default_size(self.model)).0,
+            steps: usize::from(self.steps),
+            text_tokens: self.text_tokens,
+            rung: self.rung,
+            layout: self.layout,
+        }
+    }
+}

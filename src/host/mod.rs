@@ -1,0 +1,3 @@
+//! Where a worker runs.
+
+pub mod local;

@@ -1,0 +1,82 @@
+//! One cell: one workload on one backend, device, precision and thread count.
+
+use std::fmt;
+
+use ditbench_workloads::models::{ImageSize, ModelConfig, Rung, TextSource, Variant};
+use ditbench_workloads::weights::Scheme;
+use serde::{Deserialize, Serialize};
+
+use super::axes::{BackendChoice, LayoutChoice, TextTokens};
+
+/// What is generated: a model at a size, and how many steps.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Workload {
+    /// The model.
+    pub model: Variant,
+    /// The image's size.
+    pub size: ImageSize,
+    /// Denoiser steps.
+    pub steps: usize,
+    /// Text tokens.
+    pub text_tokens: TextTokens,
+    /// Architecture.
+    pub rung: Rung,
+    /// Blocks by stage; `None` for the model's own.
+    pub layout: Option<LayoutChoice>,
+}
+
+impl Workload {
+    /// The model's config.
+    pub fn config(&self) -> ModelConfig {
+        let mut config = self.model.config(self.size);
+        self.rung.apply(&mut config);
+        if let Some(layout) = self.layout {
+            config.denoiser.layout = layout.0;
+        }
+        if self.text_tokens == TextTokens::ClipAndGemma {
+            config.denoiser.text.gemma = Some(TextSource { tokens: 256, width: 2560 });
+        }
+        config
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}×{}", self.model.name(), self.size.width, self.size.height)?;
+        if self.rung != Rung::Final {
+            write!(f, " {}", self.rung.name())?;
+        }
+        if let Some(layout) = self.layout {
+            write!(f, " {layout}")?;
+        }
+        if self.text_tokens == TextTokens::ClipAndGemma {
+            f.write_str(" T=333")?;
+        }
+        if self.steps != 4 {
+            write!(f, " {} steps", self.steps)?;
+        }
+        Ok(())
+    }
+}
+
+/// One row of the table to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// What is generated.
+    pub workload: Workload,
+    /// What runs it.
+    pub backend: BackendChoice,
+    /// Where.
+    pub device: String,
+    /// How the weights are stored.
+    pub scheme: Scheme,
+    /// Threads that computing may use.
+    pub threads: usize,
+}
+
+impl Cell {
+    /// A text that tells it from every other cell of a plan.
+    pub fn key(&self) -> String {
+        format!("{} {} {} {} {}th", self.workload, self.backend, self.device, self.scheme.name(), self.threads)
+    }
+}

@@ -1,0 +1,78 @@
+//! What an axis is when nobody says, and the plan that `ditbench run` runs by itself.
+
+use ditbench_workloads::models::{ImageSize, Rung, Variant};
+use ditbench_workloads::weights::Scheme;
+
+use super::axes::{BackendChoice, Size, TextTokens};
+use super::{Axes, Cell, PlanError, Workload};
+
+/// The plan of a bare `ditbench run`, as a plan file.
+pub const DEFAULT_PLAN: &str = include_str!("default.toml");
+
+/// The cells of one group.
+pub(super) fn expand(axes: &Axes, cores: usize) -> Result<Vec<Cell>, PlanError> {
+    let models = or(&axes.model, "model", || vec![Variant::Nano])?;
+    let backends = or(&axes.backend, "backend", || {
+        ["ort", "candle", "tract"].map(|name| BackendChoice { name: name.to_owned(), variant: None }).to_vec()
+    })?;
+    let schemes = or(&axes.precision, "precision", || vec![Scheme::F32, Scheme::Q4])?;
+    let devices = or(&axes.device, "device", || vec!["cpu".to_owned()])?;
+    let threads = or(&axes.threads, "threads", || vec![cores])?;
+    let steps = or(&axes.steps, "steps", || vec![4])?;
+    let texts = or(&axes.text_tokens, "text-tokens", || vec![TextTokens::Clip])?;
+    let rungs = or(&axes.rung, "rung", || vec![Rung::Final])?;
+    let layouts = match &axes.layout {
+        Some(layouts) => layouts.iter().copied().map(Some).collect(),
+        None => vec![None],
+    };
+    if let Some(zero) = [("threads", &threads), ("steps", &steps)].iter().find(|(_, values)| values.contains(&0)) {
+        return Err(PlanError(format!("{} must be at least 1", zero.0)));
+    }
+    let mut cells = Vec::new();
+    for &model in &models {
+        let sizes = axes.size.clone().unwrap_or_else(|| vec![default_size(model)]);
+        for &Size(size) in &sizes {
+            for ((&rung, &layout), (&text_tokens, &steps)) in
+                product(&product2(&rungs, &layouts), &product2(&texts, &steps))
+            {
+                let workload = Workload { model, size, steps, text_tokens, rung, layout };
+                for (device, &threads) in product2(&devices, &threads) {
+                    for (&scheme, backend) in product2(&schemes, &backends) {
+                        cells.push(Cell {
+                            workload: workload.clone(),
+                            backend: backend.clone(),
+                            device: device.clone(),
+                            scheme,
+                            threads,
+                        });
+                    }
+                }
+            }
+        }
+    }
+    Ok(cells)
+}
+
+/// The size of a model's image when nobody says: its own, or 512 for the paper's.
+pub fn default_size(model: Variant) -> Size {
+    let side = model.native_size().min(512);
+    Size(ImageSize { height: side, width: side })
+}
+
+fn or<T: Clone>(given: &Option<Vec<T>>, name: &str, default: impl FnOnce() -> Vec<T>) -> Result<Vec<T>, PlanError> {
+    match given {
+        None => Ok(default()),
+        Some(values) if values.is_empty() => {
+            Err(PlanError(format!("{name} is an empty list: give at least one value")))
+        }
+        Some(values) => Ok(values.clone()),
+    }
+}
+
+fn product2<'a, A, B>(a: &'a [A], b: &'a [B]) -> Vec<(&'a A, &'a B)> {
+    a.iter().flat_map(|x| b.iter().map(move |y| (x, y))).collect()
+}
+
+fn product<A: Copy, B: Copy>(a: &[A], b: &[B]) -> Vec<(A, B)> {
+    a.iter().flat_map(|&x| b.iter().map(move |&y| (x, y))).collect()
+}

@@ -1,0 +1,80 @@
+//! What a cell will roughly take, before it runs: shown with the plan, and used to refuse what cannot fit in memory.
+//!
+//! Contract: estimates are labelled as such and never enter a record as results.
+
+use ditbench_workloads::graph::cost;
+use ditbench_workloads::models::Model;
+use ditbench_workloads::weights::Scheme;
+
+use super::Cell;
+
+/// Estimated time and memory of one cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// Floating-point operations of one image.
+    pub flops_per_image: f64,
+    /// Seconds for one image, at the share of peak that [`estimate`] assumes.
+    pub image_s: f64,
+    /// Bytes resident while it runs.
+    pub memory_bytes: u64,
+}
+
+/// Share of the machine's f32 peak that a backend is assumed to reach. Rough: from runs on one two-core x86-64 machine.
+fn assumed_share(backend: &str) -> f64 {
+    match backend {
+        "ort" => 0.5,
+        "reference" => 0.05,
+        _ => 0.3,
+    }
+}
+
+/// Estimates one cell on a machine of `peak_flops` (f32, all threads of the cell).
+pub fn estimate(cell: &Cell, model: &Model, peak_flops: f64) -> Estimate {
+    let once = cost::total(&model.text_encoder).flops + cost::total(&model.decoder).flops;
+    let flops_per_image = once as f64 + cell.workload.steps as f64 * cost::total(&model.denoiser).flops as f64;
+    let weights: f64 = model
+        .graphs()
+        .iter()
+        .flat_map(|graph| &graph.weights)
+        .map(|w| bits(cell.scheme, w) * w.len() as f64 / 8.0)
+        .sum();
+    let activations = model.graphs().iter().map(|graph| cost::peak_activation_bytes(graph)).max().unwrap_or(0) as f64;
+    // The f64 reference holds everything twice as wide. Runtimes keep a re-laid copy of some weights.
+    let (weight_factor, activation_factor) = if cell.backend.name == "reference" { (2.0, 2.0) } else { (1.3, 1.5) };
+    const RUNTIME: f64 = 100e6;
+    Estimate {
+        flops_per_image,
+        image_s: flops_per_image / (peak_flops * assumed_share(&cell.backend.name)),
+        memory_bytes: (weight_factor * weights + activation_factor * activations + RUNTIME) as u64,
+    }
+}
+
+/// Bits per weight as stored, scales included.
+fn bits(scheme: Scheme, weight: &ditbench_workloads::graph::WeightSpec) -> f64 {
+    use ditbench_workloads::graph::WeightRole;
+    match (scheme, weight.role) {
+        (Scheme::Q4, WeightRole::Linear) => 4.5,
+        (Scheme::Q8, WeightRole::Linear) => 8.5,
+        (Scheme::Mixed, WeightRole::Linear) => 4.8,
+        // No backend computes on palettes: they are unpacked when loaded.
+        _ => 32.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ditbench_workloads::models::{ImageSize, Variant};
+
+    use super::*;
+    use crate::plan::PlanFile;
+
+    #[test]
+    fn full_in_four_bits_is_much_smaller_than_in_f32() {
+        let text = "[[group]]\nmodel = 'full'\nsize = 512\nbackend = 'ort'\nprecision = ['f32', 'q4']\nthreads = 2";
+        let cells = PlanFile::parse(text, "t").unwrap().cells(2).unwrap();
+        let model = Model::build(&Variant::Full.config(ImageSize { height: 512, width: 512 })).unwrap();
+        let [f32, q4] = [&cells[0], &cells[1]].map(|cell| estimate(cell, &model, 2e11));
+        assert!(f32.memory_bytes > 8_000_000_000 && q4.memory_bytes < 3_000_000_000, "{f32:?} {q4:?}");
+        assert_eq!(f32.flops_per_image, q4.flops_per_image);
+    }
+}

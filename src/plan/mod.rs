@@ -1,0 +1,197 @@
+//! What to run: axes (models, sizes, backends, precisions, threads, …) multiplied out to cells.
+//!
+//! Contract: the same [`PlanFile`] is read from TOML and filled from flags; a flag replaces what the file says, in every
+//! group. Expansion asks no backend anything: a cell that turns out impossible becomes a row that says why.
+
+mod axes;
+mod cell;
+mod defaults;
+mod estimate;
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+pub use axes::{BackendChoice, LayoutChoice, Size, TextTokens, parse as parse_name, parse_rung, parse_scheme};
+pub use cell::{Cell, Workload};
+pub use defaults::{DEFAULT_PLAN, default_size};
+pub use estimate::{Estimate, estimate};
+
+use ditbench_workloads::models::{Rung, Variant};
+use ditbench_workloads::weights::Scheme;
+
+/// A mistake in a plan: what, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PlanError(pub String);
+
+/// The axes of one group of cells; what is absent is the default. Field names are the TOML keys and the flags' names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Axes {
+    /// Models: nano, tiny, small, full
+    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse::<Variant>)]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub model: Option<Vec<Variant>>,
+    /// Image sizes in pixels: 512, or WIDTHxHEIGHT [default: 64 for nano, 512 for the others]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub size: Option<Vec<Size>>,
+    /// Backends: candle, tract, ort, reference; a way of running after a colon: candle:stock, ort:exact
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub backend: Option<Vec<BackendChoice>>,
+    /// Precisions of the weights: f32, f16, q4, q8, mixed, palette4
+    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_scheme)]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub precision: Option<Vec<Scheme>>,
+    /// Devices, as `ditbench devices` names them [default: cpu]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub device: Option<Vec<String>>,
+    /// Thread counts [default: one per core]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub threads: Option<Vec<usize>>,
+    /// Denoiser steps [default: 4]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub steps: Option<Vec<usize>>,
+    /// Text tokens: 77 (CLIP alone, as on the phone) or 333 (with the language model's 256)
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub text_tokens: Option<Vec<TextTokens>>,
+    /// Rungs of the paper's architecture ladder: pixart-mqa, three-stage, assa, final, and final-dense
+    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_rung)]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub rung: Option<Vec<Rung>>,
+    /// Block layouts, Down-Middle-Up: 8-10-10, 6-20-10 [default: the model's own]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub layout: Option<Vec<LayoutChoice>>,
+}
+
+/// A plan as users write it: what all cells share, and one or more groups of axes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct PlanFile {
+    /// The prompt.
+    pub prompt: Option<String>,
+    /// Seed of the noise and of initialised weights.
+    pub seed: Option<u64>,
+    /// Launches (processes) per cell, at most.
+    pub launches: Option<usize>,
+    /// Images per launch, at most.
+    pub images: Option<usize>,
+    /// Time for the whole run: `90s`, `10m`, `1h`.
+    pub budget: Option<String>,
+    /// Groups of cells; each is multiplied out on its own.
+    pub group: Vec<Axes>,
+}
+
+impl PlanFile {
+    /// Reads a plan from TOML.
+    ///
+    /// # Errors
+    /// TOML's own message, with line and column, or an unknown key.
+    pub fn parse(text: &str, source: &str) -> Result<Self, PlanError> {
+        toml::from_str(text).map_err(|error| PlanError(format!("{source}: {}", error.to_string().trim_end())))
+    }
+
+    /// Replaces, in every group, the axes that `flags` gives.
+    pub fn override_with(&mut self, flags: &Axes) {
+        if self.group.is_empty() {
+            self.group.push(Axes::default());
+        }
+        for group in &mut self.group {
+            let take = group.clone();
+            *group = Axes {
+                model: flags.model.clone().or(take.model),
+                size: flags.size.clone().or(take.size),
+                backend: flags.backend.clone().or(take.backend),
+                precision: flags.precision.clone().or(take.precision),
+                device: flags.device.clone().or(take.device),
+                threads: flags.threads.clone().or(take.threads),
+                steps: flags.steps.clone().or(take.steps),
+                text_tokens: flags.text_tokens.clone().or(take.text_tokens),
+                rung: flags.rung.clone().or(take.rung),
+                layout: flags.layout.clone().or(take.layout),
+            };
+        }
+    }
+
+    /// All cells, in the order of the axes, each once.
+    ///
+    /// # Errors
+    /// An axis with no value, a thread or step count of 0.
+    pub fn cells(&self, cores: usize) -> Result<Vec<Cell>, PlanError> {
+        let mut seen = HashSet::new();
+        let mut cells = Vec::new();
+        for group in &self.group {
+            for cell in defaults::expand(group, cores)? {
+                if seen.insert(cell.key()) {
+                    cells.push(cell);
+                }
+            }
+        }
+        if cells.is_empty() {
+            return Err(PlanError("the plan has no cell: give at least one model, backend and precision".to_owned()));
+        }
+        Ok(cells)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_plan_is_a_valid_plan() {
+        let plan = PlanFile::parse(DEFAULT_PLAN, "the default plan").unwrap();
+        let cells = plan.cells(2).unwrap();
+        let names: Vec<String> = cells.iter().map(Cell::key).collect();
+        for model in ["nano 64×64", "tiny 512×512"] {
+            for backend in ["ort", "candle", "tract"] {
+                for precision in ["f32", "q4"] {
+                    let found = cells.iter().any(|cell| {
+                        cell.workload.to_string().starts_with(model)
+                            && cell.backend.name == backend
+                            && cell.scheme.name() == precision
+                    });
+                    assert!(found, "{model} {backend} {precision} is not in {names:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn flags_win_over_the_file_in_every_group() {
+        let mut plan =
+            PlanFile::parse("[[group]]\nmodel = 'nano'\n[[group]]\nmodel = ['tiny']\nthreads = 1", "t").unwrap();
+        plan.override_with(&Axes {
+            threads: Some(vec![2]),
+            backend: Some(vec!["ort".parse().unwrap()]),
+            ..Axes::default()
+        });
+        let cells = plan.cells(8).unwrap();
+        assert!(cells.iter().all(|cell| cell.threads == 2 && cell.backend.name == "ort"));
+        assert_eq!(cells.iter().filter(|cell| cell.workload.model == Variant::Tiny).count(), 2);
+    }
+
+    #[test]
+    fn the_same_cell_in_two_groups_is_run_once() {
+        let plan = PlanFile::parse("[[group]]\nmodel = 'nano'\n[[group]]\nmodel = 'nano'", "t").unwrap();
+        let keys: Vec<String> = plan.cells(2).unwrap().iter().map(Cell::key).collect();
+        let mut unique = keys.clone();
+        unique.dedup();
+        assert_eq!(keys, unique);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let error = PlanFile::parse("[[group]]\nmodle = 'nano'", "plan.toml").unwrap_err().to_string();
+        assert!(error.starts_with("plan.toml: ") && error.contains("modle"), "{error}");
+        let error = PlanFile::parse("[[group]]\nmodel = 'huge'", "plan.toml").unwrap_err().to_string();
+        assert!(error.contains("huge") && error.contains("nano"), "{error}");
+    }
+}

@@ -1,0 +1,138 @@
+//! What a worker is told, and what it says: one JSON object in, JSON lines out. The same on this machine and on a phone.
+
+use std::path::PathBuf;
+
+use ditbench_backend_api::{CompileReport, MemoryMode, MemoryReport, Numerics, Placement, Profile, VersionReport};
+use ditbench_reports::record::MemoryMark;
+use ditbench_workloads::models::ModelConfig;
+use serde::{Deserialize, Serialize};
+
+/// What one launch is to do. Sent to the worker on its standard input.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LaunchSpec {
+    /// The model, all sizes given.
+    pub config: ModelConfig,
+    /// Backend, by name.
+    pub backend: String,
+    /// Way of running, by name.
+    pub variant: String,
+    /// Device, by the backend's name for it.
+    pub device: String,
+    /// Threads.
+    pub threads: usize,
+    /// Speed or memory.
+    pub memory: MemoryMode,
+    /// Prepared weights, a safetensors file.
+    pub weights: PathBuf,
+    /// Prompt tokens, noise, features: a safetensors file that every cell of the workload shares.
+    pub inputs: PathBuf,
+    /// Folder in which backends keep what they make from a model.
+    pub cache: PathBuf,
+    /// Where to write the first image and its latents.
+    pub outputs: Option<Outputs>,
+    /// When to stop.
+    pub stop: StopRule,
+    /// Whether to run one more pass, apart from the timed ones, to see where each node runs and how long it takes.
+    pub profile: bool,
+}
+
+/// Files that a launch writes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outputs {
+    /// The image, PNG.
+    pub image: PathBuf,
+    /// Latents after each step and the decoder's output, safetensors.
+    pub latents: PathBuf,
+}
+
+/// When a launch stops timing images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StopRule {
+    /// Images at most, the first included.
+    pub images: usize,
+    /// Seconds of timed images at most; the image in flight is finished.
+    pub seconds: f64,
+    /// Enough when the median's 95 % interval is within ± this share of the median.
+    pub relative_half_width: f64,
+}
+
+/// A part of the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Component {
+    /// Token ids to embeddings.
+    TextEncoder,
+    /// One step.
+    Denoiser,
+    /// Latent to image.
+    Decoder,
+}
+
+/// What a worker says, a line each, in the order in which it happens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The process is up.
+    Started {
+        /// Process id.
+        pid: u32,
+        /// The backend's versions.
+        version: VersionReport,
+    },
+    /// Memory at a moment.
+    Memory(MemoryMark),
+    /// One component is ready to run.
+    Compiled {
+        /// Which.
+        component: Component,
+        /// How long it took.
+        report: CompileReport,
+        /// The precision in which it computes.
+        numerics: Numerics,
+    },
+    /// One image is done.
+    Image {
+        /// 0 for the first.
+        index: usize,
+        /// Seconds of the text encoder.
+        text_encoder_s: f64,
+        /// Seconds of each denoiser step.
+        steps_s: Vec<f64>,
+        /// Seconds of the decoder.
+        decoder_s: f64,
+        /// Seconds of the whole image, the sampler's arithmetic included.
+        total_s: f64,
+        /// Bytes of the image are those of the launch's first.
+        same_bytes: bool,
+    },
+    /// The first image and its latents are on disk.
+    Saved {
+        /// SHA-256 of the image's raw output.
+        image_sha256: String,
+    },
+    /// Where a component's nodes ran, and what the runtime knows of its memory.
+    Ran {
+        /// Which.
+        component: Component,
+        /// Where its nodes ran.
+        placement: Placement,
+        /// What the runtime itself says of its memory.
+        memory: MemoryReport,
+    },
+    /// One profiled pass of a component.
+    Profiled {
+        /// Which.
+        component: Component,
+        /// Times by node.
+        profile: Profile,
+    },
+    /// All done; the last line.
+    Finished,
+    /// The launch failed; the last line.
+    Failed {
+        /// Whether the backend said that it cannot do this at all.
+        unsupported: bool,
+        /// What was wrong and what to do.
+        why: String,
+    },
+}

@@ -1,0 +1,23 @@
+//! The backends that this build has. The one place that names them all.
+
+use ditbench_backend_api::Backend;
+
+/// Names that a plan may use, whether or not this build has them.
+pub const NAMES: [&str; 4] = ["candle", "tract", "ort", "reference"];
+
+/// The backend of that name.
+///
+/// # Errors
+/// Why this build has not got it, and how to get it.
+pub fn backend(name: &str) -> Result<Box<dyn Backend>, String> {
+    match name {
+        "reference" => Ok(Box::new(ditbench_reference::Reference)),
+        #[cfg(feature = "candle")]
+        "candle" => Ok(Box::new(ditbench_candle::Candle)),
+        #[cfg(feature = "tract")]
+        "tract" => Ok(Box::new(ditbench_tract::Tract)),
+        #[cfg(feature = "ort")]
+        "ort" => Ok(Box::new(ditbench_ort::OrtBackend::new())),
+        _ => Err(format!("this build of ditbench has no {name}: rebuild with `--features {name}`")),
+    }
+}

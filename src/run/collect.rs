@@ -1,0 +1,224 @@
+//! A worker's events, put together to a launch of the record.
+
+use ditbench_backend_api::{CompileReport, MemoryReport, Numerics, Placement, VersionReport};
+use ditbench_reports::record::{
+    Launch, MemoryMark, PlacementShare, Sample, StageCompile, StagePlacement, Status, Steady, SteadyState,
+};
+
+use crate::host::local::Cause;
+use crate::protocol::{Component, Event};
+
+/// Everything that one worker said.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// Its process id.
+    pub pid: Option<u32>,
+    /// The backend's versions.
+    pub version: Option<VersionReport>,
+    /// How each component was made.
+    pub compile: Vec<(Component, CompileReport)>,
+    /// The precision of each component, in the same order.
+    pub numerics: Vec<(Component, Numerics)>,
+    /// Images in order.
+    pub samples: Vec<Sample>,
+    /// Whether each image had the bytes of the first.
+    pub same_bytes: Vec<bool>,
+    /// Memory at moments.
+    pub memory: Vec<MemoryMark>,
+    /// Where nodes ran.
+    pub placement: Vec<(Component, Placement)>,
+    /// What the runtime says of its memory.
+    pub runtime_memory: Vec<MemoryReport>,
+    /// SHA-256 of the image's raw output, once it is on disk.
+    pub image_sha256: Option<String>,
+}
+
+impl Component {
+    /// The name that records use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TextEncoder => "text_encoder",
+            Self::Denoiser => "denoiser",
+            Self::Decoder => "decoder",
+        }
+    }
+}
+
+impl Collected {
+    /// Takes in one event.
+    pub fn take(&mut self, event: Event) {
+        match event {
+            Event::Started { pid, version } => {
+                self.pid = Some(pid);
+                self.version = Some(version);
+            }
+            Event::Memory(mark) => self.memory.push(mark),
+            Event::Compiled { component, report, numerics } => {
+                self.compile.push((component, report));
+                self.numerics.push((component, numerics));
+            }
+            Event::Image { index, text_encoder_s, steps_s, decoder_s, total_s, same_bytes } => {
+                let stages = text_encoder_s + decoder_s + steps_s.iter().sum::<f64>();
+                self.samples.push(Sample {
+                    image: u32::try_from(index).unwrap_or(u32::MAX),
+                    total_s,
+                    text_encoder_s,
+                    steps_s,
+                    decoder_s,
+                    harness_s: total_s - stages,
+                    removed: None,
+                });
+                self.same_bytes.push(same_bytes);
+            }
+            Event::Saved { image_sha256 } => self.image_sha256 = Some(image_sha256),
+            Event::Ran { component, placement, memory } => {
+                self.placement.push((component, placement));
+                self.runtime_memory.push(memory);
+            }
+            Event::Profiled { .. } | Event::Finished | Event::Failed { .. } => {}
+        }
+    }
+
+    /// The denoiser's precision: the one that decides how near to the reference results must be.
+    pub fn numerics(&self) -> Option<Numerics> {
+        self.numerics.iter().find(|(component, _)| *component == Component::Denoiser).map(|(_, numerics)| *numerics)
+    }
+
+    /// The record's form of it.
+    pub fn launch(&self, index: u32, order: u32, started: String, cause: &Cause, max_rss: Option<u64>) -> Launch {
+        let (status, reason) = status(cause);
+        Launch {
+            index,
+            order,
+            pid: self.pid,
+            started,
+            status,
+            reason,
+            compile: self.compile.iter().map(|(component, report)| stage_compile(*component, report)).collect(),
+            samples: self.samples.clone(),
+            steady: steady(&self.samples),
+            memory: self.memory.clone(),
+            max_rss_bytes: max_rss,
+            ..Launch::default()
+        }
+    }
+
+    /// The record's form of where nodes ran.
+    pub fn stage_placement(&self) -> Vec<StagePlacement> {
+        let share = |placement: &Placement| {
+            let entries = placement.entries.iter();
+            entries
+                .map(|e| PlacementShare { device: e.device.clone(), nodes: e.nodes as u64, time_share: e.time_share })
+                .collect()
+        };
+        let stages = self.placement.iter();
+        stages
+            .map(|(component, placement)| StagePlacement {
+                stage: component.name().to_owned(),
+                asked: placement.asked.clone(),
+                entries: share(placement),
+                source: placement.source.clone(),
+            })
+            .collect()
+    }
+}
+
+fn stage_compile(component: Component, report: &CompileReport) -> StageCompile {
+    StageCompile {
+        stage: component.name().to_owned(),
+        export_s: report.export_s,
+        export_cached: report.export_cached,
+        load_s: report.load_s,
+        weight_file_bytes: report.weight_file_bytes,
+        weight_resident_bytes: report.weight_resident_bytes,
+    }
+}
+
+/// A cause as the record says it.
+pub fn status(cause: &Cause) -> (Status, Option<String>) {
+    match cause {
+        Cause::Finished => (Status::Ok, None),
+        Cause::Failed { unsupported: true, why } => (Status::Unsupported, Some(why.clone())),
+        Cause::Failed { unsupported: false, why } => (Status::Error, Some(why.clone())),
+        Cause::OutOfMemory(why) => (Status::Oom, Some(why.clone())),
+        Cause::TimedOut(after) => {
+            let why = format!(
+                "the worker was still at work after {}; raise the limit with --timeout",
+                crate::text::seconds(after.as_secs_f64())
+            );
+            (Status::Timeout, Some(why))
+        }
+        Cause::Interrupted => {
+            (Status::Interrupted, Some("the run was interrupted; go on with `ditbench run --resume RUN`".to_owned()))
+        }
+    }
+}
+
+/// Share by which medians of neighbouring windows may differ in a steady launch.
+const STEADY_WITHIN: f64 = 0.05;
+/// Images in a window.
+const WINDOW: usize = 3;
+
+/// Whether the images of a launch became steady: the first image from which on the medians of all windows of three
+/// agree within 5 %. (MLPerf's and androidx's finer rules want more samples than images of seconds allow.)
+fn steady(samples: &[Sample]) -> SteadyState {
+    let totals: Vec<f64> = samples.iter().map(|sample| sample.total_s).collect();
+    if totals.len() < 2 * WINDOW {
+        let said = format!("{} image(s); telling whether times are steady takes {}", totals.len(), 2 * WINDOW);
+        return SteadyState { state: Steady::TooFew, from: None, said };
+    }
+    let medians: Vec<f64> = totals.windows(WINDOW).map(median).collect();
+    let last = medians[medians.len() - 1];
+    let agrees = |m: &f64| (m / last - 1.0).abs() <= STEADY_WITHIN;
+    let tail = medians.iter().rev().take_while(|m| agrees(m)).count();
+    let rule = format!("medians of {WINDOW} images within {:.0} % of the last", 100.0 * STEADY_WITHIN);
+    let first_steady = medians.len() - tail;
+    if tail >= WINDOW.min(medians.len()) && 2 * tail >= medians.len() {
+        let said = format!("from image {first_steady}: {rule}");
+        return SteadyState { state: Steady::Steady, from: u32::try_from(first_steady).ok(), said };
+    }
+    let first = medians[0];
+    let state = if last < first * (1.0 - STEADY_WITHIN) {
+        Steady::Warming
+    } else if last > first * (1.0 + STEADY_WITHIN) {
+        Steady::Slowing
+    } else {
+        Steady::None
+    };
+    SteadyState { state, from: None, said: format!("not steady by the rule: {rule}, over at least half of the launch") }
+}
+
+fn median(window: &[f64]) -> f64 {
+    let mut sorted = window.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(totals: &[f64]) -> (Steady, Option<u32>) {
+        let samples: Vec<Sample> = totals.iter().map(|&total_s| Sample { total_s, ..Sample::default() }).collect();
+        let steady = steady(&samples);
+        (steady.state, steady.from)
+    }
+
+    #[test]
+    fn warm_up_is_cut_off() {
+        assert_eq!(state(&[9.0, 4.0, 1.0, 1.0, 1.01, 1.0, 0.99, 1.0]), (Steady::Steady, Some(1)));
+        assert_eq!(state(&[1.0, 1.0, 1.0, 1.0, 1.0, 1.0]), (Steady::Steady, Some(0)));
+    }
+
+    #[test]
+    fn one_outlier_does_not_hide_a_steady_state() {
+        assert_eq!(state(&[1.0, 1.0, 1.0, 7.0, 1.0, 1.0, 1.0]), (Steady::Steady, Some(0)));
+    }
+
+    #[test]
+    fn drift_is_named() {
+        assert_eq!(state(&[1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7]).0, Steady::Slowing);
+        assert_eq!(state(&[1.7, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1, 1.0]).0, Steady::Warming);
+        assert_eq!(state(&[1.0, 1.0]).0, Steady::TooFew);
+    }
+}

@@ -1,0 +1,79 @@
+//! After all launches: how far each cell's latents and image are from those of the reference cell of its workload.
+
+use std::path::Path;
+
+use anyhow::Result;
+use ditbench_reports::image::{self, RgbImage};
+use ditbench_reports::quality::{compare_images, step_divergence};
+use ditbench_reports::record::{Cell as Row, CellKey, Quality, Reading, Status};
+use ditbench_reports::store::RunStore;
+use ditbench_workloads::pipeline::load_latents;
+
+use super::resolve::Resolved;
+
+/// Compares every good cell with the reference of its workload and puts the result into the record.
+///
+/// # Errors
+/// The record cannot be written.
+pub fn compare(store: &mut RunStore, cells: &[Resolved]) -> Result<()> {
+    let dir = store.dir().to_owned();
+    let rows: Vec<Row> = store.run().cells.clone();
+    let mut compared = Vec::new();
+    for cell in cells {
+        let Some(mut row) = rows.iter().find(|row| row.key == cell.key).cloned() else { continue };
+        if row.status != Status::Ok {
+            continue;
+        }
+        row.quality = match reference(&rows, &row.key) {
+            None => Reading::absent("no f32 cell of this workload ended well, so there is nothing to compare with"),
+            Some(reference) if reference.key == row.key => {
+                Reading::absent("this is the reference that the others are held against")
+            }
+            Some(reference) => quality(&dir, &row, reference).unwrap_or_else(|why| Reading::absent(format!("{why:#}"))),
+        };
+        compared.push(row);
+    }
+    store.update(|run| compared.into_iter().for_each(|row| run.put_cell(row)))?;
+    Ok(())
+}
+
+/// The cell that others of the workload are held against: the 64-bit interpreter in f32 weights, else the first f32 cell.
+fn reference<'a>(rows: &'a [Row], key: &CellKey) -> Option<&'a Row> {
+    let same = |row: &&Row| {
+        let other = &row.key;
+        row.status == Status::Ok
+            && other.precision == "f32"
+            && (&other.model, other.height, other.width, other.steps, other.text_tokens, other.batch)
+                == (&key.model, key.height, key.width, key.steps, key.text_tokens, key.batch)
+    };
+    rows.iter().filter(same).min_by_key(|row| row.key.backend != "reference")
+}
+
+fn quality(dir: &Path, row: &Row, reference: &Row) -> Result<Reading<Quality>> {
+    let latents = |row: &Row| load_latents(&dir.join(format!("latents/{}.safetensors", row.key.id())));
+    let (ours, theirs) = (latents(row)?, latents(reference)?);
+    let steps = ours.iter().zip(&theirs).zip(0..).map(|((ours, theirs), step)| step_divergence(step, ours, theirs));
+    Ok(Reading::Ok(Quality {
+        reference: reference.key.id(),
+        latents: steps.collect::<Result<_, _>>()?,
+        image: match (picture(dir, row), picture(dir, reference)) {
+            (Ok(ours), Ok(theirs)) => Reading::Ok(compare_images(&ours, &theirs)?),
+            (Err(why), _) | (_, Err(why)) => Reading::absent(format!("{why:#}")),
+        },
+        rerun_equal_bytes: rerun(row),
+    }))
+}
+
+fn picture(dir: &Path, row: &Row) -> Result<RgbImage> {
+    let name = row.image.as_deref().ok_or_else(|| anyhow::anyhow!("{} saved no image", row.key))?;
+    Ok(image::open(dir.join(name))?.into_rgb8())
+}
+
+/// Whether all images of a launch had the bytes of its first.
+fn rerun(row: &Row) -> Reading<bool> {
+    let images = row.launches.first().map_or(0, |launch| launch.samples.len());
+    if images < 2 {
+        return Reading::absent("one image only: there was no second to compare");
+    }
+    Reading::Ok(!row.warnings.iter().any(|warning| warning.contains("differ in bytes")))
+}

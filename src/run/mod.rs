@@ -1,0 +1,186 @@
+//! A run: prepare weights and inputs, make launches, put what they say into the record, compare, report.
+//!
+//! Contract: a cell that fails is a row and the run goes on; the record on disk is whole after every launch; an
+//! interrupted run is resumed, not repeated.
+
+mod collect;
+mod fidelity;
+mod launch;
+pub mod one_image;
+mod prepare;
+mod progress;
+mod resolve;
+mod schedule;
+mod show;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use ditbench_reports::record::{Calibration, Cell as Row, Reading, Run, RunInfo, Status};
+use ditbench_reports::store::RunStore;
+use serde::{Deserialize, Serialize};
+
+pub use prepare::{Prepared, Preparer, fetch_ort, find_ort, has_trained_weights, prepare_weights};
+pub use progress::Progress;
+
+use crate::cli::Common;
+use crate::plan::PlanFile;
+use crate::{interrupt, measure, paths, probe};
+use launch::Launcher;
+use resolve::{Resolved, resolve};
+use schedule::CellState;
+
+/// What a run was asked for, all defaults filled in. Kept in the record, so that a resumed run is the same run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The prompt of every image.
+    pub prompt: String,
+    /// Seed of the noise and of initialised weights.
+    pub seed: u64,
+    /// Launches per cell, at most.
+    pub launches: usize,
+    /// Images per launch, at most.
+    pub images: usize,
+    /// Seconds for the whole run.
+    pub budget_s: f64,
+    /// Seconds after which one launch is given up.
+    pub timeout_s: f64,
+    /// A user's weights.
+    pub weights: Option<PathBuf>,
+    /// The cells.
+    pub plan: PlanFile,
+}
+
+/// Starts a run, or only shows it.
+///
+/// # Errors
+/// A mistake in the plan or in the environment.
+pub fn start(settings: Settings, common: &Common, out: Option<&Path>, dry_run: bool, force: bool) -> Result<()> {
+    let resolved = resolve(settings.plan.cells(probe::machine::cores())?)?;
+    let estimates = show::plan(&settings, &resolved);
+    if dry_run {
+        return Ok(());
+    }
+    show::refuse_what_does_not_fit(&resolved, &estimates, force)?;
+    let id = new_id();
+    let dir = out.map_or_else(|| Path::new("runs").join(&id), Path::to_path_buf);
+    let info = RunInfo {
+        id,
+        created: now(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        git: probe::build::git(),
+        build: probe::build::build(),
+        command_line: std::env::args().collect(),
+        plan: serde_json::to_value(&settings).context("writing the plan into the record")?,
+        prompt: settings.prompt.clone(),
+        seed: settings.seed,
+        weights_seed: settings.weights.is_none().then_some(settings.seed),
+        steps: resolved.first().map_or(0, |cell| cell.key.steps),
+        sampler: "euler".to_owned(),
+        sigmas: ditbench_workloads::pipeline::sigmas(resolved.first().map_or(4, |cell| cell.cell.workload.steps)),
+        ..RunInfo::default()
+    };
+    let store = RunStore::create(&dir, Run::new(info, probe::machine::probe()))?;
+    work(settings, resolved, store, common)
+}
+
+/// Goes on with an interrupted run.
+///
+/// # Errors
+/// No run there, or a mistake in the environment.
+pub fn resume(path: &Path, common: &Common, timeout_s: f64, budget_s: Option<f64>) -> Result<()> {
+    let store = RunStore::resume(path)?;
+    let mut settings: Settings = serde_json::from_value(store.run().run.plan.clone())
+        .with_context(|| format!("{}: the plan in the record cannot be read; run it again", path.display()))?;
+    settings.timeout_s = timeout_s;
+    settings.budget_s = budget_s.unwrap_or(settings.budget_s);
+    let resolved = resolve(settings.plan.cells(probe::machine::cores())?)?;
+    let done = resolved.iter().filter(|cell| store.is_done(&cell.key)).count();
+    println!("Going on with {}: {done} of {} cells are done.", store.dir().display(), resolved.len());
+    work(settings, resolved, store, common)
+}
+
+/// Makes all launches, then compares and reports.
+fn work(settings: Settings, resolved: Vec<Resolved>, mut store: RunStore, common: &Common) -> Result<()> {
+    let cache = paths::cache(common.cache.as_ref())?;
+    let done: Vec<bool> = resolved.iter().map(|cell| store.is_done(&cell.key)).collect();
+    let progress = Progress::new(resolved.len() * settings.launches);
+    let ort_lib = prepare::ort_library(&resolved, common, &progress);
+    progress.now("measuring this machine's peaks".to_owned());
+    let calibration_before = measure::calibrate::run();
+    let peaks = measure::peaks::all(&resolved.iter().map(|cell| cell.cell.threads).collect::<Vec<_>>());
+    store.update(|run| {
+        run.machine.peaks = peaks;
+        run.machine.calibration = Calibration { before_s: Reading::Ok(calibration_before), ..Calibration::default() };
+    })?;
+    let mut preparer = Preparer::new(cache, &settings, store.dir());
+    let mut launcher = Launcher { settings: &settings, ort_lib, progress: &progress, order: 0, cells: resolved.len() };
+    let mut states = vec![CellState::default(); resolved.len()];
+    for (index, cell) in resolved.iter().enumerate() {
+        let refusal = cell.refusal.clone().or_else(|| launcher.missing_library(cell));
+        match refusal {
+            Some((status, why)) => {
+                states[index].failed = true;
+                progress.launch_done(&cell.cell.key(), &format!("{}: {why}", status.name()));
+                store.put_cell(Row {
+                    variant_about: cell.about.clone(),
+                    ..Row::failed(cell.key.clone(), status, why)
+                })?;
+            }
+            None if done[index] => states[index].made = settings.launches,
+            None => {}
+        }
+    }
+    let started = Instant::now();
+    let budget = Duration::from_secs_f64(settings.budget_s);
+    while let Some(index) = schedule::next(&states, settings.launches, budget.saturating_sub(started.elapsed())) {
+        if interrupt::requested() {
+            break;
+        }
+        let cell = &resolved[index];
+        let prepared = match preparer.prepare(cell, &mut store, &progress) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                states[index].failed = true;
+                store.put_cell(Row::failed(cell.key.clone(), Status::Error, format!("{error:#}")))?;
+                continue;
+            }
+        };
+        let measured = Instant::now();
+        let row = launcher.launch(cell, &prepared, states[index].made, &mut store)?;
+        states[index].made += 1;
+        states[index].longest = states[index].longest.max(Some(measured.elapsed()));
+        states[index].failed = row.status != Status::Ok;
+        store.put_cell(row)?;
+    }
+    progress.now("comparing images".to_owned());
+    fidelity::compare(&mut store, &resolved)?;
+    let after = measure::calibrate::run();
+    let interrupted = interrupt::requested();
+    store.update(|run| {
+        run.machine.calibration.after_s = Reading::Ok(after);
+        if !interrupted {
+            run.run.finished = Some(now());
+        }
+    })?;
+    progress.finish();
+    let page = show::report(&store)?;
+    if interrupted {
+        bail!("interrupted; what was measured is kept. Go on with: ditbench run --resume {}", store.dir().display());
+    }
+    println!("{}", page.display());
+    Ok(())
+}
+
+/// RFC 3339, UTC, to the second.
+pub fn now() -> String {
+    humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
+}
+
+/// `20261123T161500Z-5f3a`: when, and enough of chance to tell two runs of one second apart.
+fn new_id() -> String {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let stamp: String = now().chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    format!("{stamp}-{:04x}", RandomState::new().build_hasher().finish() & 0xffff)
+}

@@ -1,0 +1,85 @@
+//! One image outside a run: the same preparation and the same worker, without a record.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use ditbench_backend_api::MemoryMode;
+
+use super::prepare::{self, Prepared};
+use super::progress::Progress;
+use super::resolve::resolve;
+use crate::cli::Common;
+use crate::host::local::{self, Cause};
+use crate::plan::Cell;
+use crate::protocol::{Event, LaunchSpec, Outputs, StopRule};
+
+/// What to make.
+pub struct Request<'a> {
+    /// On what.
+    pub cell: Cell,
+    /// The prompt.
+    pub prompt: &'a str,
+    /// Seed of the noise and of initialised weights.
+    pub seed: u64,
+    /// A user's weights.
+    pub weights: Option<&'a Path>,
+    /// Where to write the image.
+    pub output: &'a Path,
+}
+
+/// Makes it.
+///
+/// # Errors
+/// Whatever keeps the cell from running, in one line.
+pub fn make(
+    request: &Request,
+    common: &Common,
+    progress: &Progress,
+    deadline: Instant,
+    mut on_event: impl FnMut(&Event),
+) -> Result<()> {
+    let resolved = resolve(vec![request.cell.clone()])?;
+    let Some(cell) = resolved.first() else { bail!("nothing to make") };
+    if let Some((_, why)) = &cell.refusal {
+        bail!("{why}");
+    }
+    let ort_lib = prepare::ort_library(&resolved, common, progress).map_err(anyhow::Error::msg)?;
+    let cache = crate::paths::cache(common.cache.as_ref())?;
+    let scratch = cache.join(format!("generate-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
+    let result = (|| {
+        let weights =
+            prepare::prepare_weights(&cell.model, request.weights, request.seed, cell.cell.scheme, &cache, progress)?;
+        let inputs = prepare::inputs(cell, request.prompt, request.seed, &scratch)?;
+        let prepared = Prepared { weights: weights.path, weights_sha256: weights.sha256, inputs, cache: cache.clone() };
+        let spec = spec(cell, &prepared, request.output, &scratch);
+        progress.now(format!("{}: making the image", cell.cell.key()));
+        let environment: Vec<_> =
+            ort_lib.iter().map(|path| ("ORT_DYLIB_PATH", path.clone().into_os_string())).collect();
+        let exit = local::launch(&spec, &environment, &scratch.join("worker.log"), deadline, |event| on_event(&event))?;
+        match exit.cause {
+            Cause::Finished => Ok(()),
+            cause => bail!("{}", super::collect::status(&cause).1.unwrap_or_default()),
+        }
+    })();
+    let _ = std::fs::remove_dir_all(&scratch);
+    result
+}
+
+fn spec(cell: &super::Resolved, prepared: &Prepared, output: &Path, scratch: &Path) -> LaunchSpec {
+    LaunchSpec {
+        config: cell.model.config.clone(),
+        backend: cell.cell.backend.name.clone(),
+        variant: cell.key.variant.clone(),
+        device: cell.cell.device.clone(),
+        threads: cell.cell.threads,
+        memory: MemoryMode::Fast,
+        weights: prepared.weights.clone(),
+        inputs: prepared.inputs.clone(),
+        cache: prepared.cache.clone(),
+        outputs: Some(Outputs { image: output.to_path_buf(), latents: scratch.join("latents.safetensors") }),
+        stop: StopRule { images: 1, seconds: f64::MAX, relative_half_width: 0.0 },
+        profile: false,
+    }
+}

@@ -1,0 +1,246 @@
+//! What cells share, made once: weights, inputs, ONNX Runtime's library.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use ditbench_reports::record::{Inputs as InputsEntry, ModelEntry, PaperCounts, Stage, WeightFile};
+use ditbench_reports::store::RunStore;
+use ditbench_workloads::graph::cost;
+use ditbench_workloads::models::{Model, Variant};
+use ditbench_workloads::pipeline::{Inputs, Rule};
+use ditbench_workloads::weights::Scheme;
+use ditbench_workloads::weights::prepare::{self, Prepared as PreparedWeights, Source};
+
+use super::Settings;
+use super::progress::Progress;
+use super::resolve::{Resolved, model_name};
+use crate::cli::Common;
+
+/// What a launch needs on disk.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Weights, a safetensors file.
+    pub weights: PathBuf,
+    /// Its hash.
+    pub weights_sha256: String,
+    /// Token ids, noise, time features.
+    pub inputs: PathBuf,
+    /// Folder in which backends keep what they make from a model.
+    pub cache: PathBuf,
+}
+
+/// Prepares cells, each model × scheme and each workload once.
+pub struct Preparer {
+    cache: PathBuf,
+    run_dir: PathBuf,
+    prompt: String,
+    seed: u64,
+    file: Option<PathBuf>,
+    weights: HashMap<(String, Scheme), PreparedWeights>,
+    inputs: HashMap<String, PathBuf>,
+}
+
+impl Preparer {
+    /// Prepares into `cache`, and inputs into the run's directory.
+    pub fn new(cache: PathBuf, settings: &Settings, run_dir: &Path) -> Self {
+        Self {
+            cache,
+            run_dir: run_dir.to_owned(),
+            prompt: settings.prompt.clone(),
+            seed: settings.seed,
+            file: settings.weights.clone(),
+            weights: HashMap::new(),
+            inputs: HashMap::new(),
+        }
+    }
+
+    /// Weights and inputs of a cell; the record learns of them when they are new.
+    ///
+    /// # Errors
+    /// Weights that do not fit the model, a cache or run directory that cannot be written.
+    pub fn prepare(&mut self, cell: &Resolved, store: &mut RunStore, progress: &Progress) -> Result<Prepared> {
+        let key = (model_name(&cell.cell.workload), cell.cell.scheme);
+        if !self.weights.contains_key(&key) {
+            let made =
+                prepare_weights(&cell.model, self.file.as_deref(), self.seed, cell.cell.scheme, &self.cache, progress)?;
+            self.weights.insert(key.clone(), made);
+        }
+        let weights = self.weights[&key].clone();
+        let workload = cell.cell.workload.to_string();
+        if !self.inputs.contains_key(&workload) {
+            let path = inputs(cell, &self.prompt, self.seed, &self.run_dir)?;
+            let made = Inputs::load(&path)?;
+            store.update(|run| run.inputs.push(inputs_entry(cell, &made)))?;
+            self.inputs.insert(workload.clone(), path);
+        }
+        let entry = model_entry(cell, store, &weights);
+        store.update(|run| match run.models.iter_mut().find(|old| same_model(old, &entry)) {
+            Some(old) => *old = entry,
+            None => run.models.push(entry),
+        })?;
+        Ok(Prepared {
+            weights: weights.path,
+            weights_sha256: weights.sha256,
+            inputs: self.inputs[&workload].clone(),
+            cache: self.cache.clone(),
+        })
+    }
+}
+
+/// The weights of a model: a user's file, else a checkpoint that ditbench carries, else initialised from the seed.
+///
+/// # Errors
+/// A file that does not fit the model, a cache that cannot be written.
+pub fn prepare_weights(
+    model: &Model,
+    file: Option<&Path>,
+    seed: u64,
+    scheme: Scheme,
+    cache: &Path,
+    progress: &Progress,
+) -> Result<PreparedWeights> {
+    let source = file.map_or(Source::Seed(seed), |path| Source::File(path.to_owned()));
+    let what = format!("{} weights in {}", model.config.name, scheme.name());
+    let prepared = prepare::prepare(model, &source, scheme, cache, |share| {
+        progress.now(format!("making {what}: {:.0} %", 100.0 * share));
+    })?;
+    Ok(prepared)
+}
+
+/// Whether ditbench carries trained weights for a model: none yet.
+pub fn has_trained_weights(_: Variant) -> bool {
+    false
+}
+
+/// Writes the inputs of a cell's workload to `folder` and gives the file.
+///
+/// # Errors
+/// A prompt that cannot be tokenized, a folder that cannot be written.
+pub fn inputs(cell: &Resolved, prompt: &str, seed: u64, folder: &Path) -> Result<PathBuf> {
+    let config = &cell.model.config;
+    let made = Inputs::make(config, prompt, seed, cell.cell.workload.steps, Rule::Euler)?;
+    let key = &cell.key;
+    let name = format!("{}-{}x{}-s{}-x{}.safetensors", config.name, key.width, key.height, key.steps, key.text_tokens);
+    let folder = std::path::absolute(folder.join("inputs")).context("cannot resolve the run's directory")?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join(name);
+    made.save(&path)?;
+    Ok(path)
+}
+
+fn inputs_entry(cell: &Resolved, made: &Inputs) -> InputsEntry {
+    InputsEntry {
+        height: cell.key.height,
+        width: cell.key.width,
+        batch: cell.key.batch,
+        text_tokens: cell.key.text_tokens,
+        noise_sha256: made.noise_sha256(),
+        tokens_sha256: made.tokens_sha256(),
+        inputs_sha256: made.sha256(),
+    }
+}
+
+fn same_model(a: &ModelEntry, b: &ModelEntry) -> bool {
+    (&a.name, a.height, a.width, a.text_tokens) == (&b.name, b.height, b.width, b.text_tokens)
+}
+
+/// The record's entry of a cell's model, with this scheme's weights added to those known.
+fn model_entry(cell: &Resolved, store: &RunStore, weights: &PreparedWeights) -> ModelEntry {
+    let model = &cell.model;
+    let mut files = store.run().model(&cell.key).map(|entry| entry.weights.clone()).unwrap_or_default();
+    files.retain(|file| file.scheme != cell.cell.scheme.name());
+    files.push(WeightFile {
+        scheme: cell.cell.scheme.name().to_owned(),
+        file: weights.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        sha256: weights.sha256.clone(),
+        bytes: weights.bytes,
+        bits_per_weight: weights.choice.as_ref().map(|choice| choice.average_bits),
+        origin: weights.origin.clone(),
+    });
+    ModelEntry {
+        name: model_name(&cell.cell.workload),
+        height: cell.key.height,
+        width: cell.key.width,
+        text_tokens: cell.key.text_tokens,
+        config: serde_json::to_value(&model.config).unwrap_or_default(),
+        stages: model.graphs().iter().map(|graph| stage(graph)).collect(),
+        paper: paper(cell.cell.workload.model),
+        weights: files,
+    }
+}
+
+fn stage(graph: &ditbench_workloads::Graph) -> Stage {
+    let total = cost::total(graph);
+    Stage {
+        name: graph.name.clone(),
+        graph_sha256: graph.sha256(),
+        nodes: graph.nodes.len() as u64,
+        parameters: graph.parameters() as u64,
+        macs: total.macs,
+        flops: total.flops,
+        peak_activation_bytes: Some(cost::peak_activation_bytes(graph)),
+    }
+}
+
+/// What the paper's text gives for a variant's denoiser.
+fn paper(variant: Variant) -> Option<PaperCounts> {
+    let (parameters, macs) = variant.published()?;
+    Some(PaperCounts {
+        parameters: Some(parameters),
+        macs: Some(macs),
+        source: "SnapGen++, arXiv 2601.08303v2: one forward pass at 1024×1024 with 333 text tokens".to_owned(),
+    })
+}
+
+/// ONNX Runtime's library, found or fetched, if a cell needs it.
+///
+/// # Errors
+/// Why there is none, and what to do: the cells that need it become rows with this reason.
+pub fn ort_library(cells: &[Resolved], common: &Common, progress: &Progress) -> Result<Option<PathBuf>, String> {
+    if cells.iter().all(|cell| cell.cell.backend.name != "ort") {
+        return Ok(None);
+    }
+    fetch_ort(common, progress).map(Some).map_err(|error| format!("{error:#}"))
+}
+
+/// Finds ONNX Runtime's library, or fetches it into the cache.
+///
+/// # Errors
+/// Why it cannot be had, and what to do.
+#[cfg(feature = "ort")]
+pub fn fetch_ort(common: &Common, progress: &Progress) -> Result<PathBuf> {
+    if let Ok(found) = find_ort(common) {
+        return Ok(found);
+    }
+    let cache = crate::paths::cache(common.cache.as_ref())?;
+    Ok(ditbench_ort::library::fetch(&cache, |step| progress.now(step.to_string()))?)
+}
+
+/// Finds ONNX Runtime's library: what was named, else the cache, else the system.
+///
+/// # Errors
+/// Where it was looked for.
+#[cfg(feature = "ort")]
+pub fn find_ort(common: &Common) -> Result<PathBuf> {
+    let cache = crate::paths::cache(common.cache.as_ref())?;
+    Ok(ditbench_ort::library::find(common.ort_lib.as_deref(), &cache)?)
+}
+
+/// Without the backend there is nothing to fetch.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "ort"))]
+pub fn fetch_ort(_: &Common, _: &Progress) -> Result<PathBuf> {
+    anyhow::bail!("this build of ditbench has no ort: rebuild with `--features ort`")
+}
+
+/// Without the backend there is nothing to find.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "ort"))]
+pub fn find_ort(_: &Common) -> Result<PathBuf> {
+    anyhow::bail!("this build of ditbench has no ort: rebuild with `--features ort`")
+}

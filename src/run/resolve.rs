@@ -1,0 +1,132 @@
+//! From the cells of a plan to what can be run: the model built, the way of running found, or the reason why not.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+use ditbench_backend_api::{Backend, Variant};
+use ditbench_reports::record::{CellKey, Status};
+use ditbench_workloads::models::{Model, Rung};
+
+use crate::plan::{Cell, Workload};
+use crate::registry;
+
+/// A cell with everything that is known before it runs.
+pub struct Resolved {
+    /// As planned.
+    pub cell: Cell,
+    /// Its key in the record.
+    pub key: CellKey,
+    /// The model at its size.
+    pub model: Rc<Model>,
+    /// What the way of running does, in a sentence.
+    pub about: String,
+    /// Why it cannot run, if it cannot.
+    pub refusal: Option<(Status, String)>,
+}
+
+/// Resolves all cells; two cells of one workload share the model.
+///
+/// # Errors
+/// A workload that cannot be built at all: a mistake in the plan.
+pub fn resolve(cells: Vec<Cell>) -> Result<Vec<Resolved>> {
+    let mut models: HashMap<Workload, Rc<Model>> = HashMap::new();
+    let mut seen = std::collections::HashSet::new();
+    let mut backends: HashMap<String, Result<Box<dyn Backend>, String>> = HashMap::new();
+    cells
+        .into_iter()
+        .map(|cell| {
+            let model = match models.get(&cell.workload) {
+                Some(model) => Rc::clone(model),
+                None => {
+                    let model = Model::build(&cell.workload.config())
+                        .with_context(|| format!("cannot build {}", cell.workload))?;
+                    let model = Rc::new(model);
+                    models.insert(cell.workload.clone(), Rc::clone(&model));
+                    model
+                }
+            };
+            let backend = backends.entry(cell.backend.name.clone()).or_insert_with_key(|name| registry::backend(name));
+            let (variant, about, refusal) = match backend {
+                Err(why) => (cell.backend.variant.clone().unwrap_or_default(), String::new(), Some(why.clone())),
+                Ok(backend) => match choose(backend.as_ref(), &cell) {
+                    Ok(variant) => (variant.name, variant.about, device_missing(backend.as_ref(), &cell.device)),
+                    Err(why) => (cell.backend.variant.clone().unwrap_or_default(), String::new(), Some(why)),
+                },
+            };
+            let key = key(&cell, &model, &variant);
+            Ok(Resolved { key, model, about, refusal: refusal.map(|why| (Status::Unsupported, why)), cell })
+        })
+        // `tract` and `tract:stock` are one cell where stock is the default.
+        .filter(|resolved| resolved.as_ref().map_or(true, |resolved| seen.insert(resolved.key.clone())))
+        .collect()
+}
+
+/// The way of running: the backend's default; or the one named; or, for a name such as `tuned`, the first way whose
+/// name begins with it (`tuned-int8`).
+fn choose(backend: &dyn Backend, cell: &Cell) -> Result<Variant, String> {
+    let mut variants = backend.variants(cell.scheme);
+    if variants.is_empty() {
+        return Err(format!("{} has no way to run {} weights", backend.name(), cell.scheme.name()));
+    }
+    let Some(wanted) = &cell.backend.variant else { return Ok(variants.swap_remove(0)) };
+    let exact = variants.iter().position(|variant| variant.name == *wanted);
+    let begins = || variants.iter().position(|variant| variant.name.starts_with(&format!("{wanted}-")));
+    match exact.or_else(begins) {
+        Some(index) => Ok(variants.swap_remove(index)),
+        None => {
+            let names: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
+            Err(format!(
+                "{} runs {} weights as {}, not as \"{wanted}\"",
+                backend.name(),
+                cell.scheme.name(),
+                names.join(", ")
+            ))
+        }
+    }
+}
+
+/// Why the device asked for cannot be used.
+fn device_missing(backend: &dyn Backend, device: &str) -> Option<String> {
+    let devices = backend.devices();
+    match devices.iter().find(|report| report.name == device) {
+        Some(report) => {
+            report.state.as_ref().err().map(|missing| format!("{device}: {}. {}", missing.why, missing.cure))
+        }
+        None => {
+            let names: Vec<&str> = devices.iter().map(|report| report.name.as_str()).collect();
+            Some(format!("{} has no device \"{device}\"; it knows {}", backend.name(), names.join(", ")))
+        }
+    }
+}
+
+/// The model's name with what sets it apart from the usual: `small`, `small-assa`, `small-6-20-10`.
+pub fn model_name(workload: &Workload) -> String {
+    let mut name = workload.model.name().to_owned();
+    if workload.rung != Rung::Final {
+        name.push('-');
+        name.push_str(workload.rung.name());
+    }
+    if let Some(layout) = workload.layout {
+        name.push_str(&format!("-{layout}"));
+    }
+    name
+}
+
+fn key(cell: &Cell, model: &Model, variant: &str) -> CellKey {
+    let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    CellKey {
+        model: model_name(&cell.workload),
+        height: small(cell.workload.size.height),
+        width: small(cell.workload.size.width),
+        backend: cell.backend.name.clone(),
+        variant: variant.to_owned(),
+        device: cell.device.clone(),
+        precision: cell.scheme.name().to_owned(),
+        threads: small(cell.threads),
+        batch: small(model.config.denoiser.batch),
+        steps: small(cell.workload.steps),
+        text_tokens: small(model.config.denoiser.text.tokens()),
+        memory: "fast".to_owned(),
+    }
+}

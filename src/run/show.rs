@@ -1,0 +1,93 @@
+//! What a run shows: the plan before it starts, the report when it is done.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use ditbench_reports::store::RunStore;
+
+use super::Settings;
+use super::resolve::Resolved;
+use crate::plan::{Estimate, estimate};
+use crate::probe::memory;
+use crate::text::{bytes, count, seconds, table};
+use crate::{measure, probe};
+
+/// Prints the plan with estimates and gives them.
+pub fn plan(settings: &Settings, cells: &[Resolved]) -> Vec<Estimate> {
+    let peak = measure::peaks::quick();
+    let estimates: Vec<Estimate> =
+        cells.iter().map(|cell| estimate(&cell.cell, &cell.model, peak * cell.cell.threads as f64)).collect();
+    println!(
+        "Plan: {} cells, \"{}\", seed {}, up to {} launches of up to {} images each.\n",
+        cells.len(),
+        settings.prompt,
+        settings.seed,
+        settings.launches,
+        settings.images
+    );
+    let rows = cells.iter().zip(&estimates).map(|(cell, estimate)| {
+        let refusal = cell.refusal.as_ref().map(|(status, _)| status.name().to_owned());
+        vec![
+            cell.cell.workload.to_string(),
+            cell.cell.backend.name.clone(),
+            cell.key.variant.clone(),
+            cell.cell.device.clone(),
+            cell.cell.scheme.name().to_owned(),
+            cell.cell.threads.to_string(),
+            count(estimate.flops_per_image),
+            refusal.clone().unwrap_or_else(|| seconds(estimate.image_s)),
+            refusal.unwrap_or_else(|| bytes(estimate.memory_bytes)),
+        ]
+    });
+    print!(
+        "{}",
+        table(
+            &["workload", "backend", "variant", "device", "precision", "threads", "FLOPs/image", "≈ image", "≈ memory"],
+            rows
+        )
+    );
+    let first_round: f64 = cells
+        .iter()
+        .zip(&estimates)
+        .filter(|(cell, _)| cell.refusal.is_none())
+        .map(|(_, estimate)| estimate.image_s)
+        .sum();
+    println!(
+        "\nThe first image of every cell takes about {}; the budget of {} goes to more images and launches. The machine has {} threads and {} of memory free. (≈: estimates.)\n",
+        seconds(first_round),
+        seconds(settings.budget_s),
+        probe::machine::cores(),
+        memory::available().map_or_else(|| "an unknown amount".to_owned(), bytes),
+    );
+    estimates
+}
+
+/// Refuses a plan of which a cell does not seem to fit in memory.
+///
+/// # Errors
+/// Names the cell, what it needs and what there is.
+pub fn refuse_what_does_not_fit(cells: &[Resolved], estimates: &[Estimate], force: bool) -> Result<()> {
+    let Some(available) = memory::available() else { return Ok(()) };
+    let too_big = cells
+        .iter()
+        .zip(estimates)
+        .find(|(cell, estimate)| cell.refusal.is_none() && estimate.memory_bytes > available);
+    match too_big {
+        Some((cell, estimate)) if !force => bail!(
+            "{} needs about {} of memory, and this machine has {} free: choose a smaller model, size or precision, or try it with --force",
+            cell.cell.key(),
+            bytes(estimate.memory_bytes),
+            bytes(available)
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the report beside the record, prints the table, and gives the page.
+///
+/// # Errors
+/// The report cannot be written.
+pub fn report(store: &RunStore) -> Result<PathBuf> {
+    let loaded = ditbench_reports::store::read(store.dir())?;
+    crate::cli::report::write(&[loaded], store.dir())
+}

@@ -1,0 +1,101 @@
+//! Numbers and tables as people read them in a terminal.
+
+/// `1.23 M`, `4.5 G`: three digits and a decimal prefix.
+pub fn count(value: f64) -> String {
+    let (scaled, prefix) = prefixed(value);
+    if prefix.is_empty() && scaled.fract() == 0.0 {
+        format!("{scaled:.0}")
+    } else {
+        format!("{} {prefix}", three(scaled)).trim_end().to_owned()
+    }
+}
+
+/// `1.23 MB`: decimal prefixes.
+pub fn bytes(value: u64) -> String {
+    let (scaled, prefix) = prefixed(value as f64);
+    if prefix.is_empty() { format!("{value} B") } else { format!("{} {prefix}B", three(scaled)) }
+}
+
+/// `1.23 s`, `45.6 ms`, `7.89 µs`.
+pub fn seconds(value: f64) -> String {
+    match value.abs() {
+        v if v >= 60.0 => format!("{:.0} min {:02.0} s", (value / 60.0).floor(), value % 60.0),
+        v if v >= 1.0 => format!("{} s", three(value)),
+        v if v >= 1e-3 => format!("{} ms", three(value * 1e3)),
+        _ => format!("{} µs", three(value * 1e6)),
+    }
+}
+
+/// `02:05`: minutes and seconds of a clock.
+pub fn clock(seconds: f64) -> String {
+    let whole = seconds as u64;
+    format!("{:02}:{:02}", whole / 60, whole % 60)
+}
+
+fn prefixed(value: f64) -> (f64, &'static str) {
+    for (factor, prefix) in [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")] {
+        if value.abs() >= factor {
+            return (value / factor, prefix);
+        }
+    }
+    (value, "")
+}
+
+/// Three significant digits.
+fn three(value: f64) -> String {
+    match value.abs() {
+        v if v >= 100.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// A table with aligned columns: the first to the left, the others to the right.
+pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let rows: Vec<Vec<String>> = rows.into_iter().collect();
+    let header: Vec<String> = header.iter().map(|&name| name.to_owned()).collect();
+    let width = |column: usize| {
+        rows.iter()
+            .chain([&header])
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let mut out = String::new();
+    for row in [&header].into_iter().chain(&rows) {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+            let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
+            if column == 0 { format!("{cell}{pad}") } else { format!("{pad}{cell}") }
+        });
+        let line = cells.collect::<Vec<_>>().join("  ");
+        out.push_str("  ");
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        assert_eq!(count(428_500_000.0), "428 M");
+        assert_eq!(count(1.5e12), "1.50 T");
+        assert_eq!(count(12.0), "12");
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(901_000_000), "901 MB");
+        assert_eq!(seconds(0.0123), "12.3 ms");
+        assert_eq!(seconds(754.0), "12 min 34 s");
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let text =
+            table(&["name", "n"], [vec!["a".to_owned(), "10".to_owned()], vec!["longer".to_owned(), "7".to_owned()]]);
+        assert_eq!(text, "  name     n\n  a       10\n  longer   7\n");
+    }
+}

@@ -1,0 +1,215 @@
+//! One cell in one process: compile, time images until there are enough, say what happened, a JSON line each.
+//!
+//! Contract: standard output carries events and nothing else; the last line is `finished` or `failed`. Memory is read
+//! between images, never inside a timed stage.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use ditbench_backend_api::{Backend, BackendError, CompileOptions, Session};
+use ditbench_workloads::models::Model;
+use ditbench_workloads::pipeline::{self, Inputs, Stage, StageRunner};
+use ditbench_workloads::weights::Weights;
+use ditbench_workloads::{Graph, Tensor};
+
+use crate::measure;
+use crate::probe::memory;
+use crate::protocol::{Component, Event, LaunchSpec};
+
+/// Reads the spec, runs, exits with 0 if all went well.
+pub fn main() -> ExitCode {
+    // A panic is a bug: its message goes to the log in one line, and the parent makes a row of it.
+    std::panic::set_hook(Box::new(|info| eprintln!("{info}")));
+    let spec: LaunchSpec = match serde_json::from_reader(std::io::stdin().lock()) {
+        Ok(spec) => spec,
+        Err(error) => {
+            eprintln!(
+                "error: `ditbench worker` is started by `ditbench run` and takes its orders as JSON on standard input: {error}"
+            );
+            return ExitCode::from(2);
+        }
+    };
+    match launch(&spec) {
+        Ok(()) => {
+            say(&Event::Finished);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let backend = error.chain().find_map(|cause| cause.downcast_ref::<BackendError>());
+            let unsupported =
+                matches!(backend, Some(BackendError::Unsupported { .. } | BackendError::Unavailable { .. }));
+            say(&Event::Failed { unsupported, why: format!("{error:#}") });
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// One line on standard output. If the parent is gone there is nobody to tell.
+fn say(event: &Event) {
+    let mut out = std::io::stdout().lock();
+    if serde_json::to_writer(&mut out, event).is_ok() {
+        let _ = out.write_all(b"\n").and_then(|()| out.flush());
+    }
+}
+
+fn launch(spec: &LaunchSpec) -> Result<()> {
+    let backend = crate::registry::backend(&spec.backend).map_err(anyhow::Error::msg)?;
+    say(&Event::Started { pid: std::process::id(), version: backend.version() });
+    say(&Event::Memory(memory::mark("started")));
+    let model = Model::build(&spec.config)?;
+    let inputs = Inputs::load(&spec.inputs).with_context(|| format!("reading {}", spec.inputs.display()))?;
+    let weights = Weights::open(&spec.weights)?;
+    let mut sessions = Sessions::compile(backend.as_ref(), &model, &weights, spec)?;
+    drop(weights);
+    say(&Event::Memory(memory::mark("compiled")));
+    let samples = time_images(spec, &inputs, &mut sessions)?;
+    say(&Event::Memory(memory::mark(if samples > 1 { "steady" } else { "ended" })));
+    for (component, session) in sessions.each() {
+        say(&Event::Ran { component, placement: session.placement(), memory: session.memory() });
+    }
+    if spec.profile {
+        profile(&inputs, &mut sessions, &spec.config)?;
+    }
+    Ok(())
+}
+
+/// Times images until the rule says stop. The first is saved where that is asked for.
+fn time_images(spec: &LaunchSpec, inputs: &Inputs, sessions: &mut Sessions) -> Result<usize> {
+    let started = Instant::now();
+    let mut totals: Vec<f64> = Vec::new();
+    let mut first_image: Option<Vec<f32>> = None;
+    loop {
+        let trace = pipeline::generate(&spec.config, inputs, sessions)?;
+        let same_bytes = match &first_image {
+            None => true,
+            Some(first) => first.iter().map(|v| v.to_bits()).eq(trace.image.iter().map(|v| v.to_bits())),
+        };
+        say(&Event::Image {
+            index: totals.len(),
+            text_encoder_s: trace.times.text_encoder.as_secs_f64(),
+            steps_s: trace.times.steps.iter().map(std::time::Duration::as_secs_f64).collect(),
+            decoder_s: trace.times.decoder.as_secs_f64(),
+            total_s: trace.times.total.as_secs_f64(),
+            same_bytes,
+        });
+        totals.push(trace.times.total.as_secs_f64());
+        if first_image.is_none() {
+            say(&Event::Memory(memory::mark("first_image")));
+            if let Some(outputs) = &spec.outputs {
+                trace
+                    .save_image(&spec.config, &outputs.image)
+                    .with_context(|| format!("writing {}", outputs.image.display()))?;
+                trace
+                    .save_latents(&outputs.latents)
+                    .with_context(|| format!("writing {}", outputs.latents.display()))?;
+                say(&Event::Saved { image_sha256: trace.image_sha256() });
+            }
+            first_image = Some(trace.image);
+        }
+        let enough = totals.len() >= spec.stop.images
+            || started.elapsed().as_secs_f64() >= spec.stop.seconds
+            || tight(&totals, spec.stop.relative_half_width);
+        if enough {
+            return Ok(totals.len());
+        }
+    }
+}
+
+/// Whether the median of the images after the first is known to within the share asked for.
+fn tight(totals: &[f64], relative_half_width: f64) -> bool {
+    // Ten beyond the first: enough for the steady-state rule to have something to look at.
+    totals.len() > 10 && measure::precision::relative_half_width(&totals[1..]) <= relative_half_width
+}
+
+/// One pass of each component under the runtime's profiler.
+fn profile(inputs: &Inputs, sessions: &mut Sessions, config: &ditbench_workloads::models::ModelConfig) -> Result<()> {
+    let mut recorder = InputsOfEachStage { sessions, seen: Vec::new() };
+    pipeline::generate(config, inputs, &mut recorder)?;
+    let seen = recorder.seen;
+    for (stage, tensors) in seen {
+        let profile = sessions.of(stage).profile(&tensors)?;
+        say(&Event::Profiled { component: component(stage), profile });
+    }
+    Ok(())
+}
+
+/// The three sessions of a pipeline.
+pub struct Sessions {
+    text_encoder: Box<dyn Session>,
+    denoiser: Box<dyn Session>,
+    decoder: Box<dyn Session>,
+}
+
+impl Sessions {
+    /// Compiles all three and says how long each took.
+    fn compile(backend: &dyn Backend, model: &Model, weights: &Weights, spec: &LaunchSpec) -> Result<Self> {
+        let options = CompileOptions {
+            device: spec.device.clone(),
+            threads: spec.threads,
+            variant: spec.variant.clone(),
+            memory: spec.memory,
+            cache: spec.cache.clone(),
+        };
+        let make = |component: Component, graph: &Graph| -> Result<Box<dyn Session>> {
+            let session = backend.compile(graph, weights, &options)?;
+            say(&Event::Compiled { component, report: session.compile_report(), numerics: session.numerics() });
+            Ok(session)
+        };
+        Ok(Self {
+            text_encoder: make(Component::TextEncoder, &model.text_encoder)?,
+            denoiser: make(Component::Denoiser, &model.denoiser)?,
+            decoder: make(Component::Decoder, &model.decoder)?,
+        })
+    }
+
+    fn of(&mut self, stage: Stage) -> &mut dyn Session {
+        match stage {
+            Stage::TextEncoder => self.text_encoder.as_mut(),
+            Stage::Denoiser => self.denoiser.as_mut(),
+            Stage::Decoder => self.decoder.as_mut(),
+        }
+    }
+
+    fn each(&self) -> [(Component, &dyn Session); 3] {
+        [
+            (Component::TextEncoder, self.text_encoder.as_ref()),
+            (Component::Denoiser, self.denoiser.as_ref()),
+            (Component::Decoder, self.decoder.as_ref()),
+        ]
+    }
+}
+
+impl StageRunner for Sessions {
+    type Error = BackendError;
+
+    fn run(&mut self, stage: Stage, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
+        self.of(stage).run(inputs)
+    }
+}
+
+fn component(stage: Stage) -> Component {
+    match stage {
+        Stage::TextEncoder => Component::TextEncoder,
+        Stage::Denoiser => Component::Denoiser,
+        Stage::Decoder => Component::Decoder,
+    }
+}
+
+/// Remembers what each stage was first fed, for the profiled passes.
+struct InputsOfEachStage<'a> {
+    sessions: &'a mut Sessions,
+    seen: Vec<(Stage, Vec<Tensor>)>,
+}
+
+impl StageRunner for InputsOfEachStage<'_> {
+    type Error = BackendError;
+
+    fn run(&mut self, stage: Stage, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
+        if self.seen.iter().all(|(seen, _)| *seen != stage) {
+            self.seen.push((stage, inputs.to_vec()));
+        }
+        self.sessions.run(stage, inputs)
+    }
+}
