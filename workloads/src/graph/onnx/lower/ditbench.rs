@@ -39,7 +39,8 @@ pub(super) fn lower(w: &mut Writer<'_>, node: &Node) -> Result<Own, OnnxError> {
     if matches!(node.op, Op::LayerNorm { weight: None, bias: None, .. }) && modulated(w, node) {
         return Ok(Own::Absorbed);
     }
-    if let (Op::Modulate, Some(norm)) = (&node.op, w.producer(node.inputs[0]))
+    if matches!(node.op, Op::Modulate)
+        && let Some(norm) = w.producer(node.inputs[0])
         && let Op::LayerNorm { eps, weight: None, bias: None } = norm.op
         && modulated(w, norm)
     {
