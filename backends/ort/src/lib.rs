@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 use ditbench_backend_api::{Backend, BackendError, CompileOptions, DeviceReport, Session, Variant, VersionReport};
 use ditbench_workloads::Graph;
-use ditbench_workloads::graph::onnx::Dialect;
+use ditbench_workloads::graph::onnx::{Dialect, QuantizedLinear};
 use ditbench_workloads::weights::{Scheme, Weights};
 
 use library::LibraryError;
@@ -83,15 +83,11 @@ impl OrtBackend {
 /// How the weights that a variant packs are computed with, or `None` for no such variant.
 fn dialect(variant: &str) -> Option<Dialect> {
     match variant {
-        "stock" => Some(Dialect { q4: onnx_unpacked(), q8: onnx_unpacked(), ..Dialect::ort() }),
+        "stock" => Some(Dialect { q4: QuantizedLinear::Unpacked, q8: QuantizedLinear::Unpacked, ..Dialect::ort() }),
         "int8" => Some(Dialect::ort().with_accuracy_level(4)),
         "exact" => Some(Dialect::ort()),
         _ => None,
     }
-}
-
-fn onnx_unpacked() -> ditbench_workloads::graph::onnx::QuantizedLinear {
-    ditbench_workloads::graph::onnx::QuantizedLinear::Unpacked
 }
 
 impl Backend for OrtBackend {
@@ -102,7 +98,7 @@ impl Backend for OrtBackend {
     fn version(&self) -> VersionReport {
         match self.runtime() {
             Ok(runtime) => VersionReport {
-                runtime: runtime.version(),
+                runtime: runtime.version,
                 details: vec![
                     "ort 2.0.0-rc.15, library loaded at run time".to_owned(),
                     format!("library: {}", runtime.library.display()),

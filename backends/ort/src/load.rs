@@ -93,6 +93,12 @@ fn commit(runtime: &Runtime, device: &Device, cached: &Cached, options: &Compile
     let builder = builder.with_parallel_execution(false).map_err(words)?;
     let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(words)?;
     let builder = builder.with_prepacking(options.memory == MemoryMode::Fast).map_err(words)?;
+    let builder = builder.with_memory_pattern(std::env::var_os("PATTERN").is_some()).map_err(words)?;
+    let builder = if std::env::var_os("NOSPIN").is_some() {
+        builder.with_intra_op_spinning(false).map_err(words)?
+    } else {
+        builder
+    };
     let mut builder = device.configure(builder, runtime)?;
     builder.commit_from_file(&cached.exported.model).map_err(|error| one_line(&error.to_string()))
 }

@@ -18,6 +18,8 @@ use crate::plugin::{self, Plugin};
 pub(crate) struct Runtime {
     pub(crate) environment: Environment,
     pub(crate) library: PathBuf,
+    /// The library's own version: `1.31.1`.
+    pub(crate) version: String,
     /// Plugins asked for, and what became of each.
     pub(crate) plugins: Vec<(Plugin, Result<(), Missing>)>,
 }
@@ -59,17 +61,20 @@ impl Runtime {
                 (plugin, state)
             })
             .collect();
-        Ok(Self { environment, library: path, plugins })
+        let version = version_of(&path).unwrap_or_else(|| "unknown".to_owned());
+        Ok(Self { environment, library: path, version, plugins })
     }
+}
 
-    /// The library's own version: `1.31.1`.
-    pub(crate) fn version(&self) -> String {
-        // "ORT Build Info: git-branch=rel-1.31.1, git-commit-id=…" says more than the version; the version is in the
-        // base API, which `ort` does not show, so it is read from the text.
-        let info = ort::info();
-        let after = info.split("git-branch=rel-").nth(1).or_else(|| info.split("version=").nth(1));
-        let version = after.and_then(|text| text.split([',', ' ']).next()).unwrap_or(info);
-        version.to_owned()
+/// The version that the library gives of itself: `1.31.1`. `ort` loads the library but does not tell.
+fn version_of(library: &Path) -> Option<String> {
+    // SAFETY: the library is loaded already, so this only counts one more user of it. `OrtGetApiBase` has had this
+    // signature since ONNX Runtime's first release; what it gives is never freed, and the version is a string constant.
+    unsafe {
+        let library = libloading::Library::new(library).ok()?;
+        let base = library.get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase").ok()?();
+        let base = base.as_ref()?;
+        Some(std::ffi::CStr::from_ptr((base.GetVersionString)()).to_string_lossy().into_owned())
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::time::Instant;
 
 use ditbench_backend_api::{BackendError, CompileReport, MemoryReport, Numerics, Placement, Profile, Session};
@@ -93,7 +92,7 @@ impl OrtSession {
         let mut files = std::fs::read_dir(folder.path()).map_err(|error| failed(error.to_string()))?;
         let file = files.next().and_then(Result::ok).ok_or_else(|| failed("it left no file".to_owned()))?;
         let json = std::fs::read(file.path()).map_err(|error| failed(error.to_string()))?;
-        let names: HashSet<&str> = self.graph.nodes.iter().map(|node| node.name.as_str()).collect();
+        let names = profile::Names::new(&self.graph, &self.outputs);
         let place = (self.place.0.as_str(), self.place.1.as_str());
         let profile = profile::parse(&json, place, &names, total_s)
             .map_err(|why| failed(format!("its profile cannot be read: {why}")))?;
