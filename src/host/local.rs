@@ -21,8 +21,6 @@ pub struct Exit {
     pub cause: Cause,
     /// Largest resident set over the child's life, bytes, by the kernel's account.
     pub max_rss: Option<u64>,
-    /// Seconds of processor time, user and system.
-    pub cpu_s: Option<f64>,
 }
 
 /// What ended a child.
@@ -113,12 +111,7 @@ pub fn launch(
         cause,
         // Linux counts ru_maxrss in KiB.
         max_rss: u64::try_from(usage.ru_maxrss).ok().and_then(|kib| kib.checked_mul(1024)),
-        cpu_s: Some(seconds(usage.ru_utime) + seconds(usage.ru_stime)),
     })
-}
-
-fn seconds(time: libc::timeval) -> f64 {
-    time.tv_sec as f64 + time.tv_usec as f64 * 1e-6
 }
 
 /// What a child's end means.

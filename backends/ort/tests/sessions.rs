@@ -65,11 +65,14 @@ fn placement_and_profile_are_measured() {
         let profile = session.profile(&inputs(graph, 3)).unwrap();
         let counted: usize = placement.entries.iter().map(|entry| entry.nodes).sum();
         assert_eq!(counted, profile.nodes.len());
-        // Nodes run one after the other, so their times stay within the pass; most have a name of ours.
+        // Nodes run one after the other, so their times stay within the pass.
         let time: f64 = profile.nodes.iter().map(|node| node.duration_s).sum();
         assert!(time > 0.0 && time <= profile.total_s, "{time} of {}", profile.total_s);
-        let named = profile.nodes.iter().filter(|node| node.scope.is_some()).count();
-        assert!(10 * named >= 8 * profile.nodes.len(), "{}: {named} of {}", graph.name, profile.nodes.len());
+        // What has no name of ours only moves elements, or joins an addition and a norm of two nodes.
+        let nameless = ["Reshape", "Transpose", "ReorderInput", "ReorderOutput", "SkipLayerNormalization"];
+        for node in profile.nodes.iter().filter(|node| node.scope.is_none()) {
+            assert!(nameless.contains(&node.op.as_str()), "{}: {node:?}", graph.name);
+        }
         assert!(profile.nodes.is_sorted_by(|a, b| a.start_s <= b.start_s));
         assert!(profile.nodes.iter().all(|node| node.device == CPU));
         // The heavy nodes are there under their own names.

@@ -11,9 +11,7 @@ use tract_core::internal::*;
 use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::infer::InferenceOp;
-use tract_onnx::tract_hir::internal::{
-    Expansion, InferenceResult, Solver, TensorProxy, check_output_arity, expand,
-};
+use tract_onnx::tract_hir::internal::{Expansion, InferenceResult, Solver, TensorProxy, check_output_arity, expand};
 
 use super::kernel::{Kernel, KernelOp, Matrix};
 

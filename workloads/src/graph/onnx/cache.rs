@@ -29,7 +29,7 @@ pub struct Cached {
 /// Writes the graph into a folder of its own below `cache`, or finds it there.
 ///
 /// # Errors
-/// As [`write`]; also if `cache` cannot be made.
+/// As [`super::write()`]; also if `cache` cannot be made.
 pub fn write_cached(graph: &Graph, weights: &Weights, dialect: &Dialect, cache: &Path) -> Result<Cached, OnnxError> {
     let start = Instant::now();
     let dir = cache.join(format!("onnx-{}-{}", graph.name.replace(['/', '\\'], "_"), key(graph, weights, dialect)?));
