@@ -50,21 +50,8 @@ fn a_size_that_is_no_multiple_is_refused_before_anything_starts() {
 #[test]
 fn a_plan_that_cannot_fit_is_refused_unless_forced() {
     let bench = Bench::new();
-    let plan = [
-        "run",
-        "--model",
-        "full",
-        "--size",
-        "1024",
-        "--rung",
-        "pixart-mqa",
-        "--backend",
-        "reference",
-        "--precision",
-        "f32",
-        "--out",
-        "run",
-    ];
+    let plan =
+        ["run", "--model", "full", "--size", "8192", "--backend", "reference", "--precision", "f32", "--out", "run"];
     let output = bench.run(&[&plan[..], &["--dry-run"]].concat());
     assert!(output.status.success(), "--dry-run shows the plan and stops");
     if ditbench_memory_is_below(100) {

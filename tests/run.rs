@@ -39,7 +39,7 @@ fn every_backend_agrees_with_the_reference_in_one_run() {
     bench.ok(&[
         "run",
         "--backend",
-        "reference,candle,candle:stock,tract,tract:stock,ort",
+        "reference,candle:tuned,candle:stock,tract:tuned,tract:stock,ort",
         "--precision",
         "f32,q4",
         "--launches",

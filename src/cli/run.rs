@@ -77,7 +77,7 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
     }
     let settings = Settings {
         timeout_s: duration(&args.timeout, "--timeout")?,
-        budget_s: duration(plan.budget.as_deref().unwrap_or("150s"), "budget")?,
+        budget_s: duration(plan.budget.as_deref().unwrap_or("150s"), "--budget, or the plan's budget")?,
         launches: plan.launches.unwrap_or(3),
         images: plan.images.unwrap_or(30),
         prompt: plan.prompt.clone().unwrap_or_else(|| "a red apple".to_owned()),

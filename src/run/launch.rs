@@ -155,12 +155,10 @@ impl Launcher<'_> {
 /// Where the first launch of a cell writes its image and its latents.
 fn outputs(store: &RunStore, cell: &Resolved) -> Result<Outputs> {
     let dir = std::path::absolute(store.dir()).context("cannot resolve the run's directory")?;
-    for folder in ["images", "latents"] {
-        std::fs::create_dir_all(dir.join(folder))
-            .with_context(|| format!("cannot make {}", dir.join(folder).display()))?;
-    }
+    let latents = dir.join("latents");
+    std::fs::create_dir_all(&latents).with_context(|| format!("cannot make {}", latents.display()))?;
     let id = cell.key.id();
-    Ok(Outputs { image: dir.join(format!("images/{id}.png")), latents: dir.join(format!("latents/{id}.safetensors")) })
+    Ok(Outputs { image: dir.join(format!("{id}.png")), latents: latents.join(format!("{id}.safetensors")) })
 }
 
 /// What the first launch of a cell tells of the cell as a whole.
@@ -196,7 +194,7 @@ fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared) {
         resident_bytes: sum(|report| report.weight_resident_bytes),
         expanded: Vec::new(),
     });
-    row.image = collected.image_sha256.as_ref().map(|_| format!("images/{}.png", row.key.id()));
+    row.image = collected.image_sha256.as_ref().map(|_| format!("{}.png", row.key.id()));
 }
 
 fn total_of_first(row: &Row) -> f64 {
