@@ -53,7 +53,10 @@ fn every_backend_agrees_with_the_reference_in_one_run() {
     assert_eq!(cells(&record).len(), 12);
     for cell in cells(&record) {
         assert_eq!(cell["status"], "ok", "{}: {}", cell["key"], cell["reason"]);
-        let latents = cell["quality"]["ok"]["latents"].as_array().unwrap();
+        let Some(latents) = cell["quality"]["ok"]["latents"].as_array() else {
+            assert_eq!(cell["key"]["backend"], "reference", "{}: {}", cell["key"], cell["quality"]);
+            continue;
+        };
         let last = latents.last().unwrap()["relative_l2"].as_f64().unwrap();
         // Against f32 weights: f32 cells differ by rounding alone, 4-bit cells by what 4 bits cost.
         let bound = if cell["key"]["precision"] == "f32" { 1e-3 } else { 0.6 };

@@ -109,7 +109,8 @@ fn broken_files_in_the_cache_are_made_again() {
     let truth = bits(&first.run(&given).unwrap());
     drop(first);
     assert_eq!(session(&denoiser, Scheme::F32, &options).compile_report().export_cached, Some(true));
-    let spoil: [(&str, fn(&Path)); 3] = [
+    type Spoil = (&'static str, fn(&Path));
+    let spoil: [Spoil; 3] = [
         ("model.onnx.data", |path| std::fs::File::options().write(true).open(path).unwrap().set_len(100).unwrap()),
         ("model.onnx", |path| std::fs::write(path, b"").unwrap()),
         // Of the right size, but no graph.
