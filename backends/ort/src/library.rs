@@ -1,7 +1,7 @@
 //! ONNX Runtime's shared library: finding it, and fetching it into the user's cache.
 //!
 //! Contract: a library that was named and is not there is an error, never passed over. Nothing is fetched unless
-//! [`fetch`] is called, and what it puts into the cache has been checked against a SHA-256 in this source and appears
+//! [`fetch()`] is called, and what it puts into the cache has been checked against a SHA-256 in this source and appears
 //! under its name only when it is complete.
 
 mod fetch;
