@@ -188,11 +188,15 @@ fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared) {
     let sum = |of: fn(&ditbench_backend_api::CompileReport) -> Option<u64>| {
         collected.compile.iter().map(|(_, report)| of(report)).sum()
     };
+    // A way of running that does not run weights as they are stored says so in its description.
+    let expands = ["unpacked", "widened"].iter().any(|word| row.variant_about.contains(word));
+    let expanded = if expands { vec![row.variant_about.clone()] } else { Vec::new() };
+    row.warnings.extend(prepared.notes.iter().cloned());
     row.weights = Some(WeightsUse {
         sha256: prepared.weights_sha256.clone(),
         disk_bytes: sum(|report| report.weight_file_bytes),
         resident_bytes: sum(|report| report.weight_resident_bytes),
-        expanded: Vec::new(),
+        expanded,
     });
     row.image = collected.image_sha256.as_ref().map(|_| format!("{}.png", row.key.id()));
 }

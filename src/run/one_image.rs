@@ -52,7 +52,13 @@ pub fn make(
         let weights =
             prepare::prepare_weights(&cell.model, request.weights, request.seed, cell.cell.scheme, &cache, progress)?;
         let inputs = prepare::inputs(cell, request.prompt, request.seed, &scratch)?;
-        let prepared = Prepared { weights: weights.path, weights_sha256: weights.sha256, inputs, cache: cache.clone() };
+        let prepared = Prepared {
+            weights: weights.path,
+            weights_sha256: weights.sha256,
+            notes: Vec::new(),
+            inputs,
+            cache: cache.clone(),
+        };
         let spec = spec(cell, &prepared, request.output, &scratch);
         progress.now(format!("{}: making the image", cell.cell.key()));
         let environment: Vec<_> =

@@ -11,6 +11,7 @@ use ditbench_workloads::models::{Model, Variant};
 use ditbench_workloads::pipeline::{Inputs, Rule};
 use ditbench_workloads::weights::Scheme;
 use ditbench_workloads::weights::prepare::{self, Prepared as PreparedWeights, Source};
+use ditbench_workloads::weights::scheme::Choice;
 
 use super::Settings;
 use super::progress::Progress;
@@ -24,6 +25,8 @@ pub struct Prepared {
     pub weights: PathBuf,
     /// Its hash.
     pub weights_sha256: String,
+    /// What the reader should know of these weights.
+    pub notes: Vec<String>,
     /// Token ids, noise, time features.
     pub inputs: PathBuf,
     /// Folder in which backends keep what they make from a model.
@@ -82,6 +85,7 @@ impl Preparer {
         Ok(Prepared {
             weights: weights.path,
             weights_sha256: weights.sha256,
+            notes: notes(weights.choice.as_ref()),
             inputs: self.inputs[&workload].clone(),
             cache: self.cache.clone(),
         })
@@ -106,6 +110,19 @@ pub fn prepare_weights(
         progress.now(format!("making {what}: {:.0} %", 100.0 * share));
     })?;
     Ok(prepared)
+}
+
+/// How the mixed scheme chose: a stand-in must not pass for the paper's measured sensitivities.
+pub fn notes(choice: Option<&Choice>) -> Vec<String> {
+    let note = |choice: &Choice| {
+        format!(
+            "mixed: {} weights in 8 bits, {:.2} bits on average; chosen by {}",
+            choice.eight_bit.len(),
+            choice.average_bits,
+            choice.measured
+        )
+    };
+    choice.map(note).into_iter().collect()
 }
 
 /// Whether ditbench carries trained weights for a model: none yet.
