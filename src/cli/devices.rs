@@ -21,12 +21,17 @@ pub struct DevicesArgs {
 /// # Errors
 /// None but a closed output: what is missing is a row.
 pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
-    if args.fetch {
+    let library = if args.fetch {
         let progress = Progress::new(1);
         let fetched = crate::run::fetch_ort(common, &progress);
         progress.finish();
-        println!("ONNX Runtime: {}\n", fetched?.display());
-    } else if let Ok(library) = crate::run::find_ort(common) {
+        let library = fetched?;
+        println!("ONNX Runtime: {}\n", library.display());
+        Some(library)
+    } else {
+        crate::run::find_ort(common).ok()
+    };
+    if let Some(library) = library {
         // SAFETY: no other thread runs yet that could read the environment.
         unsafe { std::env::set_var("ORT_DYLIB_PATH", library) };
     }
