@@ -96,8 +96,8 @@ fn commit(runtime: &Runtime, device: &Device, cached: &Cached, options: &Compile
     // Weights that are not packed anew stay mapped from their file: little memory is the process's own, at a price in
     // speed.
     let builder = builder.with_prepacking(fast).map_err(words)?;
-    // ONNX Runtime plans one block for all activations after the first pass, which comes on top of the arena that the
-    // first pass has filled: `full` in 4 bits at 512² grows from 1.8 to 2.2 GiB by its second pass.
+    // With the memory pattern on, `full` in 4 bits at 512² grew from 1.8 to 2.2 GiB by its second pass. The likely cause
+    // is the one block that ONNX Runtime plans for all activations, on top of the arena that the first pass filled.
     let builder = builder.with_memory_pattern(fast).map_err(words)?;
     let mut builder = device.configure(builder, runtime)?;
     builder.commit_from_file(&cached.exported.model).map_err(|error| one_line(&error.to_string()))
