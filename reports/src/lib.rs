@@ -15,6 +15,7 @@ pub mod quality;
 pub mod record;
 pub mod report;
 pub mod sample;
+pub mod stats;
 pub mod store;
 pub mod table;
 pub mod text;
