@@ -83,30 +83,30 @@ impl Backend for Tract {
         let stock = |about| Variant::new("stock", about);
         match scheme {
             Scheme::F32 => vec![
-                stock("tract alone, f32 weights"),
                 Variant::new("tuned", "ditbench's kernels in tract's plan, f32 weights"),
+                stock("tract alone, f32 weights"),
             ],
             Scheme::F16 | Scheme::Palette4 => vec![
-                stock("tract alone; weights are unpacked to f32 when the model is written"),
                 Variant::new(
                     "tuned",
                     "ditbench's kernels in tract's plan; weights are unpacked to f32 when the model is written",
                 ),
+                stock("tract alone; weights are unpacked to f32 when the model is written"),
             ],
             Scheme::Q4 => vec![
-                stock("tract alone; 4-bit weights stay packed (its own block format), everything is computed in f32"),
                 int8,
                 exact,
+                stock("tract alone; 4-bit weights stay packed (its own block format), everything is computed in f32"),
             ],
             Scheme::Q8 => {
-                vec![stock("tract alone; 8-bit weights are unpacked to f32 when the model is written"), int8, exact]
+                vec![int8, exact, stock("tract alone; 8-bit weights are unpacked to f32 when the model is written")]
             }
             Scheme::Mixed => vec![
+                int8,
+                exact,
                 stock(
                     "tract alone; 4-bit weights stay packed, 8-bit ones are unpacked to f32; everything is computed in f32",
                 ),
-                int8,
-                exact,
             ],
         }
     }
