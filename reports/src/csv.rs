@@ -9,7 +9,7 @@ use crate::record::{CellKey, Reading, Run};
 use crate::table::Table;
 
 /// The columns that name a cell.
-pub(crate) const KEY_COLUMNS: [&str; 12] = [
+pub(crate) const KEY_COLUMNS: [&str; 13] = [
     "model",
     "height",
     "width",
@@ -22,9 +22,10 @@ pub(crate) const KEY_COLUMNS: [&str; 12] = [
     "steps",
     "text_tokens",
     "memory_mode",
+    "sampler",
 ];
 
-pub(crate) fn key_values(key: &CellKey) -> [String; 12] {
+pub(crate) fn key_values(key: &CellKey) -> [String; 13] {
     [
         key.model.clone(),
         key.height.to_string(),
@@ -38,6 +39,7 @@ pub(crate) fn key_values(key: &CellKey) -> [String; 12] {
         key.steps.to_string(),
         key.text_tokens.to_string(),
         key.memory.clone(),
+        key.sampler.clone(),
     ]
 }
 

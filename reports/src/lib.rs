@@ -11,6 +11,7 @@ pub mod html;
 pub mod markdown;
 mod numbers;
 pub mod plots;
+pub mod profile;
 pub mod quality;
 pub mod record;
 pub mod report;

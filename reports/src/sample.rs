@@ -230,6 +230,7 @@ fn key(recipe: &Recipe) -> CellKey {
         steps: 4,
         text_tokens: 77,
         memory: "fast".into(),
+        sampler: "euler".into(),
     }
 }
 
@@ -278,6 +279,7 @@ fn cell(recipe: &Recipe, place: usize, noise: &mut Noise) -> Cell {
                 nodes: 28,
                 seconds: share * recipe.stages_s[1],
                 flops: None,
+                bytes: None,
             })
             .to_vec(),
     );

@@ -159,9 +159,14 @@ impl RunStore {
         &self.dir
     }
 
-    /// Whether a cell needs no more work: it ended, well or not. Interrupted cells are run again.
+    /// Whether a cell needs no more work: it ended, well or not. Interrupted cells are run again, and so are those that
+    /// failed before their first launch: what was in the way (a full disk, a missing library) may be gone.
     pub fn is_done(&self, key: &CellKey) -> bool {
-        self.run.cell(key).is_some_and(|cell| cell.status != Status::Interrupted)
+        self.run.cell(key).is_some_and(|cell| match cell.status {
+            Status::Interrupted => false,
+            Status::Error => !cell.launches.is_empty(),
+            Status::Ok | Status::Oom | Status::Timeout | Status::Unsupported => true,
+        })
     }
 
     /// Puts a cell in its place and saves.

@@ -138,7 +138,7 @@ impl Row {
             let compile = &good.first()?.compile;
             compile.iter().map(pick).sum::<Option<u64>>().filter(|_| !compile.is_empty())
         };
-        let flops = run.model(&cell.key).and_then(|model| model.flops_per_image(cell.key.steps));
+        let flops = run.model(&cell.key).and_then(|model| model.flops_per_image(&cell.key));
         let gflops = match (&image_s, flops) {
             (Reading::Ok(estimate), Some(flops)) => Some(flops as f64 * f64::from(cell.key.batch) / estimate.p50 / 1e9),
             _ => None,
@@ -244,7 +244,8 @@ impl Row {
 pub fn workload(key: &CellKey) -> String {
     let batch = if key.batch == 1 { String::new() } else { format!(", batch {}", key.batch) };
     let steps = if key.steps == 1 { "1 step".into() } else { format!("{} steps", key.steps) };
-    format!("{}, {}×{}, {steps}, {} text tokens{batch}", key.model, key.width, key.height, key.text_tokens)
+    let sampler = if key.sampler == "euler" { String::new() } else { format!(", {}", key.sampler) };
+    format!("{}, {}×{}, {steps}{sampler}, {} text tokens{batch}", key.model, key.width, key.height, key.text_tokens)
 }
 
 /// Rows by workload, in the order in which each first appears; fastest first, what has no time last.

@@ -154,6 +154,9 @@ fn cell_label(cell: &CellKey) -> String {
     if cell.memory != "fast" {
         let _ = write!(words, " · {} memory", cell.memory);
     }
+    if cell.sampler != "euler" {
+        let _ = write!(words, " · {}", cell.sampler);
+    }
     let _ = write!(words, " · {} text tokens", cell.text_tokens);
     words
 }

@@ -42,6 +42,7 @@ pub(super) const MIGRATIONS: [&str; 2] = [
         steps BIGINT NOT NULL,
         text_tokens BIGINT NOT NULL,
         memory TEXT NOT NULL,
+        sampler TEXT NOT NULL,
         metric TEXT NOT NULL
     );
     CREATE TABLE point (

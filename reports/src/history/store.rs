@@ -32,7 +32,7 @@ const RUN_COLUMNS: [&str; 13] = [
     "record",
 ];
 
-const SERIES_COLUMNS: [&str; 15] = [
+const SERIES_COLUMNS: [&str; 16] = [
     "id",
     "machine",
     "model",
@@ -47,6 +47,7 @@ const SERIES_COLUMNS: [&str; 15] = [
     "steps",
     "text_tokens",
     "memory",
+    "sampler",
     "metric",
 ];
 
@@ -99,6 +100,7 @@ fn series_row(id: &str, key: &SeriesKey) -> Vec<Value> {
         cell.steps.into(),
         cell.text_tokens.into(),
         cell.memory.as_str().into(),
+        cell.sampler.as_str().into(),
         key.metric.name().into(),
     ]
 }
@@ -130,8 +132,9 @@ fn read_key(row: &Row) -> Option<SeriesKey> {
         steps: row.count(11)?,
         text_tokens: row.count(12)?,
         memory: row.text(13)?,
+        sampler: row.text(14)?,
     };
-    Some(SeriesKey { machine: row.text(1)?, cell, metric: Metric::from_name(&row.text(14)?)? })
+    Some(SeriesKey { machine: row.text(1)?, cell, metric: Metric::from_name(&row.text(15)?)? })
 }
 
 fn read_point(row: &Row) -> Option<Point> {
@@ -399,6 +402,7 @@ mod tests {
             steps: 4,
             text_tokens: 77,
             memory: "fast".into(),
+            sampler: "euler".into(),
         };
         let key = SeriesKey { machine: "16697075adf8bbd3".into(), cell, metric: Metric::Image };
         // Computed apart, in Python, from the key as JSON.

@@ -1,6 +1,7 @@
-//! Looking inside: models against each other in the same setting, and time by kind of node.
+//! Looking inside: models against each other in the same setting, and where the time of an image goes.
 
 use super::Page;
+use crate::plots::{self, PlotError};
 use crate::record::{CellKey, ProfileRow, Run, Status};
 use crate::table::{Published, Row, Table};
 use crate::text::{self, escape};
@@ -61,51 +62,73 @@ fn ratio(row: &Published, all: &[Published]) -> String {
 /// The rows of a profile that are shown: the largest, until this many.
 const SHOWN: usize = 12;
 
-/// Time by node or kind of node, for cells that were profiled.
-pub(super) fn profiles(page: &mut Page, runs: &[&Run], table: &Table) {
-    let cells = runs.iter().flat_map(|run| &run.cells).zip(&table.rows);
-    let profiled: Vec<_> =
-        cells.filter_map(|(cell, row)| Some((row, cell.profile.value().filter(|rows| !rows.is_empty())?))).collect();
+/// Time by block and operation, for cells that were profiled.
+///
+/// # Errors
+/// A plot cannot be drawn: a fault of this program.
+pub(super) fn profiles(page: &mut Page, runs: &[&Run], table: &Table) -> Result<(), PlotError> {
+    let cells = runs.iter().flat_map(|run| run.cells.iter().map(move |cell| (*run, cell))).zip(&table.rows);
+    let profiled: Vec<_> = cells
+        .filter_map(|((run, cell), row)| Some((run, cell, row, cell.profile.value().filter(|rows| !rows.is_empty())?)))
+        .collect();
     if profiled.is_empty() {
-        return;
+        return Ok(());
     }
-    page.raw("<h2 id=\"profiles\">Inside a forward pass</h2>\n<p>Time by node, from a pass of its own under the runtime's profiler, which slows it down: \
-              read the shares, not the seconds.</p>\n");
-    for (row, nodes) in profiled {
+    page.raw("<h2 id=\"profiles\">Inside a forward pass</h2>\n<p>Time by block and operation, from passes of their own under the runtime's profiler, \
+              which slows them down: read the shares, not the seconds.</p>\n");
+    let open = if profiled.len() <= 3 { " open" } else { "" };
+    for (run, cell, row, nodes) in profiled {
         page.line(&format!(
-            "<details>\n<summary>{} {}×{} · {}</summary>\n<table role=\"table\">",
+            "<details{open}>\n<summary>{} {}×{} · {}</summary>\n<div class=\"figures\">",
             escape(&row.key.model),
             row.key.width,
             row.key.height,
             escape(&row.label())
         ));
-        page.raw("<thead role=\"rowgroup\"><tr role=\"row\">");
-        for column in ["Part", "Share", "Time", "Nodes", "GFLOP/s"] {
-            page.raw(&format!("<th role=\"columnheader\" scope=\"col\">{column}</th>"));
+        let figures = [plots::profile::flame(cell, nodes)?, plots::profile::roofline(cell, nodes, &run.machine.peaks)?];
+        for figure in figures.iter().flatten() {
+            super::figure(page, figure, &figure.caption);
         }
-        page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
-        let mut sorted: Vec<&ProfileRow> = nodes.iter().collect();
-        sorted.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-        let total: f64 = nodes.iter().map(|node| node.seconds).sum();
-        let share = |seconds: f64| if total > 0.0 { text::percent(seconds / total) } else { "–".to_owned() };
-        let mut line = |name: &str, small: &str, seconds: f64, count: u64, rate: Option<f64>| {
+        page.raw("</div>\n");
+        if let Some(trace) = &cell.trace {
             page.line(&format!(
-                "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}<small>{}</small></th><td role=\"cell\" data-label=\"Share\">{}</td>\
-                 <td role=\"cell\" data-label=\"Time\">{}</td><td role=\"cell\" data-label=\"Nodes\">{count}</td><td role=\"cell\" data-label=\"GFLOP/s\">{}</td></tr>",
-                escape(name), escape(small), share(seconds), text::seconds(seconds),
-                rate.map_or_else(|| "–".to_owned(), |rate| text::significant(rate, 3))
+                "<p class=\"small\">Every node, to be opened at ui.perfetto.dev: {}</p>",
+                escape(trace)
             ));
-        };
-        for node in sorted.iter().take(SHOWN) {
-            let name = node.scope.as_deref().unwrap_or("added by the runtime");
-            let rate = node.flops.filter(|_| node.seconds > 0.0).map(|flops| flops as f64 / node.seconds / 1e9);
-            line(name, &format!("{} · {}", node.stage.replace('_', " "), node.op), node.seconds, node.nodes, rate);
         }
-        if let Some(rest) = sorted.get(SHOWN..).filter(|rest| !rest.is_empty()) {
-            let (seconds, count) =
-                (rest.iter().map(|node| node.seconds).sum(), rest.iter().map(|node| node.nodes).sum());
-            line(&format!("{} more", rest.len()), "", seconds, count, None);
-        }
-        page.raw("</tbody>\n</table>\n</details>\n");
+        largest(page, nodes);
+        page.raw("</details>\n");
     }
+    Ok(())
+}
+
+/// The rows that take most time, over all stages of a pass.
+fn largest(page: &mut Page, nodes: &[ProfileRow]) {
+    page.raw("<table role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\">");
+    for column in ["Part of a pass", "Share", "Time", "Nodes", "GFLOP/s"] {
+        page.raw(&format!("<th role=\"columnheader\" scope=\"col\">{column}</th>"));
+    }
+    page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
+    let mut sorted: Vec<&ProfileRow> = nodes.iter().collect();
+    sorted.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    let total: f64 = nodes.iter().map(|node| node.seconds).sum();
+    let share = |seconds: f64| if total > 0.0 { text::percent(seconds / total) } else { "–".to_owned() };
+    let mut line = |name: &str, small: &str, seconds: f64, count: u64, rate: Option<f64>| {
+        page.line(&format!(
+            "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}<small>{}</small></th><td role=\"cell\" data-label=\"Share\">{}</td>\
+             <td role=\"cell\" data-label=\"Time\">{}</td><td role=\"cell\" data-label=\"Nodes\">{count}</td><td role=\"cell\" data-label=\"GFLOP/s\">{}</td></tr>",
+            escape(name), escape(small), share(seconds), text::seconds(seconds),
+            rate.map_or_else(|| "–".to_owned(), |rate| text::significant(rate, 3))
+        ));
+    };
+    for node in sorted.iter().take(SHOWN) {
+        let name = node.scope.as_deref().unwrap_or("added by the runtime");
+        let rate = node.flops.filter(|_| node.seconds > 0.0).map(|flops| flops as f64 / node.seconds / 1e9);
+        line(name, &format!("{} · {}", node.stage.replace('_', " "), node.op), node.seconds, node.nodes, rate);
+    }
+    if let Some(rest) = sorted.get(SHOWN..).filter(|rest| !rest.is_empty()) {
+        let (seconds, count) = (rest.iter().map(|node| node.seconds).sum(), rest.iter().map(|node| node.nodes).sum());
+        line(&format!("{} more", rest.len()), "", seconds, count, None);
+    }
+    page.raw("</tbody>\n</table>\n");
 }

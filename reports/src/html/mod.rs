@@ -60,7 +60,7 @@ pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
         page.raw("</div>\n");
     }
     inside::models(&mut page, table);
-    inside::profiles(&mut page, &records, table);
+    inside::profiles(&mut page, &records, table)?;
     rows::details_table(&mut page, &table::groups(table));
     facts::cautions(&mut page, &records, table);
     facts::conditions(&mut page, &records);

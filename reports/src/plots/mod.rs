@@ -3,10 +3,12 @@
 //! Contract: each plot is a [`Figure`] with an accessible name, a caption in plain words and, where points are numbered, a
 //! key. A workload without the data for a plot has no such figure.
 
+mod axis;
 mod bars;
 mod canvas;
 pub(crate) mod history;
 mod points;
+pub(crate) mod profile;
 mod strips;
 
 pub use canvas::PlotError;

@@ -46,9 +46,12 @@ pub struct Cell {
     /// SHA-256 of the final latent as little-endian f32.
     #[serde(default)]
     pub latent_sha256: Option<String>,
-    /// Time by node, from a pass of its own under the runtime's profiler.
+    /// Time by block and operation, from passes of their own under the runtime's profiler.
     #[serde(default)]
     pub profile: Reading<Vec<ProfileRow>>,
+    /// The same node by node, for Perfetto: a file in the run's directory.
+    #[serde(default)]
+    pub trace: Option<String>,
     /// What the reader should know: `weights expanded to f32 at load`, `another process was busy`.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -102,17 +105,29 @@ pub struct CellKey {
     /// What memory is spent on: `fast`, `small`.
     #[serde(default = "fast")]
     pub memory: String,
+    /// How steps move the latent: `euler`, `renoise`; with classifier-free guidance, its scale behind: `euler+cfg4`.
+    #[serde(default = "euler", skip_serializing_if = "is_euler")]
+    pub sampler: String,
 }
 
 fn fast() -> String {
     "fast".to_owned()
 }
 
+fn euler() -> String {
+    "euler".to_owned()
+}
+
+fn is_euler(sampler: &str) -> bool {
+    sampler == "euler"
+}
+
 impl CellKey {
     /// Unique within a run, safe as a file name:
-    /// `tiny-512x512-ort-int8-cpu-q4-t2-b1-s4-x77-fast` (height × width; threads, batch, steps, text tokens).
+    /// `tiny-512x512-ort-int8-cpu-q4-t2-b1-s4-x77-fast` (height × width; threads, batch, steps, text tokens), and the
+    /// sampler behind it where that is not `euler`.
     pub fn id(&self) -> String {
-        let id = format!(
+        let mut id = format!(
             "{}-{}x{}-{}-{}-{}-{}-t{}-b{}-s{}-x{}-{}",
             self.model,
             self.height,
@@ -127,7 +142,18 @@ impl CellKey {
             self.text_tokens,
             self.memory
         );
+        if !is_euler(&self.sampler) {
+            id.push('-');
+            id.push_str(&self.sampler);
+        }
         id.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect()
+    }
+}
+
+impl CellKey {
+    /// Forward passes of the denoiser in a step: two with classifier-free guidance, which also encodes two prompts.
+    pub fn passes_per_step(&self) -> u64 {
+        if self.sampler.contains("+cfg") { 2 } else { 1 }
     }
 }
 
@@ -236,23 +262,26 @@ pub struct WeightsUse {
     pub expanded: Vec<String>,
 }
 
-/// Time of one scope under the profiler.
+/// Time of one block's operations of one kind, under the profiler.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProfileRow {
     /// `text_encoder`, `denoiser`, `decoder`.
     pub stage: String,
-    /// The graph's scope or kind of operation; `None` for what the runtime added.
+    /// The graph's block, such as `up.3` or `patch`; `None` for what the runtime added.
     #[serde(default)]
     pub scope: Option<String>,
-    /// The runtime's own name of the operation.
+    /// The graph's kind of operation; the runtime's own name of it for what the runtime added.
     #[serde(default)]
     pub op: String,
-    /// Nodes summed into this row.
+    /// Nodes summed into this row, in one pass.
     #[serde(default)]
     pub nodes: u64,
-    /// Seconds of one forward pass.
+    /// Seconds of one forward pass; of the denoiser, the mean over its steps.
     pub seconds: f64,
     /// Floating-point operations of these nodes, where they are ours.
     #[serde(default)]
     pub flops: Option<u64>,
+    /// Bytes of activations that they read and write in f32, and of weights as stored.
+    #[serde(default)]
+    pub bytes: Option<u64>,
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::CellKey;
+
 /// A model at one image size and text length.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelEntry {
@@ -33,10 +35,12 @@ impl ModelEntry {
         self.stages.iter().find(|stage| stage.name == name)
     }
 
-    /// FLOPs of one image (batch 1): text encoder once, denoiser `steps` times, decoder once. `None` if a stage is missing.
-    pub fn flops_per_image(&self, steps: u32) -> Option<u64> {
+    /// FLOPs of one image (batch 1): text encoder once, denoiser at every step, decoder once; with guidance the first two
+    /// twice. `None` if a stage is missing.
+    pub fn flops_per_image(&self, key: &CellKey) -> Option<u64> {
         let flops = |name| self.stage(name).map(|stage| stage.flops);
-        Some(flops("text_encoder")? + u64::from(steps) * flops("denoiser")? + flops("decoder")?)
+        let each = flops("text_encoder")? + u64::from(key.steps) * flops("denoiser")?;
+        Some(key.passes_per_step() * each + flops("decoder")?)
     }
 
     /// Parameters of all stages.

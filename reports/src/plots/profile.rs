@@ -1,0 +1,294 @@
+//! Plots of one profiled cell: where the time of an image goes (a flame graph), and how near each kind of operation comes
+//! to what the machine can do (a roofline).
+
+use std::collections::BTreeMap;
+
+use super::Figure;
+use super::axis::Axis;
+use super::canvas::{Anchor, BADGE, Canvas, Ink, PlotError, SMALL, WIDTH, draw, estimate, spread};
+use crate::record::{Cell, Peak, ProfileRow};
+use crate::text;
+
+/// Height of a flame graph's row.
+const ROW: i32 = 26;
+
+/// The colour of a kind of operation.
+fn ink(op: &str) -> Ink {
+    match op {
+        "Linear" => Ink::Backend(0),
+        "Attention" => Ink::Backend(1),
+        "Conv2d" => Ink::Backend(2),
+        "LayerNorm" | "Modulate" | "GatedAdd" | "Lerp" | "Add" | "Mul" | "Scale" | "Rope" | "Gelu" | "Silu"
+        | "Relu" | "Sigmoid" | "Tanh" => Ink::Backend(4),
+        _ => Ink::Backend(3),
+    }
+}
+
+/// Passes of a stage in one image.
+fn passes(cell: &Cell, stage: &str) -> f64 {
+    let guided = cell.key.passes_per_step() as f64;
+    match stage {
+        "denoiser" => guided * f64::from(cell.key.steps),
+        "text_encoder" => guided,
+        _ => 1.0,
+    }
+}
+
+/// One image from left to right, and below each part what it is made of: stage, block, operation.
+pub(crate) fn flame(cell: &Cell, rows: &[ProfileRow]) -> Result<Option<Figure>, PlotError> {
+    const TOP: i32 = 26;
+    let total: f64 = rows.iter().map(|row| passes(cell, &row.stage) * row.seconds).sum();
+    if total <= 0.0 {
+        return Ok(None);
+    }
+    let units = |seconds: f64| f64::from(WIDTH) * seconds / total;
+    let stages = in_order(rows.iter().map(|row| row.stage.as_str()));
+    let legend = [
+        ("linear".to_owned(), Ink::Backend(0), 1.0),
+        ("attention".to_owned(), Ink::Backend(1), 1.0),
+        ("convolution".to_owned(), Ink::Backend(2), 1.0),
+        ("elementwise, norms".to_owned(), Ink::Backend(4), 1.0),
+        ("moves and the rest".to_owned(), Ink::Backend(3), 1.0),
+    ];
+    let share = |stage: &str| {
+        rows.iter().filter(|row| row.stage == stage).map(|row| passes(cell, stage) * row.seconds).sum::<f64>() / total
+    };
+    let said: Vec<String> =
+        stages.iter().map(|stage| format!("{} {}", stage.replace('_', " "), text::percent(share(stage)))).collect();
+    let alt = format!("Flame graph of one image: {}.", text::list(&said));
+    let svg = draw("flame", &alt, TOP + 3 * ROW + 50, |canvas| {
+        canvas.text("one image: stage, block, operation; width is time", (0, 8), SMALL, Anchor::Start, Ink::Muted)?;
+        let mut x = 0.0;
+        for stage in &stages {
+            let times = passes(cell, stage);
+            let inside: Vec<&ProfileRow> = rows.iter().filter(|row| row.stage == *stage).collect();
+            let width = units(times * inside.iter().map(|row| row.seconds).sum::<f64>());
+            let stage_ink = match *stage {
+                "text_encoder" => Ink::Encoder,
+                "decoder" => Ink::Decoder,
+                _ => Ink::Step(0),
+            };
+            let mut name = stage.replace('_', " ");
+            if times > 1.0 {
+                name.push_str(&format!(" ×{times}"));
+            }
+            tile(canvas, (x, TOP), width, stage_ink, 1.0, &name)?;
+            let mut block_x = x;
+            let blocks = in_order(inside.iter().map(|row| row.scope.as_deref().unwrap_or("")));
+            for (index, block) in blocks.iter().enumerate() {
+                let parts = inside.iter().filter(|row| row.scope.as_deref().unwrap_or("") == *block);
+                let width = units(times * parts.clone().map(|row| row.seconds).sum::<f64>());
+                let alpha = if index % 2 == 0 { 0.75 } else { 0.5 };
+                tile(canvas, (block_x, TOP + ROW), width, stage_ink, alpha, block)?;
+                let mut parts: Vec<&&ProfileRow> = parts.collect();
+                parts.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+                let mut part_x = block_x;
+                for row in parts {
+                    let width = units(times * row.seconds);
+                    tile(canvas, (part_x, TOP + 2 * ROW), width, ink(&row.op), 1.0, &row.op)?;
+                    part_x += width;
+                }
+                block_x += width;
+            }
+            x += width;
+        }
+        canvas.legend(TOP + 3 * ROW + 8, &legend)?;
+        Ok(())
+    })?;
+    Ok(Some(Figure {
+        id: "flame",
+        title: "Where an image's time goes".into(),
+        svg,
+        caption: "One image from left to right: the stages, below them their blocks in order, below those their kinds of operation, the \
+                  largest first. Widths are times under the profiler; a block without a name is what the runtime added itself. The trace \
+                  has every node: open it at ui.perfetto.dev."
+            .into(),
+        key: Vec::new(),
+    }))
+}
+
+/// A rectangle with its name, if that fits.
+fn tile(canvas: &Canvas, (x, y): (f64, i32), width: f64, ink: Ink, alpha: f64, name: &str) -> Result<(), PlotError> {
+    let (left, right) = (x.round() as i32, (x + width).round() as i32);
+    // One unit is left free on the right, so that neighbours can be told apart.
+    let drawn = (right - left - 1).max(i32::from(right > left));
+    if drawn == 0 {
+        return Ok(());
+    }
+    canvas.rect((left, y), (drawn, ROW - 2), ink, alpha)?;
+    if estimate(name, SMALL) <= drawn - 4 {
+        let text = if alpha < 0.7 { Ink::Text } else { Ink::Paper };
+        canvas.text(name, (left + drawn / 2, y + ROW / 2 - 1), SMALL, Anchor::Middle, text)?;
+    }
+    Ok(())
+}
+
+fn in_order<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen: Vec<&str> = Vec::new();
+    for name in names {
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    seen
+}
+
+/// What one kind of operation does in an image.
+#[derive(Clone, Copy, Debug, Default)]
+struct Work {
+    seconds: f64,
+    flops: f64,
+    bytes: f64,
+}
+
+/// Rates against arithmetic intensity, under the machine's measured peaks.
+pub(crate) fn roofline(cell: &Cell, rows: &[ProfileRow], peaks: &[Peak]) -> Result<Option<Figure>, PlotError> {
+    const LEFT: i32 = 46;
+    const RIGHT: i32 = WIDTH - 6;
+    const TOP: i32 = 24;
+    const BOTTOM: i32 = 250;
+    let peak = |kind: &str| {
+        peaks.iter().find(|peak| peak.kind == kind && peak.threads == cell.key.threads).map(|peak| peak.value)
+    };
+    // Bytes are those of f32 activations: the roof of integer arithmetic is drawn where it is known, for orientation.
+    let (Some(flops), Some(bandwidth)) = (peak("f32"), peak("bandwidth")) else { return Ok(None) };
+    let mut work: BTreeMap<&str, Work> = BTreeMap::new();
+    for row in rows {
+        let (Some(row_flops), Some(row_bytes)) = (row.flops, row.bytes) else { continue };
+        let times = passes(cell, &row.stage);
+        let sum = work.entry(&row.op).or_default();
+        sum.seconds += times * row.seconds;
+        sum.flops += times * row_flops as f64;
+        sum.bytes += times * row_bytes as f64;
+    }
+    let mut points: Vec<(&str, f64, f64, f64)> = work
+        .iter()
+        .filter(|(_, work)| work.seconds > 0.0 && work.flops > 0.0 && work.bytes > 0.0)
+        .map(|(op, work)| (*op, work.flops / work.bytes, work.flops / work.seconds / 1e9, work.seconds))
+        .collect();
+    if points.is_empty() {
+        return Ok(None);
+    }
+    points.sort_by(|a, b| b.3.total_cmp(&a.3));
+    let int8 = peak("int8");
+    let ridge = flops / bandwidth;
+    let across_values = points.iter().map(|point| point.1).chain([ridge, ridge / 4.0, ridge * 4.0]);
+    let down_values = points.iter().map(|point| point.2).chain([flops]).chain(int8);
+    let across = Axis::new(across_values, 1.5, LEFT + BADGE, RIGHT - BADGE);
+    let down = Axis::new(down_values, 1.5, BOTTOM, TOP);
+    let (Some(across), Some(down)) = (across, down) else { return Ok(None) };
+    let roof = |intensity: f64| (bandwidth * intensity).min(flops);
+    let said: Vec<String> = points
+        .iter()
+        .map(|(op, intensity, rate, _)| format!("{op} at {} of its roof", text::percent(rate / roof(*intensity))))
+        .collect();
+    let alt = format!("Roofline: {}.", text::list(&said));
+    let places: Vec<(i32, i32)> = points.iter().map(|point| (across.place(point.1), down.place(point.2))).collect();
+    let badges = spread(&places, ((LEFT, TOP), (RIGHT, BOTTOM)));
+    let svg = draw("roofline", &alt, BOTTOM + 38, |canvas| {
+        canvas.text("GFLOP/s (log)", (0, 8), SMALL, Anchor::Start, Ink::Muted)?;
+        for tick in down.ticks() {
+            let y = down.place(tick);
+            canvas.path(vec![(LEFT, y), (RIGHT, y)], 1, Ink::Grid, 1.0)?;
+            canvas.text(&text::significant(tick, 2), (LEFT - 6, y), SMALL, Anchor::End, Ink::Muted)?;
+        }
+        for tick in across.ticks() {
+            canvas.text(
+                &text::significant(tick, 2),
+                (across.place(tick), BOTTOM + 12),
+                SMALL,
+                Anchor::Middle,
+                Ink::Muted,
+            )?;
+        }
+        canvas.text("FLOPs a byte (log)", (RIGHT, BOTTOM + 29), SMALL, Anchor::End, Ink::Muted)?;
+        let corner = (across.place(ridge), down.place(flops));
+        // The slope of the bandwidth roof, down to the plot's edge.
+        let lowest = points.iter().map(|point| point.2).fold(flops, f64::min).max(bandwidth * 1e-6);
+        let from = (lowest / bandwidth).max(points.iter().map(|point| point.1).fold(ridge, f64::min));
+        canvas.path(
+            vec![(across.place(from), down.place(roof(from))), corner, (RIGHT, corner.1)],
+            2,
+            Ink::Front,
+            1.0,
+        )?;
+        let words = format!("f32 peak {}", text::significant(flops, 3));
+        canvas.text(&words, (RIGHT, corner.1 - 8), SMALL, Anchor::End, Ink::Muted)?;
+        if let Some(int8) = int8 {
+            let y = down.place(int8);
+            canvas.path(vec![(corner.0, y), (RIGHT, y)], 1, Ink::Muted, 1.0)?;
+            let words = format!("int8 peak {}", text::significant(int8, 3));
+            canvas.text(&words, (RIGHT, y - 8), SMALL, Anchor::End, Ink::Muted)?;
+        }
+        for (place, badge) in places.iter().zip(&badges) {
+            canvas.path(vec![*place, *badge], 1, Ink::Muted, 1.0)?;
+            canvas.dot(*place, 3, Ink::Text, 1.0)?;
+        }
+        for (number, (point, badge)) in (1..).zip(points.iter().zip(&badges)) {
+            canvas.badge(*badge, number, ink(point.0))?;
+        }
+        Ok(())
+    })?;
+    let label = |(op, intensity, rate, seconds): &(&str, f64, f64, f64)| {
+        let of_roof = text::percent(rate / roof(*intensity));
+        format!("{op}: {} an image, {of_roof} of its roof", text::seconds(*seconds))
+    };
+    Ok(Some(Figure {
+        id: "roofline",
+        title: "How near to the machine's peak".into(),
+        svg,
+        caption: "Each kind of operation of an image at its rate, under what this machine reached in our own loops at this number of \
+                  threads: sloping, what memory bandwidth allows; flat, what arithmetic allows. Bytes are counted once, in f32 and with \
+                  weights as stored: what stays in cache can lie above the slope, 8-bit arithmetic above the f32 peak."
+            .into(),
+        key: (1..).zip(&points).map(|(number, point)| (number, ink(point.0).class(), label(point))).collect(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<ProfileRow> {
+        let row = |stage: &str, scope: Option<&str>, op: &str, seconds, flops, bytes| ProfileRow {
+            stage: stage.into(),
+            scope: scope.map(str::to_owned),
+            op: op.into(),
+            nodes: 3,
+            seconds,
+            flops: Some(flops),
+            bytes: Some(bytes),
+        };
+        vec![
+            row("text_encoder", Some("0"), "Linear", 0.01, 100_000_000, 1_000_000),
+            row("denoiser", Some("up.0"), "Linear", 0.2, 10_000_000_000, 100_000_000),
+            row("denoiser", Some("up.0"), "Attention", 0.1, 3_000_000_000, 10_000_000),
+            row("denoiser", None, "Cast", 0.02, 0, 10_000_000),
+            row("decoder", Some("conv_in"), "Conv2d", 0.05, 2_000_000_000, 50_000_000),
+        ]
+    }
+
+    fn cell() -> Cell {
+        let mut cell = Cell::default();
+        (cell.key.steps, cell.key.threads) = (4, 2);
+        cell
+    }
+
+    #[test]
+    fn the_flame_graph_counts_the_denoiser_once_a_step() {
+        let figure = flame(&cell(), &rows()).unwrap().unwrap();
+        // 4 × 0.32 of 4 × 0.32 + 0.01 + 0.05.
+        assert!(figure.svg.contains("denoiser ×4") && figure.svg.contains("denoiser 95.5"), "{}", figure.svg);
+    }
+
+    #[test]
+    fn the_roofline_wants_peaks_and_shows_shares_of_them() {
+        let peak = |kind: &str, value| Peak { kind: kind.into(), threads: 2, value, ..Peak::default() };
+        assert!(roofline(&cell(), &rows(), &[peak("f32", 100.0)]).unwrap().is_none(), "no bandwidth, no roof");
+        let figure = roofline(&cell(), &rows(), &[peak("f32", 100.0), peak("bandwidth", 10.0)]).unwrap().unwrap();
+        // Linear: 4 × 10 G + 0.1 G FLOPs in 0.81 s: 49.5 GFLOP/s of 100.
+        let label = &figure.key[0].2;
+        assert!(label.starts_with("Linear: 810") && label.contains("49.5"), "{label}");
+        assert!(!figure.key.iter().any(|(_, _, label)| label.starts_with("Cast")), "no FLOPs, no point");
+    }
+}
