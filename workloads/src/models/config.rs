@@ -139,10 +139,19 @@ pub struct DenoiserConfig {
     pub rope_theta: f32,
     /// What it predicts.
     pub prediction: Prediction,
+    /// Shift of the sampler's noise levels towards noise, s in σ = s·t/(1 + (s − 1)·t); 1 leaves them evenly spaced
+    /// (stated for the distilled model: 3).
+    #[serde(default = "papers_time_shift")]
+    pub time_shift: f64,
     /// What its cross-attention reads.
     pub text: TextConfig,
     /// Images (or guided pairs) per forward pass.
     pub batch: usize,
+}
+
+/// What records hold that were written before the shift was a field.
+fn papers_time_shift() -> f64 {
+    3.0
 }
 
 impl DenoiserConfig {
@@ -232,6 +241,35 @@ impl ModelConfig {
         (token * rows, token * merge)
     }
 
+    /// The config of a narrower net of the same elastic super-network: `share` of the width and of the key/value heads
+    /// of the self-attention (the paper's: 0.5 and 0.375). Depth and text stay.
+    ///
+    /// # Errors
+    /// A share that leaves no whole number of heads.
+    pub fn narrowed(&self, share: f64) -> Result<Self, GraphError> {
+        let d = &self.denoiser;
+        let of = |count: usize| {
+            let part = count as f64 * share;
+            (part >= 1.0 && part <= count as f64 && part.fract() == 0.0).then_some(part as usize)
+        };
+        let (Some(heads), Some(kv_heads)) = (of(d.heads()), of(d.kv_heads)) else {
+            return Err(GraphError::Config(format!(
+                "model {}: {share} of its {} query and {} key/value heads is no whole number of heads",
+                self.name,
+                d.heads(),
+                d.kv_heads
+            )));
+        };
+        let mut narrower = self.clone();
+        narrower.denoiser.width = heads * d.head_dim;
+        narrower.denoiser.kv_heads = kv_heads;
+        if heads != d.heads() {
+            narrower.name = format!("{}@{share}", self.name);
+        }
+        narrower.check()?;
+        Ok(narrower)
+    }
+
     /// Says what in the config cannot be built.
     ///
     /// # Errors
@@ -254,6 +292,9 @@ impl ModelConfig {
         ];
         if let Some((name, _)) = fields.iter().find(|(_, value)| *value == 0) {
             return fail(format!("{name} must not be 0"));
+        }
+        if !(d.time_shift.is_finite() && d.time_shift > 0.0) {
+            return fail(format!("time_shift = {} must be above 0 and finite", d.time_shift));
         }
         if !d.head_dim.is_multiple_of(4) || !d.width.is_multiple_of(d.head_dim) {
             return fail(format!(

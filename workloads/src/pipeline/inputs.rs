@@ -76,7 +76,7 @@ impl Inputs {
             let shape = [d.batch, source.tokens, source.width];
             Tensor::f32(shape, normal("text_gemma", seed, shape.iter().product(), 0.0, 1.0))
         });
-        let levels = sigmas(steps);
+        let levels = sigmas(steps, d.time_shift);
         let features = levels[..steps].iter().map(|&sigma| {
             Tensor::f32([d.batch, d.time_features], time_features(sigma, d.time_features).repeat(d.batch))
         });

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 pub use image::{ImageError, to_rgb};
 pub use inputs::{Guidance, Inputs, InputsError};
-pub use sampler::{Rule, SHIFT, TIMESTEPS, sigmas, time_features};
+pub use sampler::{Rule, TIMESTEPS, sigmas, time_features};
 
 use crate::Tensor;
 use crate::models::ModelConfig;

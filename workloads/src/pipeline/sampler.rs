@@ -4,18 +4,16 @@
 
 use crate::models::Prediction;
 
-/// Time shift of the distilled model (SnapGen++: 3).
-pub const SHIFT: f64 = 3.0;
-
 /// The timestep that the denoiser sees at noise level σ: 1000·σ.
 pub const TIMESTEPS: f64 = 1000.0;
 
-/// Noise levels of `steps` steps, `steps + 1` of them from 1 to 0: linear, then shifted by σ = s·t/(1 + (s − 1)·t).
-pub fn sigmas(steps: usize) -> Vec<f64> {
+/// Noise levels of `steps` steps, `steps + 1` of them from 1 to 0: linear, then shifted by σ = s·t/(1 + (s − 1)·t), s
+/// being the config's [`time_shift`](crate::models::DenoiserConfig::time_shift).
+pub fn sigmas(steps: usize, shift: f64) -> Vec<f64> {
     (0..=steps)
         .map(|i| {
             let t = (steps - i) as f64 / steps.max(1) as f64;
-            SHIFT * t / (1.0 + (SHIFT - 1.0) * t)
+            shift * t / (1.0 + (shift - 1.0) * t)
         })
         .collect()
 }
@@ -29,7 +27,7 @@ pub fn time_features(sigma: f64, width: usize) -> Vec<f32> {
 }
 
 /// How a step moves the latent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
     /// x ← x + (σ' − σ)·v.
@@ -87,10 +85,12 @@ mod tests {
 
     #[test]
     fn four_steps_are_the_papers() {
-        for (found, wanted) in sigmas(4).iter().zip([1.0, 0.9, 0.75, 0.5, 0.0]) {
-            assert!((found - wanted).abs() < 1e-12, "{found} {wanted}");
+        for (shift, levels) in [(3.0, [1.0, 0.9, 0.75, 0.5, 0.0]), (1.0, [1.0, 0.75, 0.5, 0.25, 0.0])] {
+            for (found, wanted) in sigmas(4, shift).iter().zip(levels) {
+                assert!((found - wanted).abs() < 1e-12, "{found} {wanted}");
+            }
         }
-        let many = sigmas(28);
+        let many = sigmas(28, 3.0);
         assert!(many.len() == 29 && many.windows(2).all(|pair| pair[0] > pair[1]));
     }
 
@@ -99,7 +99,7 @@ mod tests {
         let (clean, noise) = ([0.3f32, -1.2], [0.9f32, 0.4]);
         for rule in [Rule::Euler, Rule::Renoise] {
             for prediction in [Prediction::Velocity, Prediction::X0] {
-                let levels = sigmas(4);
+                let levels = sigmas(4, 3.0);
                 let mut x = noise;
                 let mut current_noise = noise;
                 for pair in levels.windows(2) {

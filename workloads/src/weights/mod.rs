@@ -4,6 +4,7 @@
 //! backend. Linear weights are `[N, K]`, groups run along K.
 
 mod cache;
+mod elastic;
 pub mod file;
 pub mod init;
 pub mod prepare;

@@ -12,7 +12,7 @@ use super::cache::{hex, is_whole, lock, sha256_of, stored_hash, sweep};
 use super::file::{Lazy, WeightFile, write};
 use super::init::init_tensor;
 use super::scheme::{Choice, MIXED_BITS, choose, format_of, is_quantizable, left_whole};
-use super::{Format, Scheme, WeightStore, Weights, WeightsError, quantize};
+use super::{Format, Scheme, Weights, WeightsError, quantize};
 use crate::graph::WeightSpec;
 use crate::models::Model;
 
@@ -56,9 +56,14 @@ pub enum Sensitivity<'a> {
     /// latent's squared error after a step was 0.76 to 1.13 times that of `q4`, and with [`Sensitivity::Measured`],
     /// measured on another noise and prompt, 0.22 to 0.46 times.
     WeightError,
-    /// For every weight that the scheme quantizes, the squared error of the model's output when that weight alone is in
-    /// 4 bits (the paper's measure); the caller measures it.
-    Measured(&'a BTreeMap<String, f64>),
+    /// For every weight that the scheme quantizes, the error that it causes when it alone is in 4 bits (the paper: the
+    /// squared error of the output); the caller measures it.
+    Measured {
+        /// By weight, in any unit that is the same for all.
+        errors: &'a BTreeMap<String, f64>,
+        /// What was measured, in words: kept with the choice.
+        how: &'a str,
+    },
 }
 
 /// Prepares the weights of a model under a scheme, in `cache`. `progress` is told the share done, 0..1.
@@ -90,11 +95,7 @@ pub fn prepare_by(
     let specs = specs(model);
     let checkpoint = match source {
         Source::Seed(_) => None,
-        Source::File(path) => {
-            let weights = Weights::open(path)?;
-            weights.check(&model.graphs(), path)?;
-            Some((WeightFile::open(path)?, sha256_of(path)?))
-        }
+        Source::File(path) => Some((Weights::open_for(path, model)?, sha256_of(path)?)),
     };
     let origin = match source {
         Source::Seed(seed) => format!("random, seed {seed}"),
@@ -117,7 +118,7 @@ pub fn prepare_by(
         cached = is_whole(&path);
         if !cached {
             sweep(&folder);
-            let store = checkpoint.as_ref().map(|(file, _)| file);
+            let store = checkpoint.as_ref().map(|(weights, _)| weights);
             make(&path, &specs, store, source, scheme, sensitivity, &origin, &mut progress)?;
         }
     }
@@ -137,7 +138,9 @@ fn specs(model: &Model) -> BTreeMap<String, WeightSpec> {
 fn key(specs: &BTreeMap<String, WeightSpec>, origin: &str, scheme: Scheme, sensitivity: Sensitivity<'_>) -> String {
     let specs = serde_json::to_vec(specs).unwrap_or_default();
     let errors = match sensitivity {
-        Sensitivity::Measured(errors) if scheme == Scheme::Mixed => serde_json::to_vec(errors).unwrap_or_default(),
+        Sensitivity::Measured { errors, .. } if scheme == Scheme::Mixed => {
+            serde_json::to_vec(errors).unwrap_or_default()
+        }
         _ => Vec::new(),
     };
     let hash = Sha256::new()
@@ -153,7 +156,7 @@ fn key(specs: &BTreeMap<String, WeightSpec>, origin: &str, scheme: Scheme, sensi
 fn make(
     path: &Path,
     specs: &BTreeMap<String, WeightSpec>,
-    store: Option<&WeightFile>,
+    store: Option<&Weights>,
     source: &Source,
     scheme: Scheme,
     sensitivity: Sensitivity<'_>,
@@ -163,7 +166,9 @@ fn make(
     let values = |spec: &WeightSpec| -> Vec<f32> {
         match (store, source) {
             // `check` has found every tensor there.
-            (Some(file), _) => file.get(&spec.name).map(|tensor| tensor.to_f32().into_owned()).unwrap_or_default(),
+            (Some(weights), _) => {
+                weights.store.get(&spec.name).map(|tensor| tensor.to_f32().into_owned()).unwrap_or_default()
+            }
             (None, Source::Seed(seed)) => init_tensor(spec, *seed),
             (None, Source::File(_)) => Vec::new(),
         }
@@ -181,9 +186,7 @@ fn make(
         (Scheme::Mixed, Sensitivity::WeightError) => {
             Some((weight_errors(specs, &values), "relative squared error of the 4-bit weights"))
         }
-        (Scheme::Mixed, Sensitivity::Measured(errors)) => {
-            Some((errors.clone(), "squared error of the output with this weight alone in 4 bits"))
-        }
+        (Scheme::Mixed, Sensitivity::Measured { errors, how }) => Some((errors.clone(), how)),
         _ => None,
     };
     let choice = choice
@@ -214,7 +217,17 @@ fn make(
             (name.clone(), Lazy { shape: spec.shape.clone(), format, make: Box::new(make) })
         })
         .collect();
+    if let Some(choice) = &choice {
+        // For people and other tools; what counts is in the file's own header.
+        let text = serde_json::to_vec_pretty(choice).map_err(|error| fail(error.to_string()))?;
+        std::fs::write(choice_path(path), text).map_err(|error| fail(error.to_string()))?;
+    }
     write(path, &tensors, choice, origin)
+}
+
+/// Where the choice of the mixed scheme lies, as JSON: beside its weights.
+pub fn choice_path(weights: &Path) -> PathBuf {
+    weights.with_extension("choice.json")
 }
 
 /// For each quantizable weight, the squared error that 4 bits make in it, over its mean square.
@@ -421,7 +434,7 @@ mod tests {
         let mut errors: BTreeMap<String, f64> = quantizable.iter().map(|spec| (spec.name.clone(), 1e-6)).collect();
         errors.insert(worst.name.clone(), 1.0);
         let run = |errors: &BTreeMap<String, f64>| {
-            let sensitivity = Sensitivity::Measured(errors);
+            let sensitivity = Sensitivity::Measured { errors, how: "a test" };
             prepare_by(&model, &Source::Seed(7), Scheme::Mixed, sensitivity, cache.path(), |_| {})
         };
         let measured = run(&errors).unwrap();
