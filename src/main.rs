@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     if matches!(cli.command, Command::Worker) {
         return worker::main();
     }
-    if matches!(cli.command, Command::Run(_) | Command::Generate(_)) {
+    if matches!(cli.command, Command::Run(_) | Command::Generate(_) | Command::Profile(_)) {
         interrupt::listen();
     } else {
         // `ditbench inspect | head` ends quietly. A run must instead survive a worker that closes its pipe.
@@ -32,13 +32,14 @@ fn main() -> ExitCode {
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     }
     let common = &cli.common;
-    let result = match &cli.command {
-        Command::Run(args) => cli::run::run(args, common),
-        Command::Generate(args) => cli::generate::generate(args, common),
-        Command::Inspect(args) => cli::inspect::inspect(args),
-        Command::Export(args) => cli::export::export(args, common),
-        Command::Report(args) => cli::report::remake(args),
-        Command::Devices(args) => cli::devices::devices(args, common),
+    let result = match cli.command {
+        Command::Run(args) => cli::run::run(&args, common),
+        Command::Profile(args) => cli::profile::profile(*args, common),
+        Command::Generate(args) => cli::generate::generate(&args, common),
+        Command::Inspect(args) => cli::inspect::inspect(&args),
+        Command::Export(args) => cli::export::export(&args, common),
+        Command::Report(args) => cli::report::remake(&args),
+        Command::Devices(args) => cli::devices::devices(&args, common),
         Command::Worker => Ok(()),
     };
     match result {

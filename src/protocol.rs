@@ -32,7 +32,7 @@ pub struct LaunchSpec {
     pub outputs: Option<Outputs>,
     /// When to stop.
     pub stop: StopRule,
-    /// Whether to run one more pass, apart from the timed ones, to see where each node runs and how long it takes.
+    /// Whether to make one more image, apart from the timed ones, under the runtime's profiler.
     pub profile: bool,
 }
 
@@ -119,10 +119,12 @@ pub enum Event {
         /// What the runtime itself says of its memory.
         memory: MemoryReport,
     },
-    /// One profiled pass of a component.
+    /// One pass of a component under the runtime's profiler.
     Profiled {
         /// Which.
         component: Component,
+        /// The denoiser's step, from 0; with guidance a step has two passes.
+        step: Option<u32>,
         /// Times by node.
         profile: Profile,
     },

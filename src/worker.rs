@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use ditbench_backend_api::{Backend, BackendError, CompileOptions, Session};
+use ditbench_backend_api::{Backend, BackendError, CompileOptions, Profile, Session};
 use ditbench_workloads::models::Model;
 use ditbench_workloads::pipeline::{self, Inputs, Stage, StageRunner};
 use ditbench_workloads::weights::Weights;
@@ -123,16 +123,38 @@ fn tight(totals: &[f64], relative_half_width: f64) -> bool {
     totals.len() > 10 && measure::precision::relative_half_width(&totals[1..]) <= relative_half_width
 }
 
-/// One pass of each component under the runtime's profiler.
+/// Passes of one stage under the profiler: each node's time is their median.
+const PROFILED: usize = 3;
+
+/// One more image under the runtime's profiler: every stage, every step.
 fn profile(inputs: &Inputs, sessions: &mut Sessions, config: &ditbench_workloads::models::ModelConfig) -> Result<()> {
-    let mut recorder = InputsOfEachStage { sessions, seen: Vec::new() };
+    let mut recorder = InputsOfEachPass { sessions, seen: Vec::new() };
     pipeline::generate(config, inputs, &mut recorder)?;
     let seen = recorder.seen;
+    let passes_per_step = if inputs.guidance.is_some() { 2 } else { 1 };
+    let mut denoised = 0;
     for (stage, tensors) in seen {
-        let profile = sessions.of(stage).profile(&tensors)?;
-        say(&Event::Profiled { component: component(stage), profile });
+        let step = (stage == Stage::Denoiser).then_some(denoised / passes_per_step);
+        denoised += u32::from(stage == Stage::Denoiser);
+        let session = sessions.of(stage);
+        let passes = (0..PROFILED).map(|_| session.profile(&tensors)).collect::<Result<Vec<_>, _>>()?;
+        say(&Event::Profiled { component: component(stage), step, profile: typical(passes) });
     }
     Ok(())
+}
+
+/// The pass in the middle by its whole time, with each node's median time where all passes ran the same nodes.
+fn typical(mut passes: Vec<Profile>) -> Profile {
+    passes.sort_by(|a, b| a.total_s.total_cmp(&b.total_s));
+    let mut middle = passes[passes.len() / 2].clone();
+    if passes.iter().all(|pass| pass.nodes.len() == middle.nodes.len()) {
+        for (index, node) in middle.nodes.iter_mut().enumerate() {
+            let mut times: Vec<f64> = passes.iter().map(|pass| pass.nodes[index].duration_s).collect();
+            times.sort_by(f64::total_cmp);
+            node.duration_s = times[times.len() / 2];
+        }
+    }
+    middle
 }
 
 /// The three sessions of a pipeline.
@@ -197,19 +219,17 @@ fn component(stage: Stage) -> Component {
     }
 }
 
-/// Remembers what each stage was first fed, for the profiled passes.
-struct InputsOfEachStage<'a> {
+/// Remembers what each pass was fed, for the profiled ones.
+struct InputsOfEachPass<'a> {
     sessions: &'a mut Sessions,
     seen: Vec<(Stage, Vec<Tensor>)>,
 }
 
-impl StageRunner for InputsOfEachStage<'_> {
+impl StageRunner for InputsOfEachPass<'_> {
     type Error = BackendError;
 
     fn run(&mut self, stage: Stage, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
-        if self.seen.iter().all(|(seen, _)| *seen != stage) {
-            self.seen.push((stage, inputs.to_vec()));
-        }
+        self.seen.push((stage, inputs.to_vec()));
         self.sessions.run(stage, inputs)
     }
 }

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use ditbench_backend_api::MemoryMode;
 use ditbench_workloads::weights::Scheme;
 
 use super::Common;
 use super::workload::WorkloadArgs;
-use crate::plan::{BackendChoice, Cell, parse_scheme};
+use crate::plan::{BackendChoice, Cell, parse_memory, parse_scheme};
 use crate::protocol::Event;
 use crate::run::{self, Progress, one_image};
 use crate::text;
@@ -35,6 +36,9 @@ pub struct GenerateArgs {
     /// Threads [default: one per core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// What memory is spent on: fast (memory for speed) or small (speed for memory)
+    #[arg(long, default_value = "fast", value_parser = parse_memory)]
+    memory: MemoryMode,
     /// Seed of the noise and of initialised weights
     #[arg(long, default_value_t = 7)]
     seed: u64,
@@ -54,6 +58,7 @@ pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
         device: args.device.clone(),
         scheme: args.precision,
         threads: args.threads.map_or_else(crate::probe::machine::cores, usize::from),
+        memory: args.memory,
     };
     let output = std::path::absolute(&args.output).context("cannot resolve the output's path")?;
     let folder = output.parent().filter(|folder| folder.is_dir());

@@ -4,6 +4,7 @@ pub mod devices;
 pub mod export;
 pub mod generate;
 pub mod inspect;
+pub mod profile;
 pub mod report;
 pub mod run;
 mod workload;
@@ -30,6 +31,7 @@ Examples:
   ditbench run                                        the default plan, about 3 minutes, ends with a report
   ditbench run --model small --size 512 --backend candle,tract,ort --precision f32,q4 --threads 1,2
   ditbench run --plan plan.toml --dry-run             what a plan would do
+  ditbench profile --backend candle,ort               where the time goes; --diff A B says what changed
   ditbench generate \"a red apple\" -o apple.png --backend ort --precision q4
   ditbench inspect --model small --size 1024          parameters, operations, bytes
   ditbench export --model small --precision q4 DIR    ONNX files for other tools
@@ -54,6 +56,8 @@ pub struct Common {
 pub enum Command {
     /// Run a plan: measure, compare, report
     Run(Box<run::RunArgs>),
+    /// Show where the time of an image goes, or which operation changed between two runs
+    Profile(Box<profile::ProfileArgs>),
     /// Make one image from a prompt
     Generate(generate::GenerateArgs),
     /// Count parameters, operations and bytes of a model, beside the paper's figures

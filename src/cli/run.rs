@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use super::Common;
+use ditbench_workloads::models::Variant;
+
 use crate::plan::{Axes, DEFAULT_PLAN, PlanFile};
 use crate::run::{self, Settings};
 
@@ -37,6 +39,9 @@ pub struct RunArgs {
     /// Weights to use, a safetensors file [default: initialised from the seed]
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    /// Also make an image under each runtime's profiler, apart from the timed ones: where the time goes
+    #[arg(long)]
+    profile: bool,
     /// Directory of the run [default: runs/ID]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -83,9 +88,22 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         prompt: plan.prompt.clone().unwrap_or_else(|| "a red apple".to_owned()),
         seed: plan.seed.unwrap_or(7),
         weights: args.weights.clone().map(std::path::absolute).transpose().context("the path of --weights")?,
+        profile: args.profile,
         plan,
     };
     run::start(settings, common, args.out.as_deref(), args.dry_run, args.force)
+}
+
+impl RunArgs {
+    /// Turns profiling on; what was not said becomes what a profile wants: one launch, a few images, no default plan.
+    pub fn profiled(&mut self) {
+        self.profile = true;
+        self.launches = self.launches.or(Some(1));
+        self.images = self.images.or(Some(6));
+        if self.plan.is_none() && self.axes == Axes::default() {
+            self.axes.model = Some(vec![Variant::Nano]);
+        }
+    }
 }
 
 /// The plan file or the default, with the flags over it.

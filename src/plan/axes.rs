@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ditbench_backend_api::MemoryMode;
 use ditbench_workloads::models::{ImageSize, Layout, Rung};
+use ditbench_workloads::pipeline::Rule;
 use ditbench_workloads::weights::Scheme;
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +103,60 @@ impl fmt::Display for TextTokens {
     }
 }
 
+/// How a step moves the latent, and how strongly the prompt counts: `euler`, `renoise`, `euler+cfg4`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Sampler {
+    /// The rule of a step.
+    pub rule: Rule,
+    /// Hundredths of the scale of classifier-free guidance; `None` for one pass a step, as in a distilled model.
+    guidance: Option<u16>,
+}
+
+impl Sampler {
+    /// The scale of classifier-free guidance; `None` without it.
+    pub fn guidance(self) -> Option<f32> {
+        self.guidance.map(|hundredths| f32::from(hundredths) / 100.0)
+    }
+}
+
+impl FromStr for Sampler {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "\"{text}\" is no sampler: write euler or renoise, and for classifier-free guidance its scale behind it, as in euler+cfg4"
+            )
+        };
+        let (rule, guidance) = match text.split_once("+cfg") {
+            Some((rule, scale)) => (rule, Some(scale)),
+            None => (text, None),
+        };
+        let rule = match rule {
+            "euler" => Rule::Euler,
+            "renoise" => Rule::Renoise,
+            _ => return Err(wrong()),
+        };
+        let hundredths = |scale: &str| {
+            let scale: f64 = scale.parse().ok()?;
+            (scale > 0.0 && scale <= 100.0).then(|| (100.0 * scale).round() as u16)
+        };
+        let guidance = guidance.map(|scale| hundredths(scale).ok_or_else(wrong)).transpose()?;
+        Ok(Self { rule, guidance })
+    }
+}
+
+impl fmt::Display for Sampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.rule {
+            Rule::Euler => "euler",
+            Rule::Renoise => "renoise",
+        })?;
+        self.guidance().map_or(Ok(()), |scale| write!(f, "+cfg{scale}"))
+    }
+}
+
 /// A block layout: `8-10-10`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -154,6 +210,7 @@ as_text!(Size);
 as_text!(BackendChoice);
 as_text!(TextTokens);
 as_text!(LayoutChoice);
+as_text!(Sampler);
 
 impl TryFrom<IntOrText> for Size {
     type Error = String;
@@ -195,6 +252,15 @@ pub fn parse_scheme(text: &str) -> Result<Scheme, String> {
         .into_iter()
         .find(|scheme| scheme.name() == text)
         .ok_or_else(|| format!("unknown precision \"{text}\": choose from {names}"))
+}
+
+/// What memory is spent on, by its name.
+pub fn parse_memory(text: &str) -> Result<MemoryMode, String> {
+    match text {
+        "fast" => Ok(MemoryMode::Fast),
+        "small" => Ok(MemoryMode::Small),
+        _ => Err(format!("unknown memory mode \"{text}\": choose fast (memory for speed) or small (speed for memory)")),
+    }
 }
 
 /// A rung by its name.
@@ -256,6 +322,18 @@ mod tests {
         assert_eq!((choice.name.as_str(), choice.variant.as_deref()), ("candle", Some("stock")));
         let error = "pytorch".parse::<BackendChoice>().unwrap_err();
         assert!(error.contains("unknown backend \"pytorch\"") && error.contains("tract"), "{error}");
+    }
+
+    #[test]
+    fn samplers() {
+        let sampler: Sampler = "euler+cfg4.5".parse().unwrap();
+        assert_eq!((sampler.rule, sampler.guidance()), (Rule::Euler, Some(4.5)));
+        for text in ["euler", "renoise", "euler+cfg4", "renoise+cfg1.25"] {
+            assert_eq!(text.parse::<Sampler>().unwrap().to_string(), text);
+        }
+        for bad in ["", "ddim", "euler+cfg", "euler+cfg0", "euler+cfg-1", "euler+cfgnan", "euler+cfg1e9", "+cfg4"] {
+            assert!(bad.parse::<Sampler>().is_err(), "{bad}");
+        }
     }
 
     #[test]

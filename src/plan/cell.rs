@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use ditbench_backend_api::MemoryMode;
 use ditbench_workloads::models::{ImageSize, ModelConfig, Rung, TextSource, Variant};
 use ditbench_workloads::weights::Scheme;
 use serde::{Deserialize, Serialize};
 
-use super::axes::{BackendChoice, LayoutChoice, TextTokens};
+use super::axes::{BackendChoice, LayoutChoice, Sampler, TextTokens};
 
 /// What is generated: a model at a size, and how many steps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct Workload {
     pub rung: Rung,
     /// Blocks by stage; `None` for the model's own.
     pub layout: Option<LayoutChoice>,
+    /// How steps move the latent.
+    pub sampler: Sampler,
 }
 
 impl Workload {
@@ -55,6 +58,9 @@ impl fmt::Display for Workload {
         if self.steps != 4 {
             write!(f, " {} steps", self.steps)?;
         }
+        if self.sampler != Sampler::default() {
+            write!(f, " {}", self.sampler)?;
+        }
         Ok(())
     }
 }
@@ -72,11 +78,15 @@ pub struct Cell {
     pub scheme: Scheme,
     /// Threads that computing may use.
     pub threads: usize,
+    /// What memory is spent on.
+    pub memory: MemoryMode,
 }
 
 impl Cell {
     /// A text that tells it from every other cell of a plan.
     pub fn key(&self) -> String {
-        format!("{} {} {} {} {}th", self.workload, self.backend, self.device, self.scheme.name(), self.threads)
+        let memory = if self.memory == MemoryMode::Small { " small memory" } else { "" };
+        let Self { workload, backend, device, scheme, threads, .. } = self;
+        format!("{workload} {backend} {device} {} {threads}th{memory}", scheme.name())
     }
 }

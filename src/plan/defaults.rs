@@ -1,9 +1,10 @@
 //! What an axis is when nobody says, and the plan that `ditbench run` runs by itself.
 
+use ditbench_backend_api::MemoryMode;
 use ditbench_workloads::models::{ImageSize, Rung, Variant};
 use ditbench_workloads::weights::Scheme;
 
-use super::axes::{BackendChoice, Size, TextTokens};
+use super::axes::{BackendChoice, Sampler, Size, TextTokens};
 use super::{Axes, Cell, PlanError, Workload};
 
 /// The plan of a bare `ditbench run`, as a plan file.
@@ -21,6 +22,8 @@ pub(super) fn expand(axes: &Axes, cores: usize) -> Result<Vec<Cell>, PlanError> 
     let steps = or(&axes.steps, "steps", || vec![4])?;
     let texts = or(&axes.text_tokens, "text-tokens", || vec![TextTokens::Clip])?;
     let rungs = or(&axes.rung, "rung", || vec![Rung::Final])?;
+    let samplers = or(&axes.sampler, "sampler", || vec![Sampler::default()])?;
+    let memories = or(&axes.memory, "memory", || vec![MemoryMode::Fast])?;
     let layouts = match &axes.layout {
         Some(layouts) => layouts.iter().copied().map(Some).collect(),
         None => vec![None],
@@ -32,19 +35,14 @@ pub(super) fn expand(axes: &Axes, cores: usize) -> Result<Vec<Cell>, PlanError> 
     for &model in &models {
         let sizes = axes.size.clone().unwrap_or_else(|| vec![default_size(model)]);
         for &Size(size) in &sizes {
-            for ((&rung, &layout), (&text_tokens, &steps)) in
-                product(&product2(&rungs, &layouts), &product2(&texts, &steps))
-            {
-                let workload = Workload { model, size, steps, text_tokens, rung, layout };
-                for (device, &threads) in product2(&devices, &threads) {
-                    for (&scheme, backend) in product2(&schemes, &backends) {
-                        cells.push(Cell {
-                            workload: workload.clone(),
-                            backend: backend.clone(),
-                            device: device.clone(),
-                            scheme,
-                            threads,
-                        });
+            let architectures = product(&rungs, &layouts);
+            let samplings = product(&texts, &product(&steps, &samplers));
+            for ((rung, layout), (text_tokens, (steps, sampler))) in product(&architectures, &samplings) {
+                let workload = Workload { model, size, steps, text_tokens, rung, layout, sampler };
+                for (device, (threads, memory)) in product(&devices, &product(&threads, &memories)) {
+                    for (scheme, backend) in product(&schemes, &backends) {
+                        let (workload, device) = (workload.clone(), device.clone());
+                        cells.push(Cell { workload, backend, device, scheme, threads, memory });
                     }
                 }
             }
@@ -69,10 +67,7 @@ fn or<T: Clone>(given: &Option<Vec<T>>, name: &str, default: impl FnOnce() -> Ve
     }
 }
 
-fn product2<'a, A, B>(a: &'a [A], b: &'a [B]) -> Vec<(&'a A, &'a B)> {
-    a.iter().flat_map(|x| b.iter().map(move |y| (x, y))).collect()
-}
-
-fn product<A: Copy, B: Copy>(a: &[A], b: &[B]) -> Vec<(A, B)> {
-    a.iter().flat_map(|&x| b.iter().map(move |&y| (x, y))).collect()
+/// Every pair, the second quickest.
+fn product<A: Clone, B: Clone>(a: &[A], b: &[B]) -> Vec<(A, B)> {
+    a.iter().flat_map(|x| b.iter().map(move |y| (x.clone(), y.clone()))).collect()
 }

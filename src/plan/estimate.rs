@@ -30,8 +30,11 @@ fn assumed_share(backend: &str) -> f64 {
 
 /// Estimates one cell on a machine of `peak_flops` (f32, all threads of the cell).
 pub fn estimate(cell: &Cell, model: &Model, peak_flops: f64) -> Estimate {
-    let once = cost::total(&model.text_encoder).flops + cost::total(&model.decoder).flops;
-    let flops_per_image = once as f64 + cell.workload.steps as f64 * cost::total(&model.denoiser).flops as f64;
+    // Guidance runs the text encoder and every step twice.
+    let passes = if cell.workload.sampler.guidance().is_some() { 2.0 } else { 1.0 };
+    let [text_encoder, denoiser, decoder] =
+        [&model.text_encoder, &model.denoiser, &model.decoder].map(|graph| cost::total(graph).flops as f64);
+    let flops_per_image = passes * (text_encoder + cell.workload.steps as f64 * denoiser) + decoder;
     let weights: f64 = model
         .graphs()
         .iter()

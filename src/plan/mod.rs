@@ -12,11 +12,14 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use axes::{BackendChoice, LayoutChoice, Size, TextTokens, parse as parse_name, parse_rung, parse_scheme};
+pub use axes::{
+    BackendChoice, LayoutChoice, Sampler, Size, TextTokens, parse as parse_name, parse_memory, parse_rung, parse_scheme,
+};
 pub use cell::{Cell, Workload};
 pub use defaults::{DEFAULT_PLAN, default_size};
 pub use estimate::{Estimate, estimate};
 
+use ditbench_backend_api::MemoryMode;
 use ditbench_workloads::models::{Rung, Variant};
 use ditbench_workloads::weights::Scheme;
 
@@ -69,6 +72,14 @@ pub struct Axes {
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub layout: Option<Vec<LayoutChoice>>,
+    /// Samplers: euler, renoise (DMD2's), and with classifier-free guidance its scale behind: euler+cfg4 [default: euler]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub sampler: Option<Vec<Sampler>>,
+    /// What memory is spent on: fast (memory for speed) or small (speed for memory) [default: fast]
+    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_memory)]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub memory: Option<Vec<MemoryMode>>,
 }
 
 /// A plan as users write it: what all cells share, and one or more groups of axes.
@@ -116,6 +127,8 @@ impl PlanFile {
                 text_tokens: flags.text_tokens.clone().or(take.text_tokens),
                 rung: flags.rung.clone().or(take.rung),
                 layout: flags.layout.clone().or(take.layout),
+                sampler: flags.sampler.clone().or(take.sampler),
+                memory: flags.memory.clone().or(take.memory),
             };
         }
     }
@@ -193,5 +206,43 @@ mod tests {
         assert!(error.starts_with("plan.toml: ") && error.contains("modle"), "{error}");
         let error = PlanFile::parse("[[group]]\nmodel = 'huge'", "plan.toml").unwrap_err().to_string();
         assert!(error.contains("huge") && error.contains("nano"), "{error}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "\\PC{0,200}") {
+            let _ = PlanFile::parse(&text, "a plan").map(|plan| plan.cells(2));
+        }
+
+        /// Values of every TOML type on every axis: each is taken or refused by name.
+        #[test]
+        fn no_value_of_an_axis_makes_it_panic(
+            key in proptest::sample::select(vec![
+                "model", "size", "backend", "precision", "device", "threads", "steps", "text-tokens", "rung", "layout",
+                "sampler", "memory",
+            ]),
+            value in proptest::prop_oneof![
+                "-?[0-9]{1,20}", "-?[0-9]{1,3}\\.[0-9]{1,3}", "'[ -&(-~]{0,12}'", "\\['[a-z0-9:+x-]{0,9}'(, -?[0-9]{1,4})?\\]",
+                "(true|nan|inf|\\[\\]|1979-05-27|\\{a = 1\\})",
+            ],
+        ) {
+            let text = format!("[[group]]\n{key} = {value}");
+            match PlanFile::parse(&text, "a plan").and_then(|plan| plan.cells(2)) {
+                Ok(cells) => assert!(!cells.is_empty()),
+                Err(error) => assert!(error.to_string().len() > 10, "{error}"),
+            }
+        }
+
+        /// The default plan with a piece cut out or doubled.
+        #[test]
+        fn a_damaged_plan_does_not_make_it_panic(from in 0usize..1000, length in 0usize..100, twice: bool) {
+            let characters: Vec<char> = DEFAULT_PLAN.chars().collect();
+            let from = from.min(characters.len());
+            let to = (from + length).min(characters.len());
+            let piece: String = characters[from..to].iter().collect();
+            let (before, after): (String, String) = (characters[..from].iter().collect(), characters[to..].iter().collect());
+            let text = if twice { format!("{before}{piece}{piece}{after}") } else { format!("{before}{after}") };
+            let _ = PlanFile::parse(&text, "a plan").map(|plan| plan.cells(2));
+        }
     }
 }

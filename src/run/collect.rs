@@ -1,6 +1,6 @@
 //! A worker's events, put together to a launch of the record.
 
-use ditbench_backend_api::{CompileReport, MemoryReport, Numerics, Placement, VersionReport};
+use ditbench_backend_api::{CompileReport, MemoryReport, Numerics, Placement, Profile, VersionReport};
 use ditbench_reports::record::{
     Launch, MemoryMark, PlacementShare, Sample, StageCompile, StagePlacement, Status, Steady, SteadyState,
 };
@@ -29,6 +29,8 @@ pub struct Collected {
     pub placement: Vec<(Component, Placement)>,
     /// What the runtime says of its memory.
     pub runtime_memory: Vec<MemoryReport>,
+    /// Passes under the profiler.
+    pub profiled: Vec<(Component, Option<u32>, Profile)>,
     /// SHA-256 of the image's raw output, once it is on disk.
     pub image_sha256: Option<String>,
 }
@@ -75,7 +77,8 @@ impl Collected {
                 self.placement.push((component, placement));
                 self.runtime_memory.push(memory);
             }
-            Event::Profiled { .. } | Event::Finished | Event::Failed { .. } => {}
+            Event::Profiled { component, step, profile } => self.profiled.push((component, step, profile)),
+            Event::Finished | Event::Failed { .. } => {}
         }
     }
 

@@ -43,8 +43,8 @@ fn reference<'a>(rows: &'a [Row], key: &CellKey) -> Option<&'a Row> {
         let other = &row.key;
         row.status == Status::Ok
             && other.precision == "f32"
-            && (&other.model, other.height, other.width, other.steps, other.text_tokens, other.batch)
-                == (&key.model, key.height, key.width, key.steps, key.text_tokens, key.batch)
+            && (&other.model, other.height, other.width, other.steps, other.text_tokens, other.batch, &other.sampler)
+                == (&key.model, key.height, key.width, key.steps, key.text_tokens, key.batch, &key.sampler)
     };
     rows.iter().filter(same).min_by_key(|row| row.key.backend != "reference")
 }

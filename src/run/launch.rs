@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use ditbench_backend_api::MemoryMode;
 use ditbench_reports::record::{Calibration, Cell as Row, MemoryPass, Reading, Status, Telemetry, Version, WeightsUse};
 use ditbench_reports::store::RunStore;
 
 use super::collect::{Collected, status};
+use super::profile;
 use super::progress::Progress;
 use super::resolve::Resolved;
 use super::{Prepared, Settings, now};
@@ -90,6 +90,9 @@ impl Launcher<'_> {
         row.reason = reason;
         if first {
             fill(&mut row, &collected, prepared);
+            if self.settings.profile {
+                profile::keep(&mut row, cell, &collected.profiled, store)?;
+            }
         }
         if status == Status::Ok && launch.samples.iter().zip(&collected.same_bytes).any(|(_, same)| !same) {
             row.warnings.push("images of one launch differ in bytes: this backend is not deterministic".to_owned());
@@ -130,19 +133,21 @@ impl Launcher<'_> {
     }
 
     fn spec(&self, cell: &Resolved, prepared: &Prepared, outputs: Option<Outputs>, stop: StopRule) -> LaunchSpec {
+        // The launch that keeps its image is the one that is profiled too: the cell's first.
+        let outputs_wanted = outputs.is_some();
         LaunchSpec {
             config: cell.model.config.clone(),
             backend: cell.cell.backend.name.clone(),
             variant: cell.key.variant.clone(),
             device: cell.cell.device.clone(),
             threads: cell.cell.threads,
-            memory: MemoryMode::Fast,
+            memory: cell.cell.memory,
             weights: prepared.weights.clone(),
             inputs: prepared.inputs.clone(),
             cache: prepared.cache.clone(),
             outputs,
             stop,
-            profile: false,
+            profile: outputs_wanted && self.settings.profile,
         }
     }
 

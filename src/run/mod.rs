@@ -8,9 +8,11 @@ mod fidelity;
 mod launch;
 pub mod one_image;
 mod prepare;
+mod profile;
 mod progress;
 mod resolve;
 mod schedule;
+mod sensitivity;
 mod show;
 
 use std::path::{Path, PathBuf};
@@ -46,6 +48,9 @@ pub struct Settings {
     pub budget_s: f64,
     /// Seconds after which one launch is given up.
     pub timeout_s: f64,
+    /// Whether each cell's first launch also makes an image under the runtime's profiler.
+    #[serde(default)]
+    pub profile: bool,
     /// A user's weights.
     pub weights: Option<PathBuf>,
     /// The cells.
@@ -78,7 +83,9 @@ pub fn start(settings: Settings, common: &Common, out: Option<&Path>, dry_run: b
         weights_seed: settings.weights.is_none().then_some(settings.seed),
         steps: resolved.first().map_or(0, |cell| cell.key.steps),
         sampler: "euler".to_owned(),
-        sigmas: ditbench_workloads::pipeline::sigmas(resolved.first().map_or(4, |cell| cell.cell.workload.steps)),
+        sigmas: resolved.first().map_or_else(Vec::new, |cell| {
+            ditbench_workloads::pipeline::sigmas(cell.cell.workload.steps, cell.model.config.denoiser.time_shift)
+        }),
         ..RunInfo::default()
     };
     let store = RunStore::create(&dir, Run::new(info, probe::machine::probe()))?;
@@ -96,7 +103,8 @@ pub fn resume(path: &Path, common: &Common, timeout_s: f64, budget_s: Option<f64
     settings.timeout_s = timeout_s;
     settings.budget_s = budget_s.unwrap_or(settings.budget_s);
     let resolved = resolve(settings.plan.cells(probe::machine::cores())?)?;
-    let done = resolved.iter().filter(|cell| store.is_done(&cell.key)).count();
+    let states = resolved.iter().map(|cell| state(&store, cell));
+    let done = states.filter(|state| state.failed || state.made >= settings.launches).count();
     println!("Going on with {}: {done} of {} cells are done.", store.dir().display(), resolved.len());
     work(settings, resolved, store, common)
 }
@@ -104,7 +112,6 @@ pub fn resume(path: &Path, common: &Common, timeout_s: f64, budget_s: Option<f64
 /// Makes all launches, then compares and reports.
 fn work(settings: Settings, resolved: Vec<Resolved>, mut store: RunStore, common: &Common) -> Result<()> {
     let cache = paths::cache(common.cache.as_ref())?;
-    let done: Vec<bool> = resolved.iter().map(|cell| store.is_done(&cell.key)).collect();
     let progress = Progress::new(resolved.len() * settings.launches);
     let ort_lib = prepare::ort_library(&resolved, common, &progress);
     progress.now("measuring this machine's peaks".to_owned());
@@ -116,20 +123,12 @@ fn work(settings: Settings, resolved: Vec<Resolved>, mut store: RunStore, common
     })?;
     let mut preparer = Preparer::new(cache, &settings, store.dir());
     let mut launcher = Launcher { settings: &settings, ort_lib, progress: &progress, order: 0, cells: resolved.len() };
-    let mut states = vec![CellState::default(); resolved.len()];
+    let mut states: Vec<CellState> = resolved.iter().map(|cell| state(&store, cell)).collect();
     for (index, cell) in resolved.iter().enumerate() {
-        let refusal = cell.refusal.clone().or_else(|| launcher.missing_library(cell));
-        match refusal {
-            Some((status, why)) => {
-                states[index].failed = true;
-                progress.launch_done(&cell.cell.key(), &format!("{}: {why}", status.name()));
-                store.put_cell(Row {
-                    variant_about: cell.about.clone(),
-                    ..Row::failed(cell.key.clone(), status, why)
-                })?;
-            }
-            None if done[index] => states[index].made = settings.launches,
-            None => {}
+        if let Some((status, why)) = cell.refusal.clone().or_else(|| launcher.missing_library(cell)) {
+            states[index].failed = true;
+            progress.launch_done(&cell.cell.key(), &format!("{}: {why}", status.name()));
+            store.put_cell(Row { variant_about: cell.about.clone(), ..Row::failed(cell.key.clone(), status, why) })?;
         }
     }
     let started = Instant::now();
@@ -171,6 +170,13 @@ fn work(settings: Settings, resolved: Vec<Resolved>, mut store: RunStore, common
     }
     println!("{}", page.display());
     Ok(())
+}
+
+/// What a resumed run has of a cell already; nothing in a new run.
+fn state(store: &RunStore, cell: &Resolved) -> CellState {
+    let Some(row) = store.run().cell(&cell.key) else { return CellState::default() };
+    let failed = store.is_done(&cell.key) && row.status != Status::Ok;
+    CellState { made: row.good_launches().count(), failed, longest: None }
 }
 
 /// RFC 3339, UTC, to the second.

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use ditbench_backend_api::MemoryMode;
 
 use super::prepare::{self, Prepared};
 use super::progress::Progress;
@@ -80,7 +79,7 @@ fn spec(cell: &super::Resolved, prepared: &Prepared, output: &Path, scratch: &Pa
         variant: cell.key.variant.clone(),
         device: cell.cell.device.clone(),
         threads: cell.cell.threads,
-        memory: MemoryMode::Fast,
+        memory: cell.cell.memory,
         weights: prepared.weights.clone(),
         inputs: prepared.inputs.clone(),
         cache: prepared.cache.clone(),

@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use ditbench_reports::record::{Inputs as InputsEntry, ModelEntry, PaperCounts, Stage, WeightFile};
+use ditbench_reports::record::{CellKey, Inputs as InputsEntry, ModelEntry, PaperCounts, Stage, WeightFile};
 use ditbench_reports::store::RunStore;
 use ditbench_workloads::graph::cost;
 use ditbench_workloads::models::{Model, Variant};
-use ditbench_workloads::pipeline::{Inputs, Rule};
+use ditbench_workloads::pipeline::Inputs;
 use ditbench_workloads::weights::Scheme;
-use ditbench_workloads::weights::prepare::{self, Prepared as PreparedWeights, Source};
+use ditbench_workloads::weights::prepare::{self, Prepared as PreparedWeights, Sensitivity, Source};
 use ditbench_workloads::weights::scheme::Choice;
 
 use super::Settings;
 use super::progress::Progress;
 use super::resolve::{Resolved, model_name};
+use super::sensitivity;
 use crate::cli::Common;
 
 /// What a launch needs on disk.
@@ -106,13 +107,21 @@ pub fn prepare_weights(
 ) -> Result<PreparedWeights> {
     let source = file.map_or(Source::Seed(seed), |path| Source::File(path.to_owned()));
     let what = format!("{} weights in {}", model.config.name, scheme.name());
-    let prepared = prepare::prepare(model, &source, scheme, cache, |share| {
+    let measured = (scheme == Scheme::Mixed)
+        .then(|| sensitivity::measure(&model.config, &source, cache, progress))
+        .transpose()
+        .context("measuring what 4 bits cost each weight, for the mixed scheme")?;
+    let sensitivity = measured.as_ref().map_or(Sensitivity::WeightError, |measured| Sensitivity::Measured {
+        errors: &measured.errors,
+        how: &measured.how,
+    });
+    let prepared = prepare::prepare_by(model, &source, scheme, sensitivity, cache, |share| {
         progress.now(format!("making {what}: {:.0} %", 100.0 * share));
     })?;
     Ok(prepared)
 }
 
-/// How the mixed scheme chose: a stand-in must not pass for the paper's measured sensitivities.
+/// How the mixed scheme chose: which measure decided is part of the result.
 pub fn notes(choice: Option<&Choice>) -> Vec<String> {
     let note = |choice: &Choice| {
         format!(
@@ -136,9 +145,13 @@ pub fn has_trained_weights(_: Variant) -> bool {
 /// A prompt that cannot be tokenized, a folder that cannot be written.
 pub fn inputs(cell: &Resolved, prompt: &str, seed: u64, folder: &Path) -> Result<PathBuf> {
     let config = &cell.model.config;
-    let made = Inputs::make(config, prompt, seed, cell.cell.workload.steps, Rule::Euler)?;
-    let key = &cell.key;
-    let name = format!("{}-{}x{}-s{}-x{}.safetensors", config.name, key.width, key.height, key.steps, key.text_tokens);
+    let sampler = cell.cell.workload.sampler;
+    let mut made = Inputs::make(config, prompt, seed, cell.cell.workload.steps, sampler.rule)?;
+    if let Some(scale) = sampler.guidance() {
+        made = made.with_guidance(config, scale)?;
+    }
+    let CellKey { width, height, steps, text_tokens, .. } = cell.key;
+    let name = format!("{}-{width}x{height}-s{steps}-x{text_tokens}-{sampler}.safetensors", config.name);
     let folder = std::path::absolute(folder.join("inputs")).context("cannot resolve the run's directory")?;
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join(name);

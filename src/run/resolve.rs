@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
-use ditbench_backend_api::{Backend, Variant};
+use ditbench_backend_api::{Backend, MemoryMode, Variant};
 use ditbench_reports::record::{CellKey, Status};
 use ditbench_workloads::models::{Model, Rung};
 
@@ -127,6 +127,10 @@ fn key(cell: &Cell, model: &Model, variant: &str) -> CellKey {
         batch: small(model.config.denoiser.batch),
         steps: small(cell.workload.steps),
         text_tokens: small(model.config.denoiser.text.tokens()),
-        memory: "fast".to_owned(),
+        memory: match cell.memory {
+            MemoryMode::Fast => "fast".to_owned(),
+            MemoryMode::Small => "small".to_owned(),
+        },
+        sampler: cell.workload.sampler.to_string(),
     }
 }

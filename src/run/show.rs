@@ -1,8 +1,10 @@
 //! What a run shows: the plan before it starts, the report when it is done.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use ditbench_reports::record::Cell;
 use ditbench_reports::store::RunStore;
 
 use super::Settings;
@@ -89,5 +91,35 @@ pub fn refuse_what_does_not_fit(cells: &[Resolved], estimates: &[Estimate], forc
 /// The report cannot be written.
 pub fn report(store: &RunStore) -> Result<PathBuf> {
     let loaded = ditbench_reports::store::read(store.dir())?;
-    crate::cli::report::write(&[loaded], store.dir())
+    let cells = loaded.run.cells.clone();
+    let page = crate::cli::report::write(&[loaded], store.dir())?;
+    profiles(&cells);
+    Ok(page)
+}
+
+/// A line for each profiled cell: its kinds of operation by their share of an image.
+fn profiles(cells: &[Cell]) {
+    let profiled = cells.iter().filter_map(|cell| Some((cell, cell.profile.value()?)));
+    let lines: Vec<Vec<String>> = profiled
+        .map(|(cell, rows)| {
+            let passes = |stage: &str| if stage == "denoiser" { f64::from(cell.key.steps) } else { 1.0 };
+            let mut shares: BTreeMap<&str, f64> = BTreeMap::new();
+            for row in rows {
+                *shares.entry(&row.op).or_default() += passes(&row.stage) * row.seconds;
+            }
+            let total: f64 = shares.values().sum();
+            let mut shares: Vec<_> = shares.into_iter().collect();
+            shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+            let parts = shares.iter().take(5).map(|(op, time)| format!("{op} {:.0} %", 100.0 * time / total));
+            vec![
+                format!("{} {} {}", cell.key.backend, cell.key.variant, cell.key.precision),
+                cell.key.model.clone(),
+                parts.collect::<Vec<_>>().join(", "),
+            ]
+        })
+        .collect();
+    if !lines.is_empty() {
+        print!("{}", table(&["profile", "model", "time under the profiler"], lines));
+        println!();
+    }
 }

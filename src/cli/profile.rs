@@ -1,0 +1,97 @@
+//! `ditbench profile`: where the time of an image goes, and which operation changed.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use ditbench_reports::profile::{Change, Side, diff};
+use ditbench_reports::record::{Cell, ProfileRow};
+use ditbench_reports::store;
+
+use super::Common;
+use super::run::{RunArgs, run};
+use crate::text::{seconds, table};
+
+/// Arguments of `ditbench profile`.
+#[derive(Debug, clap::Args)]
+pub struct ProfileArgs {
+    /// Compare two profiled runs: which operation changed
+    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"])]
+    diff: Option<Vec<PathBuf>>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// Lines of a comparison that are shown.
+const SHOWN: usize = 15;
+
+/// Runs with profiling on: one launch of a few images a cell unless said otherwise; or compares two such runs.
+///
+/// # Errors
+/// As `ditbench run`; a run that holds no profile.
+pub fn profile(mut args: ProfileArgs, common: &Common) -> Result<()> {
+    if let Some([before, after]) = args.diff.as_deref() {
+        return compare(before, after);
+    }
+    args.run.profiled();
+    run(&args.run, common)
+}
+
+fn compare(before: &Path, after: &Path) -> Result<()> {
+    let (old, new) = (profiled(before)?, profiled(after)?);
+    let mut pairs: Vec<(&Cell, &Cell)> =
+        new.iter().filter_map(|new| Some((old.iter().find(|old| old.key == new.key)?, new))).collect();
+    if let ([old], [new], true) = (old.as_slice(), new.as_slice(), pairs.is_empty()) {
+        println!("The two cells differ: {} and {}.\n", old.key, new.key);
+        pairs.push((old, new));
+    }
+    if pairs.is_empty() {
+        bail!(
+            "{} and {} have no profiled cell in common: profile the same model, backend, precision and threads, or one cell in each",
+            before.display(),
+            after.display()
+        );
+    }
+    for (old, new) in pairs {
+        let rows = |cell: &Cell| cell.profile.value().cloned().unwrap_or_default();
+        print_changes(&new.key.id(), &rows(old), &rows(new));
+    }
+    println!(
+        "Times are those of one pass under the profiler, from one process each: a change of a few percent is noise. `ditbench ab` tells what is real."
+    );
+    Ok(())
+}
+
+fn print_changes(name: &str, before: &[ProfileRow], after: &[ProfileRow]) {
+    let total = |rows: &[ProfileRow]| rows.iter().map(|row| row.seconds).sum::<f64>();
+    println!("{name}: one pass of each stage, {} before, {} after.\n", seconds(total(before)), seconds(total(after)));
+    for (side, title) in [(Side::Op, "operation"), (Side::BlockAndOp, "block and operation")] {
+        let changes = diff(before, after, side);
+        let moved: f64 = changes.iter().map(|change| change.difference_s().abs()).sum();
+        let shown = changes.iter().take(SHOWN).map(|change| line(change, moved));
+        print!("{}", table(&["stage", title, "before", "after", "ratio", "share of all change"], shown));
+        println!();
+    }
+}
+
+fn line(change: &Change, moved: f64) -> Vec<String> {
+    let time = |seconds_: Option<f64>| seconds_.map_or_else(|| "-".to_owned(), seconds);
+    vec![
+        change.stage.replace('_', " "),
+        change.what.clone(),
+        time(change.before_s),
+        time(change.after_s),
+        change.ratio().map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}x")),
+        if moved > 0.0 { format!("{:+.1} %", 100.0 * change.difference_s() / moved) } else { "-".to_owned() },
+    ]
+}
+
+/// The profiled cells of a run.
+fn profiled(run: &Path) -> Result<Vec<Cell>> {
+    let loaded = store::read(run).with_context(|| format!("cannot read {}", run.display()))?;
+    let cells = loaded.run.cells.into_iter();
+    let profiled: Vec<Cell> = cells.filter(|cell| cell.profile.value().is_some_and(|rows| !rows.is_empty())).collect();
+    if profiled.is_empty() {
+        bail!("{} holds no profile: make one with `ditbench profile`, or with `ditbench run --profile`", run.display());
+    }
+    Ok(profiled)
+}

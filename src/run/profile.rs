@@ -1,0 +1,120 @@
+//! A worker's profiled passes, joined with what the graph knows of each node: for the record, and as a trace on disk.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use anyhow::{Context, Result};
+use ditbench_backend_api::{NodeTime, Profile};
+use ditbench_reports::profile::{Node, Pass, rows, write_trace};
+use ditbench_reports::record::{Cell as Row, Reading};
+use ditbench_reports::store::RunStore;
+use ditbench_workloads::Graph;
+use ditbench_workloads::graph::cost::node_cost;
+use ditbench_workloads::weights::scheme::format_of;
+use ditbench_workloads::weights::{Format, Scheme};
+
+use super::resolve::Resolved;
+use crate::protocol::Component;
+
+/// Puts the profile into the row and its trace into the run's directory.
+///
+/// # Errors
+/// The trace cannot be written.
+pub fn keep(
+    row: &mut Row,
+    cell: &Resolved,
+    profiled: &[(Component, Option<u32>, Profile)],
+    store: &RunStore,
+) -> Result<()> {
+    let passes = passes(cell, profiled);
+    row.profile = if passes.is_empty() {
+        Reading::absent("the worker ended before it had profiled a pass")
+    } else {
+        Reading::Ok(rows(&passes))
+    };
+    if passes.is_empty() {
+        return Ok(());
+    }
+    let name = format!("traces/{}.json", row.key.id());
+    let path = store.dir().join(&name);
+    let written = std::fs::create_dir_all(store.dir().join("traces")).and_then(|()| {
+        let mut out = BufWriter::new(File::create(&path)?);
+        write_trace(&cell.cell.key(), &passes, &mut out)?;
+        out.flush()
+    });
+    written.with_context(|| format!("cannot write the trace {}", path.display()))?;
+    row.trace = Some(name);
+    Ok(())
+}
+
+fn passes(cell: &Resolved, profiled: &[(Component, Option<u32>, Profile)]) -> Vec<Pass> {
+    let graph = |component| match component {
+        Component::TextEncoder => &cell.model.text_encoder,
+        Component::Denoiser => &cell.model.denoiser,
+        Component::Decoder => &cell.model.decoder,
+    };
+    let known: HashMap<Component, HashMap<&str, Known>> =
+        [Component::TextEncoder, Component::Denoiser, Component::Decoder]
+            .map(|component| (component, known(graph(component), cell.cell.scheme)))
+            .into();
+    profiled
+        .iter()
+        .map(|(component, step, profile)| Pass {
+            stage: component.name().to_owned(),
+            step: *step,
+            total_s: profile.total_s,
+            nodes: nodes(profile, &known[component]),
+        })
+        .collect()
+}
+
+/// A runtime may run a node of ours as several of its own (an attention as products and a softmax): the first of them
+/// carries the FLOPs and bytes of the whole node, so that sums are right.
+fn nodes(profile: &Profile, known: &HashMap<&str, Known>) -> Vec<Node> {
+    let mut counted = HashSet::new();
+    let node = |node: &NodeTime| {
+        let found = node.scope.as_deref().and_then(|name| known.get_key_value(name));
+        let first = found.filter(|(name, _)| counted.insert(**name)).map(|(_, known)| known);
+        Node {
+            name: found.map(|(name, _)| (*name).to_owned()),
+            op: found.map_or_else(|| node.op.clone(), |(_, known)| known.op.to_owned()),
+            device: node.device.clone(),
+            start_s: node.start_s,
+            seconds: node.duration_s,
+            flops: first.map(|known| known.flops),
+            bytes: first.map(|known| known.bytes),
+        }
+    };
+    profile.nodes.iter().map(node).collect()
+}
+
+/// What the graph knows of a node.
+struct Known {
+    op: &'static str,
+    flops: u64,
+    bytes: u64,
+}
+
+/// By node name; weights count as the scheme stores them (the 4-bit share of `mixed`).
+fn known(graph: &Graph, scheme: Scheme) -> HashMap<&str, Known> {
+    let bits = |format| match format {
+        Format::F32 => 32.0,
+        Format::F16 => 16.0,
+        Format::Q4 => 4.5,
+        Format::Q8 => 8.5,
+        Format::Palette4 => 4.0,
+    };
+    let each = graph.nodes.iter().map(|node| {
+        let cost = node_cost(graph, node);
+        let weights: f64 = node
+            .op
+            .weights()
+            .into_iter()
+            .map(|id| bits(format_of(scheme, graph.weight(id))) * graph.weight(id).len() as f64 / 8.0)
+            .sum();
+        let known = Known { op: node.op.kind(), flops: cost.flops, bytes: cost.activation_bytes + weights as u64 };
+        (node.name.as_str(), known)
+    });
+    each.collect()
+}

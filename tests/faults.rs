@@ -1,0 +1,210 @@
+//! What goes wrong around a run: killed, interrupted, out of disk, damaged. Nothing measured is lost, nothing is
+//! invented, and the next command is always told.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Bench, text};
+
+/// Two slow cells: there is time to do harm.
+const SLOW: [&str; 13] = [
+    "run",
+    "--backend",
+    "reference",
+    "--threads",
+    "1,2",
+    "--precision",
+    "f32",
+    "--launches",
+    "1",
+    "--images",
+    "2",
+    "--out",
+    "run",
+];
+
+fn start(bench: &Bench, arguments: &[&str]) -> Child {
+    let mut command = bench.command(arguments);
+    // A group of its own, as a shell gives it: the test must not be interrupted with it.
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().expect("the program starts")
+}
+
+/// Waits for something to become true; a run that ends before is a failure with its words.
+fn wait_until(child: &mut Child, what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !condition() {
+        if let Some(status) = child.try_wait().expect("the program can be waited for") {
+            panic!("the run ended with {status} before {what}");
+        }
+        assert!(Instant::now() < deadline, "{what}: not within two minutes");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The worker of a run, by its parent and its command line.
+fn worker_of(run: u32) -> Option<i32> {
+    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let parent: u32 = stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
+        let command = std::fs::read(entry.path().join("cmdline")).ok()?;
+        (parent == run && command.split(|&byte| byte == 0).any(|word| word == b"worker")).then_some(pid)
+    })
+}
+
+fn signal(pid: i32, signal: i32) {
+    // SAFETY: a plain system call on a process that this test started.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "signal {signal} reaches {pid}");
+}
+
+fn is_alive(pid: i32) -> bool {
+    // A process that was killed and not yet reaped by its new parent is a zombie: dead.
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim().starts_with('Z'))
+}
+
+fn launches(bench: &Bench) -> Vec<serde_json::Value> {
+    let record = std::fs::read_to_string(bench.path("run/record.json")).unwrap_or_default();
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap_or_default();
+    let cells = record["cells"].as_array().cloned().unwrap_or_default();
+    cells.iter().flat_map(|cell| cell["launches"].as_array().cloned().unwrap_or_default()).collect()
+}
+
+#[test]
+fn a_run_killed_with_signal_9_takes_its_worker_along_and_is_resumed() {
+    let bench = Bench::new();
+    let mut run = start(&bench, &SLOW);
+    wait_until(&mut run, "the first launch was in the record", || launches(&bench).len() == 1);
+    let pid = run.id();
+    wait_until(&mut run, "the second worker was up", || worker_of(pid).is_some());
+    let worker = worker_of(pid).unwrap();
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while is_alive(worker) {
+        assert!(Instant::now() < deadline, "the worker outlived its run");
+        std::thread::yield_now();
+    }
+    let kept = launches(&bench);
+    let out = bench.ok(&["run", "--resume", "run"]);
+    assert!(out.contains("1 of 2 cells are done"), "{out}");
+    let record = bench.record("run");
+    assert!(record["run"]["finished"].is_string() && record["run"]["resumed"] == 1, "{}", record["run"]);
+    assert!(record["cells"].as_array().unwrap().iter().all(|cell| cell["status"] == "ok"));
+    assert_eq!(launches(&bench).len(), 2);
+    assert!(launches(&bench).contains(&kept[0]), "what was measured before is kept as it was");
+}
+
+#[test]
+fn ctrl_c_keeps_what_was_measured_and_says_how_to_go_on() {
+    let bench = Bench::new();
+    let mut run = start(&bench, &SLOW);
+    wait_until(&mut run, "the first launch was in the record", || launches(&bench).len() == 1);
+    signal(i32::try_from(run.id()).unwrap(), libc::SIGINT);
+    let output = run.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    assert!(!output.status.success() && said.contains("--resume run"), "{said}");
+    let record = bench.record("run");
+    assert!(record["run"]["finished"].is_null());
+    assert_eq!(record["cells"][0]["status"], "ok");
+    bench.ok(&["run", "--resume", "run"]);
+    let record = bench.record("run");
+    assert!(record["cells"].as_array().unwrap().iter().all(|cell| cell["status"] == "ok"), "{}", record["cells"]);
+}
+
+#[test]
+fn a_killed_worker_is_a_row_with_its_reason_and_the_run_goes_on() {
+    let bench = Bench::new();
+    let mut run = start(&bench, &SLOW);
+    let pid = run.id();
+    wait_until(&mut run, "a worker was up", || worker_of(pid).is_some());
+    signal(worker_of(pid).unwrap(), libc::SIGKILL);
+    let output = run.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let record = bench.record("run");
+    let cells = record["cells"].as_array().unwrap();
+    let [failed, fine] = [&cells[0], &cells[1]];
+    assert_eq!(failed["status"], "error", "{failed}");
+    assert!(failed["reason"].as_str().unwrap().contains("killed by signal 9"), "{}", failed["reason"]);
+    assert_eq!(fine["status"], "ok");
+    assert!(std::fs::read_to_string(bench.path("run/report.html")).unwrap().contains("killed by signal 9"));
+}
+
+/// A full disk, as a limit on the size of files: every write beyond it fails, whoever runs the test.
+#[test]
+fn a_disk_that_is_full_is_named_and_nothing_half_written_is_taken_for_whole() {
+    let bench = Bench::new();
+    let cache = bench.path("cache");
+    let arguments =
+        ["run", "--backend", "reference", "--precision", "f32", "--launches", "1", "--images", "1", "--out", "run"];
+    let mut command = bench.command(&arguments);
+    command.env("DITBENCH_CACHE", &cache);
+    // SAFETY: both calls are async-signal-safe and touch only the child.
+    unsafe {
+        command.pre_exec(|| {
+            let limit = libc::rlimit { rlim_cur: 1 << 20, rlim_max: 1 << 20 };
+            // Without this the kernel would kill the program instead of failing the write.
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+            match libc::setrlimit(libc::RLIMIT_FSIZE, &limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    let output = command.output().unwrap();
+    let said = text(&output.stderr);
+    assert!(!said.contains("panicked"), "{said}");
+    let record = bench.record("run");
+    let cell = &record["cells"][0];
+    assert_eq!(cell["status"], "error", "{cell}");
+    let reason = cell["reason"].as_str().unwrap();
+    assert!(reason.contains("weights") && reason.contains("File too large"), "{reason}");
+    // With room again, the same cache and the same run directory serve.
+    let mut again = bench.command(&["run", "--resume", "run"]);
+    let output = again.env("DITBENCH_CACHE", &cache).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(bench.record("run")["cells"][0]["status"], "ok");
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_refused_in_a_line() {
+    let bench = Bench::new();
+    let file = bench.path("file");
+    std::fs::write(&file, "not a folder").unwrap();
+    let run = ["run", "--backend", "reference", "--precision", "f32", "--launches", "1", "--images", "1", "--out"];
+    for place in ["/proc/nowhere/run", &format!("{}/run", file.display())] {
+        let error = bench.refused(&[&run[..], &[place]].concat());
+        assert!(error.contains(Path::new(place).parent().unwrap().to_str().unwrap()), "{error}");
+    }
+}
+
+#[test]
+fn a_cut_off_record_is_refused_and_left_as_it_is() {
+    let bench = Bench::new();
+    bench.ok(&[
+        "run",
+        "--backend",
+        "reference",
+        "--precision",
+        "f32",
+        "--launches",
+        "1",
+        "--images",
+        "1",
+        "--out",
+        "run",
+    ]);
+    let path = bench.path("run/record.json");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    for command in [["run", "--resume", "run"].as_slice(), &["report", "run"]] {
+        let error = bench.refused(command);
+        assert!(error.contains("record.json") && error.contains("cut off or damaged"), "{error}");
+    }
+    assert_eq!(std::fs::read(&path).unwrap().len(), whole.len() / 2);
+}
