@@ -85,7 +85,10 @@ impl CandleSession {
             (Op::Concat { axis }, _) => CandleTensor::cat(&x, *axis),
             (Op::Slice { axis, start, end }, _) => x[0].narrow(*axis, *start, end - start)?.contiguous(),
             (Op::Scale { factor }, _) => &x[0] * f64::from(*factor),
-            (Op::Add, _) if x[0].dims() == x[1].dims() => &x[0] + &x[1],
+            (Op::Add, _) if x[0].dims() == x[1].dims() => match self.way {
+                Way::Tuned { .. } => tuned::add(&x[0], &x[1]),
+                Way::Stock { .. } => &x[0] + &x[1],
+            },
             (Op::Add, _) => x[0].broadcast_add(&x[1]),
             (Op::Mul, _) => x[0].broadcast_mul(&x[1]),
             (Op::Parameter { .. }, Loaded::Table(table)) => Ok(table.clone()),

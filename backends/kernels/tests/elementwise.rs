@@ -127,6 +127,9 @@ fn check_norm(batch: usize, tokens: usize, dim: usize) {
         e::gated_add(isa, &x, &other, &scale, tokens, dim, &mut y).unwrap();
         let t = truth(&|i, _| f64::from(x[i]) + f64::from(scale[at(i)]) * f64::from(other[i]));
         assert_near(&y, &t, 1e-6, &what("gated_add"));
+        e::add(isa, &x, &other, &mut y).unwrap();
+        let t = truth(&|i, _| f64::from(x[i]) + f64::from(other[i]));
+        assert_near(&y, &t, 1e-6, &what("add"));
         let gate = values(batch * tokens, 8);
         e::lerp(isa, &x, &other, &gate, dim, &mut y).unwrap();
         let t = truth(&|i, _| {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Pointwise, batches, pointwise, rows_of};
+use super::{CHUNK, Pointwise, batches, pointwise, rows_of};
 use crate::error::{check, check_len};
 use crate::simd::{Kernel, Simd, dispatch};
 use crate::{Isa, KernelError};
@@ -112,6 +112,48 @@ pub fn gated_add(
     check_len(NAME, "gate", gate.len(), batch * dim)?;
     let row = |i: usize| [&x[i * dim..][..dim], &y[i * dim..][..dim], &gate[i / tokens * dim..][..dim]];
     rows3(isa, Gated, dim, row, out);
+    Ok(())
+}
+
+/// a + b.
+#[derive(Clone, Copy)]
+struct Sum;
+
+impl Pointwise<2> for Sum {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(self, [a, b]: [S::V; 2]) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { S::add(a, b) }
+    }
+}
+
+struct Add<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Add<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's.
+        unsafe { pointwise::<S, Sum, 2>(Sum, [self.a, self.b], self.out) }
+    }
+}
+
+/// out = a + b, all of one length.
+///
+/// # Errors
+/// If a length does not fit, or this machine lacks `isa`.
+pub fn add(isa: Isa, a: &[f32], b: &[f32], out: &mut [f32]) -> Result<(), KernelError> {
+    isa.require()?;
+    check_len("add", "b", b.len(), a.len())?;
+    check_len("add", "out", out.len(), a.len())?;
+    out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(|((out, a), b)| {
+        // SAFETY: `isa` was checked.
+        unsafe { dispatch(isa, Add { a, b, out }) }
+    });
     Ok(())
 }
 

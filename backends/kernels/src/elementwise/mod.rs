@@ -10,7 +10,7 @@ mod rope;
 mod upsample;
 
 pub use activation::{gelu_erf, gelu_tanh, quick_gelu, relu, sigmoid, silu, tanh};
-pub use blend::{gated_add, lerp, modulate};
+pub use blend::{add, gated_add, lerp, modulate};
 pub use norm::{layer_norm, layer_norm_modulate};
 pub use rope::rope;
 pub use upsample::upsample_nearest2x;
