@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     if matches!(cli.command, Command::Worker) {
         return worker::main();
     }
-    if matches!(cli.command, Command::Run(_) | Command::Generate(_) | Command::Profile(_)) {
+    if cli.command.starts_workers() {
         interrupt::listen();
     } else {
         // `ditbench inspect | head` ends quietly. A run must instead survive a worker that closes its pipe.

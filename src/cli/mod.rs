@@ -72,3 +72,14 @@ pub enum Command {
     #[command(hide = true)]
     Worker,
 }
+
+impl Command {
+    /// Whether it waits for workers, and so must outlive Ctrl-C and a worker's closed pipe.
+    pub fn starts_workers(&self) -> bool {
+        match self {
+            Self::Run(_) | Self::Generate(_) => true,
+            Self::Profile(args) => args.runs(),
+            _ => false,
+        }
+    }
+}

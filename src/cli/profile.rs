@@ -21,6 +21,13 @@ pub struct ProfileArgs {
     run: RunArgs,
 }
 
+impl ProfileArgs {
+    /// Whether it measures, rather than compares what was measured.
+    pub fn runs(&self) -> bool {
+        self.diff.is_none()
+    }
+}
+
 /// Lines of a comparison that are shown.
 const SHOWN: usize = 15;
 
