@@ -20,5 +20,6 @@ pub mod stats;
 pub mod store;
 pub mod table;
 pub mod text;
+pub mod verdict;
 
 pub use image;

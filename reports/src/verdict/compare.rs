@@ -1,0 +1,442 @@
+//! From the records of two builds to one verdict.
+//!
+//! Contract: cells are matched by key; every launch that ended well is a sample, whichever of a side's records it is in.
+//! Records that must not be compared are refused, unless the difference is allowed by name, and then the verdict names it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Cell, CellKey, Run, Status};
+use crate::stats::{fdr, power, shift};
+use crate::table;
+
+use super::criterion::Bench;
+use super::fit::{self, Difference};
+use super::judge::{self, Measured, Samples, Terms, Threshold};
+use super::metric::{ALL, Basis, Metric};
+use super::noise::Noise;
+use super::samples::{self, Taken};
+use super::{
+    CellState, CellVerdict, Enforce, Gate, Method, Outcome, RunRef, SCHEMA_VERSION, SideInfo, Verdict, findings,
+};
+
+/// How launches of both sides belong together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Design {
+    /// They do not: records of different times.
+    #[default]
+    Independent,
+    /// Launches of the same index, in records at the same place of their sides, were made next to each other (A B B A): the
+    /// machine's drift falls out of their difference. Launches without a partner are left out.
+    Paired,
+}
+
+/// One side: its records, and the criterion benchmarks read for it.
+#[derive(Clone, Debug, Default)]
+pub struct Side<'a> {
+    /// What it is called: a revision, a path.
+    pub label: String,
+    /// Its records.
+    pub runs: Vec<&'a Run>,
+    /// Its benchmarks, and where they were read.
+    pub benches: Vec<Bench>,
+}
+
+impl<'a> Side<'a> {
+    /// A side of records.
+    pub fn of_runs(label: impl Into<String>, runs: impl IntoIterator<Item = &'a Run>) -> Self {
+        Self { label: label.into(), runs: runs.into_iter().collect(), benches: Vec::new() }
+    }
+}
+
+/// How to compare.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Thresholds.
+    pub gate: Gate,
+    /// What `aa` found on this machine: raises thresholds to three times the noise.
+    pub noise: Option<Noise>,
+    /// Whether launches are paired.
+    pub design: Design,
+    /// Differences that are allowed, and named in the verdict.
+    pub allow: BTreeSet<Difference>,
+    /// Another level than the gate's: for one look of several.
+    pub level: Option<f64>,
+    /// By cell id, the first launch index of its confirming block: a regression stands only if that block shows it too.
+    pub confirming: BTreeMap<String, u32>,
+}
+
+/// Why there is no verdict.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompareError {
+    /// A side is empty.
+    #[error("{side} has no record and no benchmark. Give at least one for each side")]
+    Empty {
+        /// `base` or `head`.
+        side: &'static str,
+    },
+    /// The records are of different things.
+    #[error(
+        "the records cannot be compared. They differ in {}. To compare all the same, allow {}; the verdict will say so",
+        .found.iter().map(|(_, says)| says.as_str()).collect::<Vec<_>>().join("; "),
+        kinds(.found)
+    )]
+    Differ {
+        /// What differs.
+        found: Vec<(Difference, String)>,
+    },
+    /// Two cells of one key in a record.
+    #[error("record {run} has two cells {cell}: it was edited or damaged. Run the plan again")]
+    Twice {
+        /// The run.
+        run: String,
+        /// The cell.
+        cell: String,
+    },
+    /// Both sides are there and have no cell in common.
+    #[error("base and head have no cell in common. Base has {base}; head has {head}. Run the same plan for both")]
+    NothingInCommon {
+        /// Cells of base.
+        base: String,
+        /// Cells of head.
+        head: String,
+    },
+}
+
+fn kinds(found: &[(Difference, String)]) -> String {
+    let kinds: BTreeSet<&str> = found.iter().map(|(kind, _)| kind.name()).collect();
+    kinds.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// A cell on its way to a verdict.
+struct Open {
+    verdict: CellVerdict,
+    measured: Vec<Measured>,
+    /// How much the machine itself changed, if that is more than allowed.
+    machine: Option<f64>,
+}
+
+/// The verdict on head against base.
+///
+/// # Errors
+/// [`CompareError`]: an empty side, records that differ in what is not allowed, a damaged record, nothing in common.
+pub fn compare(base: &Side, head: &Side, options: &Options) -> Result<Verdict, CompareError> {
+    for (side, name) in [(base, "base"), (head, "head")] {
+        if side.runs.is_empty() && side.benches.is_empty() {
+            return Err(CompareError::Empty { side: name });
+        }
+    }
+    let allowed = check(base, head, options)?;
+    let terms = Terms { level: options.level.unwrap_or(options.gate.level), power: power::USUAL_POWER };
+    let mut cautions = Vec::new();
+    let mut open = cells(base, head, options, terms, &mut cautions);
+    open.extend(benches(base, head, options, terms));
+    if !open
+        .iter()
+        .any(|cell| matches!(cell.verdict.state, CellState::Compared | CellState::FailedOnBoth | CellState::Fixed))
+        && open.iter().any(|cell| cell.verdict.state == CellState::New)
+    {
+        let names = |state| {
+            let cells: Vec<&str> =
+                open.iter().filter(|cell| cell.verdict.state == state).map(|cell| cell.verdict.id.as_str()).collect();
+            if cells.is_empty() { "none".to_owned() } else { cells.join(", ") }
+        };
+        return Err(CompareError::NothingInCommon { base: names(CellState::Broken), head: names(CellState::New) });
+    }
+    let p: Vec<f64> = open.iter().flat_map(|cell| &cell.measured).filter_map(|one| one.verdict.p).collect();
+    let mut q = fdr::benjamini_hochberg(&p).into_iter();
+    let tests = p.len();
+    let mut verdict = Verdict {
+        schema_version: SCHEMA_VERSION,
+        outcome: Outcome::Inconclusive,
+        base: info(base),
+        head: info(head),
+        method: Method {
+            design: options.design,
+            level: terms.level,
+            tests,
+            power: terms.power,
+            noise_from: options.noise.as_ref().map(|noise| noise.made_from.clone()),
+        },
+        allowed,
+        cautions,
+        cells: Vec::new(),
+        gate: options.gate.clone(),
+    };
+    for mut cell in open {
+        let machine = cell.machine;
+        let decided = cell.measured.into_iter().map(|one| {
+            let q = one.verdict.p.and_then(|_| q.next());
+            judge::decide(one, q, tests, machine, terms)
+        });
+        cell.verdict.metrics = decided.collect();
+        verdict.cells.push(cell.verdict);
+    }
+    verdict.settle();
+    Ok(verdict)
+}
+
+/// Every record against the first of base.
+fn check(base: &Side, head: &Side, options: &Options) -> Result<Vec<String>, CompareError> {
+    let mut found: Vec<(Difference, String)> = Vec::new();
+    let mut all = base.runs.iter().chain(&head.runs);
+    if let Some(first) = all.next() {
+        for other in all {
+            for one in fit::differences(first, other) {
+                if !found.contains(&one) {
+                    found.push(one);
+                }
+            }
+        }
+    }
+    for run in base.runs.iter().chain(&head.runs) {
+        for (place, cell) in run.cells.iter().enumerate() {
+            if run.cells[..place].iter().any(|other| other.key == cell.key) {
+                return Err(CompareError::Twice { run: run.run.id.clone(), cell: cell.key.id() });
+            }
+        }
+    }
+    let (allowed, forbidden): (Vec<_>, Vec<_>) = found.into_iter().partition(|(kind, _)| options.allow.contains(kind));
+    if forbidden.is_empty() {
+        Ok(allowed.into_iter().map(|(_, says)| says).collect())
+    } else {
+        Err(CompareError::Differ { found: forbidden })
+    }
+}
+
+fn info(side: &Side) -> SideInfo {
+    let of_run = |run: &&Run| RunRef {
+        id: run.run.id.clone(),
+        created: run.run.created.clone(),
+        revision: run.run.git.value().map(|git| git.revision.clone()),
+        dirty: run.run.git.value().map(|git| git.dirty),
+        tool_version: run.run.tool_version.clone(),
+    };
+    let mut runs: Vec<RunRef> = side.runs.iter().map(of_run).collect();
+    let mut places: Vec<&str> = side.benches.iter().map(|bench| bench.from.as_str()).collect();
+    places.dedup();
+    runs.extend(places.into_iter().map(|place| RunRef { id: place.to_owned(), ..RunRef::default() }));
+    SideInfo { label: side.label.clone(), runs }
+}
+
+/// The cell's label: `tiny 512×512 · ort int8 · q4 · cpu · 2 threads`.
+fn label(key: &CellKey) -> String {
+    let threads = if key.threads == 1 { "thread" } else { "threads" };
+    format!(
+        "{} {}×{} · {} {} · {} · {} · {} {threads}",
+        key.model, key.width, key.height, key.backend, key.variant, key.precision, key.device, key.threads
+    )
+}
+
+fn cells(base: &Side, head: &Side, options: &Options, terms: Terms, cautions: &mut Vec<String>) -> Vec<Open> {
+    let mut keys: Vec<&CellKey> = Vec::new();
+    for run in base.runs.iter().chain(&head.runs) {
+        for cell in &run.cells {
+            if !keys.contains(&&cell.key) {
+                keys.push(&cell.key);
+            }
+        }
+    }
+    let mut open = Vec::new();
+    for key in keys {
+        let in_base = in_side(base, key);
+        let in_head = in_side(head, key);
+        open.push(cell(key, &in_base, &in_head, options, terms));
+    }
+    let failed: usize = open.iter().map(|cell| usize::from(cell.verdict.state == CellState::FailedOnBoth)).sum();
+    if failed > 0 {
+        cautions.push(format!("{failed} cells failed on both sides and were not compared"));
+    }
+    open
+}
+
+fn in_side<'a>(side: &Side<'a>, key: &CellKey) -> Vec<(usize, &'a Cell)> {
+    side.runs.iter().enumerate().filter_map(|(n, run)| Some((n, run.cell(key)?))).collect()
+}
+
+fn cell(key: &CellKey, base: &[(usize, &Cell)], head: &[(usize, &Cell)], options: &Options, terms: Terms) -> Open {
+    let good = |cells: &[(usize, &Cell)]| cells.iter().any(|(_, cell)| cell.status == Status::Ok);
+    // One record in which it failed is enough: a cell that works sometimes does not work.
+    let broken = head.is_empty() || head.iter().any(|(_, cell)| cell.status != Status::Ok);
+    let state = match (good(base), base.is_empty()) {
+        (true, _) if broken => CellState::Broken,
+        (true, _) => CellState::Compared,
+        (false, true) => CellState::New,
+        (false, false) if good(head) => CellState::Fixed,
+        (false, false) => CellState::FailedOnBoth,
+    };
+    let mut verdict = CellVerdict {
+        id: key.id(),
+        label: label(key),
+        key: Some(key.clone()),
+        state,
+        outcome: None,
+        findings: Vec::new(),
+        notes: Vec::new(),
+        metrics: Vec::new(),
+    };
+    let (found, notes) = findings::of_cell(head, &options.gate);
+    verdict.findings = found;
+    if state == CellState::Broken {
+        verdict.findings.insert(0, findings::broken(head));
+    }
+    match state {
+        CellState::Compared | CellState::New | CellState::Fixed => verdict.notes = notes,
+        CellState::Broken | CellState::FailedOnBoth => {}
+    }
+    let (measured, machine) = if state == CellState::Compared {
+        let machine = machine(base, head, options);
+        if let Some(slower) = machine {
+            verdict.notes.push(format!(
+                "the calibration loop took {:+.1} % in head: the machine itself was not the same",
+                100.0 * slower
+            ));
+        }
+        (measure(&verdict.id, base, head, options, terms, &mut verdict.notes), machine)
+    } else {
+        (Vec::new(), None)
+    };
+    Open { verdict, measured, machine }
+}
+
+/// How much slower the machine itself was in head, if that is more than the gate allows; needs three readings on each side.
+fn machine(base: &[(usize, &Cell)], head: &[(usize, &Cell)], options: &Options) -> Option<f64> {
+    if options.allow.contains(&Difference::Machine) {
+        return None;
+    }
+    let (base, head) = (samples::calibrations(base), samples::calibrations(head));
+    if base.len() < 3 || head.len() < 3 {
+        return None;
+    }
+    let found = shift::independent(&shift::logs(&base)?, &shift::logs(&head)?, 0.95)?;
+    let slower = shift::ratio(found.estimate);
+    (slower.abs() > options.gate.machine_drift).then_some(slower)
+}
+
+fn measure(
+    id: &str,
+    base: &[(usize, &Cell)],
+    head: &[(usize, &Cell)],
+    options: &Options,
+    terms: Terms,
+    notes: &mut Vec<String>,
+) -> Vec<Measured> {
+    let steps = samples::steps(base).max(samples::steps(head));
+    let mut metrics: Vec<Metric> = Vec::new();
+    for metric in ALL {
+        metrics.push(metric);
+        if metric == Metric::DenoiserStep && steps > 1 {
+            metrics.extend((0..steps).map(Metric::Step));
+        }
+    }
+    let mut measured: Vec<Measured> = Vec::new();
+    let mut unpaired = 0;
+    for metric in metrics {
+        let (base, head) = (samples::of_cells(metric, base), samples::of_cells(metric, head));
+        if base.is_empty() && head.is_empty() {
+            continue;
+        }
+        let mut threshold = Threshold {
+            rule: options.gate.rule(metric, id),
+            noise: options.noise.as_ref().and_then(|noise| noise.threshold(id, metric)),
+        };
+        // Where images are so long that each launch made only one, the first image is the one to judge.
+        let no_steady = measured.first().is_none_or(|one| one.verdict.metric != Metric::Image);
+        if metric == Metric::FirstImage && no_steady && threshold.rule.enforce == Enforce::Alarm {
+            threshold.rule.enforce = options.gate.rule(Metric::Image, id).enforce;
+            notes.push("no launch made a steady image: the first image is judged in its place".into());
+        }
+        let paired = options.design == Design::Paired && metric.basis() == Basis::Launches;
+        let pairs = paired.then(|| pairs(&base, &head));
+        let values = |taken: &[Taken]| taken.iter().map(|sample| sample.value).collect::<Vec<_>>();
+        let of_pairs = |from: u32| -> Vec<(f64, f64)> {
+            pairs.iter().flatten().filter(|pair| pair.0.launch >= from).map(|(a, b)| (a.value, b.value)).collect()
+        };
+        let samples = match &pairs {
+            Some(pairs) => {
+                unpaired = unpaired.max(base.len() + head.len() - 2 * pairs.len());
+                Samples {
+                    metric,
+                    base: pairs.iter().map(|pair| pair.0.value).collect(),
+                    head: pairs.iter().map(|pair| pair.1.value).collect(),
+                    pairs: Some(of_pairs(0)),
+                    confirming: options.confirming.get(id).map(|from| of_pairs(*from)),
+                }
+            }
+            None => Samples { metric, base: values(&base), head: values(&head), pairs: None, confirming: None },
+        };
+        measured.push(judge::measure(&samples, &threshold, terms));
+    }
+    if unpaired > 0 {
+        notes.push(format!("{unpaired} launches have no partner on the other side and are left out"));
+    }
+    measured
+}
+
+/// Launches of the same record's place and the same index.
+fn pairs(base: &[Taken], head: &[Taken]) -> Vec<(Taken, Taken)> {
+    let partner = |one: &Taken| head.iter().find(|other| (other.record, other.launch) == (one.record, one.launch));
+    base.iter().filter_map(|one| Some((*one, *partner(one)?))).collect()
+}
+
+fn benches(base: &Side, head: &Side, options: &Options, terms: Terms) -> Vec<Open> {
+    let mut ids: Vec<&str> = Vec::new();
+    for bench in base.benches.iter().chain(&head.benches) {
+        if !ids.contains(&bench.id.as_str()) {
+            ids.push(&bench.id);
+        }
+    }
+    let of = |side: &Side, id: &str| {
+        side.benches
+            .iter()
+            .filter(|bench| bench.id == id)
+            .flat_map(|bench| bench.samples_s.clone())
+            .collect::<Vec<f64>>()
+    };
+    ids.into_iter()
+        .map(|id| {
+            let samples =
+                Samples { metric: Metric::Iteration, base: of(base, id), head: of(head, id), pairs: None, confirming: None };
+            let state = match (samples.base.is_empty(), samples.head.is_empty()) {
+                (false, false) => CellState::Compared,
+                (false, true) => CellState::Broken,
+                (true, _) => CellState::New,
+            };
+            let mut verdict = CellVerdict {
+                id: id.to_owned(),
+                label: id.to_owned(),
+                key: None,
+                state,
+                outcome: None,
+                findings: Vec::new(),
+                notes: Vec::new(),
+                metrics: Vec::new(),
+            };
+            if state == CellState::Broken {
+                verdict.findings.push(findings::broken(&[]));
+            }
+            let threshold = Threshold {
+                rule: options.gate.rule(Metric::Iteration, id),
+                noise: options.noise.as_ref().and_then(|noise| noise.threshold(id, Metric::Iteration)),
+            };
+            let measured = match state {
+                CellState::Compared => vec![judge::measure(&samples, &threshold, terms)],
+                _ => Vec::new(),
+            };
+            if state == CellState::Compared {
+                verdict.notes.push(
+                    "samples are iterations of one process a side: what differs from process to process is not in the interval"
+                        .into(),
+                );
+            }
+            Open { verdict, measured, machine: None }
+        })
+        .collect()
+}
+
+/// The workload of a cell, for faces that group by it.
+pub(super) fn workload(cell: &CellVerdict) -> String {
+    cell.key.as_ref().map_or_else(|| "criterion benchmarks".to_owned(), table::workload)
+}

@@ -1,0 +1,70 @@
+//! The verdict as JUnit XML, which every CI system shows.
+//!
+//! Contract: a suite for each cell, a case for each number, and one case for what fails whatever the speed. Regressed is a
+//! failure; an undecided strict number is skipped with its reason, because it neither passed nor failed.
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::sight;
+use crate::verdict::{CellVerdict, MetricVerdict, Outcome, Verdict};
+
+/// Why there is no XML.
+#[derive(Debug, thiserror::Error)]
+#[error("the JUnit report cannot be written: {0}")]
+pub struct JunitError(#[from] quick_junit::SerializeError);
+
+/// The report.
+///
+/// # Errors
+/// The XML writer fails: a fault of this program.
+pub fn of_verdict(verdict: &Verdict) -> Result<String, JunitError> {
+    let mut report = Report::new("ditbench");
+    report.add_test_suites(verdict.cells.iter().map(suite));
+    Ok(report.to_string()?)
+}
+
+fn suite(cell: &CellVerdict) -> TestSuite {
+    let mut suite = TestSuite::new(&cell.id);
+    let mut whole = TestCase::new("works, in place and right", TestCaseStatus::success());
+    if let Some(first) = cell.findings.first() {
+        let says: Vec<String> =
+            cell.findings.iter().map(|finding| format!("{}: {}", finding.fault.name(), finding.says)).collect();
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_type(first.fault.name()).set_message(says.join("; "));
+        whole.status = status;
+    } else if cell.outcome.is_none() {
+        let mut status = TestCaseStatus::skipped();
+        status.set_message(super::state(cell));
+        whole.status = status;
+    }
+    whole.set_classname(&cell.id);
+    suite.add_test_case(whole);
+    suite.add_test_cases(cell.metrics.iter().map(|metric| case(cell, metric)));
+    suite
+}
+
+fn case(cell: &CellVerdict, metric: &MetricVerdict) -> TestCase {
+    let show = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| metric.metric.show(value));
+    let says = format!(
+        "{} → {}, {}; {}. {}",
+        show(metric.base),
+        show(metric.head),
+        metric.show_change(),
+        metric.why,
+        sight(metric)
+    );
+    let status = if metric.fails() {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_type("regressed").set_message(says.trim());
+        status
+    } else if metric.outcome == Outcome::Inconclusive {
+        let mut status = TestCaseStatus::skipped();
+        status.set_type("inconclusive").set_message(says.trim());
+        status
+    } else {
+        TestCaseStatus::success()
+    };
+    let mut case = TestCase::new(metric.metric.name(), status);
+    case.set_classname(&cell.id);
+    case
+}

@@ -1,0 +1,104 @@
+//! The faces of a verdict: text, Markdown, GitHub, JUnit, HTML, JSON. Each is made from the one object and from nothing else.
+
+pub mod github;
+pub mod html;
+pub mod junit;
+pub mod markdown;
+pub mod text;
+
+use super::{CellState, CellVerdict, MetricVerdict, Outcome, Verdict};
+
+/// As JSON.
+pub fn json(verdict: &Verdict) -> String {
+    // Strings and numbers only; a number that is not finite becomes null, which reads back as missing.
+    serde_json::to_string_pretty(verdict).unwrap_or_default() + "\n"
+}
+
+/// The answer in a sentence.
+pub fn headline(verdict: &Verdict) -> String {
+    let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
+    let compared = verdict.cells.iter().filter(|cell| cell.state == CellState::Compared).count();
+    let mut parts = Vec::new();
+    let (findings, regressed) = (verdict.findings().count(), verdict.regressions().count());
+    let (undecided, improved) = (verdict.undecided().count(), verdict.improvements().count());
+    if findings > 0 {
+        parts.push(count(findings, "fault", "faults"));
+    }
+    if regressed > 0 {
+        parts.push(format!("{} worse than allowed", count(regressed, "number", "numbers")));
+    }
+    if undecided > 0 {
+        parts.push(format!("{} undecided", count(undecided, "number", "numbers")));
+    }
+    if improved > 0 {
+        parts.push(format!("{} improved", count(improved, "number", "numbers")));
+    }
+    let word = match verdict.outcome {
+        Outcome::Ok => "OK",
+        Outcome::Inconclusive => "INCONCLUSIVE",
+        Outcome::Regressed => "REGRESSED",
+    };
+    let what = if parts.is_empty() { "nothing is worse than allowed".to_owned() } else { parts.join(", ") };
+    format!("{word}: {what}; {} compared.", count(compared, "cell", "cells"))
+}
+
+/// Which builds were compared, in a line.
+pub(super) fn sides(verdict: &Verdict) -> String {
+    let side = |info: &super::SideInfo| {
+        let runs: Vec<&str> = info.runs.iter().map(|run| run.id.as_str()).collect();
+        format!("{} ({})", info.label, runs.join(", "))
+    };
+    format!("base {}, head {}", side(&verdict.base), side(&verdict.head))
+}
+
+/// Numbers that deserve a line of their own: strict ones, and whatever is not plain ok.
+pub(super) fn notable(cell: &CellVerdict) -> Vec<&MetricVerdict> {
+    let wanted = |metric: &&MetricVerdict| {
+        metric.enforce == super::Enforce::Strict || metric.outcome == Outcome::Regressed || metric.improved
+    };
+    cell.metrics.iter().filter(wanted).collect()
+}
+
+/// What became of a cell, in a word or two.
+pub(super) fn state(cell: &CellVerdict) -> &'static str {
+    match (cell.state, cell.outcome) {
+        (CellState::Broken, _) => "broken",
+        (_, Some(Outcome::Regressed)) => "regressed",
+        (CellState::New, _) => "new",
+        (CellState::Fixed, _) => "works now",
+        (CellState::FailedOnBoth, _) => "failed on both sides",
+        (CellState::Compared, outcome) => outcome.map_or("not judged", Outcome::name),
+    }
+}
+
+/// The sentence about what the samples could see: `sees +3.1 % or more; 24 launches would decide`.
+pub(super) fn sight(metric: &MetricVerdict) -> String {
+    let sees = metric.detectable.map(|change| format!("could see {} or worse", metric.metric.show_change(change)));
+    let enough = metric
+        .enough
+        .filter(|_| metric.outcome == Outcome::Inconclusive)
+        .map(|launches| format!("about {launches} launches on each side would be enough"));
+    [sees, enough].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// How to read it, in a paragraph.
+pub(super) fn method(verdict: &Verdict) -> String {
+    let method = &verdict.method;
+    let design = match method.design {
+        super::Design::Independent => "independent launches: Mann-Whitney U",
+        super::Design::Paired => "paired launches (A B B A): Wilcoxon signed rank",
+    };
+    let noise = method
+        .noise_from
+        .as_ref()
+        .map(|from| format!(" Thresholds are at least three times the noise of {from}."))
+        .unwrap_or_default();
+    format!(
+        "Changes are Hodges-Lehmann shifts with {} % intervals; {design}; q by Benjamini-Hochberg over {} tests. Regressed: the whole interval is above \
+         the threshold and q ≤ {}. Ok: the whole interval is below it. The smallest change that could be seen is meant with a chance of {:.0} %.{noise}",
+        super::super::text::significant(100.0 * (1.0 - method.level), 4),
+        method.tests,
+        super::super::text::significant(method.level, 3),
+        100.0 * method.power
+    )
+}

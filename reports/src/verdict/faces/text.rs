@@ -1,0 +1,78 @@
+//! The verdict for a terminal: plain text, aligned, no colour.
+
+use std::fmt::Write as _;
+
+use super::{headline, method, notable, sides, sight, state};
+use crate::verdict::{CellVerdict, MetricVerdict, Verdict};
+
+/// The verdict. With `all`, every number of every cell; else the strict ones and what changed.
+pub fn of_verdict(verdict: &Verdict, all: bool) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{}\n{}", headline(verdict), sides(verdict));
+    for allowed in &verdict.allowed {
+        let _ = writeln!(text, "allowed difference: {allowed}");
+    }
+    for cell in &verdict.cells {
+        let _ = writeln!(text, "\n{}: {}", cell.id, state(cell));
+        for finding in &cell.findings {
+            let _ = writeln!(text, "  {}: {}", finding.fault.name(), finding.says);
+        }
+        let shown = if all { cell.metrics.iter().collect() } else { notable(cell) };
+        rows(&mut text, &shown);
+        for note in &cell.notes {
+            let _ = writeln!(text, "  note: {note}");
+        }
+        hidden(&mut text, cell, shown.len());
+    }
+    for caution in &verdict.cautions {
+        let _ = writeln!(text, "\ncaution: {caution}");
+    }
+    let _ = writeln!(text, "\n{}", method(verdict));
+    text.replace('\u{a0}', " ")
+}
+
+fn hidden(text: &mut String, cell: &CellVerdict, shown: usize) {
+    let hidden = cell.metrics.len() - shown;
+    if hidden > 0 {
+        let _ = writeln!(text, "  {hidden} more numbers: none regressed");
+    }
+}
+
+fn rows(text: &mut String, metrics: &[&MetricVerdict]) {
+    let cells: Vec<[String; 6]> = metrics.iter().map(|metric| row(metric)).collect();
+    let widths: Vec<usize> =
+        (0..5).map(|column| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    for row in &cells {
+        let mut line = String::from(" ");
+        for (column, words) in row.iter().enumerate() {
+            let pad = widths.get(column).map_or(0, |width| width - words.chars().count());
+            let _ = write!(line, " {words}{}", " ".repeat(pad + 1));
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+fn row(metric: &MetricVerdict) -> [String; 6] {
+    let show = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| metric.metric.show(value));
+    let q = metric.q.map(|q| format!("q {}", if q < 0.001 { "< 0.001".into() } else { format!("{q:.3}") }));
+    let size = if metric.metric.basis() == crate::verdict::Basis::Value {
+        String::new()
+    } else {
+        format!("n {}+{}", metric.base_samples, metric.head_samples)
+    };
+    let mut why = metric.why.clone();
+    if metric.outcome != crate::verdict::Outcome::Ok {
+        let seen = sight(metric);
+        if !seen.is_empty() {
+            let _ = write!(why, " ({seen})");
+        }
+    }
+    [
+        metric.metric.title(),
+        metric.word().to_owned(),
+        format!("{} → {}", show(metric.base), show(metric.head)),
+        metric.show_change(),
+        [q.unwrap_or_default(), size].join(" ").trim().to_owned(),
+        why,
+    ]
+}

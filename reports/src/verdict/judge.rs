@@ -1,0 +1,300 @@
+//! One metric of one cell: from samples and a threshold to an outcome.
+//!
+//! Contract: first [`measure`], which knows only its own samples; then, when all p-values of the verdict are known, [`decide`].
+//! Relative metrics are judged on logarithms, where a shift is a ratio; a change for the worse is positive inside this
+//! module whichever way is better.
+
+use crate::stats::{Interval, median, power, ranks, shift};
+
+use super::gate::Rule;
+use super::metric::{Basis, Better, Metric, Scale};
+use super::{Confirmation, Magnitude, MetricVerdict, Outcome};
+
+/// The samples of one metric.
+#[derive(Clone, Debug)]
+pub(super) struct Samples {
+    pub metric: Metric,
+    pub base: Vec<f64>,
+    pub head: Vec<f64>,
+    /// Base and head of each pair, where launches were paired.
+    pub pairs: Option<Vec<(f64, f64)>>,
+    /// The same of the confirming block alone, where there was one.
+    pub confirming: Option<Vec<(f64, f64)>>,
+}
+
+/// What all metrics of a verdict share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub level: f64,
+    pub power: f64,
+}
+
+impl Terms {
+    fn confidence(self) -> f64 {
+        1.0 - self.level
+    }
+}
+
+/// The threshold of a metric in a cell.
+#[derive(Clone, Debug)]
+pub(super) struct Threshold {
+    pub rule: Rule,
+    /// 3 × p90 of the series' own noise, and whose.
+    pub noise: Option<(f64, String)>,
+}
+
+/// A metric before the verdict on it.
+#[derive(Clone, Debug)]
+pub(super) struct Measured {
+    pub verdict: MetricVerdict,
+    /// Interval of the change for the worse, on the judged scale.
+    worse: Option<Interval>,
+    /// The threshold, on the judged scale.
+    limit: f64,
+    /// The change for the worse, on the judged scale.
+    shift: Option<f64>,
+    /// Whether samples are paired: other counts have an interval.
+    paired: bool,
+}
+
+/// A change on the judged scale as it is shown, and back.
+fn shown(metric: Metric, judged: f64) -> f64 {
+    let signed = if metric.better() == Better::Higher { -judged } else { judged };
+    if metric.scale() == Scale::Relative { shift::ratio(signed) } else { signed }
+}
+
+/// The threshold as it is shown, and where it is from.
+fn limit(metric: Metric, threshold: &Threshold, base: f64) -> (f64, String) {
+    let rule = &threshold.rule;
+    let relative = metric.scale() == Scale::Relative;
+    let mut limit = rule.max_change;
+    let mut from = if relative {
+        format!("{} of base", metric.show_change(rule.max_change).trim_start_matches('+'))
+    } else {
+        format!("{} at most", metric.show_change(rule.max_change).trim_start_matches('+'))
+    };
+    let floor = if relative { rule.floor / base } else { rule.floor };
+    if floor > limit && floor.is_finite() {
+        limit = floor;
+        from = format!("floor of {}", metric.show(rule.floor));
+    }
+    if let Some((noise, whose)) = threshold.noise.as_ref().filter(|(noise, _)| *noise > limit) {
+        limit = *noise;
+        from = format!("3 × p90 of the noise of {whose}");
+    }
+    (limit, format!("{from}; {}", rule.reason))
+}
+
+/// Everything but the outcome.
+pub(super) fn measure(samples: &Samples, threshold: &Threshold, terms: Terms) -> Measured {
+    let metric = samples.metric;
+    let (base, head) = (median(&samples.base), median(&samples.head));
+    let (limit_shown, threshold_from) = limit(metric, threshold, base.unwrap_or(f64::NAN));
+    let verdict = MetricVerdict {
+        metric,
+        outcome: Outcome::Inconclusive,
+        improved: false,
+        enforce: threshold.rule.enforce,
+        basis: metric.basis(),
+        base,
+        head,
+        base_samples: samples.base.len(),
+        head_samples: samples.head.len(),
+        change: None,
+        low: None,
+        high: None,
+        p: None,
+        q: None,
+        cliffs_delta: None,
+        threshold: limit_shown,
+        threshold_from,
+        magnitude: Magnitude::Negligible,
+        detectable: None,
+        enough: None,
+        confirmed: None,
+        why: String::new(),
+    };
+    let limit = if metric.scale() == Scale::Relative { limit_shown.ln_1p() } else { limit_shown };
+    let paired = samples.pairs.is_some();
+    let mut measured = Measured { verdict, worse: None, limit, shift: None, paired };
+    if metric.basis() == Basis::Value {
+        by_value(&mut measured, threshold);
+    } else {
+        by_ranks(&mut measured, samples, terms);
+    }
+    measured
+}
+
+/// Deterministic numbers: the difference itself.
+fn by_value(measured: &mut Measured, threshold: &Threshold) {
+    let verdict = &mut measured.verdict;
+    let Some((base, head)) = verdict.base.zip(verdict.head) else { return };
+    let metric = verdict.metric;
+    let difference = head - base;
+    let worse = if metric.better() == Better::Higher { -difference } else { difference };
+    if metric.scale() == Scale::Relative {
+        // In the metric's unit, so that a base of zero has a threshold too.
+        measured.limit = (threshold.rule.max_change * base.abs()).max(threshold.rule.floor);
+        verdict.change = (base != 0.0).then(|| difference / base);
+    } else {
+        verdict.change = Some(difference);
+    }
+    measured.shift = Some(worse);
+    verdict.magnitude = magnitude(worse, measured.limit);
+}
+
+/// Noisy numbers: shift, interval, test.
+fn by_ranks(measured: &mut Measured, samples: &Samples, terms: Terms) {
+    let verdict = &mut measured.verdict;
+    let metric = verdict.metric;
+    let Some((base, head)) = judged(metric, &samples.base).zip(judged(metric, &samples.head)) else {
+        verdict.why = "a sample is zero or negative, so there is no ratio to it".into();
+        return;
+    };
+    verdict.cliffs_delta = ranks::cliffs_delta(&samples.base, &samples.head);
+    let (found, test) = match &samples.pairs {
+        Some(pairs) => {
+            let differences = differences(metric, pairs);
+            (shift::paired(&differences, terms.confidence()), ranks::signed_rank(&differences))
+        }
+        None => (shift::independent(&base, &head, terms.confidence()), ranks::mann_whitney(&base, &head)),
+    };
+    verdict.p = test.map(|test| test.p);
+    let Some(found) = found else { return };
+    measured.shift = Some(found.estimate);
+    measured.worse = found.interval;
+    verdict.magnitude = magnitude(found.estimate, measured.limit);
+    verdict.change = Some(shown(metric, found.estimate));
+    if let Some(interval) = found.interval {
+        let (low, high) = (shown(metric, interval.low), shown(metric, interval.high));
+        (verdict.low, verdict.high) = (Some(low.min(high)), Some(low.max(high)));
+        let seen =
+            power::detectable_from_interval(interval.half_width(), measured.limit, terms.confidence(), terms.power);
+        verdict.detectable = Some(shown(metric, seen));
+    }
+    verdict.confirmed = samples.confirming.as_ref().map(|pairs| {
+        let own = shift::paired(&differences(metric, pairs), terms.confidence()).map(|own| own.estimate);
+        Confirmation {
+            change: own.map(|own| shown(metric, own)),
+            launches: pairs.len(),
+            agrees: own.is_some_and(|own| own > measured.limit),
+        }
+    });
+}
+
+/// Samples on the judged scale, for the worse.
+fn judged(metric: Metric, values: &[f64]) -> Option<Vec<f64>> {
+    let mut values = if metric.scale() == Scale::Relative { shift::logs(values)? } else { values.to_vec() };
+    if metric.better() == Better::Higher {
+        values.iter_mut().for_each(|value| *value = -*value);
+    }
+    Some(values)
+}
+
+fn differences(metric: Metric, pairs: &[(f64, f64)]) -> Vec<f64> {
+    let of_pair = |&(base, head): &(f64, f64)| {
+        let values = judged(metric, &[base, head])?;
+        Some(values[1] - values[0])
+    };
+    pairs.iter().filter_map(of_pair).collect()
+}
+
+fn magnitude(worse: f64, limit: f64) -> Magnitude {
+    if limit > 0.0 {
+        Magnitude::of(worse / limit)
+    } else if worse == 0.0 {
+        Magnitude::Negligible
+    } else {
+        Magnitude::VeryLarge
+    }
+}
+
+/// The outcome, q being known and `tests` the number of tests that it was adjusted for. `machine` is how much slower (+) or
+/// faster (−) the machine itself was in head, if that is more than allowed.
+pub(super) fn decide(
+    measured: Measured,
+    q: Option<f64>,
+    tests: usize,
+    machine: Option<f64>,
+    terms: Terms,
+) -> MetricVerdict {
+    let Measured { mut verdict, worse, limit, shift, paired } = measured;
+    verdict.q = q;
+    if verdict.base.is_none() || verdict.head.is_none() {
+        let side = if verdict.base.is_none() { "base" } else { "head" };
+        verdict.why = format!("{side} has no {}", verdict.metric.title());
+        return verdict;
+    }
+    if verdict.basis == Basis::Value {
+        let worse = shift.unwrap_or(0.0);
+        // Past the rounding of a sum or a quotient, so that a threshold of 0 is not tripped by it.
+        let slack = 1e-12 * verdict.base.unwrap_or(0.0).abs();
+        verdict.outcome = if worse > limit + slack { Outcome::Regressed } else { Outcome::Ok };
+        verdict.improved = -worse > limit + slack;
+        verdict.why = match verdict.outcome {
+            Outcome::Regressed => "worse by more than the threshold, by value".into(),
+            _ => "within the threshold, by value".into(),
+        };
+        return verdict;
+    }
+    let samples = verdict.base_samples.min(verdict.head_samples);
+    let fewest = |level: f64| {
+        if paired { power::fewest_paired(1.0 - level) } else { power::fewest_independent(1.0 - level) }
+    };
+    // One real change among all tests must be able to reach q ≤ level by itself.
+    let to_be_heard = fewest(terms.level / tests.max(1) as f64);
+    let (Some(interval), Some(estimate)) = (worse, shift) else {
+        if verdict.why.is_empty() {
+            let needed = fewest(terms.level);
+            verdict.enough = Some(needed.max(to_be_heard));
+            verdict.why = format!(
+                "{samples} on each side are too few for an interval: it takes {needed}, so no change, however large, could have been seen"
+            );
+        }
+        return verdict;
+    };
+    let beyond_chance = q.is_some_and(|q| q <= terms.level);
+    verdict.enough = Some(samples);
+    if interval.low > limit && beyond_chance {
+        verdict.outcome = Outcome::Regressed;
+        verdict.why = "the whole interval is above the threshold".into();
+    } else if interval.low > limit {
+        verdict.enough = Some(to_be_heard.max(samples + 1));
+        verdict.why = format!("above the threshold, but not beyond chance among {tests} tests");
+    } else if interval.high < limit {
+        verdict.outcome = Outcome::Ok;
+        verdict.improved = interval.high < -limit && beyond_chance;
+        verdict.why = if verdict.improved {
+            "better by more than the threshold".into()
+        } else {
+            "the whole interval is below the threshold".into()
+        };
+    } else {
+        verdict.enough = power::launches_to_shrink(interval.half_width(), samples, (limit - estimate).abs())
+            .map(|n| n.max(samples + 1));
+        verdict.why = match verdict.enough {
+            Some(enough) => {
+                format!("the threshold lies within the interval; about {enough} launches on each side would decide")
+            }
+            None => "the change is so near to the threshold that no number of launches decides".into(),
+        };
+    }
+    if verdict.outcome == Outcome::Regressed && verdict.confirmed.is_some_and(|confirmed| !confirmed.agrees) {
+        verdict.outcome = Outcome::Inconclusive;
+        verdict.enough = Some(2 * samples);
+        verdict.why = "a confirming block of launches did not show it again".into();
+    }
+    if let Some(slower) = machine.filter(|_| verdict.metric.is_time()) {
+        let (doubted, word) = if slower > 0.0 { (Outcome::Regressed, "slower") } else { (Outcome::Ok, "faster") };
+        if verdict.outcome == doubted {
+            verdict.outcome = Outcome::Inconclusive;
+            verdict.improved = false;
+            verdict.enough = None;
+            verdict.why = format!(
+                "the machine itself was {:.0} % {word} while head was measured, by the calibration loop: measure both sides again, interleaved",
+                100.0 * slower.abs()
+            );
+        }
+    }
+    verdict
+}

@@ -1,0 +1,281 @@
+//! The order of an A/B comparison: which launches come next, when to look, when to stop. Pure logic: no process, no clock.
+//!
+//! Contract: launches come in balanced order, A B B A, cell by cell, so that neighbours in time are a pair and a drift of the
+//! machine falls out of their difference. Every look spends a part of the level ([`crate::stats::sequence`]), so that looking
+//! often costs no false alarms. A cell leaves the plan once it is decided. A cell that a look flags gets one confirming block
+//! of its own; its regression stands only if that block shows it too. It ends when every cell is decided, the most
+//! launches are made, or the budget is spent.
+//!
+//! The caller makes the launches that [`Plan::next`] names, with the pair's number as the launch's index; at a look it compares
+//! all records so far with [`Plan::options`] and hands the verdict to [`Plan::look`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::sequence;
+
+use super::compare::{Design, Options};
+use super::{CellVerdict, Outcome, Verdict};
+
+/// Which build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Build {
+    /// A.
+    Base,
+    /// B.
+    Head,
+}
+
+/// One launch to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The cell's id.
+    pub cell: String,
+    /// Of which build.
+    pub build: Build,
+    /// The pair's number within the cell: the index of the launch on either side.
+    pub pair: u32,
+    /// Whether it belongs to a confirming block.
+    pub confirming: bool,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Make these launches, in this order.
+    Launch(Vec<Step>),
+    /// Compare all records so far, with [`Plan::options`], and call [`Plan::look`].
+    Look,
+    /// Nothing more: [`Plan::verdict`] has the answer.
+    Stop(Stop),
+}
+
+/// Why it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// Every cell is decided.
+    Decided,
+    /// The most launches were made.
+    Launches,
+    /// The budget was spent.
+    Budget,
+}
+
+impl Stop {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Decided => "every cell is decided",
+            Self::Launches => "the most launches are made",
+            Self::Budget => "the budget is spent",
+        }
+    }
+}
+
+/// How much to measure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// Pairs of launches before the first look, even: A B B A. Below 12 of 20 an early look has no interval at the little that
+    /// it may spend.
+    pub first: u32,
+    /// Pairs between looks. Even.
+    pub step: u32,
+    /// The most pairs of a cell, confirming block aside.
+    pub most: u32,
+    /// Pairs of a confirming block. Even.
+    pub confirm: u32,
+    /// Time for everything; `None` for no limit.
+    pub budget: Option<Duration>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { first: 12, step: 4, most: 20, confirm: 6, budget: None }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Flagged: its confirming block begins at this pair.
+    Flagged(u32),
+    Decided,
+}
+
+/// The state of an A/B comparison.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    settings: Settings,
+    options: Options,
+    /// In the order given: state, and pairs named so far.
+    cells: Vec<(String, State, u32)>,
+    /// Pairs at the last look that spent.
+    looked_at: u32,
+    /// Whether launches were named since the last look.
+    launched: bool,
+    confirming: bool,
+    budget_spent: bool,
+    decided: BTreeMap<String, CellVerdict>,
+    last: Option<Verdict>,
+    stop: Option<Stop>,
+}
+
+impl Plan {
+    /// A plan for these cells. The options' design becomes paired.
+    pub fn new(cells: impl IntoIterator<Item = String>, settings: Settings, options: Options) -> Self {
+        let even = |pairs: u32| pairs.max(1).next_multiple_of(2);
+        let settings = Settings {
+            first: even(settings.first),
+            step: even(settings.step),
+            most: even(settings.most.max(settings.first)),
+            confirm: even(settings.confirm),
+            budget: settings.budget,
+        };
+        Self {
+            settings,
+            options: Options { design: Design::Paired, ..options },
+            cells: cells.into_iter().map(|cell| (cell, State::Open, 0)).collect(),
+            looked_at: 0,
+            launched: false,
+            confirming: false,
+            budget_spent: false,
+            decided: BTreeMap::new(),
+            last: None,
+            stop: None,
+        }
+    }
+
+    /// What to do next, `elapsed` after the beginning.
+    pub fn next(&mut self, elapsed: Duration) -> Next {
+        if let Some(stop) = self.stop {
+            return Next::Stop(stop);
+        }
+        if self.launched {
+            self.launched = false;
+            return Next::Look;
+        }
+        let over = self.settings.budget.is_some_and(|budget| elapsed >= budget);
+        // A confirming block is made even if the budget is spent: an alarm that nobody confirmed helps nobody.
+        let flagged: Vec<String> = self.in_state(|state| matches!(state, State::Flagged(_)));
+        if !flagged.is_empty() && !self.confirming {
+            self.confirming = true;
+            return self.launch(&flagged, self.settings.confirm, true);
+        }
+        let open = self.in_state(|state| state == State::Open);
+        let pairs = self.pairs();
+        if open.is_empty() {
+            self.stop = Some(Stop::Decided);
+        } else if pairs >= self.settings.most {
+            self.stop = Some(Stop::Launches);
+        } else if over && self.looked_at == pairs && self.budget_spent {
+            self.stop = Some(Stop::Budget);
+        } else if over && pairs > 0 {
+            // The budget, not the data, ends it: the last look may spend all that is left.
+            self.budget_spent = true;
+            return Next::Look;
+        } else if over {
+            self.stop = Some(Stop::Budget);
+        } else {
+            let more =
+                if pairs == 0 { self.settings.first } else { self.settings.step.min(self.settings.most - pairs) };
+            return self.launch(&open, more, false);
+        }
+        self.next(elapsed)
+    }
+
+    /// A B B A for each of these cells in turn, so that the two builds of a cell are measured next to each other.
+    fn launch(&mut self, cells: &[String], pairs: u32, confirming: bool) -> Next {
+        let mut steps = Vec::new();
+        // Two pairs at a time over all cells, so that a long list does not give each cell one stretch of the day.
+        for _ in 0..pairs / 2 {
+            for (cell, _, made) in self.cells.iter_mut().filter(|(cell, ..)| cells.contains(cell)) {
+                for (build, pair) in [(Build::Base, 0), (Build::Head, 0), (Build::Head, 1), (Build::Base, 1)] {
+                    steps.push(Step { cell: cell.clone(), build, pair: *made + pair, confirming });
+                }
+                *made += 2;
+            }
+        }
+        self.launched = true;
+        Next::Launch(steps)
+    }
+
+    fn in_state(&self, wanted: impl Fn(State) -> bool) -> Vec<String> {
+        self.cells.iter().filter(|(_, state, _)| wanted(*state)).map(|(cell, ..)| cell.clone()).collect()
+    }
+
+    /// Pairs of the cells that are still open; all have as many.
+    fn pairs(&self) -> u32 {
+        self.cells.iter().filter(|(_, state, _)| *state == State::Open).map(|(.., pairs)| *pairs).max().unwrap_or(0)
+    }
+
+    /// The options with which to compare at this look: the level that it may spend, and where confirming blocks begin.
+    pub fn options(&self) -> Options {
+        let alpha = self.options.gate.level;
+        let share = |pairs: u32| f64::from(pairs) / f64::from(self.settings.most);
+        let now = if self.budget_spent { self.settings.most } else { self.pairs() };
+        let level = if self.confirming {
+            // The flag was within its level; the confirming block can only take it away.
+            self.options.level.unwrap_or(alpha)
+        } else {
+            sequence::level(alpha, share(self.looked_at), share(now))
+        };
+        let confirming = self
+            .cells
+            .iter()
+            .filter_map(|(cell, state, _)| match state {
+                State::Flagged(from) => Some((cell.clone(), *from)),
+                State::Open | State::Decided => None,
+            })
+            .collect();
+        // A level of 0 would be none at all.
+        Options { level: Some(level.max(1e-12)), confirming, ..self.options.clone() }
+    }
+
+    /// Takes in the verdict of a look.
+    pub fn look(&mut self, verdict: Verdict) {
+        let options = self.options();
+        if !self.confirming {
+            self.options.level = options.level;
+            self.looked_at = self.pairs().max(self.looked_at);
+        }
+        for (id, state, pairs) in &mut self.cells {
+            let Some(cell) = verdict.cell(id).filter(|_| *state != State::Decided) else { continue };
+            let was_flagged = matches!(state, State::Flagged(_));
+            if self.confirming && !was_flagged {
+                continue;
+            }
+            // What fails whatever its speed needs no further launch.
+            let by_numbers = cell.findings.is_empty() && cell.outcome == Some(Outcome::Regressed);
+            *state = match cell.outcome {
+                Some(Outcome::Inconclusive) if !was_flagged => State::Open,
+                Some(Outcome::Regressed) if by_numbers && !was_flagged => State::Flagged(*pairs),
+                _ => State::Decided,
+            };
+            if *state == State::Decided {
+                self.decided.insert(id.clone(), cell.clone());
+            }
+        }
+        self.confirming = false;
+        self.last = Some(verdict);
+    }
+
+    /// The verdict so far: the last look's, with every decided cell as it was decided. `None` before the first look.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let mut verdict = self.last.clone()?;
+        for cell in &mut verdict.cells {
+            if let Some(decided) = self.decided.get(&cell.id) {
+                cell.clone_from(decided);
+            }
+        }
+        verdict.method.level = self.options.gate.level;
+        if let Some(stop) = self.stop {
+            verdict.cautions.push(format!("measuring ended because {}", stop.name()));
+        }
+        verdict.settle();
+        Some(verdict)
+    }
+}
