@@ -1,5 +1,6 @@
 //! ditbench: parse, dispatch, and turn errors into one clear line and an exit code.
 
+mod ab;
 mod cli;
 mod host;
 mod interrupt;
@@ -32,18 +33,23 @@ fn main() -> ExitCode {
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     }
     let common = &cli.common;
+    let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
     let result = match cli.command {
-        Command::Run(args) => cli::run::run(&args, common),
-        Command::Profile(args) => cli::profile::profile(*args, common),
-        Command::Generate(args) => cli::generate::generate(&args, common),
-        Command::Inspect(args) => cli::inspect::inspect(&args),
-        Command::Export(args) => cli::export::export(&args, common),
-        Command::Report(args) => cli::report::remake(&args),
-        Command::Devices(args) => cli::devices::devices(&args, common),
-        Command::Worker => Ok(()),
+        Command::Run(args) => done(cli::run::run(&args, common)),
+        Command::Profile(args) => done(cli::profile::profile(*args, common)),
+        Command::Ab(args) => cli::ab::ab(&args, common),
+        Command::Aa(args) => cli::ab::aa(&args, common),
+        Command::Compare(args) => cli::compare::compare(&args, common),
+        Command::History(args) => done(cli::history::history(&args)),
+        Command::Generate(args) => done(cli::generate::generate(&args, common)),
+        Command::Inspect(args) => done(cli::inspect::inspect(&args)),
+        Command::Export(args) => done(cli::export::export(&args, common)),
+        Command::Report(args) => done(cli::report::remake(&args)),
+        Command::Devices(args) => done(cli::devices::devices(&args, common)),
+        Command::Worker => Ok(ExitCode::SUCCESS),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => exit,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)

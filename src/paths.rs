@@ -24,6 +24,22 @@ pub fn cache(asked: Option<&PathBuf>) -> Result<PathBuf> {
     std::path::absolute(&folder).with_context(|| format!("cannot resolve {}", folder.display()))
 }
 
+/// The folder for what must not be lost: `$XDG_DATA_HOME/ditbench`, else the system's usual place. Made if missing.
+///
+/// # Errors
+/// No home folder, or a folder that cannot be made.
+pub fn data() -> Result<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = match (variable("XDG_DATA_HOME"), variable("HOME")) {
+        (Some(folder), _) => folder.join("ditbench"),
+        (None, Some(home)) if cfg!(target_os = "macos") => home.join("Library/Application Support/ditbench"),
+        (None, Some(home)) => home.join(".local/share/ditbench"),
+        (None, None) => bail!("neither XDG_DATA_HOME nor HOME is set; name the place with --store FILE"),
+    };
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
+    Ok(folder)
+}
+
 fn default_cache() -> Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(folder) = variable("XDG_CACHE_HOME") {

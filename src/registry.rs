@@ -3,7 +3,7 @@
 use ditbench_backend_api::Backend;
 
 /// Names that a plan may use, whether or not this build has them.
-pub const NAMES: [&str; 4] = ["candle", "tract", "ort", "reference"];
+pub const NAMES: [&str; 5] = ["candle", "tract", "ort", "reference", "scripted"];
 
 /// The backend of that name.
 ///
@@ -12,6 +12,7 @@ pub const NAMES: [&str; 4] = ["candle", "tract", "ort", "reference"];
 pub fn backend(name: &str) -> Result<Box<dyn Backend>, String> {
     match name {
         "reference" => Ok(Box::new(ditbench_reference::Reference)),
+        "scripted" => Ok(Box::new(ditbench_scripted::Scripted)),
         #[cfg(feature = "candle")]
         "candle" => Ok(Box::new(ditbench_candle::Candle)),
         #[cfg(feature = "tract")]

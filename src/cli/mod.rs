@@ -1,8 +1,12 @@
 //! The command line: one file per command.
 
+pub mod ab;
+pub mod compare;
 pub mod devices;
 pub mod export;
+mod gate;
 pub mod generate;
+pub mod history;
 pub mod inspect;
 pub mod profile;
 pub mod report;
@@ -32,13 +36,16 @@ Examples:
   ditbench run --model small --size 512 --backend candle,tract,ort --precision f32,q4 --threads 1,2
   ditbench run --plan plan.toml --dry-run             what a plan would do
   ditbench profile --backend candle,ort               where the time goes; --diff A B says what changed
+  ditbench ab --base-rev main                          is this build slower, bigger or wrong? exit code 1 if so
+  ditbench compare runs/BASE runs/HEAD                the same from records
+  ditbench history import runs/*; ditbench history page   how numbers went from run to run
   ditbench generate \"a red apple\" -o apple.png --backend ort --precision q4
   ditbench inspect --model small --size 1024          parameters, operations, bytes
   ditbench export --model small --precision q4 DIR    ONNX files for other tools
   ditbench report runs/20261123T161500Z-5f3a          the report again, from the record
   ditbench devices                                    what can run here, and what is missing
 
-Exit codes: 0 done, 1 a regression (gates only), 2 wrong usage or environment, 3 inconclusive.";
+Exit codes: 0 done, 1 regressed (ab, aa, compare), 2 wrong usage or environment, 3 inconclusive (ab, aa, compare).";
 
 /// What all commands share.
 #[derive(Clone, Debug, clap::Args)]
@@ -58,6 +65,14 @@ pub enum Command {
     Run(Box<run::RunArgs>),
     /// Show where the time of an image goes, or which operation changed between two runs
     Profile(Box<profile::ProfileArgs>),
+    /// Compare two builds on this machine, launch by launch, and say whether the newer one is slower, bigger or wrong
+    Ab(Box<ab::AbArgs>),
+    /// Compare a build with itself: this machine's noise, and the thresholds that it earns
+    Aa(Box<ab::AaArgs>),
+    /// Judge a newer run against an older one, from their records alone
+    Compare(Box<compare::CompareArgs>),
+    /// Keep records in a store (SQLite, or PostgreSQL for a team), and see how numbers went from run to run
+    History(history::HistoryArgs),
     /// Make one image from a prompt
     Generate(generate::GenerateArgs),
     /// Count parameters, operations and bytes of a model, beside the paper's figures
@@ -77,7 +92,7 @@ impl Command {
     /// Whether it waits for workers, and so must outlive Ctrl-C and a worker's closed pipe.
     pub fn starts_workers(&self) -> bool {
         match self {
-            Self::Run(_) | Self::Generate(_) => true,
+            Self::Run(_) | Self::Generate(_) | Self::Ab(_) | Self::Aa(_) => true,
             Self::Profile(args) => args.runs(),
             _ => false,
         }

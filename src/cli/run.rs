@@ -10,11 +10,11 @@ use ditbench_workloads::models::Variant;
 use crate::plan::{Axes, DEFAULT_PLAN, PlanFile};
 use crate::run::{self, Settings};
 
-/// Arguments of `ditbench run`.
+/// What to run: a plan file, flags over it.
 #[derive(Debug, clap::Args)]
-pub struct RunArgs {
+pub struct PlanArgs {
     /// A plan file (TOML); flags win over what it says. Without one, and without a flag that names cells, the default plan runs
-    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
     #[command(flatten)]
     axes: Axes,
@@ -24,29 +24,39 @@ pub struct RunArgs {
     /// Seed of the noise and of initialised weights
     #[arg(long)]
     seed: Option<u64>,
-    /// Launches (processes) per cell, at most: the independent samples
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    launches: Option<u32>,
     /// Images per launch, at most
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     images: Option<u32>,
-    /// Time for the whole run: 90s, 10m, 1h. The first launch of every cell is always made
+    /// Time for the whole: 90s, 10m, 1h. The first launch of every cell is always made
     #[arg(long, value_name = "TIME")]
     budget: Option<String>,
-    /// Time after which one launch is given up
-    #[arg(long, value_name = "TIME", default_value = "10m")]
-    timeout: String,
     /// Weights to use, a safetensors file [default: initialised from the seed]
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+}
+
+/// Arguments of `ditbench run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// Launches (processes) per cell, at most: the independent samples
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    launches: Option<u32>,
+    /// Time after which one launch is given up
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    timeout: String,
     /// Also make an image under each runtime's profiler, apart from the timed ones: where the time goes
     #[arg(long)]
     profile: bool,
+    /// Leave out what does not change from launch to launch: the machine's peaks, the memory pass, comparing images
+    #[arg(long, conflicts_with = "profile")]
+    brief: bool,
     /// Directory of the run [default: runs/ID]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on with an interrupted run: what is done is not done again
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", conflicts_with = "plan")]
     resume: Option<PathBuf>,
     /// Show the plan with estimated times and memory, and stop
     #[arg(long)]
@@ -65,17 +75,18 @@ pub struct RunArgs {
 /// A mistake in the plan or the environment; failures of cells are rows, not errors.
 pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
     if let Some(path) = &args.resume {
-        if args.axes != Axes::default() {
+        if args.plan.axes != Axes::default() {
             bail!("--resume goes on with the plan that the run began with: leave out --model, --backend and the like");
         }
         return run::resume(
             path,
             common,
             duration(&args.timeout, "--timeout")?,
-            args.budget.as_deref().map(|b| duration(b, "--budget")).transpose()?,
+            args.plan.budget.as_deref().map(|b| duration(b, "--budget")).transpose()?,
         );
     }
-    let plan = plan(args)?;
+    let mut plan = args.plan.plan_or(DEFAULT_PLAN)?;
+    plan.launches = args.launches.map(|n| n as usize).or(plan.launches);
     if args.print_plan {
         print!("{}", toml::to_string_pretty(&plan).context("writing the plan as TOML")?);
         return Ok(());
@@ -87,8 +98,9 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         images: plan.images.unwrap_or(30),
         prompt: plan.prompt.clone().unwrap_or_else(|| "a red apple".to_owned()),
         seed: plan.seed.unwrap_or(7),
-        weights: args.weights.clone().map(std::path::absolute).transpose().context("the path of --weights")?,
+        weights: args.plan.weights()?,
         profile: args.profile,
+        brief: args.brief,
         plan,
     };
     run::start(settings, common, args.out.as_deref(), args.dry_run, args.force)
@@ -99,36 +111,51 @@ impl RunArgs {
     pub fn profiled(&mut self) {
         self.profile = true;
         self.launches = self.launches.or(Some(1));
-        self.images = self.images.or(Some(6));
-        if self.plan.is_none() && self.axes == Axes::default() {
-            self.axes.model = Some(vec![Variant::Nano]);
+        self.plan.images = self.plan.images.or(Some(6));
+        if self.plan.plan.is_none() && self.plan.axes == Axes::default() {
+            self.plan.axes.model = Some(vec![Variant::Nano]);
         }
     }
 }
 
-/// The plan file or the default, with the flags over it.
-fn plan(args: &RunArgs) -> Result<PlanFile> {
-    let mut plan = match &args.plan {
-        Some(path) => {
-            let text =
-                std::fs::read_to_string(path).with_context(|| format!("cannot read the plan {}", path.display()))?;
-            PlanFile::parse(&text, &path.display().to_string())?
-        }
-        // A flag that names cells asks for those cells, not for the default plan's groups.
-        None if args.axes == Axes::default() => PlanFile::parse(DEFAULT_PLAN, "the default plan")?,
-        None => PlanFile::default(),
-    };
-    plan.override_with(&args.axes);
-    plan.prompt = args.prompt.clone().or(plan.prompt);
-    plan.seed = args.seed.or(plan.seed);
-    plan.launches = args.launches.map(|n| n as usize).or(plan.launches);
-    plan.images = args.images.map(|n| n as usize).or(plan.images);
-    plan.budget = args.budget.clone().or(plan.budget);
-    Ok(plan)
+impl PlanArgs {
+    /// The plan file, or `default` where neither a file nor a flag names cells, with the flags over it.
+    ///
+    /// # Errors
+    /// A plan that cannot be read.
+    pub fn plan_or(&self, default: &str) -> Result<PlanFile> {
+        let mut plan = match &self.plan {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("cannot read the plan {}", path.display()))?;
+                PlanFile::parse(&text, &path.display().to_string())?
+            }
+            // A flag that names cells asks for those cells, not for the default plan's groups.
+            None if self.axes == Axes::default() => PlanFile::parse(default, "the default plan")?,
+            None => PlanFile::default(),
+        };
+        plan.override_with(&self.axes);
+        plan.prompt = self.prompt.clone().or(plan.prompt);
+        plan.seed = self.seed.or(plan.seed);
+        plan.images = self.images.map(|n| n as usize).or(plan.images);
+        plan.budget = self.budget.clone().or(plan.budget);
+        Ok(plan)
+    }
+
+    /// The user's weights.
+    ///
+    /// # Errors
+    /// A path that cannot be resolved.
+    pub fn weights(&self) -> Result<Option<PathBuf>> {
+        self.weights.clone().map(std::path::absolute).transpose().context("the path of --weights")
+    }
 }
 
 /// Seconds out of `90s`, `1.5m`, `1h`, or a bare number of seconds.
-fn duration(text: &str, what: &str) -> Result<f64> {
+///
+/// # Errors
+/// Anything else, named by `what`.
+pub fn duration(text: &str, what: &str) -> Result<f64> {
     let text = text.trim();
     let (number, factor) = match text.char_indices().next_back() {
         Some((end, 's')) => (&text[..end], 1.0),

@@ -7,7 +7,8 @@ use ditbench_workloads::models::{ImageSize, ModelConfig, Rung, TextSource, Varia
 use ditbench_workloads::weights::Scheme;
 use serde::{Deserialize, Serialize};
 
-use super::axes::{BackendChoice, LayoutChoice, Sampler, TextTokens};
+use super::Axes;
+use super::axes::{BackendChoice, LayoutChoice, Sampler, Size, TextTokens};
 
 /// What is generated: a model at a size, and how many steps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -83,6 +84,25 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// Axes that name this cell alone, run in the way `variant`.
+    pub fn axes(&self, variant: &str) -> Axes {
+        let Workload { model, size, steps, text_tokens, rung, layout, sampler } = self.workload.clone();
+        Axes {
+            model: Some(vec![model]),
+            size: Some(vec![Size(size)]),
+            backend: Some(vec![BackendChoice { name: self.backend.name.clone(), variant: Some(variant.to_owned()) }]),
+            precision: Some(vec![self.scheme]),
+            device: Some(vec![self.device.clone()]),
+            threads: Some(vec![self.threads]),
+            steps: Some(vec![steps]),
+            text_tokens: Some(vec![text_tokens]),
+            rung: Some(vec![rung]),
+            layout: layout.map(|layout| vec![layout]),
+            sampler: Some(vec![sampler]),
+            memory: Some(vec![self.memory]),
+        }
+    }
+
     /// A text that tells it from every other cell of a plan.
     pub fn key(&self) -> String {
         let memory = if self.memory == MemoryMode::Small { " small memory" } else { "" };

@@ -30,7 +30,8 @@ use crate::cli::Common;
 use crate::plan::PlanFile;
 use crate::{interrupt, measure, paths, probe};
 use launch::Launcher;
-use resolve::{Resolved, resolve};
+use resolve::Resolved;
+pub use resolve::resolve;
 use schedule::CellState;
 
 /// What a run was asked for, all defaults filled in. Kept in the record, so that a resumed run is the same run.
@@ -51,6 +52,10 @@ pub struct Settings {
     /// Whether each cell's first launch also makes an image under the runtime's profiler.
     #[serde(default)]
     pub profile: bool,
+    /// Whether to leave out what does not change from launch to launch: the machine's peaks, the memory pass, the
+    /// comparison of images.
+    #[serde(default)]
+    pub brief: bool,
     /// A user's weights.
     pub weights: Option<PathBuf>,
     /// The cells.
@@ -116,7 +121,8 @@ fn work(settings: Settings, resolved: Vec<Resolved>, mut store: RunStore, common
     let ort_lib = prepare::ort_library(&resolved, common, &progress);
     progress.now("measuring this machine's peaks".to_owned());
     let calibration_before = measure::calibrate::run();
-    let peaks = measure::peaks::all(&resolved.iter().map(|cell| cell.cell.threads).collect::<Vec<_>>());
+    let threads: Vec<usize> = resolved.iter().map(|cell| cell.cell.threads).collect();
+    let peaks = if settings.brief { Vec::new() } else { measure::peaks::all(&threads) };
     store.update(|run| {
         run.machine.peaks = peaks;
         run.machine.calibration = Calibration { before_s: Reading::Ok(calibration_before), ..Calibration::default() };
@@ -153,8 +159,10 @@ fn work(settings: Settings, resolved: Vec<Resolved>, mut store: RunStore, common
         states[index].failed = row.status != Status::Ok;
         store.put_cell(row)?;
     }
-    progress.now("comparing images".to_owned());
-    fidelity::compare(&mut store, &resolved)?;
+    if !settings.brief {
+        progress.now("comparing images".to_owned());
+        fidelity::compare(&mut store, &resolved)?;
+    }
     let after = measure::calibrate::run();
     let interrupted = interrupt::requested();
     store.update(|run| {

@@ -1,0 +1,144 @@
+//! Two builds against each other: whole launches in A B B A order until every cell is decided.
+//!
+//! Contract: each build is a program of its own and is only asked to `run`; what it says is its record. First each makes
+//! one image of every cell (correctness, placement), then launches are made in the order of the plan, a launch being a
+//! `run --brief` of one cell. All records are kept below the directory of the comparison.
+
+mod build;
+mod side;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use ditbench_reports::verdict::noise::{self, Noise};
+use ditbench_reports::verdict::plan::{Build, Next, Plan, Settings as PlanSettings, Step};
+use ditbench_reports::verdict::{self, Design, Options, Verdict};
+
+pub use build::from_revision;
+pub use side::{Program, Side, SingleCell};
+
+use crate::run::Progress;
+use crate::{interrupt, text};
+
+/// What to compare, and how much to measure.
+pub struct Comparison {
+    /// The older build.
+    pub base: Program,
+    /// The newer one.
+    pub head: Program,
+    /// The cells.
+    pub cells: Vec<SingleCell>,
+    /// Images of a launch.
+    pub images: usize,
+    /// Pairs of launches, looks, budget.
+    pub plan: PlanSettings,
+    /// Thresholds and what is allowed.
+    pub options: Options,
+    /// Where records go.
+    pub dir: PathBuf,
+}
+
+/// Runs both builds and gives the verdict.
+///
+/// # Errors
+/// A program that cannot be run, a record that cannot be read, Ctrl-C.
+pub fn compare(comparison: Comparison) -> Result<Verdict> {
+    let Comparison { base, head, cells, images, plan, options, dir } = comparison;
+    let pairs = plan.most as usize;
+    let progress = Progress::new(2 * cells.len() * pairs);
+    let mut sides = check_both(base, head, &cells, &dir, &progress)?;
+    let mut plan = Plan::new(timed(&cells), plan, options);
+    let started = Instant::now();
+    loop {
+        match plan.next(started.elapsed()) {
+            Next::Launch(steps) => launch(&steps, &cells, &mut sides, images, &progress)?,
+            Next::Look => {
+                let verdict = judge(&sides, &plan.options())?;
+                progress.line(&format!(
+                    "{} {}",
+                    text::clock(started.elapsed().as_secs_f64()),
+                    verdict::faces::headline(&verdict)
+                ));
+                plan.look(verdict);
+            }
+            Next::Stop(_) => break,
+        }
+    }
+    progress.finish();
+    sides.0.save()?;
+    sides.1.save()?;
+    plan.verdict().context("no launch ended well on either side, so there is nothing to judge; see the logs")
+}
+
+/// The same build against itself: what this machine's noise alone does.
+///
+/// # Errors
+/// As [`compare`].
+pub fn against_itself(comparison: Comparison, deals: usize, seed: u64) -> Result<(Noise, Verdict)> {
+    let Comparison { base, head, cells, images, plan, options, dir } = comparison;
+    let pairs = plan.most.next_multiple_of(2);
+    let progress = Progress::new(2 * cells.len() * pairs as usize);
+    let mut sides = check_both(base, head, &cells, &dir, &progress)?;
+    // No look and no early stop: the noise is wanted of all launches.
+    let settings = PlanSettings { first: pairs, most: pairs, budget: None, ..plan };
+    let mut plan = Plan::new(timed(&cells), settings, options.clone());
+    if let Next::Launch(steps) = plan.next(Duration::ZERO) {
+        launch(&steps, &cells, &mut sides, images, &progress)?;
+    }
+    progress.finish();
+    sides.0.save()?;
+    sides.1.save()?;
+    Ok(noise::of_aa(&[sides.0.run()], &[sides.1.run()], Design::Paired, &options.gate, deals, seed)?)
+}
+
+fn timed(cells: &[SingleCell]) -> Vec<String> {
+    cells.iter().filter(|cell| cell.timed).map(|cell| cell.id.clone()).collect()
+}
+
+/// One image of every cell from each build: whether it is right, and where it ran.
+fn check_both(
+    base: Program,
+    head: Program,
+    cells: &[SingleCell],
+    dir: &Path,
+    progress: &Progress,
+) -> Result<(Side, Side)> {
+    let check = |program: Program, name: &str| {
+        progress.now(format!("{name}: one image of every cell"));
+        Side::check(program, cells, &dir.join(name))
+    };
+    Ok((check(base, "base")?, check(head, "head")?))
+}
+
+fn launch(
+    steps: &[Step],
+    cells: &[SingleCell],
+    sides: &mut (Side, Side),
+    images: usize,
+    progress: &Progress,
+) -> Result<()> {
+    for step in steps {
+        let Some(cell) = cells.iter().find(|cell| cell.id == step.cell) else { continue };
+        let (side, name) = match step.build {
+            Build::Base => (&mut sides.0, "base"),
+            Build::Head => (&mut sides.1, "head"),
+        };
+        progress.now(format!("{name}: {} launch {}", cell.id, step.pair + 1));
+        let outcome = side.launch(cell, step.pair, images);
+        if interrupt::requested() {
+            bail!(
+                "interrupted; the records so far are kept in {}",
+                side.dir().parent().unwrap_or(side.dir()).display()
+            );
+        }
+        progress.launch_done(&format!("{name} {}", cell.id), &outcome?);
+    }
+    Ok(())
+}
+
+fn judge(sides: &(Side, Side), options: &Options) -> Result<Verdict> {
+    let base = verdict::Side::of_runs(sides.0.label(), [sides.0.run()]);
+    let head = verdict::Side::of_runs(sides.1.label(), [sides.1.run()]);
+    Ok(verdict::compare(&base, &head, options)?)
+}

@@ -1,0 +1,152 @@
+//! One build under comparison: a program that is asked to run, and the record of all that it did.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use ditbench_reports::record::{CellKey, Run, Status};
+use ditbench_reports::store::{self, RunStore};
+
+use crate::cli::Common;
+use crate::plan::PlanFile;
+use crate::text;
+
+/// A ditbench program.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// What it is called in the verdict.
+    pub label: String,
+    /// The file.
+    pub file: PathBuf,
+    /// `--cache` and `--ort-lib`, as this program was given them.
+    pub common: Common,
+    /// Weights, a user's own.
+    pub weights: Option<PathBuf>,
+}
+
+/// A plan of one cell, and its id in records.
+#[derive(Clone, Debug)]
+pub struct SingleCell {
+    /// [`CellKey::id`].
+    pub id: String,
+    /// Its key.
+    pub key: CellKey,
+    /// A plan with just this cell.
+    pub plan: PlanFile,
+    /// Whether it is compared in time; else it is only there to hold the others against.
+    pub timed: bool,
+}
+
+/// One side: its program, its record.
+pub struct Side {
+    program: Program,
+    store: RunStore,
+    made: u32,
+}
+
+impl Side {
+    /// Lets the program make one image of every cell; launches of that are not kept, they were made one side after the
+    /// other.
+    ///
+    /// # Errors
+    /// The program cannot be run, or refuses the plan.
+    pub fn check(program: Program, cells: &[SingleCell], dir: &Path) -> Result<Self> {
+        let mut plan = cells.first().map(|cell| cell.plan.clone()).unwrap_or_default();
+        plan.group = cells.iter().flat_map(|cell| cell.plan.group.clone()).collect();
+        program.run(&plan, 1, dir, &[])?;
+        let mut store = RunStore::resume(dir).with_context(|| format!("the record of {}", program.label))?;
+        store.update(|run| {
+            for cell in &mut run.cells {
+                cell.launches.clear();
+            }
+            // A side holds what is compared; the reference has served.
+            run.cells.retain(|cell| cells.iter().any(|wanted| wanted.timed && wanted.key == cell.key));
+        })?;
+        Ok(Self { program, store, made: 0 })
+    }
+
+    /// Makes one launch of a cell, as number `index`; gives what became of it, in words.
+    ///
+    /// # Errors
+    /// The program cannot be run, or its record not be read. A launch that fails is no error: it is in the record.
+    pub fn launch(&mut self, cell: &SingleCell, index: u32, images: usize) -> Result<String> {
+        let dir = self.store.dir().join("launches").join(format!("{}-{index}", cell.id));
+        self.program.run(&cell.plan, images, &dir, &["--brief"])?;
+        let made = store::read(&dir)?.run;
+        let Some(found) = made.cell(&cell.key) else {
+            bail!("{}: {} did not run {}", dir.display(), self.program.label, cell.id)
+        };
+        let order = self.made;
+        self.made += 1;
+        let launches = found.launches.clone();
+        let (status, reason) = (found.status, found.reason.clone());
+        self.store.update(|run| {
+            let Some(mine) = run.cells.iter_mut().find(|mine| mine.key == cell.key) else { return };
+            for mut launch in launches.iter().cloned() {
+                (launch.index, launch.order) = (index, order);
+                mine.launches.push(launch);
+            }
+            if status != Status::Ok {
+                (mine.status, mine.reason) = (status, reason.clone());
+            }
+        })?;
+        let images = launches.iter().flat_map(|launch| &launch.samples).map(|sample| sample.total_s);
+        Ok(match reason {
+            Some(reason) => format!("{}: {reason}", status.name()),
+            None => format!("fastest image {}", text::seconds(images.fold(f64::INFINITY, f64::min))),
+        })
+    }
+
+    /// Its record so far.
+    pub fn run(&self) -> &Run {
+        self.store.run()
+    }
+
+    /// What it is called.
+    pub fn label(&self) -> &str {
+        &self.program.label
+    }
+
+    /// Where its record is.
+    pub fn dir(&self) -> &Path {
+        self.store.dir()
+    }
+
+    /// Marks the record as finished.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save(&mut self) -> Result<()> {
+        Ok(self.store.update(|run| run.run.finished = Some(crate::run::now()))?)
+    }
+}
+
+impl Program {
+    /// `run` with this plan, one launch a cell.
+    fn run(&self, plan: &PlanFile, images: usize, dir: &Path, more: &[&str]) -> Result<()> {
+        let folder = dir.parent().unwrap_or(dir);
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let file = folder.join(format!("{}.toml", dir.file_name().unwrap_or_default().to_string_lossy()));
+        std::fs::write(&file, toml::to_string(plan)?).with_context(|| format!("cannot write {}", file.display()))?;
+        let mut command = Command::new(&self.file);
+        command.arg("run").arg("--plan").arg(&file).arg("--out").arg(dir);
+        command.args(["--launches", "1", "--images", &images.to_string()]).args(more);
+        if let Some(cache) = &self.common.cache {
+            command.arg("--cache").arg(cache);
+        }
+        if let Some(library) = &self.common.ort_lib {
+            command.arg("--ort-lib").arg(library);
+        }
+        if let Some(weights) = &self.weights {
+            command.arg("--weights").arg(weights);
+        }
+        let output = command.stdin(Stdio::null()).output();
+        let output = output.with_context(|| format!("cannot start {}", self.file.display()))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+            bail!("{} ({}) ended with {}: {last}", self.label, self.file.display(), output.status);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+//! `ditbench ab` and `ditbench aa`: two builds, or one against itself, launch by launch.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use ditbench_reports::verdict::noise::Noise;
+use ditbench_reports::verdict::plan::Settings as PlanSettings;
+
+use super::Common;
+use super::gate::{GateArgs, noise_file};
+use super::run::{PlanArgs, duration};
+use crate::ab::{self, Comparison, Program, SingleCell};
+use crate::plan::PlanFile;
+use crate::text::{seconds, table};
+
+/// Arguments of `ditbench ab`.
+#[derive(Debug, clap::Args)]
+pub struct AbArgs {
+    /// The older program
+    #[arg(long, value_name = "BIN", required_unless_present = "base_rev", conflicts_with = "base_rev")]
+    base: Option<PathBuf>,
+    /// The older revision of the git repository here: checked out, built and kept
+    #[arg(long, value_name = "REV")]
+    base_rev: Option<String>,
+    /// The newer program [default: this one]
+    #[arg(long, value_name = "BIN", conflicts_with = "head_rev")]
+    head: Option<PathBuf>,
+    /// The newer revision
+    #[arg(long, value_name = "REV")]
+    head_rev: Option<String>,
+    #[command(flatten)]
+    measure: MeasureArgs,
+    #[command(flatten)]
+    gate: GateArgs,
+}
+
+/// Arguments of `ditbench aa`.
+#[derive(Debug, clap::Args)]
+pub struct AaArgs {
+    /// The program [default: this one]
+    #[arg(long, value_name = "BIN")]
+    program: Option<PathBuf>,
+    #[command(flatten)]
+    measure: MeasureArgs,
+    #[command(flatten)]
+    gate: GateArgs,
+}
+
+/// What both measure, and how much.
+#[derive(Debug, clap::Args)]
+struct MeasureArgs {
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// Pairs of launches (one of each build) before the first look; 8 pairs at least, to tell 2 % on a quiet machine
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    first: u32,
+    /// Pairs of launches at most
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pairs: u32,
+    /// Directory of the comparison: records of both sides and the verdict [default: runs/ab-TIME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Images of a launch, unless the plan says.
+const IMAGES: usize = 8;
+/// Ways in which `aa` deals its launches to two sides.
+const DEALS: usize = 1000;
+
+/// Compares two builds.
+///
+/// # Errors
+/// A build that cannot be made or run; Ctrl-C.
+pub fn ab(args: &AbArgs, common: &Common) -> Result<ExitCode> {
+    let base = program(args.base.as_deref(), args.base_rev.as_deref(), &args.measure, common)?;
+    let head = program(args.head.as_deref(), args.head_rev.as_deref(), &args.measure, common)?;
+    let comparison = args.measure.comparison((base, head), &args.gate, common)?;
+    let dir = comparison.dir.clone();
+    let verdict = ab::compare(comparison)?;
+    args.gate.publish(&verdict, Some(&dir))
+}
+
+/// Compares a build with itself.
+///
+/// # Errors
+/// As [`ab`]; the noise cannot be stored.
+pub fn aa(args: &AaArgs, common: &Common) -> Result<ExitCode> {
+    let base = program(args.program.as_deref(), None, &args.measure, common)?;
+    let mut head = base.clone();
+    head.label.push_str(" again");
+    let mut comparison = args.measure.comparison((base, head), &args.gate, common)?;
+    // The gate's own thresholds: noise that was found before must not hide what is found now.
+    comparison.options.noise = None;
+    let dir = comparison.dir.clone();
+    let (noise, verdict) = ab::against_itself(comparison, DEALS, 1)?;
+    let exit = args.gate.publish(&verdict, Some(&dir))?;
+    show(&noise);
+    let cache = crate::paths::cache(common.cache.as_ref())?;
+    for file in [dir.join("noise.json"), noise_file(&cache)] {
+        std::fs::write(&file, noise.to_json()).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    println!("Kept in {}: `ditbench ab` and `ditbench compare` take thresholds from it.", noise_file(&cache).display());
+    Ok(exit)
+}
+
+/// The machine's noise, a line a series.
+fn show(noise: &Noise) {
+    println!("\nWhat chance alone does here, by dealing the same launches to two sides {DEALS} times:\n");
+    let rows = noise.series.iter().map(|series| {
+        vec![
+            series.cell.clone(),
+            series.metric.name(),
+            series.launches.to_string(),
+            format!("{:.2} %", 100.0 * series.p90),
+            noise
+                .threshold(&series.cell, series.metric)
+                .map_or_else(|| "-".to_owned(), |(threshold, _)| format!("{:.2} %", 100.0 * threshold)),
+            format!("{:.1} %", 100.0 * series.false_positives),
+        ]
+    });
+    print!("{}", table(&["cell", "number", "launches", "p90 of changes", "threshold it earns", "false alarms"], rows));
+    println!();
+}
+
+fn program(file: Option<&Path>, revision: Option<&str>, measure: &MeasureArgs, common: &Common) -> Result<Program> {
+    let (label, file) = match (file, revision) {
+        (Some(file), _) if !file.is_file() => bail!("{}: there is no such program", file.display()),
+        (Some(file), _) => (file.display().to_string(), std::path::absolute(file)?),
+        (None, Some(revision)) => {
+            let cache = crate::paths::cache(common.cache.as_ref())?;
+            (revision.to_owned(), ab::from_revision(revision, &cache)?)
+        }
+        (None, None) => ("this program".to_owned(), std::env::current_exe().context("where this program is")?),
+    };
+    Ok(Program { label, file, common: common.clone(), weights: measure.plan.weights()? })
+}
+
+impl MeasureArgs {
+    fn comparison(&self, (base, head): (Program, Program), gate: &GateArgs, common: &Common) -> Result<Comparison> {
+        let plan = self.plan.plan_or(COMPARED)?;
+        let budget = plan.budget.as_deref().map(|text| duration(text, "--budget, or the plan's budget")).transpose()?;
+        let dir = self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("ab-{}", stamp())));
+        if dir.exists() {
+            bail!("{} is there already: choose another directory with --out DIR", dir.display());
+        }
+        let cells = single_cells(&plan)?;
+        let settings = PlanSettings {
+            first: self.first.min(self.pairs),
+            most: self.pairs,
+            budget: budget.map(Duration::from_secs_f64),
+            ..PlanSettings::default()
+        };
+        let timed = cells.iter().filter(|cell| cell.timed).count();
+        println!(
+            "{timed} cells, {} to {} pairs of launches each{}.\nbase: {}\nhead: {}\n",
+            settings.first,
+            settings.most,
+            budget.map_or_else(String::new, |budget| format!(", {} at most", seconds(budget))),
+            base.label,
+            head.label,
+        );
+        Ok(Comparison {
+            base,
+            head,
+            images: plan.images.unwrap_or(IMAGES),
+            cells,
+            plan: settings,
+            options: gate.options(common)?,
+            dir: std::path::absolute(&dir)?,
+        })
+    }
+}
+
+/// What is compared when nobody says: every backend on the small model.
+const COMPARED: &str = "\
+budget = '15m'
+[[group]]
+model = 'nano'
+backend = 'reference'
+precision = 'f32'
+[[group]]
+model = 'nano'
+";
+
+/// Each cell of a plan as a plan of its own, its way of running named: two builds may have different defaults.
+fn single_cells(plan: &PlanFile) -> Result<Vec<SingleCell>> {
+    let resolved = crate::run::resolve(plan.cells(crate::probe::machine::cores())?)?;
+    let mut cells = Vec::new();
+    for cell in resolved {
+        if let Some((status, why)) = &cell.refusal {
+            eprintln!("left out: {}: {}: {why}", cell.cell.key(), status.name());
+            continue;
+        }
+        let mut single = PlanFile { group: vec![cell.cell.axes(&cell.key.variant)], ..plan.clone() };
+        (single.launches, single.images, single.budget) = (None, None, None);
+        let timed = cell.cell.backend.name != "reference";
+        cells.push(SingleCell { id: cell.key.id(), key: cell.key, plan: single, timed });
+    }
+    if !cells.iter().any(|cell| cell.timed) {
+        bail!("nothing to compare: no cell of the plan can run here");
+    }
+    Ok(cells)
+}
+
+fn stamp() -> String {
+    crate::run::now().chars().filter(|c| !matches!(c, '-' | ':')).collect()
+}

@@ -1,0 +1,97 @@
+//! `ditbench compare`: a verdict on records, and on criterion's saved estimates.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use ditbench_reports::history::Missing;
+use ditbench_reports::history::series::fingerprint;
+use ditbench_reports::record::Run;
+use ditbench_reports::store;
+use ditbench_reports::verdict::{Gate, Side, compare as judge, criterion};
+
+use super::Common;
+use super::gate::GateArgs;
+use super::history::StoreArgs;
+
+/// Arguments of `ditbench compare`.
+#[derive(Debug, clap::Args)]
+pub struct CompareArgs {
+    /// The older run: its directory or record, store:ID, or store:latest for this machine's last run in the store before
+    /// HEAD; several, separated by commas
+    #[arg(value_delimiter = ',', required_unless_present_any = ["criterion", "print_gate"])]
+    base: Vec<String>,
+    /// The newer run, likewise
+    #[arg(value_delimiter = ',')]
+    head: Vec<String>,
+    /// Criterion's folder (target/criterion) with two saved baselines: FOLDER,BASE,HEAD; HEAD is `new` for the last bench
+    #[arg(long, value_name = "FOLDER,BASE,HEAD", value_delimiter = ',', num_args = 1)]
+    criterion: Vec<String>,
+    /// Directory for all faces of the verdict: JSON, page, Markdown, JUnit
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the built-in gate, to start a gate.toml from, and stop
+    #[arg(long)]
+    print_gate: bool,
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    gate: GateArgs,
+}
+
+/// Judges.
+///
+/// # Errors
+/// Records that cannot be read or must not be compared.
+pub fn compare(args: &CompareArgs, common: &Common) -> Result<ExitCode> {
+    if args.print_gate {
+        print!("{}", Gate::default().to_toml());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.head.is_empty() && args.criterion.is_empty() {
+        bail!("one run only: give two, as in `ditbench compare BASE HEAD`");
+    }
+    let head_runs = read(&args.head, &args.store, None)?;
+    let base_runs = read(&args.base, &args.store, head_runs.first())?;
+    let mut base = Side::of_runs(args.base.join(", "), &base_runs);
+    let mut head = Side::of_runs(args.head.join(", "), &head_runs);
+    match args.criterion.as_slice() {
+        [] => {}
+        [folder, before, after] => {
+            let folder = Path::new(folder);
+            (base.benches, head.benches) = (criterion::read(folder, before)?, criterion::read(folder, after)?);
+            if args.base.is_empty() {
+                (base.label, head.label) = (before.clone(), after.clone());
+            }
+        }
+        _ => bail!("--criterion wants three words, as in --criterion target/criterion,main,new"),
+    }
+    let verdict = judge(&base, &head, &args.gate.options(common)?)?;
+    if let Some(dir) = &args.out {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    args.gate.publish(&verdict, args.out.as_deref())
+}
+
+/// The runs of one side; `head` is the other side's first, for `store:latest`.
+fn read(names: &[String], store: &StoreArgs, head: Option<&Run>) -> Result<Vec<Run>> {
+    let one = |name: &String| match name.strip_prefix("store:") {
+        None => Ok(store::read(Path::new(name))?.run),
+        Some("latest") => {
+            let head = head.context("store:latest is for BASE: it is the last run on the machine of HEAD")?;
+            let mut store = store.open(Missing::Refuse)?;
+            let machine = fingerprint(&head.machine);
+            let earlier = store.runs()?.into_iter().rev().find(|run| {
+                run.machine == machine
+                    && run.id != head.run.id
+                    && run.created < head.run.created
+                    && run.finished.is_some()
+            });
+            let earlier = earlier
+                .with_context(|| format!("{} has no earlier run of this machine to compare with", store.location()))?;
+            Ok(store.export(&earlier.id)?)
+        }
+        Some(id) => Ok(store.open(Missing::Refuse)?.export(id)?),
+    };
+    names.iter().map(one).collect()
+}

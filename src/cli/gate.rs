@@ -1,0 +1,130 @@
+//! What the commands that end with a verdict share: thresholds in, faces out, an exit code.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use ditbench_reports::verdict::noise::Noise;
+use ditbench_reports::verdict::{Difference, Gate, Options, Verdict, faces};
+
+use super::Common;
+
+/// How to judge, and where the verdict goes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct GateArgs {
+    /// Thresholds, with reasons [default: gate.toml in this folder if there is one, else the built-in gate]
+    #[arg(long, value_name = "FILE")]
+    gate: Option<PathBuf>,
+    /// This machine's noise, as `ditbench aa` stored it; `none` for the gate's own thresholds [default: what `aa` last found
+    /// here]
+    #[arg(long, value_name = "FILE")]
+    noise: Option<PathBuf>,
+    /// Differences between the records that are allowed, and named in the verdict: schema, machine, workload, build
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    allow: Vec<Difference>,
+    /// Show every number, not only the strict and the notable ones
+    #[arg(long)]
+    all: bool,
+    /// Write the verdict as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write it as Markdown, for a pull request
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Write it as a page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write it as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Print GitHub annotations, and add the summary of the job [default in GitHub Actions]
+    #[arg(long, env = "GITHUB_ACTIONS", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    github: bool,
+}
+
+/// Where `aa` keeps a machine's noise.
+pub fn noise_file(cache: &Path) -> PathBuf {
+    cache.join("noise.json")
+}
+
+impl GateArgs {
+    /// The thresholds, with the machine's noise where there is any.
+    ///
+    /// # Errors
+    /// A gate or a noise file that cannot be read, with the place and the cure.
+    pub fn options(&self, common: &Common) -> Result<Options> {
+        let usual = Path::new("gate.toml");
+        let file = self.gate.as_deref().or_else(|| usual.is_file().then_some(usual));
+        let gate = match file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file)
+                    .with_context(|| format!("cannot read the gate {}", file.display()))?;
+                Gate::parse(&text).with_context(|| file.display().to_string())?
+            }
+            None => Gate::default(),
+        };
+        let noise = match &self.noise {
+            Some(word) if word.as_os_str() == "none" => None,
+            Some(file) => Some(read_noise(file)?),
+            None => {
+                let file = noise_file(&crate::paths::cache(common.cache.as_ref())?);
+                file.is_file().then(|| read_noise(&file)).transpose()?
+            }
+        };
+        let allow = self.allow.iter().copied().collect();
+        Ok(Options { gate, noise, allow, ..Options::default() })
+    }
+
+    /// Prints the verdict, writes the faces that were asked for, and those that belong into `dir`.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn publish(&self, verdict: &Verdict, dir: Option<&Path>) -> Result<ExitCode> {
+        print!("{}", faces::text::of_verdict(verdict, self.all));
+        let junit = || faces::junit::of_verdict(verdict).context("writing JUnit XML");
+        if let Some(dir) = dir {
+            write(&dir.join("verdict.json"), &faces::json(verdict))?;
+            write(&dir.join("verdict.md"), &faces::markdown::of_verdict(verdict))?;
+            write(&dir.join("junit.xml"), &junit()?)?;
+            let page = dir.join("verdict.html");
+            write(&page, &faces::html::of_verdict(verdict))?;
+            println!("\n{}", page.display());
+        }
+        if let Some(file) = &self.junit {
+            write(file, &junit()?)?;
+        }
+        if let Some(file) = &self.markdown {
+            write(file, &faces::markdown::of_verdict(verdict))?;
+        }
+        if let Some(file) = &self.html {
+            write(file, &faces::html::of_verdict(verdict))?;
+        }
+        if let Some(file) = &self.json {
+            write(file, &faces::json(verdict))?;
+        }
+        if self.github {
+            print!("{}", faces::github::annotations(verdict));
+            if let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY") {
+                append(Path::new(&file), &faces::github::summary(verdict))?;
+            }
+        }
+        Ok(ExitCode::from(verdict.exit_code()))
+    }
+}
+
+fn read_noise(file: &Path) -> Result<Noise> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the noise {}", file.display()))?;
+    Noise::parse(&text).with_context(|| file.display().to_string())
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn append(file: &Path, text: &str) -> Result<()> {
+    use std::io::Write;
+    let opened = std::fs::OpenOptions::new().create(true).append(true).open(file);
+    opened
+        .and_then(|mut out| out.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", file.display()))
+}
