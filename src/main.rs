@@ -1,5 +1,6 @@
 //! ditbench: parse, dispatch, and turn errors into one clear line and an exit code.
 
+mod agent;
 mod cli;
 mod host;
 mod interrupt;
@@ -24,6 +25,9 @@ fn main() -> ExitCode {
     if matches!(cli.command, Command::Worker) {
         return worker::main();
     }
+    if let Command::Agent(args) = &cli.command {
+        return agent::main(args);
+    }
     if cli.command.starts_workers() {
         interrupt::listen();
     } else {
@@ -40,7 +44,8 @@ fn main() -> ExitCode {
         Command::Export(args) => cli::export::export(&args, common),
         Command::Report(args) => cli::report::remake(&args),
         Command::Devices(args) => cli::devices::devices(&args, common),
-        Command::Worker => Ok(()),
+        Command::Doctor(args) => cli::doctor::doctor(&args, common),
+        Command::Worker | Command::Agent(_) => Ok(()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
