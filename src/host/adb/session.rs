@@ -56,6 +56,21 @@ impl Session {
     pub fn open(device: Device, options: &PhoneOptions, run: &str, say: &dyn Fn(String)) -> Result<Self, AdbError> {
         say(format!("reaching {}", device.serial()));
         device.reach()?;
+        // Once it has answered, a drop is waited out: everything here may be done twice.
+        for _ in 0..3 {
+            match Self::prepare(&device, options, run, say) {
+                Err(error) if error.is_drop() => {
+                    say(format!("{error}; trying again"));
+                    device.reach_within(options.patience())?;
+                }
+                other => return other,
+            }
+        }
+        Self::prepare(&device, options, run, say)
+    }
+
+    fn prepare(device: &Device, options: &PhoneOptions, run: &str, say: &dyn Fn(String)) -> Result<Self, AdbError> {
+        let device = device.clone();
         let sources = read_sources(&device)?;
         let identity = Identity::of(&props::parse(&sources.props));
         let abi = identity.abi.value().map_or("unknown", String::as_str);
