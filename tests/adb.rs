@@ -37,8 +37,9 @@ fn cell(record: &Value) -> &Value {
 fn clean(lab: &Lab, port: u16) {
     let left = lab.data(port).join("local/tmp/ditbench");
     assert!(!left.exists(), "left on the phone: {:?}", list(&left));
-    let at_work = lab.on_phone(&format!("127.0.0.1:{port}"), "ps -eo args | grep '[d]itbench/bin' | grep -v defunct");
-    assert_eq!(at_work.trim(), "", "still at work on the phone");
+    let look = "ps -eo args | grep '[d]itbench/bin' | grep -v defunct";
+    // The process that held the lock ends when it sees our connection closed.
+    wait_for("all of ours to end", || lab.on_phone(&format!("127.0.0.1:{port}"), look).trim().is_empty());
 }
 
 fn list(folder: &Path) -> Vec<String> {

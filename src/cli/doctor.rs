@@ -188,7 +188,7 @@ fn program(device: &Device, options: &PhoneOptions, abi: &str, findings: &mut Fi
     if !options.keep {
         // Not with a lock: a run that goes on there keeps its own files, which have the same names.
         let script =
-            format!("cd {} && [ ! -e lock ] && rm -rf bin && rmdir . 2>/dev/null; exit 0", quote(options.folder()));
+            format!("cd {0} && [ ! -e lock ] && rm -rf bin && cd .. && rmdir {0} 2>/dev/null; exit 0", quote(options.folder()));
         let _ = device.ask("removing our program", &script);
     }
     Ok(())

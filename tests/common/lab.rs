@@ -37,7 +37,15 @@ mount -t tmpfs class "$root/sys/class"
 cp -r "$data/sys/cpu/." "$root/sys/devices/system/cpu"
 cp -r "$data/sys/class/." "$root/sys/class"
 echo 0-1 > "$root/sys/devices/system/cpu/online"
-export PATH=/data/bin:$PATH ADBD_PORT=$port
+# Android's own shell and tools, where Debian's builds of them are installed.
+if command -v mksh >/dev/null && command -v toybox >/dev/null; then
+  mount --bind "$(readlink -f "$(command -v mksh)")" "$root$(readlink -f /bin/sh)"
+  mkdir -p "$root/data/toybox"
+  for tool in grep wc sha256sum df mkdir rm rmdir mv chmod cat ls kill sleep tail sync ps cp cut; do
+    ln -sf "$(readlink -f "$(command -v toybox)")" "$root/data/toybox/$tool"
+  done
+fi
+export PATH=/data/bin:/data/toybox:$PATH ADBD_PORT=$port
 exec chroot "$root" sh -c 'echo $$ > /data/adbd.pid; exec adbd'
 "#;
 

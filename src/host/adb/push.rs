@@ -96,7 +96,9 @@ impl Pusher {
             let _ = device.ask("removing half a file", &format!("rm -f {}", quote(part)));
             return Err(full());
         }
-        if device.state().is_err() || said.contains("closed") || said.contains("offline") || said.contains("EOF") {
+        // What the phone's own file system refuses begins with "remote"; anything else is the connection, which may be
+        // back by now.
+        if !said.contains("remote ") {
             return Err(device.lost(&doing, &output.stderr));
         }
         let said = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned();

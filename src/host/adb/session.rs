@@ -117,7 +117,7 @@ impl Session {
     pub fn take_lock(&mut self) -> Result<(), AdbError> {
         let owner = format!("{}, run {}", owner(), self.run);
         let script = format!(
-            "{} agent hold {} --run {} --owner {}",
+            "exec {} agent hold {} --run {} --owner {}",
             quote(&self.program),
             quote(self.folder()),
             quote(&self.run),
