@@ -28,3 +28,8 @@ pub fn listen() {
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)
 }
+
+/// As if the user had asked: for what makes going on pointless.
+pub fn request() {
+    REQUESTED.store(true, Ordering::SeqCst);
+}

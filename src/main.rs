@@ -1,6 +1,7 @@
 //! ditbench: parse, dispatch, and turn errors into one clear line and an exit code.
 
 mod ab;
+mod agent;
 mod cli;
 mod host;
 mod interrupt;
@@ -25,6 +26,9 @@ fn main() -> ExitCode {
     if matches!(cli.command, Command::Worker) {
         return worker::main();
     }
+    if let Command::Agent(args) = &cli.command {
+        return agent::main(args);
+    }
     if cli.command.starts_workers() {
         interrupt::listen();
     } else {
@@ -46,7 +50,8 @@ fn main() -> ExitCode {
         Command::Export(args) => done(cli::export::export(&args, common)),
         Command::Report(args) => done(cli::report::remake(&args)),
         Command::Devices(args) => done(cli::devices::devices(&args, common)),
-        Command::Worker => Ok(ExitCode::SUCCESS),
+        Command::Doctor(args) => done(cli::doctor::doctor(&args, common)),
+        Command::Worker | Command::Agent(_) => Ok(ExitCode::SUCCESS),
     };
     match result {
         Ok(exit) => exit,

@@ -34,6 +34,9 @@ pub struct LaunchSpec {
     pub stop: StopRule,
     /// Whether to make one more image, apart from the timed ones, under the runtime's profiler.
     pub profile: bool,
+    /// CPUs that the worker may use; `None`: as the system sees fit.
+    #[serde(default)]
+    pub cpus: Option<Vec<u32>>,
 }
 
 /// Files that a launch writes.
@@ -78,6 +81,9 @@ pub enum Event {
         pid: u32,
         /// The backend's versions.
         version: VersionReport,
+        /// CPUs that the kernel lets it use, after pinning: `0-3`.
+        #[serde(default)]
+        cpus_allowed: Option<String>,
     },
     /// Memory at a moment.
     Memory(MemoryMark),

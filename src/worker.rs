@@ -15,6 +15,7 @@ use ditbench_workloads::weights::Weights;
 use ditbench_workloads::{Graph, Tensor};
 
 use crate::measure;
+use crate::measure::pin;
 use crate::probe::memory;
 use crate::protocol::{Component, Event, LaunchSpec};
 
@@ -56,7 +57,10 @@ fn say(event: &Event) {
 
 fn launch(spec: &LaunchSpec) -> Result<()> {
     let backend = crate::registry::backend(&spec.backend).map_err(anyhow::Error::msg)?;
-    say(&Event::Started { pid: std::process::id(), version: backend.version() });
+    // Before any thread is started: they inherit it.
+    let pinned = spec.cpus.as_deref().map_or(Ok(()), pin::to);
+    say(&Event::Started { pid: std::process::id(), version: backend.version(), cpus_allowed: pin::allowed() });
+    pinned.map_err(anyhow::Error::msg)?;
     say(&Event::Memory(memory::mark("started")));
     let model = Model::build(&spec.config)?;
     let inputs = Inputs::load(&spec.inputs).with_context(|| format!("reading {}", spec.inputs.display()))?;

@@ -173,6 +173,7 @@ fn machine() -> Machine {
             peak("int8", 2, 551.0, "GOP/s"),
             peak("bandwidth", 2, 18.2, "GB/s"),
         ],
+        phone: None,
         calibration: Calibration { before_s: Reading::Ok(0.2031), after_s: Reading::Ok(0.2049) },
     }
 }

@@ -12,6 +12,7 @@ use super::Common;
 use super::gate::{GateArgs, noise_file};
 use super::run::{PlanArgs, duration};
 use crate::ab::{self, Comparison, Program, SingleCell};
+use crate::host::ThisMachine;
 use crate::plan::PlanFile;
 use crate::text::{seconds, table};
 
@@ -186,7 +187,7 @@ model = 'nano'
 
 /// Each cell of a plan as a plan of its own, its way of running named: two builds may have different defaults.
 fn single_cells(plan: &PlanFile) -> Result<Vec<SingleCell>> {
-    let resolved = crate::run::resolve(plan.cells(crate::probe::machine::cores())?)?;
+    let resolved = crate::run::resolve(plan.cells(crate::probe::machine::cores())?, &ThisMachine)?;
     let mut cells = Vec::new();
     for cell in resolved {
         if let Some((status, why)) = &cell.refusal {

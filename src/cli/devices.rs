@@ -23,7 +23,7 @@ pub struct DevicesArgs {
 pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
     let library = if args.fetch {
         let progress = Progress::new(1);
-        let fetched = crate::run::fetch_ort(common, &progress);
+        let fetched = crate::run::fetch_ort(common, &|message| progress.now(message));
         progress.finish();
         let library = fetched?;
         println!("ONNX Runtime: {}\n", library.display());
@@ -82,11 +82,12 @@ pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
             println!("  {cure}");
         }
     }
+    super::phones::list();
     Ok(())
 }
 
 /// A table whose columns are all words: padded on the right.
-fn left_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+pub(super) fn left_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let widths: Vec<usize> = (0..header.len())
         .map(|column| {
             rows.iter()

@@ -3,11 +3,13 @@
 pub mod ab;
 pub mod compare;
 pub mod devices;
+pub mod doctor;
 pub mod export;
 mod gate;
 pub mod generate;
 pub mod history;
 pub mod inspect;
+mod phones;
 pub mod profile;
 pub mod report;
 pub mod run;
@@ -43,7 +45,9 @@ Examples:
   ditbench inspect --model small --size 1024          parameters, operations, bytes
   ditbench export --model small --precision q4 DIR    ONNX files for other tools
   ditbench report runs/20261123T161500Z-5f3a          the report again, from the record
-  ditbench devices                                    what can run here, and what is missing
+  ditbench devices                                    what can run here, and what is missing; phones that adb sees
+  ditbench doctor --on adb                            is the phone ready, and if not, what to do
+  ditbench run --on adb --backend candle,tract        the same measurement on a phone
 
 Exit codes: 0 done, 1 regressed (ab, aa, compare), 2 wrong usage or environment, 3 inconclusive (ab, aa, compare).";
 
@@ -83,6 +87,11 @@ pub enum Command {
     Report(report::ReportArgs),
     /// List backends and devices: what can run here, and for what cannot, why and how to get it
     Devices(devices::DevicesArgs),
+    /// Look a phone over before a run: what is in the way, and the command that mends it
+    Doctor(doctor::DoctorArgs),
+    /// Questions of a host to this program on a phone; asked by `run --on adb:…`
+    #[command(hide = true)]
+    Agent(crate::agent::AgentArgs),
     /// One launch, told on standard input; started by `run`
     #[command(hide = true)]
     Worker,

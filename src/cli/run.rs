@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use super::Common;
 use ditbench_workloads::models::Variant;
 
+use super::Common;
+use crate::host::adb::{PhoneOptions, Program, Target, choose};
 use crate::plan::{Axes, DEFAULT_PLAN, PlanFile};
 use crate::run::{self, Settings};
 
@@ -40,6 +41,14 @@ pub struct PlanArgs {
 pub struct RunArgs {
     #[command(flatten)]
     plan: PlanArgs,
+    /// Where to run: local, adb (the one phone), adb:SERIAL, adb:* (all phones); several with commas [default: local]
+    #[arg(long, value_delimiter = ',', value_name = "LIST", conflicts_with = "resume")]
+    on: Option<Vec<Target>>,
+    /// The settings of one machine of several, as a run of several machines writes them
+    #[arg(long, value_name = "FILE", hide = true, conflicts_with_all = ["resume", "plan", "on"])]
+    settings: Option<PathBuf>,
+    #[command(flatten)]
+    phone: PhoneOptions,
     /// Launches (processes) per cell, at most: the independent samples
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     launches: Option<u32>,
@@ -78,12 +87,21 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         if args.plan.axes != Axes::default() {
             bail!("--resume goes on with the plan that the run began with: leave out --model, --backend and the like");
         }
+        if run::fleet::is_fleet(path) {
+            return run::fleet::resume(path, common, duration(&args.timeout, "--timeout")?);
+        }
         return run::resume(
             path,
             common,
             duration(&args.timeout, "--timeout")?,
             args.plan.budget.as_deref().map(|b| duration(b, "--budget")).transpose()?,
         );
+    }
+    if let Some(path) = &args.settings {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let settings: Settings =
+            serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+        return run::start(settings, common, args.out.as_deref(), args.dry_run, args.force);
     }
     let mut plan = args.plan.plan_or(DEFAULT_PLAN)?;
     plan.launches = args.launches.map(|n| n as usize).or(plan.launches);
@@ -101,8 +119,19 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         weights: args.plan.weights()?,
         profile: args.profile,
         brief: args.brief,
+        on: None,
+        phone: args.phone.clone(),
         plan,
     };
+    let wanted = args.on.clone().or_else(|| settings.plan.on.clone()).unwrap_or_default();
+    let chosen = choose(&wanted, &Program::find())?;
+    if let [_, _, ..] = chosen[..] {
+        if args.dry_run {
+            bail!("--dry-run shows the plan of one machine: name one with --on");
+        }
+        return run::fleet::start(&settings, &chosen, common, args.out.as_deref(), args.force);
+    }
+    let settings = Settings { on: chosen.into_iter().next(), ..settings };
     run::start(settings, common, args.out.as_deref(), args.dry_run, args.force)
 }
 

@@ -11,6 +11,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+pub use super::Cause;
 use crate::interrupt;
 use crate::protocol::{Event, LaunchSpec};
 
@@ -21,26 +22,6 @@ pub struct Exit {
     pub cause: Cause,
     /// Largest resident set over the child's life, bytes, by the kernel's account.
     pub max_rss: Option<u64>,
-}
-
-/// What ended a child.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// It said that it was done and exited with 0.
-    Finished,
-    /// It said that it failed, and why; or it died without a word, and the end of its error output is here.
-    Failed {
-        /// Whether the backend cannot do this at all.
-        unsupported: bool,
-        /// In its words or ours.
-        why: String,
-    },
-    /// The kernel killed it for want of memory, or an allocation failed.
-    OutOfMemory(String),
-    /// It was still at work at its deadline and was killed.
-    TimedOut(Duration),
-    /// The user interrupted the run.
-    Interrupted,
 }
 
 /// Starts a worker of this same program, gives it `spec`, and hands on its events until it ends.
@@ -170,7 +151,7 @@ fn wait4(pid: u32) -> std::io::Result<(ExitStatus, libc::rusage)> {
 
 /// A worker must not outlive the run, even if the run is killed with signal 9.
 fn die_with_parent(command: &mut Command) {
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     // SAFETY: the closure runs between fork and exec and makes one async-signal-safe system call.
     unsafe {
         command.pre_exec(|| {

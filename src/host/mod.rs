@@ -1,3 +1,150 @@
-//! Where a worker runs.
+//! Where a worker runs: this machine, or a phone. The same run goes through the same [`Host`] on either.
+//!
+//! Contract: whatever happens to a worker, or to the way to it, comes back as an [`Exit`]; an error is our own environment's.
 
+pub mod adb;
+mod here;
 pub mod local;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use ditbench_reports::record::{Build, ClockOffset, Machine, Peak, Reading, Telemetry};
+use ditbench_workloads::models::Model;
+use serde::{Deserialize, Serialize};
+
+use crate::agent::BackendFacts;
+use crate::cli::Common;
+use crate::protocol::{Event, LaunchSpec};
+
+pub use here::ThisMachine;
+
+/// A machine that runs workers.
+pub trait Host {
+    /// Whether a report should look at heat, clusters and battery: a phone.
+    fn is_phone(&self) -> bool;
+
+    /// The machine, for the record.
+    fn machine(&self) -> Machine;
+
+    /// The build of ditbench that runs there.
+    fn build(&self) -> Build;
+
+    /// Threads that a cell uses where the plan does not say.
+    fn cores(&self) -> usize;
+
+    /// Bytes that a worker could use now.
+    fn memory_available(&self) -> Option<u64>;
+
+    /// f32 FLOP/s of one thread, roughly: for estimates only.
+    fn quick_peak(&self) -> f64;
+
+    /// What a backend can do there.
+    ///
+    /// # Errors
+    /// Why it cannot be used there, and how to get it: a row's reason.
+    fn backend(&self, name: &str) -> Result<BackendFacts, String>;
+
+    /// ONNX Runtime's library, as a path on that machine; looked for, fetched or sent if need be.
+    ///
+    /// # Errors
+    /// Why there is none: the reason of the rows that need it.
+    fn ort_library(&mut self, common: &Common, say: &dyn Fn(String)) -> Result<PathBuf, String>;
+
+    /// Measures its peaks at these thread counts.
+    fn peaks(&mut self, threads: &[usize]) -> Vec<Peak>;
+
+    /// Seconds of the fixed piece of work.
+    fn calibrate(&mut self) -> Reading<f64>;
+
+    /// All sensors now.
+    fn sensors(&mut self) -> BTreeMap<String, Reading<f64>>;
+
+    /// Waits until the machine is as cool as when the run began; says so if it did not get there.
+    fn cool_down(&mut self, say: &dyn Fn(String)) -> Option<String>;
+
+    /// Whether a launch that was throttled counts all the same, because that is what is measured.
+    fn wants_throttling(&self) -> bool {
+        false
+    }
+
+    /// Runs a worker to its end and hands on its events, each with the seconds since the launch began, by that
+    /// machine's clock.
+    ///
+    /// # Errors
+    /// Our own environment: no process can be started, a log cannot be written.
+    fn launch(&mut self, order: &Order, on_event: &mut dyn FnMut(f64, Event)) -> Result<Exit>;
+
+    /// Why no further launch can be made there, if so: the run stops, and is resumed when this has changed.
+    fn gone(&self) -> Option<String> {
+        None
+    }
+}
+
+/// One launch, as a host is told of it. Paths are this machine's.
+pub struct Order<'a> {
+    /// Names it among all launches of all runs: it begins with the run's id and a dot.
+    pub id: String,
+    /// For the worker.
+    pub spec: &'a LaunchSpec,
+    /// Its model.
+    pub model: &'a Model,
+    /// Environment variables of the worker.
+    pub environment: Vec<(&'static str, OsString)>,
+    /// Where the worker's own words go.
+    pub log: &'a Path,
+    /// After this the worker is given up.
+    pub timeout: Duration,
+    /// Where to say what is going on.
+    pub say: &'a dyn Fn(String),
+}
+
+/// How a worker ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Exit {
+    /// What ended it.
+    pub cause: Cause,
+    /// Largest resident set over its life, bytes, by the kernel's account.
+    pub max_rss: Option<u64>,
+    /// What was seen of the machine meanwhile.
+    pub observed: Observed,
+}
+
+/// What a host saw of a machine during a launch.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Observed {
+    /// Sensors while the worker was at work.
+    pub telemetry: Vec<Telemetry>,
+    /// CPUs on which its threads were seen at work.
+    pub cpus_seen: Vec<u32>,
+    /// The machine's clock against ours.
+    pub clock: Option<ClockOffset>,
+    /// What the reader should know.
+    pub notes: Vec<String>,
+}
+
+/// What ended a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// It said that it was done and exited with 0.
+    Finished,
+    /// It said that it failed, and why; or it died without a word, and the end of its error output is here.
+    Failed {
+        /// Whether the backend cannot do this at all.
+        unsupported: bool,
+        /// In its words or ours.
+        why: String,
+    },
+    /// The kernel killed it for want of memory, or an allocation failed.
+    OutOfMemory(String),
+    /// It was still at work at its deadline and was killed.
+    TimedOut(Duration),
+    /// The user interrupted the run.
+    Interrupted,
+    /// The machine went out of reach; the worker may still be at work there.
+    Lost(String),
+}

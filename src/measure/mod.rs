@@ -2,4 +2,5 @@
 
 pub mod calibrate;
 pub mod peaks;
+pub mod pin;
 pub mod precision;

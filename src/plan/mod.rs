@@ -19,6 +19,7 @@ pub use cell::{Cell, Workload};
 pub use defaults::{DEFAULT_PLAN, default_size};
 pub use estimate::{Estimate, estimate};
 
+use crate::host::adb::Target;
 use ditbench_backend_api::MemoryMode;
 use ditbench_workloads::models::{Rung, Variant};
 use ditbench_workloads::weights::Scheme;
@@ -96,6 +97,9 @@ pub struct PlanFile {
     pub images: Option<usize>,
     /// Time for the whole run: `90s`, `10m`, `1h`.
     pub budget: Option<String>,
+    /// Where to run, as `--on` takes it: `["adb:A", "adb:B"]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<Vec<Target>>,
     /// Groups of cells; each is multiplied out on its own.
     pub group: Vec<Axes>,
 }

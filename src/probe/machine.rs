@@ -43,6 +43,7 @@ pub fn probe() -> Machine {
         governor: first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         hypervisor: hypervisor(),
         readings: super::sensors::read(),
+        phone: None,
         peaks: Vec::new(),
         calibration: Calibration::default(),
     }

@@ -7,7 +7,7 @@ use std::fs;
 use ditbench_reports::record::MemoryMark;
 
 /// The value of `key:` in a `/proc` file of lines such as `VmRSS:   1234 kB`, in bytes.
-fn kib_field(text: &str, key: &str) -> Option<u64> {
+pub fn kib_field(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')))?;
     let number = line.split_whitespace().nth(1)?;
     number.parse::<u64>().ok()?.checked_mul(1024)

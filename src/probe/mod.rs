@@ -5,4 +5,5 @@
 pub mod build;
 pub mod machine;
 pub mod memory;
+pub mod phone;
 pub mod sensors;

@@ -5,7 +5,7 @@ use ditbench_reports::record::{
     Launch, MemoryMark, PlacementShare, Sample, StageCompile, StagePlacement, Status, Steady, SteadyState,
 };
 
-use crate::host::local::Cause;
+use crate::host::Cause;
 use crate::protocol::{Component, Event};
 
 /// Everything that one worker said.
@@ -13,6 +13,10 @@ use crate::protocol::{Component, Event};
 pub struct Collected {
     /// Its process id.
     pub pid: Option<u32>,
+    /// When it last said something, in seconds after the launch began.
+    pub at_s: f64,
+    /// CPUs that the kernel let it use.
+    pub cpus_allowed: Option<String>,
     /// The backend's versions.
     pub version: Option<VersionReport>,
     /// How each component was made.
@@ -47,10 +51,12 @@ impl Component {
 }
 
 impl Collected {
-    /// Takes in one event.
-    pub fn take(&mut self, event: Event) {
+    /// Takes in one event, and when it happened, in seconds after the launch began.
+    pub fn take(&mut self, at_s: f64, event: Event) {
+        self.at_s = at_s;
         match event {
-            Event::Started { pid, version } => {
+            Event::Started { pid, version, cpus_allowed } => {
+                self.cpus_allowed = cpus_allowed;
                 self.pid = Some(pid);
                 self.version = Some(version);
             }
@@ -68,6 +74,7 @@ impl Collected {
                     steps_s,
                     decoder_s,
                     harness_s: total_s - stages,
+                    ended_s: Some(at_s),
                     removed: None,
                 });
                 self.same_bytes.push(same_bytes);
@@ -151,6 +158,10 @@ pub fn status(cause: &Cause) -> (Status, Option<String>) {
             );
             (Status::Timeout, Some(why))
         }
+        Cause::Lost(why) => (
+            Status::Interrupted,
+            Some(format!("{why}. The launch may still be at work there; collect it with `ditbench run --resume RUN`")),
+        ),
         Cause::Interrupted => {
             (Status::Interrupted, Some("the run was interrupted; go on with `ditbench run --resume RUN`".to_owned()))
         }

@@ -1,11 +1,14 @@
 //! One launch: the spec for the worker, the worker's events, the row of the record.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use ditbench_reports::record::{Calibration, Cell as Row, MemoryPass, Reading, Status, Telemetry, Version, WeightsUse};
+use ditbench_reports::record::{
+    Calibration, Cell as Row, CpusUsed, Launch, MemoryPass, Reading, Status, Telemetry, Version, WeightsUse,
+};
 use ditbench_reports::store::RunStore;
 
 use super::collect::{Collected, status};
@@ -13,17 +16,22 @@ use super::profile;
 use super::progress::Progress;
 use super::resolve::Resolved;
 use super::{Prepared, Settings, now};
-use crate::host::local;
+use crate::host::{Cause, Exit, Host, Order};
 use crate::protocol::{Event, LaunchSpec, Outputs, StopRule};
-use crate::{measure, probe, text};
+use crate::text;
 
 /// Enough precision for a launch: the median's interval within ± 1 %.
 const TIGHT: f64 = 0.01;
+
+/// How often a launch in which the machine slowed itself down is made again.
+const REDO: usize = 2;
 
 /// Makes launches and keeps their order.
 pub struct Launcher<'a> {
     /// What was asked.
     pub settings: &'a Settings,
+    /// Where workers run.
+    pub host: &'a mut dyn Host,
     /// ONNX Runtime's library, or why there is none.
     pub ort_lib: Result<Option<PathBuf>, String>,
     /// Where to say what is going on.
@@ -51,7 +59,11 @@ impl Launcher<'_> {
         let old = store.run().cell(&cell.key).cloned();
         let first = index == 0;
         let mut row = match old {
-            Some(row) if !first => row,
+            Some(mut row) if !first => {
+                // What was interrupted is made again.
+                row.launches.truncate(index);
+                row
+            }
             _ => Row { key: cell.key.clone(), variant_about: cell.about.clone(), ..Row::default() },
         };
         let name = cell.cell.key();
@@ -61,33 +73,27 @@ impl Launcher<'_> {
         let spec = self.spec(cell, prepared, outputs, stop);
         let log = store.dir().join("logs").join(format!("{}-{index}.log", cell.key.id()));
         std::fs::create_dir_all(store.dir().join("logs")).context("cannot make the folder for workers' logs")?;
-        let calibration_before = measure::calibrate::run();
-        let before = probe::sensors::read();
-        let (started, begun) = (now(), Instant::now());
-        let deadline = begun + Duration::from_secs_f64(self.settings.timeout_s);
-        let mut collected = Collected::default();
-        self.progress.now(format!("{name}: compiling"));
-        let exit = local::launch(&spec, &self.environment(), &log, deadline, |event| {
-            if let Event::Image { index, total_s, .. } = &event {
-                self.progress.now(format!("{name}: image {}, {}", index + 1, text::seconds(*total_s)));
+        let id = format!("{}.{}.{index}", store.run().run.id, cell.key.id());
+        let (exit, launch, collected) = loop {
+            let made = self.attempt(cell, &spec, &id, &log, index)?;
+            let Some(why) = throttled(&made.1).filter(|_| self.host.is_phone() && !self.host.wants_throttling()) else {
+                break made;
+            };
+            if row.discarded.len() == REDO {
+                row.warnings.push(format!("launch {index} counts although {why}: it was so {} times", REDO + 1));
+                break made;
             }
-            collected.take(event);
-        })
-        .with_context(|| format!("cannot start a worker (log: {})", log.display()))?;
-        let after = probe::sensors::read();
-        let mut launch =
-            collected.launch(u32::try_from(index).unwrap_or(u32::MAX), self.order, started, &exit.cause, exit.max_rss);
-        launch.telemetry = vec![
-            Telemetry { at_s: 0.0, moment: "before".to_owned(), readings: before },
-            Telemetry { at_s: begun.elapsed().as_secs_f64(), moment: "after".to_owned(), readings: after },
-        ];
-        launch.calibration =
-            Calibration { before_s: Reading::Ok(calibration_before), after_s: Reading::Ok(measure::calibrate::run()) };
-        self.order += 1;
+            self.progress.line(&format!("{name}: {why}; the launch is made again"));
+            row.discarded.push(Launch { reason: Some(why), ..made.1 });
+        };
         let (status, reason) = status(&exit.cause);
         self.progress.launch_done(&name, &outcome(&collected, status, reason.as_deref()));
         row.status = status;
         row.reason = reason;
+        if matches!(exit.cause, Cause::Lost(_)) {
+            // What there is of it is still on the machine that we lost, and is collected when we have it again.
+            return Ok(row);
+        }
         if first {
             fill(&mut row, &collected, prepared);
             if self.settings.profile {
@@ -110,15 +116,74 @@ impl Launcher<'_> {
         Ok(row)
     }
 
+    /// One process of a cell, with the machine looked at before and after.
+    fn attempt(
+        &mut self,
+        cell: &Resolved,
+        spec: &LaunchSpec,
+        id: &str,
+        log: &Path,
+        index: usize,
+    ) -> Result<(Exit, Launch, Collected)> {
+        let name = cell.cell.key();
+        let progress = self.progress;
+        let say = |message: String| progress.now(format!("{name}: {message}"));
+        let cool = self.host.cool_down(&say);
+        let calibration_before = self.host.calibrate();
+        let before = self.host.sensors();
+        let (started, begun) = (now(), Instant::now());
+        let mut collected = Collected::default();
+        progress.now(format!("{name}: compiling"));
+        let timeout = Duration::from_secs_f64(self.settings.timeout_s);
+        let environment = self.environment();
+        let order = Order { id: id.to_owned(), spec, model: &cell.model, environment, log, timeout, say: &say };
+        let mut exit = self.host.launch(&order, &mut |at_s, event| {
+            if let Event::Image { index, total_s, .. } = &event {
+                progress.now(format!("{name}: image {}, {}", index + 1, text::seconds(*total_s)));
+            }
+            collected.take(at_s, event);
+        })?;
+        // On a phone, sending files came before the launch began, and the phone's clock is the one that counts.
+        let at_s = if self.host.is_phone() { collected.at_s } else { begun.elapsed().as_secs_f64() };
+        let mut launch =
+            collected.launch(u32::try_from(index).unwrap_or(u32::MAX), self.order, started, &exit.cause, exit.max_rss);
+        self.order += 1;
+        let gone = self.host.gone();
+        let (after, calibration_after) = match &gone {
+            Some(why) => (BTreeMap::new(), Reading::absent(why)),
+            None => (self.host.sensors(), self.host.calibrate()),
+        };
+        launch.telemetry = vec![Telemetry { at_s: 0.0, moment: "before".to_owned(), readings: before }];
+        launch.telemetry.append(&mut exit.observed.telemetry);
+        launch.telemetry.push(Telemetry { at_s, moment: "after".to_owned(), readings: after });
+        launch.calibration = Calibration { before_s: calibration_before, after_s: calibration_after };
+        launch.cpus = collected
+            .cpus_allowed
+            .clone()
+            .map(|allowed| CpusUsed { allowed: Some(allowed), seen: exit.observed.cpus_seen.clone() });
+        launch.clock = exit.observed.clock.clone();
+        launch.notes.extend(cool);
+        launch.notes.append(&mut exit.observed.notes);
+        Ok((exit, launch, collected))
+    }
+
     /// A launch in which nothing is timed and only memory is looked at.
-    fn memory_pass(&self, cell: &Resolved, prepared: &Prepared, store: &RunStore) -> Result<Reading<MemoryPass>> {
+    fn memory_pass(&mut self, cell: &Resolved, prepared: &Prepared, store: &RunStore) -> Result<Reading<MemoryPass>> {
         let stop = StopRule { images: 2, seconds: self.settings.timeout_s, relative_half_width: 0.0 };
         let spec = self.spec(cell, prepared, None, stop);
         let log = store.dir().join("logs").join(format!("{}-memory.log", cell.key.id()));
-        let deadline = Instant::now() + Duration::from_secs_f64(self.settings.timeout_s);
+        let progress = self.progress;
+        let order = Order {
+            id: format!("{}.{}.memory", store.run().run.id, cell.key.id()),
+            spec: &spec,
+            model: &cell.model,
+            environment: self.environment(),
+            log: &log,
+            timeout: Duration::from_secs_f64(self.settings.timeout_s),
+            say: &|message| progress.now(message),
+        };
         let mut collected = Collected::default();
-        let exit = local::launch(&spec, &self.environment(), &log, deadline, |event| collected.take(event))
-            .with_context(|| format!("cannot start a worker (log: {})", log.display()))?;
+        let exit = self.host.launch(&order, &mut |at_s, event| collected.take(at_s, event))?;
         if let (status, Some(reason)) = status(&exit.cause) {
             return Ok(Reading::absent(format!("the memory pass ended with {}: {reason}", status.name())));
         }
@@ -150,12 +215,29 @@ impl Launcher<'_> {
             outputs,
             stop,
             profile: outputs_wanted && self.settings.profile,
+            cpus: None,
         }
     }
 
     fn environment(&self) -> Vec<(&'static str, OsString)> {
         let library = self.ort_lib.as_ref().ok().and_then(Option::as_ref);
         library.map(|path| ("ORT_DYLIB_PATH", path.clone().into_os_string())).into_iter().collect()
+    }
+}
+
+/// Whether the machine slowed itself down for its heat during a launch: by Android's own word, else by our fixed piece of
+/// work.
+fn throttled(launch: &Launch) -> Option<String> {
+    // 2, moderate: "the experience is somewhat worse"; 1, light, is not felt.
+    const MODERATE: f64 = 2.0;
+    let statuses = launch.telemetry.iter().filter_map(|moment| moment.readings.get("thermal_status")?.value());
+    match statuses.copied().max_by(f64::total_cmp) {
+        Some(status) if status >= MODERATE => Some(format!("the phone was throttled (thermal status {status:.0})")),
+        Some(_) => None,
+        None => {
+            let slowdown = launch.calibration.slowdown().filter(|&slowdown| slowdown > 1.10)?;
+            Some(format!("the phone was {:.0} % slower afterwards", 100.0 * (slowdown - 1.0)))
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod collect;
 mod fidelity;
+pub mod fleet;
+mod host;
 mod launch;
 pub mod one_image;
 mod prepare;
@@ -27,8 +29,10 @@ pub use prepare::{Prepared, Preparer, fetch_ort, find_ort, has_trained_weights, 
 pub use progress::Progress;
 
 use crate::cli::Common;
+use crate::host::Host;
+use crate::host::adb::{PhoneOptions, Target};
 use crate::plan::PlanFile;
-use crate::{interrupt, measure, paths, probe};
+use crate::{interrupt, paths, probe};
 use launch::Launcher;
 use resolve::Resolved;
 pub use resolve::resolve;
@@ -58,6 +62,12 @@ pub struct Settings {
     pub brief: bool,
     /// A user's weights.
     pub weights: Option<PathBuf>,
+    /// Where: this machine, or a phone.
+    #[serde(default)]
+    pub on: Option<Target>,
+    /// How to treat a phone.
+    #[serde(default)]
+    pub phone: PhoneOptions,
     /// The cells.
     pub plan: PlanFile,
 }
@@ -67,20 +77,21 @@ pub struct Settings {
 /// # Errors
 /// A mistake in the plan or in the environment.
 pub fn start(settings: Settings, common: &Common, out: Option<&Path>, dry_run: bool, force: bool) -> Result<()> {
-    let resolved = resolve(settings.plan.cells(probe::machine::cores())?)?;
-    let estimates = show::plan(&settings, &resolved);
+    let id = new_id();
+    let mut host = host::open(&settings, &id)?;
+    let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
+    let estimates = show::plan(&settings, &resolved, host.as_ref());
     if dry_run {
         return Ok(());
     }
-    show::refuse_what_does_not_fit(&resolved, &estimates, force)?;
-    let id = new_id();
+    show::refuse_what_does_not_fit(&resolved, &estimates, force, host.as_ref())?;
     let dir = out.map_or_else(|| Path::new("runs").join(&id), Path::to_path_buf);
     let info = RunInfo {
         id,
         created: now(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         git: probe::build::git(),
-        build: probe::build::build(),
+        build: host.build(),
         command_line: std::env::args().collect(),
         plan: serde_json::to_value(&settings).context("writing the plan into the record")?,
         prompt: settings.prompt.clone(),
@@ -93,8 +104,8 @@ pub fn start(settings: Settings, common: &Common, out: Option<&Path>, dry_run: b
         }),
         ..RunInfo::default()
     };
-    let store = RunStore::create(&dir, Run::new(info, probe::machine::probe()))?;
-    work(settings, resolved, store, common)
+    let store = RunStore::create(&dir, Run::new(info, host.machine()))?;
+    work(settings, resolved, store, common, host.as_mut())
 }
 
 /// Goes on with an interrupted run.
@@ -107,28 +118,36 @@ pub fn resume(path: &Path, common: &Common, timeout_s: f64, budget_s: Option<f64
         .with_context(|| format!("{}: the plan in the record cannot be read; run it again", path.display()))?;
     settings.timeout_s = timeout_s;
     settings.budget_s = budget_s.unwrap_or(settings.budget_s);
-    let resolved = resolve(settings.plan.cells(probe::machine::cores())?)?;
+    let mut host = host::open(&settings, &store.run().run.id)?;
+    let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
     let states = resolved.iter().map(|cell| state(&store, cell));
     let done = states.filter(|state| state.failed || state.made >= settings.launches).count();
     println!("Going on with {}: {done} of {} cells are done.", store.dir().display(), resolved.len());
-    work(settings, resolved, store, common)
+    work(settings, resolved, store, common, host.as_mut())
 }
 
 /// Makes all launches, then compares and reports.
-fn work(settings: Settings, resolved: Vec<Resolved>, mut store: RunStore, common: &Common) -> Result<()> {
+fn work(
+    settings: Settings,
+    resolved: Vec<Resolved>,
+    mut store: RunStore,
+    common: &Common,
+    host: &mut dyn Host,
+) -> Result<()> {
     let cache = paths::cache(common.cache.as_ref())?;
     let progress = Progress::new(resolved.len() * settings.launches);
-    let ort_lib = prepare::ort_library(&resolved, common, &progress);
+    let ort_lib = prepare::ort_library(&resolved, common, host, &progress);
     progress.now("measuring this machine's peaks".to_owned());
-    let calibration_before = measure::calibrate::run();
+    let calibration_before = host.calibrate();
     let threads: Vec<usize> = resolved.iter().map(|cell| cell.cell.threads).collect();
-    let peaks = if settings.brief { Vec::new() } else { measure::peaks::all(&threads) };
+    let peaks = if settings.brief { Vec::new() } else { host.peaks(&threads) };
     store.update(|run| {
         run.machine.peaks = peaks;
-        run.machine.calibration = Calibration { before_s: Reading::Ok(calibration_before), ..Calibration::default() };
+        run.machine.calibration = Calibration { before_s: calibration_before, ..Calibration::default() };
     })?;
     let mut preparer = Preparer::new(cache, &settings, store.dir());
-    let mut launcher = Launcher { settings: &settings, ort_lib, progress: &progress, order: 0, cells: resolved.len() };
+    let mut launcher =
+        Launcher { settings: &settings, host, ort_lib, progress: &progress, order: 0, cells: resolved.len() };
     let mut states: Vec<CellState> = resolved.iter().map(|cell| state(&store, cell)).collect();
     for (index, cell) in resolved.iter().enumerate() {
         if let Some((status, why)) = cell.refusal.clone().or_else(|| launcher.missing_library(cell)) {
@@ -140,7 +159,7 @@ fn work(settings: Settings, resolved: Vec<Resolved>, mut store: RunStore, common
     let started = Instant::now();
     let budget = Duration::from_secs_f64(settings.budget_s);
     while let Some(index) = schedule::next(&states, settings.launches, budget.saturating_sub(started.elapsed())) {
-        if interrupt::requested() {
+        if interrupt::requested() || launcher.host.gone().is_some() {
             break;
         }
         let cell = &resolved[index];
@@ -163,16 +182,20 @@ fn work(settings: Settings, resolved: Vec<Resolved>, mut store: RunStore, common
         progress.now("comparing images".to_owned());
         fidelity::compare(&mut store, &resolved)?;
     }
-    let after = measure::calibrate::run();
-    let interrupted = interrupt::requested();
+    let gone = launcher.host.gone();
+    let after = gone.as_ref().map_or_else(|| launcher.host.calibrate(), Reading::absent);
+    let interrupted = interrupt::requested() || gone.is_some();
     store.update(|run| {
-        run.machine.calibration.after_s = Reading::Ok(after);
+        run.machine.calibration.after_s = after;
         if !interrupted {
             run.run.finished = Some(now());
         }
     })?;
     progress.finish();
     let page = show::report(&store)?;
+    if let Some(why) = gone {
+        bail!("{why}. What was measured is kept. Go on with: ditbench run --resume {}", store.dir().display());
+    }
     if interrupted {
         bail!("interrupted; what was measured is kept. Go on with: ditbench run --resume {}", store.dir().display());
     }

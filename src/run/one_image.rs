@@ -9,6 +9,7 @@ use super::prepare::{self, Prepared};
 use super::progress::Progress;
 use super::resolve::resolve;
 use crate::cli::Common;
+use crate::host::ThisMachine;
 use crate::host::local::{self, Cause};
 use crate::plan::Cell;
 use crate::protocol::{Event, LaunchSpec, Outputs, StopRule};
@@ -38,12 +39,12 @@ pub fn make(
     deadline: Instant,
     mut on_event: impl FnMut(&Event),
 ) -> Result<()> {
-    let resolved = resolve(vec![request.cell.clone()])?;
+    let resolved = resolve(vec![request.cell.clone()], &ThisMachine)?;
     let Some(cell) = resolved.first() else { bail!("nothing to make") };
     if let Some((_, why)) = &cell.refusal {
         bail!("{why}");
     }
-    let ort_lib = prepare::ort_library(&resolved, common, progress).map_err(anyhow::Error::msg)?;
+    let ort_lib = prepare::ort_library(&resolved, common, &mut ThisMachine, progress).map_err(anyhow::Error::msg)?;
     let cache = crate::paths::cache(common.cache.as_ref())?;
     let scratch = cache.join(format!("generate-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
@@ -86,5 +87,6 @@ fn spec(cell: &super::Resolved, prepared: &Prepared, output: &Path, scratch: &Pa
         outputs: Some(Outputs { image: output.to_path_buf(), latents: scratch.join("latents.safetensors") }),
         stop: StopRule { images: 1, seconds: f64::MAX, relative_half_width: 0.0 },
         profile: false,
+        cpus: None,
     }
 }

@@ -18,6 +18,7 @@ use super::progress::Progress;
 use super::resolve::{Resolved, model_name};
 use super::sensitivity;
 use crate::cli::Common;
+use crate::host::Host;
 
 /// What a launch needs on disk.
 #[derive(Clone, Debug)]
@@ -227,11 +228,16 @@ fn paper(variant: Variant) -> Option<PaperCounts> {
 ///
 /// # Errors
 /// Why there is none, and what to do: the cells that need it become rows with this reason.
-pub fn ort_library(cells: &[Resolved], common: &Common, progress: &Progress) -> Result<Option<PathBuf>, String> {
+pub fn ort_library(
+    cells: &[Resolved],
+    common: &Common,
+    host: &mut dyn Host,
+    progress: &Progress,
+) -> Result<Option<PathBuf>, String> {
     if cells.iter().all(|cell| cell.cell.backend.name != "ort") {
         return Ok(None);
     }
-    fetch_ort(common, progress).map(Some).map_err(|error| format!("{error:#}"))
+    host.ort_library(common, &|message| progress.now(message)).map(Some)
 }
 
 /// Finds ONNX Runtime's library, or fetches it into the cache.
@@ -239,12 +245,12 @@ pub fn ort_library(cells: &[Resolved], common: &Common, progress: &Progress) -> 
 /// # Errors
 /// Why it cannot be had, and what to do.
 #[cfg(feature = "ort")]
-pub fn fetch_ort(common: &Common, progress: &Progress) -> Result<PathBuf> {
+pub fn fetch_ort(common: &Common, say: &dyn Fn(String)) -> Result<PathBuf> {
     if let Ok(found) = find_ort(common) {
         return Ok(found);
     }
     let cache = crate::paths::cache(common.cache.as_ref())?;
-    Ok(ditbench_ort::library::fetch(&cache, |step| progress.now(step.to_string()))?)
+    Ok(ditbench_ort::library::fetch(&cache, |step| say(step.to_string()))?)
 }
 
 /// Finds ONNX Runtime's library: what was named, else the cache, else the system.
@@ -262,7 +268,7 @@ pub fn find_ort(common: &Common) -> Result<PathBuf> {
 /// # Errors
 /// Always.
 #[cfg(not(feature = "ort"))]
-pub fn fetch_ort(_: &Common, _: &Progress) -> Result<PathBuf> {
+pub fn fetch_ort(_: &Common, _: &dyn Fn(String)) -> Result<PathBuf> {
     anyhow::bail!("this build of ditbench has no ort: rebuild with `--features ort`")
 }
 

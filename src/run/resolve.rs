@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
-use ditbench_backend_api::{Backend, MemoryMode, Variant};
+use ditbench_backend_api::{MemoryMode, Variant};
 use ditbench_reports::record::{CellKey, Status};
 use ditbench_workloads::models::{Model, Rung};
 
+use crate::agent::BackendFacts;
+use crate::host::Host;
 use crate::plan::{Cell, Workload};
-use crate::registry;
 
 /// A cell with everything that is known before it runs.
 pub struct Resolved {
@@ -25,14 +26,14 @@ pub struct Resolved {
     pub refusal: Option<(Status, String)>,
 }
 
-/// Resolves all cells; two cells of one workload share the model.
+/// Resolves all cells for a host; two cells of one workload share the model.
 ///
 /// # Errors
 /// A workload that cannot be built at all: a mistake in the plan.
-pub fn resolve(cells: Vec<Cell>) -> Result<Vec<Resolved>> {
+pub fn resolve(cells: Vec<Cell>, host: &dyn Host) -> Result<Vec<Resolved>> {
     let mut models: HashMap<Workload, Rc<Model>> = HashMap::new();
     let mut seen = std::collections::HashSet::new();
-    let mut backends: HashMap<String, Result<Box<dyn Backend>, String>> = HashMap::new();
+    let mut backends: HashMap<String, Result<BackendFacts, String>> = HashMap::new();
     cells
         .into_iter()
         .map(|cell| {
@@ -46,11 +47,11 @@ pub fn resolve(cells: Vec<Cell>) -> Result<Vec<Resolved>> {
                     model
                 }
             };
-            let backend = backends.entry(cell.backend.name.clone()).or_insert_with_key(|name| registry::backend(name));
+            let backend = backends.entry(cell.backend.name.clone()).or_insert_with_key(|name| host.backend(name));
             let (variant, about, refusal) = match backend {
                 Err(why) => (cell.backend.variant.clone().unwrap_or_default(), String::new(), Some(why.clone())),
-                Ok(backend) => match choose(backend.as_ref(), &cell) {
-                    Ok(variant) => (variant.name, variant.about, device_missing(backend.as_ref(), &cell.device)),
+                Ok(facts) => match choose(facts, &cell) {
+                    Ok(variant) => (variant.name, variant.about, device_missing(facts, &cell)),
                     Err(why) => (cell.backend.variant.clone().unwrap_or_default(), String::new(), Some(why)),
                 },
             };
@@ -64,10 +65,10 @@ pub fn resolve(cells: Vec<Cell>) -> Result<Vec<Resolved>> {
 
 /// The way of running: the backend's default; or the one named; or, for a name such as `tuned`, the first way whose
 /// name begins with it (`tuned-int8`).
-fn choose(backend: &dyn Backend, cell: &Cell) -> Result<Variant, String> {
-    let mut variants = backend.variants(cell.scheme);
+fn choose(facts: &BackendFacts, cell: &Cell) -> Result<Variant, String> {
+    let mut variants = facts.variants.get(cell.scheme.name()).cloned().unwrap_or_default();
     if variants.is_empty() {
-        return Err(format!("{} has no way to run {} weights", backend.name(), cell.scheme.name()));
+        return Err(format!("{} has no way to run {} weights", cell.backend.name, cell.scheme.name()));
     }
     let Some(wanted) = &cell.backend.variant else { return Ok(variants.swap_remove(0)) };
     let exact = variants.iter().position(|variant| variant.name == *wanted);
@@ -78,7 +79,7 @@ fn choose(backend: &dyn Backend, cell: &Cell) -> Result<Variant, String> {
             let names: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
             Err(format!(
                 "{} runs {} weights as {}, not as \"{wanted}\"",
-                backend.name(),
+                cell.backend.name,
                 cell.scheme.name(),
                 names.join(", ")
             ))
@@ -87,15 +88,15 @@ fn choose(backend: &dyn Backend, cell: &Cell) -> Result<Variant, String> {
 }
 
 /// Why the device asked for cannot be used.
-fn device_missing(backend: &dyn Backend, device: &str) -> Option<String> {
-    let devices = backend.devices();
-    match devices.iter().find(|report| report.name == device) {
+fn device_missing(facts: &BackendFacts, cell: &Cell) -> Option<String> {
+    let device = cell.device.as_str();
+    match facts.devices.iter().find(|report| report.name == device) {
         Some(report) => {
             report.state.as_ref().err().map(|missing| format!("{device}: {}. {}", missing.why, missing.cure))
         }
         None => {
-            let names: Vec<&str> = devices.iter().map(|report| report.name.as_str()).collect();
-            Some(format!("{} has no device \"{device}\"; it knows {}", backend.name(), names.join(", ")))
+            let names: Vec<&str> = facts.devices.iter().map(|report| report.name.as_str()).collect();
+            Some(format!("{} has no device \"{device}\"; it knows {}", cell.backend.name, names.join(", ")))
         }
     }
 }

@@ -9,14 +9,13 @@ use ditbench_reports::store::RunStore;
 
 use super::Settings;
 use super::resolve::Resolved;
+use crate::host::Host;
 use crate::plan::{Estimate, estimate};
-use crate::probe::memory;
 use crate::text::{bytes, count, seconds, table};
-use crate::{measure, probe};
 
 /// Prints the plan with estimates and gives them.
-pub fn plan(settings: &Settings, cells: &[Resolved]) -> Vec<Estimate> {
-    let peak = measure::peaks::quick();
+pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Estimate> {
+    let peak = host.quick_peak();
     let estimates: Vec<Estimate> =
         cells.iter().map(|cell| estimate(&cell.cell, &cell.model, peak * cell.cell.threads as f64)).collect();
     println!(
@@ -58,8 +57,8 @@ pub fn plan(settings: &Settings, cells: &[Resolved]) -> Vec<Estimate> {
         "\nThe first image of every cell takes about {}; the budget of {} goes to more images and launches. The machine has {} threads and {} of memory free. (≈: estimates.)\n",
         seconds(first_round),
         seconds(settings.budget_s),
-        probe::machine::cores(),
-        memory::available().map_or_else(|| "an unknown amount".to_owned(), bytes),
+        host.cores(),
+        host.memory_available().map_or_else(|| "an unknown amount".to_owned(), bytes),
     );
     estimates
 }
@@ -68,8 +67,13 @@ pub fn plan(settings: &Settings, cells: &[Resolved]) -> Vec<Estimate> {
 ///
 /// # Errors
 /// Names the cell, what it needs and what there is.
-pub fn refuse_what_does_not_fit(cells: &[Resolved], estimates: &[Estimate], force: bool) -> Result<()> {
-    let Some(available) = memory::available() else { return Ok(()) };
+pub fn refuse_what_does_not_fit(
+    cells: &[Resolved],
+    estimates: &[Estimate],
+    force: bool,
+    host: &dyn Host,
+) -> Result<()> {
+    let Some(available) = host.memory_available() else { return Ok(()) };
     let too_big = cells
         .iter()
         .zip(estimates)

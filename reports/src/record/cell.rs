@@ -34,6 +34,9 @@ pub struct Cell {
     /// The independent samples: one process each.
     #[serde(default)]
     pub launches: Vec<Launch>,
+    /// Launches that do not count because the machine slowed itself down in them: kept to be seen, made again.
+    #[serde(default)]
+    pub discarded: Vec<Launch>,
     /// Memory, measured in a process of its own in which nothing is timed.
     #[serde(default)]
     pub memory_pass: Reading<MemoryPass>,

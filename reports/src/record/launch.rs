@@ -43,6 +43,15 @@ pub struct Launch {
     /// Sensors at named moments.
     #[serde(default)]
     pub telemetry: Vec<Telemetry>,
+    /// On which CPUs it ran.
+    #[serde(default)]
+    pub cpus: Option<CpusUsed>,
+    /// The clock of the machine that ran it against the host's, where they are two.
+    #[serde(default)]
+    pub clock: Option<ClockOffset>,
+    /// What the reader should know of this launch: what sampling cost, that the connection broke.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// The fixed calibration loop around this launch.
     #[serde(default)]
     pub calibration: Calibration,
@@ -68,6 +77,26 @@ impl Launch {
     pub fn compile_s(&self) -> Option<f64> {
         (!self.compile.is_empty()).then(|| self.compile.iter().map(|stage| stage.export_s + stage.load_s).sum())
     }
+}
+
+/// CPUs of a launch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpusUsed {
+    /// CPUs that the kernel allowed it (`Cpus_allowed_list`), after pinning: `4-7`.
+    #[serde(default)]
+    pub allowed: Option<String>,
+    /// CPUs on which its threads were seen at work; empty where nobody looked.
+    #[serde(default)]
+    pub seen: Vec<u32>,
+}
+
+/// One clock against another.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClockOffset {
+    /// Seconds that the measured machine's clock is ahead of the host's.
+    pub offset_s: f64,
+    /// Half the time of the question: the offset is known no better.
+    pub uncertainty_s: f64,
 }
 
 /// The making of one stage's session.
@@ -107,6 +136,9 @@ pub struct Sample {
     /// Seconds of the rest: sampler arithmetic, copies, bookkeeping.
     #[serde(default)]
     pub harness_s: f64,
+    /// When it was done: seconds after the launch began, on the clock of [`Launch::telemetry`].
+    #[serde(default)]
+    pub ended_s: Option<f64>,
     /// The known cause for which it does not count (`throttled`, `interrupted`); outliers are labelled, never removed.
     #[serde(default)]
     pub removed: Option<String>,
@@ -215,7 +247,7 @@ impl MemoryPass {
 pub struct Telemetry {
     /// Seconds after the launch started.
     pub at_s: f64,
-    /// `before`, `steady`, `after`, …
+    /// `before`, `during`, `after`, …
     #[serde(default)]
     pub moment: String,
     /// Values by name with the unit in it: `cpu_mhz`, `cpu_temperature_c`, `cpu_pressure_percent`, `package_energy_j`.

@@ -54,6 +54,9 @@ pub struct Machine {
     /// Anything else that it says, by name with the unit in it: `cpu_max_mhz`, `load_1min`.
     #[serde(default)]
     pub readings: BTreeMap<String, Reading<f64>>,
+    /// What only a phone has; `None` for any other machine.
+    #[serde(default)]
+    pub phone: Option<PhoneFacts>,
     /// Measured peaks: the roof under which achieved rates are put.
     #[serde(default)]
     pub peaks: Vec<Peak>,
@@ -67,6 +70,54 @@ impl Machine {
     pub fn peak(&self, kind: &str, threads: u32) -> Option<&Peak> {
         self.peaks.iter().find(|peak| peak.kind == kind && peak.threads == threads)
     }
+}
+
+/// A phone: who it is, and how it was treated. No serial number.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PhoneFacts {
+    /// Maker and model.
+    #[serde(default)]
+    pub model: Reading<String>,
+    /// System on a chip, by the maker's name or the board's.
+    #[serde(default)]
+    pub soc: Reading<String>,
+    /// Android's version.
+    #[serde(default)]
+    pub android: Reading<String>,
+    /// Android's API level.
+    #[serde(default)]
+    pub sdk: Reading<u32>,
+    /// `arm64-v8a`.
+    #[serde(default)]
+    pub abi: Reading<String>,
+    /// The build of its system.
+    #[serde(default)]
+    pub fingerprint: Reading<String>,
+    /// Cores by kind, the slowest first.
+    #[serde(default)]
+    pub clusters: Vec<Cluster>,
+    /// CPUs that workers were pinned to: `4-7`; `None`: not pinned.
+    #[serde(default)]
+    pub asked_cpus: Option<String>,
+    /// Whether heat was part of what was measured: no cool-down, throttled launches count.
+    #[serde(default)]
+    pub sustained: bool,
+}
+
+/// Cores of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// `little`, `mid`, `big`, `all`.
+    pub name: String,
+    /// Its CPUs, as the kernel writes lists: `0-3`.
+    #[serde(default)]
+    pub cpus: String,
+    /// The kernel's measure of speed; the fastest core has 1024.
+    #[serde(default)]
+    pub capacity: Option<u64>,
+    /// The hardware's highest frequency.
+    #[serde(default)]
+    pub max_mhz: Option<f64>,
 }
 
 /// What a small loop of our own reached on this machine.

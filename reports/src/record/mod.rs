@@ -16,9 +16,11 @@ mod run;
 use serde::{Deserialize, Serialize};
 
 pub use cell::{Cell, CellKey, PlacementShare, ProfileRow, StagePlacement, Status, Version, WeightsUse};
-pub use launch::{Launch, MemoryMark, MemoryPass, Sample, StageCompile, Steady, SteadyState, Telemetry};
+pub use launch::{
+    ClockOffset, CpusUsed, Launch, MemoryMark, MemoryPass, Sample, StageCompile, Steady, SteadyState, Telemetry,
+};
 pub use load::{RecordError, parse};
-pub use machine::{Calibration, Machine, Peak};
+pub use machine::{Calibration, Cluster, Machine, Peak, PhoneFacts};
 pub use model::{ModelEntry, PaperCounts, Stage, WeightFile};
 pub use quality::{ImageQuality, Quality, StepDivergence};
 pub use run::{Build, Git, Inputs, Run, RunInfo};

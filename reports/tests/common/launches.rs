@@ -44,6 +44,7 @@ pub fn launch(index: u32, factor: f64) -> Launch {
             decoder_s: at(0.69),
             harness_s: at(0.01),
             removed: None,
+            ended_s: None,
         }
     };
     Launch {

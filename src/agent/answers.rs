@@ -1,0 +1,91 @@
+//! Questions that are answered at once: who the phone is, what it reaches, what its sensors say.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use ditbench_backend_api::{DeviceReport, Variant};
+use ditbench_reports::record::{Build, Machine, Reading};
+use ditbench_workloads::weights::Scheme;
+use serde::{Deserialize, Serialize};
+
+use crate::probe::phone::{Cluster, Sources, clusters, readings, sources};
+use crate::{measure, probe, registry};
+
+/// A machine and what can run there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Description {
+    /// Version of ditbench there.
+    pub version: String,
+    /// How it was built.
+    pub build: Build,
+    /// The machine.
+    pub machine: Machine,
+    /// Threads of execution that a worker may use.
+    pub cores: usize,
+    /// Bytes that a new process could use.
+    pub memory_available: Option<u64>,
+    /// f32 operations a second of one thread, roughly.
+    pub quick_peak: f64,
+    /// Cores of one kind each.
+    pub clusters: Vec<Cluster>,
+    /// Backends by name, or why the program there has not got them.
+    pub backends: BTreeMap<String, Result<BackendFacts, String>>,
+}
+
+/// What a backend can do on a machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BackendFacts {
+    /// Its devices.
+    pub devices: Vec<DeviceReport>,
+    /// Its ways of running each precision, by the precision's name.
+    pub variants: BTreeMap<String, Vec<Variant>>,
+}
+
+/// What a backend of this build can do on this machine.
+///
+/// # Errors
+/// This build has not got it, and how to get it.
+pub fn facts_of(name: &str) -> Result<BackendFacts, String> {
+    let backend = registry::backend(name)?;
+    let variants = Scheme::ALL.map(|scheme| (scheme.name().to_owned(), backend.variants(scheme)));
+    Ok(BackendFacts { devices: backend.devices(), variants: variants.into_iter().collect() })
+}
+
+/// Prints an answer.
+fn say(answer: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string(answer).context("writing the answer")?);
+    Ok(())
+}
+
+pub(super) fn describe() -> Result<()> {
+    let sources = sources::read_here();
+    say(&Description {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        build: probe::build::build(),
+        machine: probe::machine::probe(),
+        cores: probe::machine::cores(),
+        memory_available: probe::memory::available(),
+        quick_peak: measure::peaks::quick(),
+        clusters: clusters::group(&sources.files),
+        backends: registry::NAMES.into_iter().map(|name| (name.to_owned(), facts_of(name))).collect(),
+    })
+}
+
+pub(super) fn peaks(threads: &[usize]) -> Result<()> {
+    say(&measure::peaks::all(threads))
+}
+
+pub(super) fn calibrate() -> Result<()> {
+    say(&measure::calibrate::run())
+}
+
+pub(super) fn sensors() -> Result<()> {
+    say(&all_sensors(&sources::read_here()))
+}
+
+/// What any Linux machine tells, and what a phone tells beyond that.
+fn all_sensors(sources: &Sources) -> BTreeMap<String, Reading<f64>> {
+    let mut all = probe::sensors::read();
+    all.extend(readings::all(sources, &clusters::group(&sources.files)));
+    all
+}

@@ -1,0 +1,104 @@
+//! The phones that adb sees, for `ditbench devices`.
+
+use std::sync::Arc;
+
+use ditbench_reports::record::Reading;
+
+use super::devices::left_table;
+use crate::host::adb::{Adb, AdbError, Device, Listed, Program, read_sources};
+use crate::probe::memory;
+use crate::probe::phone::readings::{self, Readings};
+use crate::probe::phone::{Identity, Sources, clusters, props, thermal};
+use crate::text;
+
+/// Prints what each phone says of itself. A machine without adb is told how to get it, in a line.
+pub fn list() {
+    let adb: Arc<dyn Adb> = Arc::new(Program::find());
+    println!("\nPhones that adb sees:");
+    let listed = match crate::host::adb::list(adb.as_ref()) {
+        Ok(listed) => listed,
+        Err(error) => {
+            println!("  {error}");
+            return;
+        }
+    };
+    if listed.is_empty() {
+        println!("  {}", AdbError::NoDevice);
+        return;
+    }
+    let mut rows = Vec::new();
+    let mut told = Vec::new();
+    for one in &listed {
+        match look(&adb, one) {
+            Ok((sources, readings)) => {
+                rows.push(row(one, &sources, &readings));
+                told.push((one, readings));
+            }
+            Err(error) => {
+                let mut row = vec![format!("adb:{}", one.serial), error.to_string()];
+                row.resize(HEADER.len(), String::new());
+                rows.push(row);
+            }
+        }
+    }
+    print!("{}", left_table(&HEADER, rows));
+    for (one, readings) in told {
+        println!("\n  adb:{} tells: {}", one.serial, by_answer(&readings, |reading| reading.value().is_some()));
+        let denied = by_answer(&readings, |reading| matches!(reading, Reading::Denied { .. }));
+        let absent = by_answer(&readings, |reading| matches!(reading, Reading::Absent { .. }));
+        println!(
+            "  and not: {absent}{}",
+            if denied.is_empty() { String::new() } else { format!("; denied: {denied}") }
+        );
+    }
+    println!("\n  Measure one with: ditbench run --on adb:SERIAL. Is it ready? ditbench doctor --on adb:SERIAL");
+}
+
+const HEADER: [&str; 9] = ["phone", "model", "SoC", "Android", "ABI", "clusters", "memory", "battery", "heat"];
+
+fn look(adb: &Arc<dyn Adb>, one: &Listed) -> Result<(Sources, Readings), AdbError> {
+    let device = Device::new(Arc::clone(adb), &one.serial);
+    device.state()?;
+    let sources = read_sources(&device)?;
+    let groups = clusters::group(&sources.files);
+    let readings = readings::all(&sources, &groups);
+    Ok((sources, readings))
+}
+
+fn row(one: &Listed, sources: &Sources, readings: &Readings) -> Vec<String> {
+    let identity = Identity::of(&props::parse(&sources.props));
+    let said = |reading: &Reading<String>| reading.value().cloned().unwrap_or_else(|| "?".to_owned());
+    let value = |name: &str| readings.get(name).and_then(Reading::value).copied();
+    let groups = clusters::group(&sources.files);
+    let cluster = |c: &crate::probe::phone::Cluster| match c.max_mhz {
+        Some(mhz) => format!("{} {} {:.1} GHz", c.name, c.range(), mhz / 1000.0),
+        None => format!("{} {}", c.name, c.range()),
+    };
+    let memory = memory::kib_field(&sources.meminfo, "MemTotal");
+    let battery = value("battery_percent").map_or_else(
+        || "?".to_owned(),
+        |percent| {
+            let charging = if value("charging") == Some(1.0) { ", charging" } else { "" };
+            format!("{percent:.0} %{charging}")
+        },
+    );
+    let status = value("thermal_status").map_or("?", |status| thermal::status_name(status as u8));
+    let heat = value("skin_c").or(value("battery_c")).map_or_else(String::new, |c| format!(", {c:.0} °C"));
+    vec![
+        format!("adb:{}", one.serial),
+        identity.name(),
+        said(&identity.soc),
+        said(&identity.android),
+        said(&identity.abi),
+        groups.iter().map(cluster).collect::<Vec<_>>().join(", "),
+        memory.map_or_else(|| "?".to_owned(), text::bytes),
+        battery,
+        format!("{status}{heat}"),
+    ]
+}
+
+/// Names of readings that answer in one way.
+pub fn by_answer(readings: &Readings, wanted: impl Fn(&Reading<f64>) -> bool) -> String {
+    let names = readings.iter().filter(|(_, reading)| wanted(reading)).map(|(name, _)| name.as_str());
+    names.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,140 @@
+//! The program for the phone: found, and held against the phone's kind before it is sent.
+
+use std::path::{Path, PathBuf};
+
+use super::AdbError;
+
+/// What an ELF file is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// 64-bit ARM.
+    Aarch64,
+    /// 32-bit ARM.
+    Arm,
+    /// 64-bit x86.
+    X86_64,
+    /// 32-bit x86.
+    X86,
+    /// Something else, by its number.
+    Other(u16),
+}
+
+impl Machine {
+    /// What a phone's `ro.product.cpu.abi` runs.
+    pub fn of_abi(abi: &str) -> Option<Self> {
+        match abi {
+            "arm64-v8a" => Some(Self::Aarch64),
+            "armeabi-v7a" | "armeabi" => Some(Self::Arm),
+            "x86_64" => Some(Self::X86_64),
+            "x86" => Some(Self::X86),
+            _ => None,
+        }
+    }
+
+    /// The architecture's name in target triples.
+    pub fn name(self) -> String {
+        match self {
+            Self::Aarch64 => "aarch64".to_owned(),
+            Self::Arm => "armv7".to_owned(),
+            Self::X86_64 => "x86_64".to_owned(),
+            Self::X86 => "i686".to_owned(),
+            Self::Other(number) => format!("ELF machine {number}"),
+        }
+    }
+}
+
+/// Reads what a file is made for; `None` if it is no ELF file.
+pub fn machine_of(path: &Path) -> std::io::Result<Option<Machine>> {
+    use std::io::Read;
+    let mut head = [0u8; 20];
+    let mut file = std::fs::File::open(path)?;
+    match file.read_exact(&mut head) {
+        Ok(()) => Ok(machine(&head)),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn machine(head: &[u8; 20]) -> Option<Machine> {
+    if head[..4] != *b"\x7fELF" {
+        return None;
+    }
+    let number = u16::from_le_bytes([head[18], head[19]]);
+    Some(match number {
+        183 => Machine::Aarch64,
+        40 => Machine::Arm,
+        62 => Machine::X86_64,
+        3 => Machine::X86,
+        other => Machine::Other(other),
+    })
+}
+
+/// The program for a phone: the one named, else one beside this program, else one that `scripts/android/build.sh` made
+/// here, else this program itself if the phone is of its kind.
+///
+/// # Errors
+/// There is none, or the one named is for another kind of machine; says how to make one.
+pub fn find(named: Option<&Path>, abi: &str) -> Result<PathBuf, AdbError> {
+    let wanted = Machine::of_abi(abi)
+        .ok_or_else(|| AdbError::Binary(format!("ditbench does not know the ABI {abi} that the phone reports")))?;
+    let fits = |path: &Path| machine_of(path).ok().flatten() == Some(wanted);
+    if let Some(path) = named {
+        return match machine_of(path) {
+            Ok(Some(machine)) if machine == wanted => Ok(path.to_owned()),
+            Ok(Some(machine)) => Err(AdbError::Binary(format!(
+                "{} is for {}, and the phone is {abi}: build it with scripts/android/build.sh",
+                path.display(),
+                machine.name()
+            ))),
+            Ok(None) => Err(AdbError::Binary(format!("{} is no program for Android or Linux", path.display()))),
+            Err(error) => Err(AdbError::Binary(format!("cannot read {}: {error}", path.display()))),
+        };
+    }
+    let own = std::env::current_exe().ok();
+    let beside = own.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
+    let arch = wanted.name();
+    let triples = ["linux-android", "unknown-linux-musl"].map(|rest| format!("{arch}-{rest}"));
+    let candidates = triples
+        .iter()
+        .map(|triple| beside.join(format!("ditbench-{triple}")))
+        .chain(triples.iter().map(|triple| Path::new("target").join(triple).join("release/ditbench")));
+    candidates.chain(own.clone()).find(|path| fits(path)).ok_or_else(|| {
+        AdbError::Binary(format!(
+            "there is no ditbench for the phone ({abi}). Build one with scripts/android/build.sh, or name one with --phone-binary FILE"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elf(machine: u16) -> [u8; 20] {
+        let mut head = [0u8; 20];
+        head[..4].copy_from_slice(b"\x7fELF");
+        head[18..].copy_from_slice(&machine.to_le_bytes());
+        head
+    }
+
+    #[test]
+    fn machines_are_told_apart() {
+        assert_eq!(machine(&elf(183)), Some(Machine::Aarch64));
+        assert_eq!(machine(&elf(62)), Machine::of_abi("x86_64"));
+        assert_eq!(machine(&elf(999)), Some(Machine::Other(999)));
+        assert_eq!(machine(&[0; 20]), None);
+    }
+
+    #[test]
+    fn a_program_for_another_machine_is_refused_before_it_is_sent() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ditbench");
+        std::fs::write(&path, elf(62)).unwrap();
+        let error = find(Some(&path), "arm64-v8a").unwrap_err().to_string();
+        assert!(error.contains("is for x86_64, and the phone is arm64-v8a"), "{error}");
+        assert!(error.contains("scripts/android/build.sh"), "{error}");
+        assert_eq!(find(Some(&path), "x86_64").unwrap(), path);
+        std::fs::write(&path, "#!/bin/sh").unwrap();
+        assert!(find(Some(&path), "x86_64").unwrap_err().to_string().contains("is no program"));
+        assert!(find(None, "riscv64").unwrap_err().to_string().contains("riscv64"));
+    }
+}

@@ -1,0 +1,181 @@
+//! What goes wrong between us and a phone, and the command that mends it.
+
+use std::time::Duration;
+
+use crate::text;
+
+/// Why something did not work on a phone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdbError {
+    /// No adb on this machine.
+    #[error(
+        "cannot start adb ({why}). Install Android's platform tools (on Debian: apt install adb), or name the program with ADB=/path/to/adb"
+    )]
+    NoProgram {
+        /// The system's words.
+        why: String,
+    },
+    /// Nothing is plugged in.
+    #[error(
+        "adb sees no phone. Plug one in and switch on USB debugging in its developer options, or connect one: adb connect HOST:PORT"
+    )]
+    NoDevice,
+    /// Not the one that was asked for.
+    #[error("adb sees no phone {serial}; it sees {known}. See them with: adb devices -l")]
+    Unknown {
+        /// What was asked for.
+        serial: String,
+        /// What is there.
+        known: String,
+    },
+    /// More than one, and none named.
+    #[error(
+        "adb sees several phones: {known}. Choose one with --on adb:SERIAL, some with commas, all with --on 'adb:*'"
+    )]
+    Several {
+        /// What is there.
+        known: String,
+    },
+    /// A phone that adb sees but may not use.
+    #[error("{serial}: {state}. {cure}")]
+    State {
+        /// Which.
+        serial: String,
+        /// `unauthorized`, `offline`, `no permissions`, …
+        state: String,
+        /// What to do.
+        cure: &'static str,
+    },
+    /// The answer broke off.
+    #[error("{serial} went away while {doing}. Look at the cable and at: adb devices")]
+    Lost {
+        /// Which.
+        serial: String,
+        /// In the middle of what.
+        doing: String,
+    },
+    /// adb itself did not end in time; [`super::Device`] makes [`AdbError::Hung`] of it.
+    #[error("adb did not answer within {}", text::seconds(limit.as_secs_f64()))]
+    Slow {
+        /// How long we waited.
+        limit: Duration,
+        /// What it had said.
+        said: String,
+    },
+    /// adb sees it, and it does not answer.
+    #[error(
+        "{serial} did not answer within {} while {doing}. Unlock it, try `adb -s {serial} reconnect`, or restart it",
+        text::seconds(limit.as_secs_f64())
+    )]
+    Hung {
+        /// Which.
+        serial: String,
+        /// In the middle of what.
+        doing: String,
+        /// How long we waited.
+        limit: Duration,
+    },
+    /// A command on the phone failed.
+    #[error("{serial}: {doing} failed with status {status}: {said}")]
+    Failed {
+        /// Which.
+        serial: String,
+        /// What.
+        doing: String,
+        /// Its exit status.
+        status: i32,
+        /// The end of what it said.
+        said: String,
+    },
+    /// No room.
+    #[error(
+        "{serial} has no room for {what} in {dir}. Free some space on the phone, or choose another folder with --phone-dir"
+    )]
+    Full {
+        /// Which.
+        serial: String,
+        /// The file, with its size.
+        what: String,
+        /// Where.
+        dir: String,
+    },
+    /// A file arrived otherwise than it was sent.
+    #[error("{serial}: {what} arrived damaged ({why}). Try again; if it stays so, try another cable or port")]
+    Damaged {
+        /// Which.
+        serial: String,
+        /// The file.
+        what: String,
+        /// What was found.
+        why: String,
+    },
+    /// Somebody else measures there.
+    #[error("{serial} is in use by {owner}. Two runs at once would spoil both: wait for it, or stop it there")]
+    Locked {
+        /// Which.
+        serial: String,
+        /// Who said so.
+        owner: String,
+    },
+    /// The program for the phone is missing or is not for that phone.
+    #[error("{0}")]
+    Binary(String),
+    /// The user pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl AdbError {
+    /// Whether trying again after the phone is back makes sense.
+    pub fn is_drop(&self) -> bool {
+        matches!(
+            self,
+            Self::Lost { .. } | Self::Hung { .. } | Self::State { .. } | Self::Unknown { .. } | Self::NoDevice
+        )
+    }
+
+    /// What adb's complaint means, if it is about the phone's state.
+    pub fn of_state(serial: &str, said: &str) -> Option<Self> {
+        let cure = STATES.iter().find(|(state, _)| said.contains(state));
+        cure.map(|(state, cure)| Self::State { serial: serial.to_owned(), state: (*state).to_owned(), cure })
+    }
+}
+
+/// States in which adb names a phone and cannot use it.
+const STATES: [(&str, &str); 7] = [
+    (
+        "unauthorized",
+        "Unlock the phone and allow this computer; no question on its screen? adb kill-server, then plug it in again",
+    ),
+    ("authorizing", "Unlock the phone and allow this computer"),
+    (
+        "no permissions",
+        "This user may not use the USB device: install udev rules (on Debian: apt install android-sdk-platform-tools-common), then plug it in again",
+    ),
+    (
+        "insufficient permissions",
+        "This user may not use the USB device: install udev rules (on Debian: apt install android-sdk-platform-tools-common), then plug it in again",
+    ),
+    ("recovery", "Start Android on it: adb reboot"),
+    ("bootloader", "Start Android on it: fastboot reboot"),
+    ("offline", "Take the cable out and in again, or: adb reconnect offline"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_of_adb_become_states_with_a_cure() {
+        for (said, state) in [
+            ("error: device unauthorized.\nThis adb server's $ADB_VENDOR_KEYS is not set", "unauthorized"),
+            ("adb: error: failed to get feature set: device offline", "offline"),
+            ("error: insufficient permissions for device: user in plugdev group", "insufficient permissions"),
+        ] {
+            let error = AdbError::of_state("X", said).expect(said);
+            assert!(error.to_string().starts_with(&format!("X: {state}. ")), "{error}");
+            assert!(error.is_drop());
+        }
+        assert_eq!(AdbError::of_state("X", "ls: /nowhere: No such file or directory"), None);
+    }
+}

@@ -1,0 +1,197 @@
+//! One launch on a phone: sent, started, followed through drops of the connection, collected.
+//!
+//! Contract: the launch's folder is there from before it starts until its results are here. A folder that is already
+//! there means that we lost touch with this very launch: it is followed and not started again.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ditbench_reports::record::Telemetry;
+
+use super::device::quote;
+use super::program::Said;
+use super::push::pull;
+use super::session::Session;
+use super::{AdbError, Limit};
+use crate::agent::{self, Line};
+use crate::host::{Cause, Exit, Observed, Order};
+use crate::interrupt;
+use crate::protocol::{Event, Outputs};
+
+/// A sign of life comes every second; after so long without one the connection is taken for broken.
+const SILENCE: Duration = Duration::from_secs(12);
+/// A launch's own deadline is kept on the phone; we wait so much longer for word of it.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// What was sent for a launch, as paths on the phone.
+pub struct Sent {
+    /// Weights.
+    pub weights: String,
+    /// Inputs.
+    pub inputs: String,
+    /// Environment of the worker.
+    pub environment: Vec<(String, String)>,
+    /// CPUs for the worker.
+    pub cpus: Option<Vec<u32>>,
+}
+
+/// Whether the launch is there already, from before a drop.
+///
+/// # Errors
+/// The phone went away.
+pub fn is_there(session: &Session, id: &str) -> Result<bool, AdbError> {
+    let order = quote(&format!("{}/launches/{id}/pid", session.folder()));
+    let reply =
+        session.device.shell("looking for the launch", &format!("[ -f {order} ]"), Limit::work(super::device::CALL))?;
+    Ok(reply.status == 0)
+}
+
+/// Starts a launch.
+///
+/// # Errors
+/// The phone went away or has no room.
+pub fn start(session: &Session, order: &Order, sent: Sent) -> Result<(), AdbError> {
+    let folder = format!("{}/launches/{}", session.folder(), order.id);
+    let mut spec = order.spec.clone();
+    spec.weights = sent.weights.into();
+    spec.inputs = sent.inputs.into();
+    spec.cache = format!("{}/cache", session.folder()).into();
+    spec.outputs = order.spec.outputs.as_ref().map(|_| Outputs {
+        image: format!("{folder}/image.png").into(),
+        latents: format!("{folder}/latents.safetensors").into(),
+    });
+    spec.cpus = sent.cpus;
+    let orders = agent::Order {
+        spec,
+        environment: sent.environment,
+        timeout_s: order.timeout.as_secs_f64(),
+        fixed_performance: session.options.fixed_performance,
+    };
+    let text = serde_json::to_string(&orders)
+        .map_err(|error| AdbError::Binary(format!("writing the launch's order: {error}")))?;
+    // A folder without a process is of a start that broke off.
+    let script = format!(
+        "rm -rf {0} && mkdir -p {0} {1}/cache && cat > {0}/order.json <<'DITBENCH_END'\n{text}\nDITBENCH_END\n[ $? = 0 ] && {2} agent start {0}",
+        quote(&folder),
+        quote(session.folder()),
+        quote(&session.program)
+    );
+    match session.device.ask("starting the launch", &script) {
+        Err(AdbError::Failed { said, .. }) if said.contains("No space left") => Err(AdbError::Full {
+            serial: session.device.serial().to_owned(),
+            what: "the launch's order".to_owned(),
+            dir: session.folder().to_owned(),
+        }),
+        other => other.map(|_| ()),
+    }
+}
+
+/// How following ended.
+pub enum Followed {
+    /// The launch is over.
+    Over(Exit),
+    /// The phone stayed away; the launch may still be at work.
+    Away(AdbError),
+}
+
+/// Hands on what a launch says until it is over.
+pub fn follow(session: &mut Session, order: &Order, on_event: &mut dyn FnMut(f64, Event)) -> Followed {
+    let folder = format!("{}/launches/{}", session.folder(), order.id);
+    let begun = Instant::now();
+    let mut place: u64 = 0;
+    let mut telemetry: Vec<Telemetry> = Vec::new();
+    let mut drops = 0u32;
+    let over = |cause: Cause| Followed::Over(Exit { cause, max_rss: None, observed: Observed::default() });
+    loop {
+        let script = format!("exec {} agent follow {} {place}", quote(&session.program), quote(&folder));
+        let stream = match session.device.open(&script) {
+            Ok(stream) => stream,
+            Err(error) => return Followed::Away(error),
+        };
+        let mut heard = Instant::now();
+        loop {
+            if interrupt::requested() {
+                session.stop_launches();
+                return over(Cause::Interrupted);
+            }
+            if begun.elapsed() > order.timeout + GRACE {
+                session.stop_launches();
+                return over(Cause::TimedOut(begun.elapsed()));
+            }
+            match stream.next(Duration::from_millis(200)) {
+                Said::Line(line) if line == agent::BEAT => heard = Instant::now(),
+                Said::Line(line) if line == agent::GONE => return over(gone(session, &folder)),
+                Said::Line(line) => {
+                    heard = Instant::now();
+                    place += line.len() as u64 + 1;
+                    match serde_json::from_str::<Line>(&line) {
+                        Ok(Line::Event { at_s, event }) => on_event(at_s, event),
+                        Ok(Line::Sample(sample)) => telemetry.push(sample),
+                        Ok(Line::Exit(mut exit)) => {
+                            exit.observed.telemetry = telemetry;
+                            if drops > 0 {
+                                exit.observed
+                                    .notes
+                                    .push(format!("the connection to the phone broke {drops} times meanwhile"));
+                            }
+                            return Followed::Over(*exit);
+                        }
+                        // A line that a full disk cut off; the launch's end says so.
+                        Err(_) => {}
+                    }
+                }
+                Said::Nothing if heard.elapsed() > SILENCE => break,
+                Said::Nothing => {}
+                Said::End => break,
+            }
+        }
+        drop(stream);
+        drops += 1;
+        (order.say)(format!("{} does not answer: waiting for it", session.device.serial()));
+        match session.again() {
+            Ok(()) => {}
+            Err(AdbError::Interrupted) => {}
+            Err(error) => return Followed::Away(error),
+        }
+    }
+}
+
+/// A launch whose process is gone and which wrote no end.
+fn gone(session: &Session, folder: &str) -> Cause {
+    let script = format!("cat /proc/uptime; tail -n 3 {0}/supervisor.log {0}/worker.log 2>/dev/null", quote(folder));
+    let said = session.device.shell("asking what became of the launch", &script, Limit::work(super::device::CALL));
+    let said = said.map(|reply| reply.stdout).unwrap_or_default();
+    let up: Option<f64> = said.split_whitespace().next().and_then(|word| word.parse().ok());
+    let words: Vec<&str> =
+        said.lines().skip(1).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("==>")).collect();
+    let why = match up {
+        Some(up) if up < 600.0 => format!("the phone restarted ({up:.0} s ago) and took the launch with it"),
+        _ => "the launch was killed on the phone: by Android for want of memory, or by hand".to_owned(),
+    };
+    Cause::Failed { unsupported: false, why: [&[why.as_str()], &words[..]].concat().join(" | ") }
+}
+
+/// Fetches what a launch wrote, then removes its folder.
+///
+/// # Errors
+/// The phone went away: the folder is still there, and the launch is collected again.
+pub fn collect(session: &Session, order: &Order, finished: bool) -> Result<(), AdbError> {
+    let folder = format!("{}/launches/{}", session.folder(), order.id);
+    let wants = |name: &str| format!("{folder}/{name}");
+    fetch_if_there(session, &wants("worker.log"), order.log)?;
+    if let (Some(outputs), true) = (&order.spec.outputs, finished) {
+        fetch_if_there(session, &wants("image.png"), &outputs.image)?;
+        fetch_if_there(session, &wants("latents.safetensors"), &outputs.latents)?;
+    }
+    session.device.ask("removing the launch's folder", &format!("rm -rf {}", quote(&folder))).map(|_| ())
+}
+
+/// A launch that failed early has written less.
+fn fetch_if_there(session: &Session, remote: &str, local: &Path) -> Result<(), AdbError> {
+    let there = session.device.shell(
+        "looking for a result",
+        &format!("[ -f {} ]", quote(remote)),
+        Limit::work(super::device::CALL),
+    )?;
+    if there.status == 0 { pull(&session.device, remote, local) } else { Ok(()) }
+}

@@ -1,0 +1,48 @@
+//! How to treat a phone: the flags of `ditbench run` that only concern phones. Kept in the record's plan.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Where our files are on a phone when nobody says: the one folder that the shell user may write and execute in.
+pub const FOLDER: &str = "/data/local/tmp/ditbench";
+
+/// Flags for phones.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
+#[serde(default)]
+pub struct PhoneOptions {
+    /// CPUs of the phone to run on: big, mid, little, a list such as 4-7, or a mask such as 0xf0
+    #[arg(long, value_name = "CPUS", help_heading = "Phones")]
+    pub cluster: Option<String>,
+    /// Measure what the phone keeps up when it is hot: no cool-down, and launches that were throttled count
+    #[arg(long, help_heading = "Phones")]
+    pub sustained: bool,
+    /// Switch Android's fixed-performance mode on during launches
+    #[arg(long, help_heading = "Phones")]
+    pub fixed_performance: bool,
+    /// Leave program, weights and models on the phone for the next run
+    #[arg(long, help_heading = "Phones")]
+    pub keep: bool,
+    /// The program for the phone, if it is not beside this one (see scripts/android/build.sh)
+    #[arg(long, value_name = "FILE", env = "DITBENCH_PHONE_BINARY", help_heading = "Phones")]
+    pub phone_binary: Option<PathBuf>,
+    /// Folder on the phone for our files [default: /data/local/tmp/ditbench]
+    #[arg(long, value_name = "DIR", help_heading = "Phones")]
+    pub phone_dir: Option<String>,
+    /// Seconds to wait for a phone that went away [default: 60]
+    #[arg(long, value_name = "SECONDS", help_heading = "Phones")]
+    pub patience: Option<u64>,
+}
+
+impl PhoneOptions {
+    /// Our folder on the phone.
+    pub fn folder(&self) -> &str {
+        self.phone_dir.as_deref().map_or(FOLDER, |dir| dir.trim_end_matches('/'))
+    }
+
+    /// How long to wait for a phone that went away.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience.unwrap_or(60))
+    }
+}

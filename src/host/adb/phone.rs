@@ -1,0 +1,323 @@
+//! [`Host`] for a phone.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use ditbench_reports::record::{Build, Machine, Peak, PhoneFacts, Reading};
+use serde::de::DeserializeOwned;
+
+use super::launch::{self, Followed, Sent};
+use super::session::Session;
+use super::{Adb, AdbError, Device, ElfMachine, PhoneOptions, machine_of};
+use crate::agent::{BackendFacts, Description};
+use crate::cli::Common;
+use crate::host::{Cause, Exit, Host, Observed, Order};
+use crate::interrupt;
+use crate::probe::phone::{clusters, thermal};
+use crate::protocol::Event;
+
+/// Degrees above its first temperature at which a phone counts as cool again.
+const COOL_ENOUGH_C: f64 = 3.0;
+/// A phone that has not cooled down by then is measured as it is, and this is said.
+const COOL_DOWN: Duration = Duration::from_secs(300);
+
+/// A phone, opened for a run.
+pub struct Phone {
+    session: Session,
+    description: Description,
+    cpus: Option<Vec<u32>>,
+    ort: Option<Result<String, String>>,
+    cool: Option<f64>,
+    gone: Option<String>,
+}
+
+impl Phone {
+    /// Opens a phone for the run of that id.
+    ///
+    /// # Errors
+    /// It cannot be used, and what to do.
+    pub fn open(
+        adb: Arc<dyn Adb>,
+        serial: &str,
+        options: &PhoneOptions,
+        run: &str,
+        say: &dyn Fn(String),
+    ) -> Result<Self> {
+        let session = Session::open(Device::new(adb, serial), options, run, say)?;
+        say(format!("looking at {}", session.identity.name()));
+        let description = ask(&session, "describe", Duration::from_secs(60))?;
+        let cpus = options
+            .cluster
+            .as_deref()
+            .map(|wanted| clusters::cpus_of(wanted, &session.clusters))
+            .transpose()
+            .map_err(anyhow::Error::msg)?;
+        Ok(Self { session, description, cpus, ort: None, cool: None, gone: None })
+    }
+
+    /// Sends what a launch needs.
+    fn send(&mut self, order: &Order) -> Result<Sent, AdbError> {
+        let files = format!("{}/files", self.session.folder());
+        let Session { pusher, device, .. } = &mut self.session;
+        let mut put = |path: &std::path::Path| pusher.put(device, path, &files, "0600", order.say);
+        let weights = put(&order.spec.weights)?;
+        let inputs = put(&order.spec.inputs)?;
+        let environment = order
+            .environment
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), value.to_string_lossy().into_owned()))
+            .collect();
+        Ok(Sent { weights, inputs, environment, cpus: self.cpus.clone() })
+    }
+
+    /// Everything up to the start; tried again after a drop, because all of it may be done twice.
+    fn begin(&mut self, order: &Order) -> Result<(), AdbError> {
+        for attempt in 0.. {
+            let tried = launch::is_there(&self.session, &order.id).and_then(|there| {
+                if there {
+                    return Ok(());
+                }
+                let sent = self.send(order)?;
+                launch::start(&self.session, order, sent)
+            });
+            match tried {
+                Err(error) if (error.is_drop() || matches!(error, AdbError::Damaged { .. })) && attempt < 3 => {
+                    (order.say)(format!("{error}; trying again"));
+                    self.session.again()?;
+                }
+                other => return other,
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches results, through drops.
+    fn finish(&mut self, order: &Order, finished: bool) -> Result<(), AdbError> {
+        for attempt in 0.. {
+            match launch::collect(&self.session, order, finished) {
+                Err(error) if error.is_drop() && attempt < 3 => self.session.again()?,
+                other => return other,
+            }
+        }
+        Ok(())
+    }
+
+    /// A phone that stays away: the run stops, and nothing is removed that is still to be collected.
+    fn away(&mut self, error: &AdbError) -> Exit {
+        let cause = if matches!(error, AdbError::Interrupted) || interrupt::requested() {
+            Cause::Interrupted
+        } else {
+            self.session.leave = true;
+            self.gone = Some(error.to_string());
+            Cause::Lost(error.to_string())
+        };
+        Exit { cause, max_rss: None, observed: Observed::default() }
+    }
+
+    fn number<T: DeserializeOwned>(&self, question: &str, limit: Duration) -> Reading<T> {
+        match ask(&self.session, question, limit) {
+            Ok(value) => Reading::Ok(value),
+            Err(error) => Reading::absent(format!("{error:#}")),
+        }
+    }
+}
+
+/// Asks our program there and reads its answer.
+fn ask<T: DeserializeOwned>(session: &Session, question: &str, limit: Duration) -> Result<T> {
+    let text = session.ask(question, limit)?;
+    serde_json::from_str(text.trim()).with_context(|| {
+        format!("{}: the answer to \"{question}\" is none that this version knows", session.device.serial())
+    })
+}
+
+impl Host for Phone {
+    fn is_phone(&self) -> bool {
+        true
+    }
+
+    fn machine(&self) -> Machine {
+        let identity = &self.session.identity;
+        let mut machine = self.description.machine.clone();
+        if let Some(soc) = identity.soc.value() {
+            // The kernel of a phone names its cores' kinds at best.
+            machine.cpu_model = Reading::Ok(format!("{} ({soc})", identity.name()));
+        }
+        if let Some(version) = identity.android.value() {
+            machine.os = Reading::Ok(format!("Android {version}"));
+        }
+        machine.phone = Some(PhoneFacts {
+            model: Reading::Ok(identity.name()),
+            soc: identity.soc.clone(),
+            android: identity.android.clone(),
+            sdk: identity.sdk.clone(),
+            abi: identity.abi.clone(),
+            fingerprint: identity.fingerprint.clone(),
+            clusters: self
+                .session
+                .clusters
+                .iter()
+                .map(|c| ditbench_reports::record::Cluster {
+                    name: c.name.clone(),
+                    cpus: c.range(),
+                    capacity: c.capacity,
+                    max_mhz: c.max_mhz,
+                })
+                .collect(),
+            asked_cpus: self.cpus.as_deref().map(clusters::list),
+            sustained: self.session.options.sustained,
+        });
+        machine
+    }
+
+    fn build(&self) -> Build {
+        self.description.build.clone()
+    }
+
+    fn cores(&self) -> usize {
+        self.cpus.as_ref().map_or(self.description.cores, Vec::len)
+    }
+
+    fn memory_available(&self) -> Option<u64> {
+        self.description.memory_available
+    }
+
+    fn quick_peak(&self) -> f64 {
+        self.description.quick_peak
+    }
+
+    fn backend(&self, name: &str) -> Result<BackendFacts, String> {
+        match self.description.backends.get(name) {
+            Some(facts) => facts.clone(),
+            None => Err(format!("the phone's ditbench {} does not know {name}", self.description.version)),
+        }
+    }
+
+    fn ort_library(&mut self, common: &Common, say: &dyn Fn(String)) -> Result<PathBuf, String> {
+        if let Some(known) = &self.ort {
+            return known.clone().map(PathBuf::from);
+        }
+        let result = send_ort(&mut self.session, common, say);
+        if let Ok(path) = &result {
+            self.session.environment = format!("ORT_DYLIB_PATH={path}");
+            // With the library there, the backend knows what it can do.
+            match ask(&self.session, "describe", Duration::from_secs(60)) {
+                Ok(description) => self.description = description,
+                Err(error) => return Err(format!("{error:#}")),
+            }
+        }
+        self.ort = Some(result.clone());
+        result.map(PathBuf::from)
+    }
+
+    fn peaks(&mut self, threads: &[usize]) -> Vec<Peak> {
+        let counts: Vec<String> = threads.iter().map(ToString::to_string).collect();
+        let limit = Duration::from_secs(20 + 10 * threads.len() as u64);
+        // Missing peaks are missing in the record, and the report says that there are none.
+        ask(&self.session, &format!("peaks {}", counts.join(",")), limit).unwrap_or_default()
+    }
+
+    fn calibrate(&mut self) -> Reading<f64> {
+        self.number("calibrate", Duration::from_secs(30))
+    }
+
+    fn sensors(&mut self) -> BTreeMap<String, Reading<f64>> {
+        ask(&self.session, "sensors", Duration::from_secs(60)).unwrap_or_default()
+    }
+
+    fn cool_down(&mut self, say: &dyn Fn(String)) -> Option<String> {
+        if self.session.options.sustained {
+            return None;
+        }
+        let begun = Instant::now();
+        loop {
+            let sensors = self.sensors();
+            let value = |name: &str| sensors.get(name).and_then(Reading::value).copied();
+            let status = value("thermal_status").unwrap_or(0.0);
+            let heat = value("skin_c").or(value("battery_c"));
+            let first = *self.cool.get_or_insert(heat.unwrap_or(f64::INFINITY));
+            let warm = heat.is_some_and(|heat| heat > first + COOL_ENOUGH_C);
+            if status < 1.0 && !warm {
+                return None;
+            }
+            let now = match heat {
+                Some(heat) => format!("{heat:.0} °C, {}", thermal::status_name(status as u8)),
+                None => format!("thermal status {}", thermal::status_name(status as u8)),
+            };
+            if begun.elapsed() > COOL_DOWN {
+                return Some(format!(
+                    "a launch began on a warm phone: {now} after {} s of waiting",
+                    COOL_DOWN.as_secs()
+                ));
+            }
+            if interrupt::requested() {
+                return None;
+            }
+            say(format!("waiting for the phone to cool down ({now})"));
+            for _ in 0..25 {
+                std::thread::sleep(Duration::from_millis(if interrupt::requested() { 0 } else { 200 }));
+            }
+        }
+    }
+
+    fn wants_throttling(&self) -> bool {
+        self.session.options.sustained
+    }
+
+    fn launch(&mut self, order: &Order, on_event: &mut dyn FnMut(f64, Event)) -> Result<Exit> {
+        if let Err(error) = self.begin(order) {
+            return Ok(match error {
+                // A full phone, a damaged file: this cell's reason; another cell may need less.
+                AdbError::Full { .. } | AdbError::Damaged { .. } | AdbError::Failed { .. } => Exit {
+                    cause: Cause::Failed { unsupported: false, why: error.to_string() },
+                    max_rss: None,
+                    observed: Observed::default(),
+                },
+                error => self.away(&error),
+            });
+        }
+        let clock = self.session.clock();
+        match launch::follow(&mut self.session, order, on_event) {
+            Followed::Away(error) => Ok(self.away(&error)),
+            Followed::Over(mut exit) => {
+                exit.observed.clock = clock;
+                let finished = exit.cause == Cause::Finished;
+                match self.finish(order, finished) {
+                    Ok(()) => Ok(exit),
+                    // Interrupted while fetching: what was measured is on the phone and goes with our files.
+                    Err(error) if error.is_drop() || error == AdbError::Interrupted => Ok(self.away(&error)),
+                    Err(error) => {
+                        exit.observed.notes.push(format!("not all results came back: {error}"));
+                        Ok(exit)
+                    }
+                }
+            }
+        }
+    }
+
+    fn gone(&self) -> Option<String> {
+        self.gone.clone()
+    }
+}
+
+/// Sends the library that the user named, if it is for this kind of phone.
+fn send_ort(session: &mut Session, common: &Common, say: &dyn Fn(String)) -> Result<String, String> {
+    let abi = session.identity.abi.value().map_or("unknown", String::as_str);
+    let how =
+        "libonnxruntime.so is in the folder jni of the archive onnxruntime-android-VERSION.aar; name it with --ort-lib";
+    let Some(path) = &common.ort_lib else {
+        return Err(format!("no ONNX Runtime library for the phone ({abi}) was named: {how}"));
+    };
+    match machine_of(path) {
+        Ok(Some(machine)) if Some(machine) == ElfMachine::of_abi(abi) => {}
+        Ok(Some(machine)) => {
+            return Err(format!("{} is for {}, and the phone is {abi}: {how}", path.display(), machine.name()));
+        }
+        Ok(None) => return Err(format!("{} is no library for Android or Linux: {how}", path.display())),
+        Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
+    }
+    let folder = format!("{}/files", session.options.folder());
+    session.pusher.put(&session.device, path, &folder, "0600", say).map_err(|error| error.to_string())
+}

@@ -1,0 +1,278 @@
+//! A phone held by us: locked, our program on it, and cleaned up when we let go.
+//!
+//! Contract: what is on the phone of ours lies in one folder. Dropping the session stops what we started, restores what we
+//! changed and removes the folder, unless it was to be kept, or a launch is still to be collected.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ditbench_reports::record::ClockOffset;
+
+use super::device::quote;
+use super::program::{Said, Stream};
+use super::push::Pusher;
+use super::{AdbError, Device, Limit, PhoneOptions, binary};
+use crate::agent;
+use crate::probe::phone::{Cluster, Identity, Sources, clusters, props, sources};
+
+/// A phone that is ours for now.
+pub struct Session {
+    /// The phone.
+    pub device: Device,
+    /// Flags.
+    pub options: PhoneOptions,
+    /// Who it is.
+    pub identity: Identity,
+    /// Its cores by kind.
+    pub clusters: Vec<Cluster>,
+    /// Our program's path there.
+    pub program: String,
+    /// Sends files.
+    pub pusher: Pusher,
+    /// Environment of our program there, as shell words.
+    pub environment: String,
+    /// The run's id.
+    run: String,
+    lock: Option<Stream>,
+    /// Whether we have held the lock, so that what is on the phone is ours to remove.
+    ours: bool,
+    /// Set when a launch may still be at work there, or is to be collected: then nothing is removed.
+    pub leave: bool,
+}
+
+/// All that a phone tells before anything of ours is on it.
+///
+/// # Errors
+/// The phone went away.
+pub fn read_sources(device: &Device) -> Result<Sources, AdbError> {
+    let text = device.shell("asking who it is", &sources::script(), Limit::work(Duration::from_secs(60)))?.stdout;
+    Ok(sources::parse(&text))
+}
+
+impl Session {
+    /// Reaches the phone, sends our program, takes the lock.
+    ///
+    /// # Errors
+    /// The phone cannot be used; there is no program for it; another host has it.
+    pub fn open(device: Device, options: &PhoneOptions, run: &str, say: &dyn Fn(String)) -> Result<Self, AdbError> {
+        say(format!("reaching {}", device.serial()));
+        device.reach()?;
+        // Once it has answered, a drop is waited out: everything here may be done twice.
+        for _ in 0..3 {
+            match Self::prepare(&device, options, run, say) {
+                Err(error) if error.is_drop() => {
+                    say(format!("{error}; trying again"));
+                    device.reach_within(options.patience())?;
+                }
+                other => return other,
+            }
+        }
+        Self::prepare(&device, options, run, say)
+    }
+
+    fn prepare(device: &Device, options: &PhoneOptions, run: &str, say: &dyn Fn(String)) -> Result<Self, AdbError> {
+        let device = device.clone();
+        let sources = read_sources(&device)?;
+        let identity = Identity::of(&props::parse(&sources.props));
+        let abi = identity.abi.value().map_or("unknown", String::as_str);
+        let file = binary::find(options.phone_binary.as_deref(), abi)?;
+        let mut pusher = Pusher::default();
+        let program = pusher.put(&device, &file, &format!("{}/bin", options.folder()), "0700", say)?;
+        runs(&device, &program, &file)?;
+        let mut session = Self {
+            device,
+            options: options.clone(),
+            identity,
+            clusters: clusters::group(&sources.files),
+            program,
+            pusher,
+            environment: String::new(),
+            run: run.to_owned(),
+            lock: None,
+            ours: false,
+            leave: false,
+        };
+        session.take_lock()?;
+        session.restore();
+        Ok(session)
+    }
+
+    /// Our folder on the phone.
+    pub fn folder(&self) -> &str {
+        self.options.folder()
+    }
+
+    /// Asks our program there something that it answers at once.
+    ///
+    /// # Errors
+    /// The phone went away, or the program failed.
+    pub fn ask(&self, question: &str, limit: Duration) -> Result<String, AdbError> {
+        let script = format!("{} {} agent {question}", self.environment, quote(&self.program));
+        self.device.ask_within(&format!("asking it to {question}"), script.trim(), Limit::work(limit))
+    }
+
+    /// Takes the lock, and tries a little while: our own, of a connection that broke, may not be released yet.
+    ///
+    /// # Errors
+    /// Another host holds it.
+    pub fn take_lock(&mut self) -> Result<(), AdbError> {
+        let owner = format!("{}, run {}", owner(), self.run);
+        let script = format!(
+            "exec {} agent hold {} --run {} --owner {}",
+            quote(&self.program),
+            quote(self.folder()),
+            quote(&self.run),
+            quote(&owner)
+        );
+        let mut last = String::new();
+        for _ in 0..5 {
+            self.lock = None;
+            let stream = self.device.open(&script)?;
+            match stream.next(Duration::from_secs(10)) {
+                Said::Line(line) if line == agent::HELD => {
+                    self.lock = Some(stream);
+                    self.ours = true;
+                    return Ok(());
+                }
+                Said::Line(line) => match line.strip_prefix(agent::BUSY) {
+                    // Ours from before a drop goes away by itself; anybody else's does not.
+                    Some(other) if other != owner => {
+                        return Err(AdbError::Locked {
+                            serial: self.device.serial().to_owned(),
+                            owner: other.to_owned(),
+                        });
+                    }
+                    _ => last = line,
+                },
+                Said::Nothing => {
+                    return Err(AdbError::Hung {
+                        serial: self.device.serial().to_owned(),
+                        doing: "taking the lock".to_owned(),
+                        limit: Duration::from_secs(10),
+                    });
+                }
+                Said::End => return Err(self.device.lost("taking the lock", "")),
+            }
+            std::thread::sleep(Duration::from_millis(700));
+        }
+        Err(AdbError::Locked { serial: self.device.serial().to_owned(), owner: last })
+    }
+
+    /// The phone's clock against ours: the middle of the quickest of several questions. `None` if it does not answer.
+    pub fn clock(&mut self) -> Option<ClockOffset> {
+        let lock = self.lock.as_mut()?;
+        let mut best: Option<ClockOffset> = None;
+        for _ in 0..8 {
+            let before = Instant::now();
+            let ours = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
+            if !lock.say("time") {
+                break;
+            }
+            let Said::Line(line) = lock.next(Duration::from_secs(2)) else { break };
+            let Some(theirs) = line.strip_prefix(agent::CLOCK).and_then(|text| text.trim().parse::<f64>().ok()) else {
+                continue;
+            };
+            let half = before.elapsed().as_secs_f64() / 2.0;
+            if best.as_ref().is_none_or(|best| half < best.uncertainty_s) {
+                best = Some(ClockOffset { offset_s: theirs - (ours + half), uncertainty_s: half });
+            }
+        }
+        best
+    }
+
+    /// Reaches a phone that went away, and takes the lock again.
+    ///
+    /// # Errors
+    /// It stays away, or somebody else has it now.
+    pub fn again(&mut self) -> Result<(), AdbError> {
+        self.device.reach_within(self.options.patience())?;
+        self.take_lock()
+    }
+
+    /// Stops launches of this run that are still at work.
+    pub fn stop_launches(&self) {
+        // The launch ends its worker when asked; the worker dies with it if it must be killed.
+        let script = format!(
+            "cd {}/launches 2>/dev/null || exit 0; for d in {}.*; do [ -f \"$d/pid\" ] && pids=\"$pids $(cat \"$d/pid\")\"; done; \
+             [ -n \"$pids\" ] || exit 0; kill $pids 2>/dev/null; for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 $pids 2>/dev/null || exit 0; sleep 0.3; done; kill -9 $pids 2>/dev/null; exit 0",
+            quote(self.folder()),
+            quote(&self.run)
+        );
+        // Best effort: a phone that is gone is told of in the run's own words.
+        let _ = self.device.ask_within("stopping the launch", &script, Limit::always(Duration::from_secs(20)));
+    }
+
+    /// Switches off what a launch that was killed left on.
+    fn restore(&self) {
+        let note = quote(&format!("{}/{}", self.folder(), agent::RESTORE));
+        let script =
+            format!("[ -f {note} ] || exit 0; cmd power set-fixed-performance-mode-enabled false; rm -f {note}");
+        let _ = self.device.ask_within("restoring the phone", &script, Limit::always(Duration::from_secs(20)));
+    }
+
+    /// Removes what is ours; a launch of another run that is still to be collected stays.
+    fn remove(&self) {
+        let script = format!(
+            "cd {} 2>/dev/null || exit 0; rm -rf bin files cache launches/{}.*; rmdir launches 2>/dev/null; [ -d launches ] || {{ cd ..; rm -rf {}; }}; exit 0",
+            quote(self.folder()),
+            quote(&self.run),
+            quote(self.folder())
+        );
+        let _ = self.device.ask_within("removing our files", &script, Limit::always(Duration::from_secs(60)));
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !self.ours {
+            return;
+        }
+        if self.leave || (self.lock.is_none() && self.device.state().is_err()) {
+            eprintln!(
+                "{0}: our files are left in {1} for `ditbench run --resume`; to remove them: adb -s {0} shell rm -r {1}",
+                self.device.serial(),
+                self.folder()
+            );
+            return;
+        }
+        self.stop_launches();
+        self.restore();
+        if !self.options.keep {
+            self.remove();
+        }
+    }
+}
+
+/// Whether the program starts there at all.
+///
+/// # Errors
+/// It does not, and the likely reason.
+pub fn runs(device: &Device, program: &str, file: &std::path::Path) -> Result<(), AdbError> {
+    let reply = device.shell(
+        "starting our program",
+        &format!("{} --version", quote(program)),
+        Limit::work(Duration::from_secs(20)),
+    )?;
+    if reply.status == 0 && reply.stdout.contains("ditbench") {
+        return Ok(());
+    }
+    let said = format!("{} {}", reply.stdout.trim(), reply.stderr.trim());
+    let hint = if said.contains("denied") {
+        "the folder may not hold programs: choose another with --phone-dir"
+    } else {
+        "it may be linked to libraries that Android has not got: build it with scripts/android/build.sh"
+    };
+    Err(AdbError::Binary(format!(
+        "{}: {} does not start there (status {}: {}); {hint}",
+        device.serial(),
+        file.display(),
+        reply.status,
+        said.trim()
+    )))
+}
+
+/// Who we are, for another host to read. Stays on the phone and goes with our files.
+fn owner() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "a computer" } else { host.trim() };
+    format!("ditbench on {host} (process {})", std::process::id())
+}

@@ -1,0 +1,78 @@
+//! This machine as a host: workers are child processes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use ditbench_reports::record::{Build, Machine, Peak, Reading};
+
+use super::{Exit, Host, Observed, Order, local};
+use crate::agent::{self, BackendFacts};
+use crate::cli::Common;
+use crate::protocol::Event;
+use crate::{measure, probe};
+
+/// The machine that this program runs on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ThisMachine;
+
+impl Host for ThisMachine {
+    fn is_phone(&self) -> bool {
+        false
+    }
+
+    fn machine(&self) -> Machine {
+        probe::machine::probe()
+    }
+
+    fn build(&self) -> Build {
+        probe::build::build()
+    }
+
+    fn cores(&self) -> usize {
+        probe::machine::cores()
+    }
+
+    fn memory_available(&self) -> Option<u64> {
+        probe::memory::available()
+    }
+
+    fn quick_peak(&self) -> f64 {
+        measure::peaks::quick()
+    }
+
+    fn backend(&self, name: &str) -> Result<BackendFacts, String> {
+        agent::facts_of(name)
+    }
+
+    fn ort_library(&mut self, common: &Common, say: &dyn Fn(String)) -> Result<PathBuf, String> {
+        crate::run::fetch_ort(common, say).map_err(|error| format!("{error:#}"))
+    }
+
+    fn peaks(&mut self, threads: &[usize]) -> Vec<Peak> {
+        measure::peaks::all(threads)
+    }
+
+    fn calibrate(&mut self) -> Reading<f64> {
+        Reading::Ok(measure::calibrate::run())
+    }
+
+    fn sensors(&mut self) -> BTreeMap<String, Reading<f64>> {
+        probe::sensors::read()
+    }
+
+    fn cool_down(&mut self, _: &dyn Fn(String)) -> Option<String> {
+        None
+    }
+
+    fn launch(&mut self, order: &Order, on_event: &mut dyn FnMut(f64, Event)) -> Result<Exit> {
+        let begun = Instant::now();
+        let environment: Vec<_> = order.environment.clone();
+        let exit = local::launch(order.spec, &environment, order.log, begun + order.timeout, |event| {
+            on_event(begun.elapsed().as_secs_f64(), event);
+        })
+        .with_context(|| format!("cannot start a worker (log: {})", order.log.display()))?;
+        Ok(Exit { cause: exit.cause, max_rss: exit.max_rss, observed: Observed::default() })
+    }
+}

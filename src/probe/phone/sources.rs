@@ -1,0 +1,156 @@
+//! Where readings come from: one script for `adb shell`, and the same sources read by our own program on the phone.
+
+use std::process::{Command, Stdio};
+
+use super::{Files, battery, clusters, files, gpu, thermal};
+
+/// The text of every source.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sources {
+    /// `getprop`.
+    pub props: String,
+    /// Small files below `/sys`.
+    pub files: Files,
+    /// `dumpsys thermalservice`; `None` if it was not asked.
+    pub thermal: Option<String>,
+    /// `dumpsys battery`; `None` if it was not asked.
+    pub battery: Option<String>,
+    /// `/proc/meminfo`.
+    pub meminfo: String,
+    /// The line of `dumpsys power` that says whether the screen is on.
+    pub power: String,
+    /// CPUs that a process of the shell may use.
+    pub cpus_allowed: String,
+}
+
+/// Patterns of the small files that change: frequencies, zones, battery, graphics.
+fn changing() -> Vec<String> {
+    let mut patterns = vec![format!("{}*/cpufreq/scaling_cur_freq", clusters::CPU)];
+    patterns.extend(["type", "temp"].map(|file| format!("{}*/{file}", thermal::ZONE)));
+    patterns.extend(["type", "current_now", "voltage_now"].map(|file| format!("{}*/{file}", battery::SUPPLY)));
+    patterns.extend(gpu::FILES.map(str::to_owned));
+    patterns
+}
+
+/// Patterns of the small files that stay as they are.
+fn fixed() -> Vec<String> {
+    clusters::FILES.map(|file| format!("{}*{file}", clusters::CPU)).to_vec()
+}
+
+/// Reads everything in one shell call, with what every phone has: `getprop`, `grep`, `cat`, `dumpsys`.
+pub fn script() -> String {
+    let patterns = [fixed(), changing()]
+        .concat()
+        .join(" ")
+        .replace(&format!("{}*", clusters::CPU), &format!("{}[0-9]*", clusters::CPU));
+    format!(
+        "echo '=== props'; getprop 2>&1\necho '=== files'; grep -H '' {patterns} 2>&1\n\
+         echo '=== thermal'; dumpsys thermalservice 2>&1\necho '=== battery'; dumpsys battery 2>&1\n\
+         echo '=== meminfo'; cat /proc/meminfo 2>&1\necho '=== power'; dumpsys power 2>&1 | grep mWakefulness=\n\
+         echo '=== cpus'; grep Cpus_allowed_list /proc/self/status 2>&1\necho '=== end'"
+    )
+}
+
+/// Reads what the script printed.
+pub fn parse(text: &str) -> Sources {
+    let section = |name: &str| {
+        let start = format!("=== {name}\n");
+        let Some(from) = text.find(&start).map(|at| at + start.len()) else { return String::new() };
+        let rest = &text[from..];
+        rest[..rest.find("=== ").filter(|&at| at == 0 || rest.as_bytes()[at - 1] == b'\n').unwrap_or(rest.len())]
+            .to_owned()
+    };
+    Sources {
+        props: section("props"),
+        files: Files::parse(&section("files")),
+        thermal: Some(section("thermal")),
+        battery: Some(section("battery")),
+        meminfo: section("meminfo"),
+        power: section("power"),
+        cpus_allowed: cpus_allowed(&section("cpus")).unwrap_or_default(),
+    }
+}
+
+/// The list after `Cpus_allowed_list:`.
+pub fn cpus_allowed(status: &str) -> Option<String> {
+    status.lines().find_map(|line| line.split_once("Cpus_allowed_list:").map(|(_, list)| list.trim().to_owned()))
+}
+
+/// The paths of this machine's own changing files, looked up once.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    paths: Vec<String>,
+}
+
+impl Watch {
+    /// Finds the files and drops those that cannot be read: asking them again every second would cost and give nothing.
+    pub fn new() -> Self {
+        let paths = changing().iter().flat_map(|pattern| files::matching(pattern)).collect::<Vec<_>>();
+        let readable = |path: &String| std::fs::read_to_string(path).is_ok();
+        Self { paths: paths.into_iter().filter(readable).collect() }
+    }
+
+    /// The files now.
+    pub fn read(&self) -> Files {
+        Files::read(self.paths.iter().map(String::as_str))
+    }
+}
+
+/// All sources of this machine, read by ourselves. Takes a few tenths of a second on a phone: services are asked.
+pub fn read_here() -> Sources {
+    let paths: Vec<String> =
+        [fixed(), changing()].concat().iter().flat_map(|pattern| files::matching(pattern)).collect();
+    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    Sources {
+        props: command("getprop", &[]),
+        files: Files::read(paths.iter().map(String::as_str)),
+        thermal: Some(command("dumpsys", &["thermalservice"])),
+        battery: Some(command("dumpsys", &["battery"])),
+        meminfo: text("/proc/meminfo"),
+        power: String::new(),
+        cpus_allowed: cpus_allowed(&text("/proc/self/status")).unwrap_or_default(),
+    }
+}
+
+/// What a program of the phone's says, complaints included.
+pub fn command(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    match output {
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            if text.trim().is_empty() { String::from_utf8_lossy(&output.stderr).into_owned() } else { text }
+        }
+        Err(error) => format!("{program}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sections_are_told_apart() {
+        let sources = parse(
+            "=== props\n[a]: [b]\n=== files\n/sys/x:1\n=== thermal\nThermal Status: 2\n=== battery\n  level: 3\n=== meminfo\nMemTotal: 5 kB\n\
+             === power\n  mWakefulness=Awake\n=== cpus\nCpus_allowed_list:\t0-3\n=== end\n",
+        );
+        assert_eq!(sources.props, "[a]: [b]\n");
+        assert_eq!(sources.files.value("/sys/x"), Some("1"));
+        assert_eq!(sources.thermal.as_deref(), Some("Thermal Status: 2\n"));
+        assert_eq!((sources.power.trim(), sources.cpus_allowed.as_str()), ("mWakefulness=Awake", "0-3"));
+    }
+
+    #[test]
+    fn the_script_asks_every_core_and_no_folder_that_is_no_core() {
+        assert!(script().contains("/sys/devices/system/cpu/cpu[0-9]*/cpu_capacity"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(=== (props|files|battery|thermal)?\n?|.|\n){0,40}") {
+            let _ = parse(&text);
+        }
+    }
+}

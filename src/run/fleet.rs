@@ -1,0 +1,184 @@
+//! Several machines side by side: a run of its own for each, one report over all.
+//!
+//! Contract: each machine's run is a process and a directory of its own (`DIR/NAME/record.json`), so one that fails or
+//! hangs stops no other, and each can be resumed alone. What they say appears as it comes, with the machine's name before it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use ditbench_reports::store::{self, LoadedRun, RECORD_FILE};
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+use crate::cli::Common;
+use crate::host::adb::Target;
+use crate::interrupt;
+
+/// The file that makes a directory one of several machines.
+const FLEET: &str = "fleet.json";
+
+/// The machines of a run, and where each one's run is.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Fleet {
+    machines: Vec<Member>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Member {
+    /// `local`, `adb:SERIAL`.
+    on: Target,
+    /// Its directory, below the fleet's.
+    dir: String,
+}
+
+/// Whether a directory holds a run of several machines.
+pub fn is_fleet(dir: &Path) -> bool {
+    dir.join(FLEET).is_file()
+}
+
+/// Runs the plan on every machine.
+///
+/// # Errors
+/// A directory that cannot be written; at the end, machines that failed.
+pub fn start(settings: &Settings, targets: &[Target], common: &Common, out: Option<&Path>, force: bool) -> Result<()> {
+    let dir = out.map_or_else(|| Path::new("runs").join(super::new_id()), Path::to_path_buf);
+    if dir.join(FLEET).exists() || dir.join(RECORD_FILE).exists() {
+        bail!("{} already holds a run. Give another directory, or continue this one with --resume", dir.display());
+    }
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let mut fleet = Fleet::default();
+    for target in targets {
+        let dir_name = file_name(target);
+        let settings = Settings { on: Some(target.clone()), ..settings.clone() };
+        let text = serde_json::to_string_pretty(&settings).context("writing the plan")?;
+        let path = dir.join(format!("{dir_name}.settings.json"));
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        fleet.machines.push(Member { on: target.clone(), dir: dir_name });
+    }
+    let text = serde_json::to_string_pretty(&fleet).context("writing the list of machines")?;
+    std::fs::write(dir.join(FLEET), text).with_context(|| format!("cannot write in {}", dir.display()))?;
+    go(&dir, &fleet, common, |member| {
+        let settings = dir.join(format!("{}.settings.json", member.dir));
+        let mut arguments =
+            vec!["--settings".into(), settings.into_os_string(), "--out".into(), dir.join(&member.dir).into()];
+        if force {
+            arguments.push("--force".into());
+        }
+        arguments
+    })
+}
+
+/// Goes on with every machine's run.
+///
+/// # Errors
+/// As [`start`].
+pub fn resume(dir: &Path, common: &Common, timeout_s: f64) -> Result<()> {
+    let path = dir.join(FLEET);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let fleet: Fleet = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+    go(dir, &fleet, common, |member| {
+        let run = dir.join(&member.dir);
+        if run.join(RECORD_FILE).is_file() {
+            return vec!["--resume".into(), run.into(), "--timeout".into(), format!("{timeout_s}s").into()];
+        }
+        // It failed before it had a record.
+        let settings = dir.join(format!("{}.settings.json", member.dir));
+        vec!["--settings".into(), settings.into(), "--out".into(), run.into()]
+    })
+}
+
+/// Runs all at once and reports over what there is.
+fn go(
+    dir: &Path,
+    fleet: &Fleet,
+    common: &Common,
+    arguments: impl Fn(&Member) -> Vec<std::ffi::OsString>,
+) -> Result<()> {
+    let mut children = Vec::new();
+    for member in &fleet.machines {
+        let mut command = Command::new(std::env::current_exe().context("finding this program")?);
+        command.arg("run").args(arguments(member));
+        for (flag, value) in [("--cache", &common.cache), ("--ort-lib", &common.ort_lib)] {
+            command.args(value.iter().flat_map(|value| [flag.into(), value.clone().into_os_string()]));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C is passed on once, by us; a second one would keep it from cleaning up.
+        command.process_group(0);
+        let mut child = command.spawn().context("starting the run of a machine")?;
+        let name = member.on.to_string();
+        let echoes = [echo(&name, child.stdout.take()), echo(&name, child.stderr.take())];
+        children.push((member, child, echoes));
+    }
+    let mut told = false;
+    while children.iter_mut().any(|(_, child, _)| matches!(child.try_wait(), Ok(None))) {
+        if interrupt::requested() && !told {
+            told = true;
+            children.iter().for_each(|(_, child, _)| pass_on(child));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let mut failed = Vec::new();
+    for (member, mut child, echoes) in children {
+        for echo in echoes {
+            let _ = echo.join();
+        }
+        if !child.wait().is_ok_and(|status| status.success()) {
+            failed.push(member.on.to_string());
+        }
+    }
+    let loaded = fleet.machines.iter().filter_map(|member| store::read(&dir.join(&member.dir)).ok());
+    let runs: Vec<LoadedRun> = loaded.collect();
+    if runs.is_empty() {
+        bail!("no machine came as far as a result: {}", failed.join(", "));
+    }
+    let page: PathBuf = crate::cli::report::write(&runs, dir)?;
+    println!("{}", page.display());
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{} of {} machines did not come to the end: {}. What was measured is in the report; go on with: ditbench run --resume {}",
+        failed.len(),
+        fleet.machines.len(),
+        failed.join(", "),
+        dir.display()
+    )
+}
+
+/// Prints what a run says, line by line, with its machine's name before it.
+fn echo(name: &str, pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<()> {
+    let name = name.to_owned();
+    std::thread::spawn(move || {
+        for line in pipe.into_iter().flat_map(|pipe| BufReader::new(pipe).lines()).map_while(Result::ok) {
+            eprintln!("[{name}] {line}");
+        }
+    })
+}
+
+fn pass_on(child: &Child) {
+    // SAFETY: a signal to a process that we started and have not reaped.
+    unsafe { libc::kill(child.id().cast_signed(), libc::SIGINT) };
+}
+
+/// A target as a directory's name.
+fn file_name(target: &Target) -> String {
+    let text = target.to_string();
+    let text = text.strip_prefix("adb:").unwrap_or(&text);
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serials_become_safe_names() {
+        assert_eq!(file_name(&Target::Phone("192.168.1.7:5555".into())), "192.168.1.7_5555");
+        assert_eq!(file_name(&Target::Phone("../x".into())), ".._x");
+        assert_eq!(file_name(&Target::Local), "local");
+    }
+}

@@ -1,0 +1,44 @@
+//! Opening the machine that a run was asked to run on.
+
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+
+use super::Settings;
+use super::resolve::{Resolved, resolve};
+use crate::cli::Common;
+use crate::host::adb::{Phone, Program, Target};
+use crate::host::{Host, ThisMachine};
+
+/// The machine of a run.
+///
+/// # Errors
+/// A phone that cannot be used, and what to do.
+pub fn open(settings: &Settings, run: &str) -> Result<Box<dyn Host>> {
+    match &settings.on {
+        None | Some(Target::Local) => {
+            if settings.phone.cluster.is_some() {
+                bail!("--cluster is for phones: name one with --on adb:SERIAL");
+            }
+            Ok(Box::new(ThisMachine))
+        }
+        Some(Target::Phone(serial)) => {
+            let say = |message: String| eprintln!("{message}");
+            Ok(Box::new(Phone::open(Arc::new(Program::find()), serial, &settings.phone, run, &say)?))
+        }
+        Some(other) => bail!("\"{other}\" may be several phones: this run is for one"),
+    }
+}
+
+/// The cells of a run, as that machine can run them.
+///
+/// # Errors
+/// A mistake in the plan.
+pub fn resolve_for(settings: &Settings, host: &mut dyn Host, common: &Common) -> Result<Vec<Resolved>> {
+    let cells = settings.plan.cells(host.cores())?;
+    if host.is_phone() && cells.iter().any(|cell| cell.backend.name == "ort") {
+        // What the backend can do there is known when its library is there; why there is none is told by its rows.
+        let _ = host.ort_library(common, &|message| eprintln!("{message}"));
+    }
+    resolve(cells, host)
+}
