@@ -1,0 +1,163 @@
+"""Trains the denoiser as an elastic super-network, and the text encoder with it, on the autoencoder's latents.
+
+    python train.py --work WORK --steps 6000
+
+Reads WORK/data.npz and WORK/autoencoder.pt; keeps WORK/denoiser.pt, all of its state, written every --save steps: running
+the command again goes on from there exactly (on the same kind of device). Every --save steps it also writes
+WORK/samples.png: the data, then 4 steps at full width.
+
+Each step trains the full net; every --narrow-every steps one narrower net too, on the data and on its distance to the
+full net's prediction (arXiv 2601.08303). The prediction is the clean latent, its squared error weighted by
+1/max(sigma, 0.25). Noise levels: 65 % logit-normal(0.8, 1), 10 % uniform, 25 % sigma = 1, where every picture begins and only
+the text can tell which.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+
+import autoencoder as ae
+import common
+import model
+
+
+def noise_levels(batch: int, generator: torch.Generator, where: torch.device) -> torch.Tensor:
+    normal = torch.sigmoid(0.8 + torch.randn(batch, generator=generator, device=where))
+    uniform, kind = (torch.rand(batch, generator=generator, device=where) for _ in range(2))
+    sigma = torch.where(kind < 0.1, uniform, normal).clamp(0.002, 1)
+    return torch.where(kind > 0.75, torch.ones_like(sigma), sigma)
+
+
+def step_loss(params, narrow: int | None, x0, tokens, sigma, noise) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss to minimise, and the full net's own part of it."""
+    at = sigma.view(-1, 1, 1, 1)
+    noisy, weight, features = (1 - at) * x0 + at * noise, 1 / at.clamp_min(0.25), model.time_features(sigma)
+    net = model.Net(params)
+    text = net.encode_text(tokens)
+    full = net.denoise(noisy, features, text)
+    own = (weight * (full - x0).square()).mean()
+    if narrow is None:
+        return own, own
+    prediction = model.Net(model.cut(params, narrow)).denoise(noisy, features, text)
+    distance = (weight * (prediction - full.detach()).square()).mean()
+    return own + 0.5 * (weight * (prediction - x0).square()).mean() + 0.5 * distance, own
+
+
+def captions(data: common.Data, rows: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
+    """Plain captions mostly, some with the style's word, few empty."""
+    empty = torch.full_like(data.plain[:1], 0)
+    empty[:, 0], empty[:, 1] = 1, 2
+    tokens = torch.where((chance < 0.2)[:, None], data.tokens[rows], data.plain[rows])
+    return torch.where((chance > 0.97)[:, None], empty, tokens)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--names", type=int, help="train on the first so many pictures of each style; all, if not given")
+    parser.add_argument("--steps", type=int, default=6000, help="all steps, those of an earlier run included")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate, falls linearly to a hundredth")
+    parser.add_argument("--narrow-every", type=int, default=3)
+    parser.add_argument("--ema", type=float, default=0.998)
+    parser.add_argument("--save", type=int, default=250)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--compile", action="store_true", help="compile the step: for a GPU")
+    args = parser.parse_args()
+    where = common.device()
+    torch.backends.cuda.matmul.allow_tf32 = True
+    data = common.Data(args.work / "data.npz", where, args.names)
+    averaged = common.load(args.work / "autoencoder.pt", where)["averaged"]
+    with torch.no_grad():
+        latents = torch.cat([ae.encode(averaged, data.pixels(r)) for r in torch.arange(len(data)).split(256)]).contiguous()
+    path, logged = args.work / "denoiser.pt", args.work / "denoiser.log"
+    generator = torch.Generator(where).manual_seed(args.seed)
+    if path.exists():
+        state = common.load(path, where)
+        params, step, seconds = state["params"], state["step"], state["seconds"]
+        if state["device"] == where.type:
+            generator.set_state(state["generator"].cpu())
+        else:
+            generator.manual_seed(args.seed + step)
+    else:
+        state, step, seconds = None, 0, 0.0
+        params = {name: value.to(where) for name, value in model.init(torch.Generator().manual_seed(args.seed)).items()}
+    for value in params.values():
+        value.requires_grad_()
+    decayed = [value for name, value in params.items() if value.dim() > 1 and "embedding" not in name and "table" not in name]
+    others = [value for value in params.values() if not any(value is one for one in decayed)]
+    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, args.rate, (0.9, 0.98), fused=True)
+    ema = common.Ema(params, args.ema)
+    if state is not None:
+        optimiser.load_state_dict(state["optimiser"])
+        ema.params = state["ema"]
+    loss_of = torch.compile(step_loss, dynamic=False) if args.compile else step_loss
+    begun = since = time.time()
+    shown = torch.arange(min(32, len(data)), device=where) * max(1, min(200, len(data)) // 32)
+    first_noise = torch.randn(len(shown), *latents.shape[1:], generator=torch.Generator().manual_seed(7)).to(where)
+
+    def finish() -> None:
+        images = data.pixels(shown)
+        with torch.no_grad():
+            made = [
+                ae.decode(averaged, model.sample(model.cut(ema.params, width), data.plain[shown], first_noise, 4))
+                for width in model.WIDTHS
+            ]
+            ceiling = ae.decode(averaged, latents[shown])
+        sheet = torch.stack([images[:16], made[0][:16], images[16:], made[0][16:]]).flatten(0, 1)
+        common.write_png(args.work / "samples.png", common.grid(sheet, 16))
+        entry = {f"psnr_{width}": common.psnr(image, images) for width, image in zip(model.WIDTHS, made)}
+        common.log(logged, step=step, seconds=seconds + time.time() - begun, **entry, ceiling=common.psnr(ceiling, images))
+        common.save(
+            path,
+            {
+                "params": {name: value.detach() for name, value in params.items()},
+                "ema": ema.params,
+                "optimiser": optimiser.state_dict(),
+                "generator": common.rng_state(generator),
+                "device": where.type,
+                "names": len(data),
+                "step": step,
+                "seconds": seconds + time.time() - begun,
+            },
+        )
+
+    losses = []
+    per_epoch = max(1, len(data) // args.batch)
+    while step < args.steps:
+        rate = args.rate * min(1, (step + 1) / 100) * max(0.01, 1 - step / args.steps)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        # Each epoch in an order of its own, which a resumed run finds again.
+        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(1_000_003 * args.seed + step // per_epoch))
+        place = step % per_epoch * args.batch
+        rows = order[place : place + args.batch].to(where)
+        if len(rows) < args.batch:
+            rows = torch.cat([rows, order[: args.batch - len(rows)].to(where)])
+        chance = torch.rand(args.batch, generator=generator, device=where)
+        sigma = noise_levels(args.batch, generator, where)
+        noise = torch.randn(args.batch, *latents.shape[1:], generator=generator, device=where)
+        narrow = None
+        if step % args.narrow_every == 0:
+            narrow = model.WIDTHS[1 + step // args.narrow_every % (len(model.WIDTHS) - 1)]
+        loss, own = loss_of(params, narrow, latents[rows], captions(data, rows, chance), sigma, noise)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([value for value in params.values() if value.grad is not None], 1.0)
+        optimiser.step()
+        step += 1
+        ema.update(params, step)
+        losses.append(own.detach())
+        if step % 50 == 0:
+            speed, since = 50 * args.batch / (time.time() - since), time.time()
+            common.log(logged, step=step, loss=float(torch.stack(losses).mean()), images_per_second=speed)
+            losses = []
+        if step % args.save == 0 or step == args.steps:
+            finish()
+
+
+if __name__ == "__main__":
+    main()
