@@ -346,7 +346,7 @@ fn a_throttled_launch_is_made_again_at_most_twice() {
     assert!(row["discarded"][0]["reason"].as_str().unwrap().contains("throttled"));
     assert!(row["warnings"].to_string().contains("counts although"), "{}", row["warnings"]);
     assert_eq!(row["launches"].as_array().unwrap().len(), 1);
-    ok(&run(&lab, &bench, &[&NANO, &SHORT, &["--on", "adb", "--sustained", "--out", "hot"]]));
+    ok(&run(&lab, &bench, &[&NANO, &SHORT, &["--on", "adb", "--sustained", "3s", "--out", "hot"]]));
     let record = bench.record("hot");
     assert_eq!(cell(&record)["discarded"].as_array().map_or(0, Vec::len), 0, "heat is what is measured");
 }

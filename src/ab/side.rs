@@ -22,6 +22,8 @@ pub struct Program {
     pub common: Common,
     /// Weights, a user's own.
     pub weights: Option<PathBuf>,
+    /// Further flags of its `run`.
+    pub flags: Vec<String>,
 }
 
 /// A plan of one cell, and its id in records.
@@ -130,7 +132,7 @@ impl Program {
         std::fs::write(&file, toml::to_string(plan)?).with_context(|| format!("cannot write {}", file.display()))?;
         let mut command = Command::new(&self.file);
         command.arg("run").arg("--plan").arg(&file).arg("--out").arg(dir);
-        command.args(["--launches", "1", "--images", &images.to_string()]).args(more);
+        command.args(["--launches", "1", "--images", &images.to_string()]).args(more).args(&self.flags);
         if let Some(cache) = &self.common.cache {
             command.arg("--cache").arg(cache);
         }

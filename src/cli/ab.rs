@@ -43,6 +43,9 @@ pub struct AaArgs {
     /// The program [default: this one]
     #[arg(long, value_name = "BIN")]
     program: Option<PathBuf>,
+    /// Read sensors during the launches of one side only: the difference is what telemetry itself costs
+    #[arg(long)]
+    telemetry: bool,
     #[command(flatten)]
     measure: MeasureArgs,
     #[command(flatten)]
@@ -91,6 +94,12 @@ pub fn aa(args: &AaArgs, common: &Common) -> Result<ExitCode> {
     let base = program(args.program.as_deref(), None, &args.measure, common)?;
     let mut head = base.clone();
     head.label.push_str(" again");
+    let mut base = base;
+    if args.telemetry {
+        base.flags = ["--telemetry", "off"].map(str::to_owned).to_vec();
+        base.label.push_str(" without telemetry");
+        head.label.push_str(", with telemetry");
+    }
     let mut comparison = args.measure.comparison((base, head), &args.gate, common)?;
     // The gate's own thresholds: noise that was found before must not hide what is found now.
     comparison.options.noise = None;
@@ -98,6 +107,10 @@ pub fn aa(args: &AaArgs, common: &Common) -> Result<ExitCode> {
     let (noise, verdict) = ab::against_itself(comparison, DEALS, 1)?;
     let exit = args.gate.publish(&verdict, Some(&dir))?;
     show(&noise);
+    if args.telemetry {
+        // The sides differ on purpose: this is no noise to take thresholds from.
+        return Ok(exit);
+    }
     let cache = crate::paths::cache(common.cache.as_ref())?;
     for file in [dir.join("noise.json"), noise_file(&cache)] {
         std::fs::write(&file, noise.to_json()).with_context(|| format!("cannot write {}", file.display()))?;
@@ -135,7 +148,7 @@ fn program(file: Option<&Path>, revision: Option<&str>, measure: &MeasureArgs, c
         }
         (None, None) => ("this program".to_owned(), std::env::current_exe().context("where this program is")?),
     };
-    Ok(Program { label, file, common: common.clone(), weights: measure.plan.weights()? })
+    Ok(Program { label, file, common: common.clone(), weights: measure.plan.weights()?, flags: Vec::new() })
 }
 
 impl MeasureArgs {
@@ -187,7 +200,7 @@ model = 'nano'
 
 /// Each cell of a plan as a plan of its own, its way of running named: two builds may have different defaults.
 fn single_cells(plan: &PlanFile) -> Result<Vec<SingleCell>> {
-    let resolved = crate::run::resolve(plan.cells(crate::probe::machine::cores())?, &ThisMachine)?;
+    let resolved = crate::run::resolve(plan.cells(crate::probe::machine::cores())?, &ThisMachine::default())?;
     let mut cells = Vec::new();
     for cell in resolved {
         if let Some((status, why)) = &cell.refusal {

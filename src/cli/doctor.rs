@@ -282,7 +282,7 @@ fn heat(readings: &Readings, findings: &mut Findings) {
         Some(status) if status >= 1.0 => findings.fault(
             "heat",
             &format!("thermal status {}{at}", thermal::status_name(status as u8)),
-            "let it cool down on a stone or metal surface, out of its case; or measure the heat itself with --sustained",
+            "let it cool down on a stone or metal surface, out of its case; or measure the heat itself with --sustained 10m",
         ),
         Some(_) => findings.ok("heat", format!("not throttled{at}")),
         None => findings.note("heat", "Android's thermal status cannot be read here", "nothing; times before and after each launch are compared instead"),

@@ -58,6 +58,13 @@ pub struct RunArgs {
     /// Also make an image under each runtime's profiler, apart from the timed ones: where the time goes
     #[arg(long)]
     profile: bool,
+    /// Let each launch go on for so long, hot or not, and show how times settle: 10m, 30m
+    #[arg(long, value_name = "TIME")]
+    sustained: Option<String>,
+    /// Sensors (frequency, temperature, pressure, energy) while workers are at work: on, or off to read them before and
+    /// after only
+    #[arg(long, default_value = "on", value_parser = ["on", "off"])]
+    telemetry: String,
     /// Leave out what does not change from launch to launch: the machine's peaks, the memory pass, comparing images
     #[arg(long, conflicts_with = "profile")]
     brief: bool,
@@ -109,7 +116,13 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         print!("{}", toml::to_string_pretty(&plan).context("writing the plan as TOML")?);
         return Ok(());
     }
+    let sustained_s = args.sustained.as_deref().map(|text| duration(text, "--sustained")).transpose()?;
+    if sustained_s.is_some() {
+        plan.launches = plan.launches.or(Some(1));
+    }
     let settings = Settings {
+        telemetry: args.telemetry == "on",
+        sustained_s,
         timeout_s: duration(&args.timeout, "--timeout")?,
         budget_s: duration(plan.budget.as_deref().unwrap_or("150s"), "--budget, or the plan's budget")?,
         launches: plan.launches.unwrap_or(3),
@@ -120,7 +133,7 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         profile: args.profile,
         brief: args.brief,
         on: None,
-        phone: args.phone.clone(),
+        phone: PhoneOptions { sustained: sustained_s.is_some(), ..args.phone.clone() },
         plan,
     };
     let wanted = args.on.clone().or_else(|| settings.plan.on.clone()).unwrap_or_default();

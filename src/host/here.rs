@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use ditbench_reports::record::{Build, Machine, Peak, Reading};
 
+use super::sampler::Sampler;
 use super::{Exit, Host, Observed, Order, local};
 use crate::agent::{self, BackendFacts};
 use crate::cli::Common;
@@ -15,7 +16,12 @@ use crate::{measure, probe};
 
 /// The machine that this program runs on.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ThisMachine;
+pub struct ThisMachine {
+    /// Whether sensors are read while workers are at work, and not only before and after.
+    pub telemetry: bool,
+    /// Whether what the machine does when it is hot is what is measured.
+    pub sustained: bool,
+}
 
 impl Host for ThisMachine {
     fn is_phone(&self) -> bool {
@@ -66,13 +72,24 @@ impl Host for ThisMachine {
         None
     }
 
+    fn wants_throttling(&self) -> bool {
+        self.sustained
+    }
+
     fn launch(&mut self, order: &Order, on_event: &mut dyn FnMut(f64, Event)) -> Result<Exit> {
         let begun = Instant::now();
         let environment: Vec<_> = order.environment.clone();
+        let sampler = self.telemetry.then(|| Sampler::start(begun));
         let exit = local::launch(order.spec, &environment, order.log, begun + order.timeout, |event| {
             on_event(begun.elapsed().as_secs_f64(), event);
         })
-        .with_context(|| format!("cannot start a worker (log: {})", order.log.display()))?;
-        Ok(Exit { cause: exit.cause, max_rss: exit.max_rss, observed: Observed::default() })
+        .with_context(|| format!("cannot start a worker (log: {})", order.log.display()));
+        let mut observed = Observed::default();
+        if let Some((samples, cost)) = sampler.map(Sampler::stop) {
+            observed.telemetry = samples;
+            observed.notes.push(cost);
+        }
+        let exit = exit?;
+        Ok(Exit { cause: exit.cause, max_rss: exit.max_rss, observed })
     }
 }

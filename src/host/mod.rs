@@ -5,6 +5,7 @@
 pub mod adb;
 mod here;
 pub mod local;
+mod sampler;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -20,7 +20,7 @@ pub fn open(settings: &Settings, run: &str) -> Result<Box<dyn Host>> {
             if settings.phone.cluster.is_some() {
                 bail!("--cluster is for phones: name one with --on adb:SERIAL");
             }
-            Ok(Box::new(ThisMachine))
+            Ok(Box::new(ThisMachine { telemetry: settings.telemetry, sustained: settings.sustained_s.is_some() }))
         }
         Some(Target::Phone(serial)) => {
             let say = |message: String| eprintln!("{message}");

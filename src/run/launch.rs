@@ -40,6 +40,8 @@ pub struct Launcher<'a> {
     pub order: u32,
     /// Cells of the run: each gets its share of the budget.
     pub cells: usize,
+    /// When the budget ends: until then a launch that was spoiled can be made again.
+    pub until: Instant,
 }
 
 impl Launcher<'_> {
@@ -69,16 +71,26 @@ impl Launcher<'_> {
         let name = cell.cell.key();
         let outputs = first.then(|| outputs(store, cell)).transpose()?;
         let share = self.settings.budget_s / (self.cells * self.settings.launches).max(1) as f64;
-        let stop = StopRule { images: self.settings.images, seconds: share, relative_half_width: TIGHT };
+        let stop = match self.settings.sustained_s {
+            Some(seconds) => StopRule { images: usize::MAX, seconds, relative_half_width: 0.0 },
+            None => StopRule { images: self.settings.images, seconds: share, relative_half_width: TIGHT },
+        };
         let spec = self.spec(cell, prepared, outputs, stop);
         let log = store.dir().join("logs").join(format!("{}-{index}.log", cell.key.id()));
         std::fs::create_dir_all(store.dir().join("logs")).context("cannot make the folder for workers' logs")?;
         let id = format!("{}.{}.{index}", store.run().run.id, cell.key.id());
         let (exit, launch, collected) = loop {
+            let begun = Instant::now();
             let made = self.attempt(cell, &spec, &id, &log, index)?;
-            let Some(why) = throttled(&made.1).filter(|_| self.host.is_phone() && !self.host.wants_throttling()) else {
+            let Some(why) = spoiled(&made.1, self.host.cores()).filter(|_| !self.host.wants_throttling()) else {
                 break made;
             };
+            // A phone cools down when it is left alone; a machine with other work to do may never have time for us.
+            if !self.host.is_phone() && Instant::now() + begun.elapsed() > self.until {
+                row.warnings
+                    .push(format!("launch {index} counts although {why}: the budget leaves no time to make it again"));
+                break made;
+            }
             if row.discarded.len() == REDO {
                 row.warnings.push(format!("launch {index} counts although {why}: it was so {} times", REDO + 1));
                 break made;
@@ -134,7 +146,7 @@ impl Launcher<'_> {
         let (started, begun) = (now(), Instant::now());
         let mut collected = Collected::default();
         progress.now(format!("{name}: compiling"));
-        let timeout = Duration::from_secs_f64(self.settings.timeout_s);
+        let timeout = Duration::from_secs_f64(self.settings.timeout_s + self.settings.sustained_s.unwrap_or(0.0));
         let environment = self.environment();
         let order = Order { id: id.to_owned(), spec, model: &cell.model, environment, log, timeout, say: &say };
         let mut exit = self.host.launch(&order, &mut |at_s, event| {
@@ -225,9 +237,11 @@ impl Launcher<'_> {
     }
 }
 
-/// Whether the machine slowed itself down for its heat during a launch: by Android's own word, else by our fixed piece of
-/// work.
-fn throttled(launch: &Launch) -> Option<String> {
+/// The known cause that spoils a launch, if there is one: heat by Android's own word; else our fixed piece of work that took
+/// longer afterwards (androidx's rule); or a hypervisor that gave our processors to others.
+fn spoiled(launch: &Launch, cores: usize) -> Option<String> {
+    // Share of the machine's processor time; below it the times of single images hardly move.
+    const STOLEN: f64 = 0.05;
     // 2, moderate: "the experience is somewhat worse"; 1, light, is not felt.
     const MODERATE: f64 = 2.0;
     let statuses = launch.telemetry.iter().filter_map(|moment| moment.readings.get("thermal_status")?.value());
@@ -235,10 +249,26 @@ fn throttled(launch: &Launch) -> Option<String> {
         Some(status) if status >= MODERATE => Some(format!("the phone was throttled (thermal status {status:.0})")),
         Some(_) => None,
         None => {
-            let slowdown = launch.calibration.slowdown().filter(|&slowdown| slowdown > 1.10)?;
-            Some(format!("the phone was {:.0} % slower afterwards", 100.0 * (slowdown - 1.0)))
+            let slowdown = launch.calibration.slowdown().filter(|&slowdown| slowdown > 1.10);
+            let slower = slowdown.map(|s| format!("the machine was {:.0} % slower afterwards", 100.0 * (s - 1.0)));
+            let stolen = stolen(launch, cores).filter(|&share| share > STOLEN);
+            slower.or_else(|| {
+                stolen.map(|share| format!("the hypervisor gave {:.0} % of the processors to others", 100.0 * share))
+            })
         }
     }
+}
+
+/// The share of all processor time between the first and the last reading that the hypervisor gave to others.
+fn stolen(launch: &Launch, cores: usize) -> Option<f64> {
+    let readings: Vec<(f64, f64)> = launch
+        .telemetry
+        .iter()
+        .filter_map(|moment| Some((moment.at_s, *moment.readings.get("steal_s")?.value()?)))
+        .collect();
+    let (first, last) = (readings.first()?, readings.last()?);
+    let available = (last.0 - first.0) * cores as f64;
+    (available > 0.0).then(|| (last.1 - first.1) / available)
 }
 
 /// Where the first launch of a cell writes its image and its latents.

@@ -60,6 +60,12 @@ pub struct Settings {
     /// comparison of images.
     #[serde(default)]
     pub brief: bool,
+    /// Whether sensors are read while workers are at work, and not only before and after.
+    #[serde(default)]
+    pub telemetry: bool,
+    /// Seconds for which each launch goes on, hot or not; `None` for launches that end when enough is known.
+    #[serde(default)]
+    pub sustained_s: Option<f64>,
     /// A user's weights.
     pub weights: Option<PathBuf>,
     /// Where: this machine, or a phone.
@@ -102,6 +108,7 @@ pub fn start(settings: Settings, common: &Common, out: Option<&Path>, dry_run: b
         sigmas: resolved.first().map_or_else(Vec::new, |cell| {
             ditbench_workloads::pipeline::sigmas(cell.cell.workload.steps, cell.model.config.denoiser.time_shift)
         }),
+        sustained_s: settings.sustained_s,
         ..RunInfo::default()
     };
     let store = RunStore::create(&dir, Run::new(info, host.machine()))?;
@@ -146,8 +153,17 @@ fn work(
         run.machine.calibration = Calibration { before_s: calibration_before, ..Calibration::default() };
     })?;
     let mut preparer = Preparer::new(cache, &settings, store.dir());
-    let mut launcher =
-        Launcher { settings: &settings, host, ort_lib, progress: &progress, order: 0, cells: resolved.len() };
+    let started = Instant::now();
+    let budget = Duration::from_secs_f64(settings.budget_s);
+    let mut launcher = Launcher {
+        settings: &settings,
+        host,
+        ort_lib,
+        progress: &progress,
+        order: 0,
+        cells: resolved.len(),
+        until: started + budget,
+    };
     let mut states: Vec<CellState> = resolved.iter().map(|cell| state(&store, cell)).collect();
     for (index, cell) in resolved.iter().enumerate() {
         if let Some((status, why)) = cell.refusal.clone().or_else(|| launcher.missing_library(cell)) {
@@ -156,8 +172,6 @@ fn work(
             store.put_cell(Row { variant_about: cell.about.clone(), ..Row::failed(cell.key.clone(), status, why) })?;
         }
     }
-    let started = Instant::now();
-    let budget = Duration::from_secs_f64(settings.budget_s);
     while let Some(index) = schedule::next(&states, settings.launches, budget.saturating_sub(started.elapsed())) {
         if interrupt::requested() || launcher.host.gone().is_some() {
             break;

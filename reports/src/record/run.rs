@@ -99,6 +99,9 @@ pub struct RunInfo {
     /// Noise levels, `steps + 1` of them, 1 to 0.
     #[serde(default)]
     pub sigmas: Vec<f64>,
+    /// Seconds for which each launch went on, hot or not, where that is what was measured.
+    #[serde(default)]
+    pub sustained_s: Option<f64>,
 }
 
 /// A source revision.

@@ -15,8 +15,9 @@ pub struct PhoneOptions {
     /// CPUs of the phone to run on: big, mid, little, a list such as 4-7, or a mask such as 0xf0
     #[arg(long, value_name = "CPUS", help_heading = "Phones")]
     pub cluster: Option<String>,
-    /// Measure what the phone keeps up when it is hot: no cool-down, and launches that were throttled count
-    #[arg(long, help_heading = "Phones")]
+    /// Whether what the phone keeps up when it is hot is measured: no cool-down, and launches that were throttled count.
+    /// Set by `--sustained`.
+    #[arg(skip)]
     pub sustained: bool,
     /// Switch Android's fixed-performance mode on during launches
     #[arg(long, help_heading = "Phones")]
