@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Command::Aa(args) => cli::ab::aa(&args, common),
         Command::Compare(args) => cli::compare::compare(&args, common),
         Command::History(args) => done(cli::history::history(&args)),
+        Command::Merge(args) => done(cli::merge::merge(&args)),
         Command::Generate(args) => done(cli::generate::generate(&args, common)),
         Command::Inspect(args) => done(cli::inspect::inspect(&args)),
         Command::Export(args) => done(cli::export::export(&args, common)),

@@ -9,6 +9,7 @@ pub mod headline;
 pub mod history;
 pub mod html;
 pub mod markdown;
+pub mod merge;
 mod numbers;
 pub mod plots;
 pub mod profile;

@@ -9,6 +9,7 @@ mod gate;
 pub mod generate;
 pub mod history;
 pub mod inspect;
+pub mod merge;
 mod phones;
 pub mod profile;
 pub mod report;
@@ -77,6 +78,8 @@ pub enum Command {
     Compare(Box<compare::CompareArgs>),
     /// Keep records in a store (SQLite, or PostgreSQL for a team), and see how numbers went from run to run
     History(history::HistoryArgs),
+    /// Put the parts of a plan together that were run with --shard
+    Merge(merge::MergeArgs),
     /// Make one image from a prompt
     Generate(generate::GenerateArgs),
     /// Count parameters, operations and bytes of a model, beside the paper's figures

@@ -8,7 +8,7 @@ use ditbench_workloads::models::Variant;
 
 use super::Common;
 use crate::host::adb::{PhoneOptions, Program, Target, choose};
-use crate::plan::{Axes, DEFAULT_PLAN, PlanFile};
+use crate::plan::{Axes, DEFAULT_PLAN, PlanFile, Shard};
 use crate::run::{self, Settings};
 
 /// What to run: a plan file, flags over it.
@@ -58,6 +58,9 @@ pub struct RunArgs {
     /// Also make an image under each runtime's profiler, apart from the timed ones: where the time goes
     #[arg(long)]
     profile: bool,
+    /// Run a part of the plan only: 2/5 for the second of five machines; `ditbench merge` puts the parts together
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     /// Let each launch go on for so long, hot or not, and show how times settle: 10m, 30m
     #[arg(long, value_name = "TIME")]
     sustained: Option<String>,
@@ -123,6 +126,7 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
     let settings = Settings {
         telemetry: args.telemetry == "on",
         sustained_s,
+        shard: args.shard,
         timeout_s: duration(&args.timeout, "--timeout")?,
         budget_s: duration(plan.budget.as_deref().unwrap_or("150s"), "--budget, or the plan's budget")?,
         launches: plan.launches.unwrap_or(3),

@@ -7,6 +7,7 @@ mod axes;
 mod cell;
 mod defaults;
 mod estimate;
+mod shard;
 
 use std::collections::HashSet;
 
@@ -18,6 +19,7 @@ pub use axes::{
 pub use cell::{Cell, Workload};
 pub use defaults::{DEFAULT_PLAN, default_size};
 pub use estimate::{Estimate, estimate};
+pub use shard::Shard;
 
 use crate::host::adb::Target;
 use ditbench_backend_api::MemoryMode;

@@ -9,18 +9,16 @@ use ditbench_reports::record::{Cell as Row, CellKey, Quality, Reading, Status};
 use ditbench_reports::store::RunStore;
 use ditbench_workloads::pipeline::load_latents;
 
-use super::resolve::Resolved;
-
 /// Compares every good cell with the reference of its workload and puts the result into the record.
 ///
 /// # Errors
 /// The record cannot be written.
-pub fn compare(store: &mut RunStore, cells: &[Resolved]) -> Result<()> {
+pub fn compare(store: &mut RunStore, cells: &[CellKey]) -> Result<()> {
     let dir = store.dir().to_owned();
     let rows: Vec<Row> = store.run().cells.clone();
     let mut compared = Vec::new();
-    for cell in cells {
-        let Some(mut row) = rows.iter().find(|row| row.key == cell.key).cloned() else { continue };
+    for key in cells {
+        let Some(mut row) = rows.iter().find(|row| row.key == *key).cloned() else { continue };
         if row.status != Status::Ok {
             continue;
         }

@@ -35,7 +35,13 @@ pub fn open(settings: &Settings, run: &str) -> Result<Box<dyn Host>> {
 /// # Errors
 /// A mistake in the plan.
 pub fn resolve_for(settings: &Settings, host: &mut dyn Host, common: &Common) -> Result<Vec<Resolved>> {
-    let cells = settings.plan.cells(host.cores())?;
+    let mut cells = settings.plan.cells(host.cores())?;
+    if let Some(shard) = settings.shard {
+        cells = shard.take(cells);
+        if cells.is_empty() {
+            bail!("part {shard} of the plan has no cell: the plan has fewer cells than parts");
+        }
+    }
     if host.is_phone() && cells.iter().any(|cell| cell.backend.name == "ort") {
         // What the backend can do there is known when its library is there; why there is none is told by its rows.
         let _ = host.ort_library(common, &|message| eprintln!("{message}"));

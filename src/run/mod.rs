@@ -21,17 +21,19 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use ditbench_reports::record::{Calibration, Cell as Row, Reading, Run, RunInfo, Status};
+use ditbench_reports::record::{Calibration, Cell as Row, CellKey, Reading, Run, RunInfo, Status};
 use ditbench_reports::store::RunStore;
 use serde::{Deserialize, Serialize};
 
+pub use fidelity::compare as compare_images;
 pub use prepare::{Prepared, Preparer, fetch_ort, find_ort, has_trained_weights, prepare_weights};
 pub use progress::Progress;
+pub use show::report;
 
 use crate::cli::Common;
 use crate::host::Host;
 use crate::host::adb::{PhoneOptions, Target};
-use crate::plan::PlanFile;
+use crate::plan::{PlanFile, Shard};
 use crate::{interrupt, paths, probe};
 use launch::Launcher;
 use resolve::Resolved;
@@ -60,6 +62,9 @@ pub struct Settings {
     /// comparison of images.
     #[serde(default)]
     pub brief: bool,
+    /// Which part of the plan, for one of several machines.
+    #[serde(default)]
+    pub shard: Option<Shard>,
     /// Whether sensors are read while workers are at work, and not only before and after.
     #[serde(default)]
     pub telemetry: bool,
@@ -194,7 +199,8 @@ fn work(
     }
     if !settings.brief {
         progress.now("comparing images".to_owned());
-        fidelity::compare(&mut store, &resolved)?;
+        let keys: Vec<CellKey> = resolved.iter().map(|cell| cell.key.clone()).collect();
+        fidelity::compare(&mut store, &keys)?;
     }
     let gone = launcher.host.gone();
     let after = gone.as_ref().map_or_else(|| launcher.host.calibrate(), Reading::absent);
@@ -230,7 +236,7 @@ pub fn now() -> String {
 }
 
 /// `20261123T161500Z-5f3a`: when, and enough of chance to tell two runs of one second apart.
-fn new_id() -> String {
+pub fn new_id() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let stamp: String = now().chars().filter(|c| !matches!(c, '-' | ':')).collect();
     format!("{stamp}-{:04x}", RandomState::new().build_hasher().finish() & 0xffff)

@@ -55,7 +55,7 @@ impl FromStr for Difference {
 }
 
 /// What differs between two records, each in a sentence, each once.
-pub(super) fn differences(one: &Run, other: &Run) -> Vec<(Difference, String)> {
+pub(crate) fn differences(one: &Run, other: &Run) -> Vec<(Difference, String)> {
     let mut found: Vec<(Difference, String)> = Vec::new();
     let mut note = |kind, what: &str, a: &str, b: &str| {
         if a != b && !a.is_empty() && !b.is_empty() {

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use compare::{CompareError, Design, Options, Side, compare};
 pub use findings::{Fault, Finding};
 pub use fit::Difference;
+pub(crate) use fit::differences;
 pub use gate::{Enforce, Gate, GateError};
 pub use metric::{Basis, Metric};
 
@@ -263,7 +264,7 @@ pub struct Confirmation {
     pub change: Option<f64>,
     /// Its launches on each side.
     pub launches: usize,
-    /// Whether it agrees: its own change is beyond the threshold too.
+    /// Whether it agrees: its own change is beyond the threshold too, and two thirds of its pairs are worse.
     pub agrees: bool,
 }
 
@@ -348,6 +349,15 @@ impl MetricVerdict {
     /// The outcome in a word: `improved` for that flavour of ok.
     pub fn word(&self) -> &'static str {
         if self.improved && self.outcome == Outcome::Ok { "improved" } else { self.outcome.name() }
+    }
+
+    /// The threshold, as a change or, where that is what counts, in the metric's unit: `2.0 %`, `1.00 ms (floor)`.
+    pub fn show_threshold(&self) -> String {
+        let from = self.threshold_from.split(';').next().unwrap_or_default();
+        match from.strip_prefix("floor of ") {
+            Some(floor) => format!("{floor} (floor)"),
+            None => self.metric.show_change(self.threshold).trim_start_matches('+').to_owned(),
+        }
     }
 
     /// The change with its interval: `+5.1 % [+4.2 %, +6.0 %]`; a dash if there is none.

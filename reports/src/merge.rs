@@ -1,0 +1,183 @@
+//! Several records of one plan, measured in parts, as one record.
+//!
+//! Contract: only what can be compared is merged: the same schema, work, build and kind of machine, unless a difference is
+//! allowed, and then the record names it. Nothing is lost: a cell that is in several records keeps the launches of all.
+
+use std::collections::BTreeSet;
+
+use crate::record::{Cell, ModelEntry, Reading, Run, Status};
+use crate::verdict::{Difference, differences};
+
+/// Why records cannot be merged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MergeError {
+    /// None was given.
+    #[error("no record was given; name the runs of all shards")]
+    Empty,
+    /// The same run twice.
+    #[error("{0} was given twice: its launches would count twice")]
+    Twice(String),
+    /// They differ in what matters.
+    #[error("these runs are not parts of one: they differ in {}. To merge all the same, allow {}; the record will say so",
+        .0.iter().map(|(_, says)| says.as_str()).collect::<Vec<_>>().join("; "),
+        .0.iter().map(|(kind, _)| kind.name()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", "))]
+    Differ(Vec<(Difference, String)>),
+}
+
+/// One record of all; `id` names it.
+///
+/// # Errors
+/// [`MergeError`].
+pub fn merge(runs: &[&Run], id: &str, allow: &BTreeSet<Difference>) -> Result<Run, MergeError> {
+    let (first, rest) = runs.split_first().ok_or(MergeError::Empty)?;
+    let mut found: Vec<(Difference, String)> = Vec::new();
+    for (place, run) in runs.iter().enumerate() {
+        if runs[..place].iter().any(|other| other.run.id == run.run.id) {
+            return Err(MergeError::Twice(run.run.id.clone()));
+        }
+    }
+    for run in rest {
+        for one in differences(first, run).into_iter().chain(revision(first, run)) {
+            if !found.contains(&one) {
+                found.push(one);
+            }
+        }
+    }
+    let (allowed, forbidden): (Vec<_>, Vec<_>) = found.into_iter().partition(|(kind, _)| allow.contains(kind));
+    if !forbidden.is_empty() {
+        return Err(MergeError::Differ(forbidden));
+    }
+    let mut merged = (*first).clone();
+    let ids: Vec<&str> = runs.iter().map(|run| run.run.id.as_str()).collect();
+    merged.warnings.push(format!("merged from {}", ids.join(", ")));
+    merged
+        .warnings
+        .extend(allowed.into_iter().map(|(kind, says)| format!("merged although the {kind} differs: {says}")));
+    for run in rest {
+        run.models.iter().for_each(|model| add_model(&mut merged, model));
+        for inputs in &run.inputs {
+            if !merged.inputs.contains(inputs) {
+                merged.inputs.push(inputs.clone());
+            }
+        }
+        run.cells.iter().for_each(|cell| add_cell(&mut merged, cell));
+        merged.warnings.extend(run.warnings.iter().cloned());
+    }
+    id.clone_into(&mut merged.run.id);
+    merged.run.created = runs.iter().map(|run| run.run.created.clone()).min().unwrap_or_default();
+    let finished: Option<Vec<String>> = runs.iter().map(|run| run.run.finished.clone()).collect();
+    merged.run.finished = finished.and_then(|all| all.into_iter().max());
+    Ok(merged)
+}
+
+/// Parts measured by different sources of the program are not parts of one run.
+fn revision(one: &Run, other: &Run) -> Option<(Difference, String)> {
+    let of = |run: &Run| match &run.run.git {
+        Reading::Ok(git) => format!("{}{}", git.revision, if git.dirty { " with changes" } else { "" }),
+        _ => run.run.tool_version.clone(),
+    };
+    let (a, b) = (of(one), of(other));
+    let says = || format!("program: {a} in {}, {b} in {}", one.run.id, other.run.id);
+    (a != b).then(|| (Difference::Build, says()))
+}
+
+fn add_model(merged: &mut Run, model: &ModelEntry) {
+    let same = |known: &&mut ModelEntry| {
+        (&known.name, known.height, known.width, known.text_tokens)
+            == (&model.name, model.height, model.width, model.text_tokens)
+    };
+    match merged.models.iter_mut().find(same) {
+        None => merged.models.push(model.clone()),
+        Some(known) => {
+            for file in &model.weights {
+                if !known.weights.iter().any(|other| other.scheme == file.scheme) {
+                    known.weights.push(file.clone());
+                }
+            }
+        }
+    }
+}
+
+/// Launches are numbered anew, those of the first record first; a failure in any part is the cell's.
+fn add_cell(merged: &mut Run, cell: &Cell) {
+    let Some(known) = merged.cells.iter_mut().find(|known| known.key == cell.key) else {
+        merged.cells.push(cell.clone());
+        return;
+    };
+    let from = known.launches.len() as u32;
+    let more = cell.launches.iter().zip(from..).map(|(launch, index)| {
+        let mut launch = launch.clone();
+        launch.index = index;
+        launch
+    });
+    known.launches.extend(more);
+    known.discarded.extend(cell.discarded.iter().cloned());
+    for warning in &cell.warnings {
+        if !known.warnings.contains(warning) {
+            known.warnings.push(warning.clone());
+        }
+    }
+    if known.status == Status::Ok && cell.status != Status::Ok {
+        (known.status, known.reason) = (cell.status, cell.reason.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{CellKey, Launch, Machine, RunInfo};
+
+    fn run(id: &str, models: &[&str]) -> Run {
+        let mut run = Run::new(
+            RunInfo { id: id.into(), created: format!("2026-11-23T00:00:0{}Z", id.len()), ..RunInfo::default() },
+            Machine { cpu_model: Reading::Ok("a processor".into()), ..Machine::default() },
+        );
+        run.run.finished = Some("2026-11-23T01:00:00Z".into());
+        run.cells = models
+            .iter()
+            .map(|model| Cell {
+                key: CellKey { model: (*model).into(), ..CellKey::default() },
+                status: Status::Ok,
+                launches: vec![Launch { status: Status::Ok, ..Launch::default() }],
+                ..Cell::default()
+            })
+            .collect();
+        run
+    }
+
+    #[test]
+    fn cells_come_together_and_launches_of_one_cell_add_up() {
+        let (a, b) = (run("a", &["nano", "tiny"]), run("bb", &["tiny", "small"]));
+        let merged = merge(&[&a, &b], "both", &BTreeSet::new()).unwrap();
+        let names: Vec<&str> = merged.cells.iter().map(|cell| cell.key.model.as_str()).collect();
+        assert_eq!(names, ["nano", "tiny", "small"]);
+        let indices: Vec<u32> = merged.cells[1].launches.iter().map(|launch| launch.index).collect();
+        assert_eq!(indices, [0, 1]);
+        assert_eq!((merged.run.id.as_str(), merged.run.created.as_str()), ("both", "2026-11-23T00:00:01Z"));
+        assert!(merged.run.finished.is_some() && merged.warnings[0].contains("a, bb"));
+    }
+
+    #[test]
+    fn a_failed_part_fails_the_cell_and_an_unfinished_part_the_run() {
+        let (a, mut b) = (run("a", &["nano"]), run("bb", &["nano"]));
+        (b.cells[0].status, b.cells[0].reason) = (Status::Oom, Some("killed".into()));
+        b.run.finished = None;
+        let merged = merge(&[&a, &b], "both", &BTreeSet::new()).unwrap();
+        assert_eq!((merged.cells[0].status, merged.cells[0].reason.as_deref()), (Status::Oom, Some("killed")));
+        assert_eq!(merged.run.finished, None);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_refused_unless_it_is_allowed_and_then_named() {
+        let (a, mut b) = (run("a", &["nano"]), run("bb", &["tiny"]));
+        b.machine.cpu_model = Reading::Ok("another".into());
+        let error = merge(&[&a, &b], "both", &BTreeSet::new()).unwrap_err();
+        assert!(error.to_string().contains("machine") && error.to_string().contains("another"), "{error}");
+        let merged = merge(&[&a, &b], "both", &BTreeSet::from([Difference::Machine])).unwrap();
+        assert!(merged.warnings.iter().any(|warning| warning.contains("although the machine differs")));
+        b = run("bb", &["tiny"]);
+        b.run.tool_version = "9".into();
+        assert!(matches!(merge(&[&a, &b], "both", &BTreeSet::new()), Err(MergeError::Differ(_))));
+        assert_eq!(merge(&[&a, &a], "both", &BTreeSet::new()), Err(MergeError::Twice("a".into())));
+    }
+}
