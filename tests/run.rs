@@ -112,3 +112,165 @@ fn a_finished_run_resumes_to_nothing_and_reports_again() {
     bench.ok(&["report", "run"]);
     assert!(bench.path("run/report.html").is_file());
 }
+
+#[test]
+fn a_plan_in_parts_is_merged_to_one_run_with_one_reference() {
+    let bench = Bench::new();
+    let part = |shard| {
+        let out = if shard == "1/2" { "one" } else { "two" };
+        bench.ok(&[
+            "run",
+            "--backend",
+            "reference,candle",
+            "--precision",
+            "f32",
+            "--launches",
+            "1",
+            "--images",
+            "1",
+            "--shard",
+            shard,
+            "--out",
+            out,
+        ]);
+        bench.record(out)
+    };
+    let (one, two) = (part("1/2"), part("2/2"));
+    assert_eq!((cells(&one).len(), cells(&two).len()), (1, 1));
+    assert!(cells(&two)[0]["quality"]["ok"].is_object() == (cells(&two)[0]["key"]["backend"] == "reference"));
+    bench.ok(&["merge", "one", "two", "--out", "both"]);
+    let both = bench.record("both");
+    assert_eq!(cells(&both).len(), 2);
+    let candle = cells(&both).iter().find(|cell| cell["key"]["backend"] == "candle").unwrap();
+    let latents = candle["quality"]["ok"]["latents"].as_array().expect("held against the other part's reference");
+    assert!(latents[0]["relative_l2"].as_f64().unwrap() < 1e-4);
+    assert!(bench.path("both/report.html").is_file());
+    // Another prompt is another run.
+    bench.ok(&[
+        "run",
+        "--backend",
+        "candle",
+        "--precision",
+        "f32",
+        "--launches",
+        "1",
+        "--images",
+        "1",
+        "--prompt",
+        "a pear",
+        "--out",
+        "pear",
+    ]);
+    assert!(bench.refused(&["merge", "one", "pear", "--out", "no"]).contains("prompt"));
+    assert!(bench.refused(&["run", "--shard", "3/2"]).contains("2/5"));
+}
+
+#[test]
+fn sampler_guidance_and_memory_mode_are_cells_of_their_own() {
+    let bench = Bench::new();
+    bench.ok(&[
+        "run",
+        "--backend",
+        "candle,ort",
+        "--precision",
+        "f32",
+        "--sampler",
+        "euler,renoise,euler+cfg4",
+        "--steps",
+        "2",
+        "--memory",
+        "fast,small",
+        "--launches",
+        "1",
+        "--images",
+        "1",
+        "--out",
+        "run",
+    ]);
+    let record = bench.record("run");
+    assert_eq!(cells(&record).len(), 12);
+    let image = |sampler: &str| {
+        let cell = cells(&record).iter().find(|cell| {
+            cell["key"]["backend"] == "ort"
+                && cell["key"]["memory"] == "small"
+                && cell["key"]["sampler"].as_str().unwrap_or("euler") == sampler
+        });
+        let cell = cell.unwrap();
+        assert_eq!(cell["status"], "ok", "{}", cell["reason"]);
+        std::fs::read(bench.path("run").join(cell["image"].as_str().unwrap())).unwrap()
+    };
+    let images = [image("euler"), image("renoise"), image("euler+cfg4")];
+    assert!(images[0] != images[1] && images[0] != images[2] && images[1] != images[2]);
+    for cell in cells(&record) {
+        let small = cell["key"]["memory"] == "small";
+        if cell["key"]["backend"] == "candle" && small {
+            assert_eq!(cell["status"], "unsupported", "candle has no such mode, and says so");
+        } else {
+            assert_eq!(cell["status"], "ok", "{}: {}", cell["key"], cell["reason"]);
+        }
+    }
+}
+
+#[test]
+fn a_profile_names_the_graphs_own_operations_on_every_backend_and_leaves_a_trace() {
+    let bench = Bench::new();
+    bench.ok(&["profile", "--backend", "candle,tract,ort", "--precision", "f32", "--images", "2", "--out", "run"]);
+    let record = bench.record("run");
+    assert_eq!(cells(&record).len(), 3);
+    for cell in cells(&record) {
+        let rows = cell["profile"]["ok"].as_array().unwrap_or_else(|| panic!("{}: {}", cell["key"], cell["profile"]));
+        let seconds = |wanted: &dyn Fn(&Value) -> bool| -> f64 {
+            rows.iter().filter(|row| wanted(row)).map(|row| row["seconds"].as_f64().unwrap()).sum()
+        };
+        let all = seconds(&|_| true);
+        let ours = seconds(&|row| row["scope"].is_string());
+        assert!(ours > 0.8 * all, "{}: {ours} of {all} s under the graph's names", cell["key"]);
+        let linear = rows.iter().filter(|row| row["op"] == "Linear" && row["stage"] == "denoiser");
+        let flops: u64 = linear.filter_map(|row| row["flops"].as_u64()).sum();
+        let stage = record["models"][0]["stages"].as_array().unwrap().iter().find(|stage| stage["name"] == "denoiser");
+        let macs = stage.unwrap()["macs"].as_u64().unwrap();
+        assert!(flops > 2 * macs * 9 / 10 && flops <= 2 * macs, "{}: each node's FLOPs once: {flops}", cell["key"]);
+        let trace = std::fs::read_to_string(bench.path("run").join(cell["trace"].as_str().unwrap())).unwrap();
+        let trace: Value = serde_json::from_str(&trace).unwrap();
+        assert!(trace["traceEvents"].as_array().unwrap().len() > 500);
+    }
+    assert!(std::fs::read_to_string(bench.path("run/report.html")).unwrap().contains("plot-roofline"));
+    assert!(bench.ok(&["profile", "--diff", "run", "run"]).contains("1.000x"));
+    assert!(bench.refused(&["profile", "--diff", "run", "nowhere"]).contains("nowhere"));
+}
+
+#[test]
+fn a_sustained_run_goes_on_for_its_time_and_shows_the_curve() {
+    let bench = Bench::new();
+    bench.ok(&["run", "--backend", "candle", "--precision", "f32", "--sustained", "3s", "--out", "run"]);
+    let record = bench.record("run");
+    assert_eq!(record["run"]["sustained_s"], 3.0);
+    let launch = &cells(&record)[0]["launches"][0];
+    let samples = launch["samples"].as_array().unwrap();
+    assert!(samples.last().unwrap()["ended_s"].as_f64().unwrap() >= 3.0, "it ends when its time is over, not before");
+    assert!(launch["telemetry"].as_array().unwrap().iter().any(|moment| moment["moment"] == "during"));
+    assert!(std::fs::read_to_string(bench.path("run/report.html")).unwrap().contains("plot-sustained"));
+}
+
+#[test]
+fn mixed_says_by_which_measure_it_chose() {
+    let bench = Bench::new();
+    bench.ok(&[
+        "run",
+        "--backend",
+        "candle",
+        "--precision",
+        "mixed",
+        "--launches",
+        "1",
+        "--images",
+        "1",
+        "--out",
+        "run",
+    ]);
+    let record = bench.record("run");
+    let warnings = cells(&record)[0]["warnings"].to_string();
+    assert!(warnings.contains("8 bits") && warnings.contains("measured"), "{warnings}");
+    let bits = record["models"][0]["weights"][0]["bits_per_weight"].as_f64().unwrap();
+    assert!(bits > 4.2 && bits <= 4.3, "{bits}");
+}
