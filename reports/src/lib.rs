@@ -17,6 +17,7 @@ pub mod quality;
 pub mod record;
 pub mod report;
 pub mod sample;
+pub mod sample_phone;
 pub mod stats;
 pub mod store;
 pub mod table;

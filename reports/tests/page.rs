@@ -9,7 +9,7 @@ use std::process::Command;
 
 use ditbench_reports::record::{Cell, Run};
 use ditbench_reports::store::{LoadedRun, RunStore};
-use ditbench_reports::{report, sample};
+use ditbench_reports::{report, sample, sample_phone};
 use serde_json::Value;
 
 fn chromium() -> Option<PathBuf> {
@@ -90,6 +90,8 @@ fn nothing_overlaps_is_cut_or_too_faint() {
         page_of(&dir.path().join("first"), first_images_only()),
     ];
     pages.push(report::report(&several, &dir.path().join("several")).unwrap().html);
+    let machines = [sample_phone::run(), sample::run()].map(|run| LoadedRun { dir: dir.path().join("usual"), run });
+    pages.push(report::report(&machines, &dir.path().join("machines")).unwrap().html);
     pages.extend(std::env::var_os("DITBENCH_REPORT").map(PathBuf::from));
     let (light, dark) = (look(&browser, &pages, false), look(&browser, &pages, true));
     assert_eq!((light.len(), dark.len()), (WIDTHS.len() * pages.len(), WIDTHS.len() * pages.len()));

@@ -31,6 +31,8 @@ pub struct Order {
     pub environment: Vec<(String, String)>,
     /// Seconds after which the worker is given up.
     pub timeout_s: f64,
+    /// Whether to read sensors while the worker is at work.
+    pub telemetry: bool,
     /// Whether to switch fixed-performance mode on meanwhile.
     pub fixed_performance: bool,
 }
@@ -75,19 +77,20 @@ pub(super) fn supervise(folder: &Path) -> Result<()> {
     }
     let begun = Instant::now();
     let journal = Arc::new(Journal::create(folder)?);
-    let sampler = Sampler::start(Arc::clone(&journal), begun);
+    let sampler = order.telemetry.then(|| Sampler::start(Arc::clone(&journal), begun));
     let environment: Vec<(&str, OsString)> =
         order.environment.iter().map(|(key, value)| (key.as_str(), OsString::from(value))).collect();
     let deadline = begun + Duration::from_secs_f64(order.timeout_s);
     let ended = local::launch(&order.spec, &environment, &folder.join("worker.log"), deadline, |event| {
-        if let Event::Started { pid, .. } = &event {
+        if let (Event::Started { pid, .. }, Some(sampler)) = (&event, &sampler) {
             sampler.watch(*pid);
         }
         journal.add(&Line::Event { at_s: begun.elapsed().as_secs_f64(), event });
     });
-    let (cpus, cost) = sampler.stop();
-    observed.cpus_seen = cpus;
-    observed.notes.push(cost);
+    if let Some((cpus, cost)) = sampler.map(Sampler::stop) {
+        observed.cpus_seen = cpus;
+        observed.notes.push(cost);
+    }
     let failed = |why: String| Cause::Failed { unsupported: false, why };
     let (cause, max_rss) = match ended {
         Ok(exit) => (exit.cause, exit.max_rss),

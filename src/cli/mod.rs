@@ -104,7 +104,7 @@ impl Command {
     /// Whether it waits for workers, and so must outlive Ctrl-C and a worker's closed pipe.
     pub fn starts_workers(&self) -> bool {
         match self {
-            Self::Run(_) | Self::Generate(_) | Self::Ab(_) | Self::Aa(_) => true,
+            Self::Run(_) | Self::Generate(_) | Self::Ab(_) | Self::Aa(_) | Self::Doctor(_) => true,
             Self::Profile(args) => args.runs(),
             _ => false,
         }

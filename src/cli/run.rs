@@ -137,7 +137,11 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         profile: args.profile,
         brief: args.brief,
         on: None,
-        phone: PhoneOptions { sustained: sustained_s.is_some(), ..args.phone.clone() },
+        phone: PhoneOptions {
+            sustained: sustained_s.is_some(),
+            no_telemetry: args.telemetry == "off",
+            ..args.phone.clone()
+        },
         plan,
     };
     let wanted = args.on.clone().or_else(|| settings.plan.on.clone()).unwrap_or_default();

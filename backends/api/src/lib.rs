@@ -7,6 +7,8 @@ mod error;
 mod options;
 mod report;
 
+use std::path::PathBuf;
+
 use ditbench_workloads::weights::Weights;
 use ditbench_workloads::{Graph, Tensor};
 
@@ -42,6 +44,17 @@ pub trait Backend: Send + Sync {
         weights: &Weights,
         options: &CompileOptions,
     ) -> Result<Box<dyn Session>, BackendError>;
+
+    /// Writes what [`Backend::compile`] would write into `options.cache`, and compiles nothing: so that one machine can
+    /// prepare for another. Gives the folders, made or found; empty for a backend that writes nothing. The device need
+    /// not be here.
+    ///
+    /// # Errors
+    /// No such variant; weights that do not fit; a cache that cannot be written.
+    fn export(&self, graph: &Graph, weights: &Weights, options: &CompileOptions) -> Result<Vec<PathBuf>, BackendError> {
+        let _ = (graph, weights, options);
+        Ok(Vec::new())
+    }
 }
 
 /// A graph made ready to run.

@@ -18,7 +18,7 @@ mod runtime;
 mod session;
 mod stats;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ditbench_backend_api::{Backend, BackendError, CompileOptions, DeviceReport, Session, Variant, VersionReport};
 use ditbench_workloads::Graph;
@@ -146,5 +146,11 @@ impl Backend for OrtBackend {
             return Err(BackendError::Unsupported { backend: NAME, why });
         };
         self.compile_dialect(graph, weights, &dialect, options)
+    }
+
+    fn export(&self, graph: &Graph, weights: &Weights, options: &CompileOptions) -> Result<Vec<PathBuf>, BackendError> {
+        let Some(dialect) = dialect(&options.variant) else { return Ok(Vec::new()) };
+        let cached = load::export(graph, weights, &dialect, options)?;
+        Ok(cached.exported.model.parent().map(Path::to_path_buf).into_iter().collect())
     }
 }

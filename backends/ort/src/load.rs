@@ -51,7 +51,8 @@ pub(crate) fn load(
     Ok(OrtSession::new(graph.clone(), session, cached.exported.outputs, place, report, numerics))
 }
 
-fn export(
+/// Writes the graph, or finds it in the cache.
+pub(crate) fn export(
     graph: &Graph,
     weights: &Weights,
     dialect: &Dialect,

@@ -13,6 +13,8 @@ mod load;
 mod ops;
 mod session;
 
+use std::path::{Path, PathBuf};
+
 use ditbench_backend_api::{
     Backend, BackendError, CompileOptions, DeviceReport, MemoryMode, Session, Variant, VersionReport,
 };
@@ -134,5 +136,11 @@ impl Backend for Tract {
             ));
         }
         Ok(Box::new(load::load(graph, weights, options, way)?))
+    }
+
+    fn export(&self, graph: &Graph, weights: &Weights, options: &CompileOptions) -> Result<Vec<PathBuf>, BackendError> {
+        let Some(way) = Way::named(&options.variant) else { return Ok(Vec::new()) };
+        let cached = load::export(graph, weights, options, way)?;
+        Ok(cached.exported.model.parent().map(Path::to_path_buf).into_iter().collect())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ditbench_backend_api::{BackendError, CompileOptions, CompileReport, Numerics};
 use ditbench_workloads::Graph;
-use ditbench_workloads::graph::onnx::{self, Dialect, OnnxError};
+use ditbench_workloads::graph::onnx::{self, Cached, Dialect, OnnxError};
 use ditbench_workloads::graph::{Op, WeightId};
 use ditbench_workloads::weights::{Format, Weights};
 use tract_core::prelude::{RunOptions, TractResult, TypedModel, TypedSimplePlan};
@@ -22,14 +22,7 @@ pub(crate) fn load(
     options: &CompileOptions,
     way: Way,
 ) -> Result<TractSession, BackendError> {
-    let dialect = match way {
-        Way::Stock => Dialect::standard(),
-        Way::Tuned { .. } => Dialect::ditbench(),
-    };
-    let cached = onnx::write_cached(graph, weights, &dialect, &options.cache).map_err(|error| match error {
-        OnnxError::Weights(error) => BackendError::Weights(error),
-        error => BackendError::runtime(NAME, format!("writing {} as ONNX", graph.name), error),
-    })?;
+    let cached = export(graph, weights, options, way)?;
     let start = Instant::now();
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.threads)
@@ -55,6 +48,23 @@ pub(crate) fn load(
         weight_resident_bytes: None,
     };
     Ok(TractSession::new(graph.clone(), plan, pool, report, numerics(graph, weights, way)?))
+}
+
+/// Writes the graph in the way's dialect, or finds it in the cache.
+pub(crate) fn export(
+    graph: &Graph,
+    weights: &Weights,
+    options: &CompileOptions,
+    way: Way,
+) -> Result<Cached, BackendError> {
+    let dialect = match way {
+        Way::Stock => Dialect::standard(),
+        Way::Tuned { .. } => Dialect::ditbench(),
+    };
+    onnx::write_cached(graph, weights, &dialect, &options.cache).map_err(|error| match error {
+        OnnxError::Weights(error) => BackendError::Weights(error),
+        error => BackendError::runtime(NAME, format!("writing {} as ONNX", graph.name), error),
+    })
 }
 
 /// The precision in which the session computes, given how the weights of its linears are stored.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Page;
 use crate::caution::Weight;
-use crate::record::{Machine, Reading, Run};
+use crate::record::{Machine, PhoneFacts, Reading, Run};
 use crate::table::Table;
 use crate::text::{self, escape};
 
@@ -171,6 +171,9 @@ fn machine(page: &mut Page, machine: &Machine) {
     reading(page, "Kernel", &machine.kernel, Clone::clone);
     reading(page, "Governor", &machine.governor, Clone::clone);
     reading(page, "Hypervisor", &machine.hypervisor, Clone::clone);
+    if let Some(phone) = &machine.phone {
+        phone_facts(page, phone);
+    }
     for (name, value) in &machine.readings {
         reading(page, &name.replace('_', " "), value, f64::to_string);
     }
@@ -190,6 +193,24 @@ fn machine(page: &mut Page, machine: &Machine) {
         );
     }
     page.raw("</dl>\n");
+}
+
+fn phone_facts(page: &mut Page, phone: &PhoneFacts) {
+    reading(page, "Phone", &phone.model, Clone::clone);
+    reading(page, "System on a chip", &phone.soc, Clone::clone);
+    reading(page, "Android", &phone.android, Clone::clone);
+    reading(page, "API level", &phone.sdk, u32::to_string);
+    reading(page, "ABI", &phone.abi, Clone::clone);
+    reading(page, "Build of its system", &phone.fingerprint, Clone::clone);
+    for cluster in &phone.clusters {
+        let capacity = cluster.capacity.map(|n| format!(", capacity {n}")).unwrap_or_default();
+        let mhz = cluster.max_mhz.map(|mhz| format!(", up to {} MHz", text::significant(mhz, 4))).unwrap_or_default();
+        fact(page, &format!("Cores, {}", cluster.name), &format!("CPU {}{capacity}{mhz}", cluster.cpus));
+    }
+    fact(page, "Pinned to CPUs", phone.asked_cpus.as_deref().unwrap_or("not pinned"));
+    let heat =
+        if phone.sustained { "part of what was measured: no cool-down" } else { "waited out before each launch" };
+    fact(page, "Heat", heat);
 }
 
 /// What sensors said while cells were measured: the range of each, or why it could not be read.

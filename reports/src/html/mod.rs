@@ -5,6 +5,7 @@
 mod facts;
 mod images;
 mod inside;
+mod phones;
 mod rows;
 
 use std::fmt::Write as _;
@@ -46,6 +47,7 @@ pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
     page.raw("<nav aria-label=\"Sections\"><ul><li><a href=\"#table\">Table</a></li><li><a href=\"#images\">Images</a></li><li><a href=\"#plots\">Plots</a></li>\
               <li><a href=\"#cautions\">Cautions</a></li><li><a href=\"#conditions\">Conditions</a></li><li><a href=\"#reading\">How to read this</a></li></ul></nav>\n");
     rows::main_tables(&mut page, &table::groups(table), table, records.len() > 1);
+    phones::side_by_side(&mut page, &records, table);
     images::section(&mut page, runs, table);
     page.raw("<h2 id=\"plots\">Plots</h2>\n");
     let mut told: Vec<&str> = Vec::new();
@@ -59,6 +61,7 @@ pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
         }
         page.raw("</div>\n");
     }
+    phones::timelines(&mut page, &records, table)?;
     inside::models(&mut page, table);
     inside::profiles(&mut page, &records, table)?;
     rows::details_table(&mut page, &table::groups(table));

@@ -11,6 +11,7 @@ mod points;
 pub(crate) mod profile;
 mod strips;
 mod sustained;
+pub(crate) mod timeline;
 
 pub use canvas::PlotError;
 

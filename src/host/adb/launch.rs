@@ -65,6 +65,7 @@ pub fn start(session: &Session, order: &Order, sent: Sent) -> Result<(), AdbErro
         spec,
         environment: sent.environment,
         timeout_s: order.timeout.as_secs_f64(),
+        telemetry: !session.options.no_telemetry,
         fixed_performance: session.options.fixed_performance,
     };
     let text = serde_json::to_string(&orders)

@@ -19,6 +19,9 @@ pub struct PhoneOptions {
     /// Set by `--sustained`.
     #[arg(skip)]
     pub sustained: bool,
+    /// Whether sensors are read only before and after launches. Set by `--telemetry off`.
+    #[arg(skip)]
+    pub no_telemetry: bool,
     /// Switch Android's fixed-performance mode on during launches
     #[arg(long, help_heading = "Phones")]
     pub fixed_performance: bool,

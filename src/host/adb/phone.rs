@@ -1,12 +1,14 @@
 //! [`Host`] for a phone.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use ditbench_backend_api::CompileOptions;
 use ditbench_reports::record::{Build, Machine, Peak, PhoneFacts, Reading};
+use ditbench_workloads::weights::Weights;
 use serde::de::DeserializeOwned;
 
 use super::launch::{self, Followed, Sent};
@@ -15,9 +17,9 @@ use super::{Adb, AdbError, Device, ElfMachine, PhoneOptions, machine_of};
 use crate::agent::{BackendFacts, Description};
 use crate::cli::Common;
 use crate::host::{Cause, Exit, Host, Observed, Order};
-use crate::interrupt;
 use crate::probe::phone::{clusters, thermal};
 use crate::protocol::Event;
+use crate::{interrupt, registry};
 
 /// Degrees above its first temperature at which a phone counts as cool again.
 const COOL_ENOUGH_C: f64 = 3.0;
@@ -60,11 +62,15 @@ impl Phone {
 
     /// Sends what a launch needs.
     fn send(&mut self, order: &Order) -> Result<Sent, AdbError> {
-        let files = format!("{}/files", self.session.folder());
+        let ours = self.session.folder().to_owned();
+        let files = format!("{ours}/files");
         let Session { pusher, device, .. } = &mut self.session;
-        let mut put = |path: &std::path::Path| pusher.put(device, path, &files, "0600", order.say);
+        let mut put = |path: &Path| pusher.put(device, path, &files, "0600", order.say);
         let weights = put(&order.spec.weights)?;
         let inputs = put(&order.spec.inputs)?;
+        for folder in export(order) {
+            super::push::put_folder(pusher, device, &folder, &ours, order.say)?;
+        }
         let environment = order
             .environment
             .iter()
@@ -300,6 +306,25 @@ impl Host for Phone {
     fn gone(&self) -> Option<String> {
         self.gone.clone()
     }
+}
+
+/// Writes the models that the cell's backend reads, here, where it is quick. A backend that this build has not got, or
+/// that fails here, leaves it to the phone: the record says which of the two it was (`export_cached`).
+fn export(order: &Order) -> Vec<PathBuf> {
+    let spec = order.spec;
+    let (Ok(backend), Ok(weights)) = (registry::backend(&spec.backend), Weights::open(&spec.weights)) else {
+        return Vec::new();
+    };
+    let options = CompileOptions {
+        device: spec.device.clone(),
+        threads: spec.threads,
+        variant: spec.variant.clone(),
+        memory: spec.memory,
+        cache: spec.cache.clone(),
+    };
+    (order.say)("writing models for the phone".to_owned());
+    let graphs = order.model.graphs();
+    graphs.iter().flat_map(|graph| backend.export(graph, &weights, &options).unwrap_or_default()).collect()
 }
 
 /// Sends the library that the user named, if it is for this kind of phone.

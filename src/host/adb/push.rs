@@ -128,6 +128,36 @@ impl Pusher {
     }
 }
 
+/// Makes sure that a folder of the cache, whose name stands for its content, is in the cache on the phone.
+///
+/// # Errors
+/// As [`Pusher::put`].
+pub fn put_folder(
+    pusher: &mut Pusher,
+    device: &Device,
+    folder: &Path,
+    ours: &str,
+    say: &dyn Fn(String),
+) -> Result<(), AdbError> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let target = quote(&format!("{ours}/cache/{name}"));
+    let doing = format!("looking for {name}");
+    if device.shell(&doing, &format!("[ -d {target} ]"), Limit::work(super::device::CALL))?.status == 0 {
+        return Ok(());
+    }
+    let part = quote(&format!("{ours}/cache/{name}.part"));
+    let mut script = format!("rm -rf {part} && mkdir -p {part}");
+    let entries = std::fs::read_dir(folder)
+        .map_err(|error| AdbError::Binary(format!("cannot read {}: {error}", folder.display())))?;
+    for file in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()) {
+        let sent = pusher.put(device, &file, &format!("{ours}/files"), "0600", say)?;
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        // Moved, not linked: runtimes read a model's data beside the model, and some refuse links.
+        script.push_str(&format!(" && mv {} {part}/{}", quote(&sent), quote(&name)));
+    }
+    device.ask(&format!("placing {name}"), &format!("{script} && mv {part} {target}")).map(|_| ())
+}
+
 /// Fetches a file whole: under another name first.
 ///
 /// # Errors

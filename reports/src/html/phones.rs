@@ -1,0 +1,101 @@
+//! What concerns phones: machines side by side, and what each phone did while it was measured.
+
+use super::Page;
+use crate::plots::{PlotError, timeline};
+use crate::record::{Launch, Run, Status};
+use crate::table::{self, Row, Table};
+use crate::text::{self, escape};
+
+/// Where several machines ran the same cells: a column for each machine.
+pub(super) fn side_by_side(page: &mut Page, runs: &[&Run], table: &Table) {
+    let mut names: Vec<&str> = runs.iter().map(|run| name(run)).collect();
+    names.dedup();
+    if runs.len() < 2 || names.len() < 2 || runs.iter().all(|run| run.machine.phone.is_none()) {
+        return;
+    }
+    page.raw(
+        "<h2 id=\"side-by-side\">Machines side by side</h2>\n<p>The median image of the same cell on each machine; \
+              where there were too few images for one, the first image. Marked: first image only.</p>\n",
+    );
+    for (workload, rows) in table::groups(table) {
+        let mut cells: Vec<String> = Vec::new();
+        for row in &rows {
+            let label = cell_name(row);
+            if !cells.contains(&label) {
+                cells.push(label);
+            }
+        }
+        page.line(&format!(
+            "<h3>{}</h3>\n<table role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\"><th role=\"columnheader\" scope=\"col\">Cell</th>",
+            escape(&workload)
+        ));
+        for run in runs {
+            page.line(&format!("<th role=\"columnheader\" scope=\"col\">{}</th>", escape(name(run))));
+        }
+        page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
+        for cell in cells {
+            page.line(&format!("<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}</th>", escape(&cell)));
+            for run in runs {
+                let found = rows.iter().find(|row| row.run == run.run.id && cell_name(row) == cell);
+                let words = found.map_or_else(|| "–".to_owned(), |row| time(row));
+                page.line(&format!("<td role=\"cell\" data-label=\"{}\">{}</td>", escape(name(run)), escape(&words)));
+            }
+            page.raw("</tr>\n");
+        }
+        page.raw("</tbody>\n</table>\n");
+    }
+}
+
+fn name(run: &Run) -> &str {
+    let phone = run.machine.phone.as_ref().and_then(|phone| phone.model.value());
+    phone.or(run.machine.cpu_model.value()).map_or("a machine without a name", String::as_str)
+}
+
+/// Without the number of threads, which differs from machine to machine.
+fn cell_name(row: &Row) -> String {
+    format!("{} · {}", row.who(), row.key.precision)
+}
+
+fn time(row: &Row) -> String {
+    let threads = row.threads();
+    match (row.status, row.p50_s(), row.first_image_s) {
+        (Status::Ok, Some(p50), _) => format!("{}, {threads}", text::seconds(p50)),
+        (Status::Ok, None, Some(first)) => format!("{} (first), {threads}", text::seconds(first)),
+        (status, ..) => status.name().to_owned(),
+    }
+}
+
+/// For each cell of a phone, the launch of which most was seen, with what its sensors said.
+///
+/// # Errors
+/// A plot cannot be drawn: a fault of this program.
+pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result<(), PlotError> {
+    let cells = runs.iter().flat_map(|run| run.cells.iter().map(move |cell| (*run, cell))).zip(&table.rows);
+    let mut figures = Vec::new();
+    for ((run, cell), row) in cells {
+        let best: Option<&Launch> = cell
+            .launches
+            .iter()
+            .filter(|launch| timeline::has_timeline(launch))
+            .max_by_key(|launch| launch.telemetry.len());
+        let Some(launch) = best else { continue };
+        let label = format!("{} {}×{} · {}", row.key.model, row.key.width, row.key.height, row.label());
+        figures.extend(timeline::launch(&label, launch)?.map(|figure| (run, figure)));
+    }
+    if figures.is_empty() {
+        return Ok(());
+    }
+    page.raw("<h2 id=\"timeline\">While it was measured</h2>\n<p>Clocks, heat and power under the images of one launch of each \
+              cell: the one in which most was seen.</p>\n");
+    let open = if figures.len() <= 4 { " open" } else { "" };
+    for (run, figure) in figures {
+        page.line(&format!(
+            "<details{open}>\n<summary>{} on {}</summary>\n<div class=\"figures\">",
+            escape(&figure.title),
+            escape(name(run))
+        ));
+        super::figure(page, &figure, &figure.caption);
+        page.raw("</div>\n</details>\n");
+    }
+    Ok(())
+}
