@@ -173,11 +173,13 @@ fn by_ranks(measured: &mut Measured, samples: &Samples, terms: Terms) {
         verdict.detectable = Some(shown(metric, seen));
     }
     verdict.confirmed = samples.confirming.as_ref().map(|pairs| {
-        let own = shift::paired(&differences(metric, pairs), terms.confidence()).map(|own| own.estimate);
+        let differences = differences(metric, pairs);
+        let own = shift::paired(&differences, terms.confidence()).map(|own| own.estimate);
+        let worse = differences.iter().filter(|difference| **difference > 0.0).count();
         Confirmation {
             change: own.map(|own| shown(metric, own)),
             launches: pairs.len(),
-            agrees: own.is_some_and(|own| own > measured.limit),
+            agrees: own.is_some_and(|own| own > measured.limit) && 3 * worse >= 2 * pairs.len(),
         }
     });
 }
@@ -273,9 +275,7 @@ pub(super) fn decide(
         verdict.enough = power::launches_to_shrink(interval.half_width(), samples, (limit - estimate).abs())
             .map(|n| n.max(samples + 1));
         verdict.why = match verdict.enough {
-            Some(enough) => {
-                format!("the threshold lies within the interval; about {enough} launches on each side would decide")
-            }
+            Some(_) => "the threshold lies within the interval".into(),
             None => "the change is so near to the threshold that no number of launches decides".into(),
         };
     }

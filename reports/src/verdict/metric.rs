@@ -222,7 +222,13 @@ impl Metric {
 
     /// A change with its sign: `+5.1 %`, `−0.42 dB`.
     pub fn show_change(self, change: f64) -> String {
-        let sign = if change < 0.0 { "−" } else { "+" };
+        let sign = if change < 0.0 {
+            "−"
+        } else if change > 0.0 {
+            "+"
+        } else {
+            ""
+        };
         let size = change.abs();
         let words = match (self.scale(), self) {
             (Scale::Relative, _) => percent(size),

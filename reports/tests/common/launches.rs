@@ -28,7 +28,7 @@ pub fn key(backend: &str, precision: &str) -> CellKey {
         steps: 2,
         text_tokens: 16,
         memory: "fast".into(),
-        ..CellKey::default()
+        sampler: "euler".into(),
     }
 }
 

@@ -1,12 +1,13 @@
 //! The verdict for GitHub Actions: annotations on standard output, and the job's summary.
 //!
 //! Contract: one line for each annotation, escaped as the runner wants it (`%`, line ends; in properties `:` and `,` too).
-//! GitHub shows the first ten of each kind for a step, so the gravest come first and the summary holds everything.
+//! GitHub shows the first ten of each kind for a step, so a cell has one of each kind, the gravest come first, and the
+//! summary holds everything.
 
 use std::fmt::Write as _;
 
-use super::{headline, markdown, sight};
-use crate::verdict::{Outcome, Verdict};
+use super::{explained, headline, markdown};
+use crate::verdict::{CellVerdict, MetricVerdict, Outcome, Verdict};
 
 /// Annotations: `::error` for each fault and regression, `::warning` for what is undecided, `::notice` for what improved.
 pub fn annotations(verdict: &Verdict) -> String {
@@ -18,24 +19,26 @@ pub fn annotations(verdict: &Verdict) -> String {
     for (cell, finding) in verdict.findings() {
         line("error", &format!("{}: {}", finding.fault.name(), cell.id), &finding.says);
     }
-    for (cell, metric) in verdict.regressions() {
-        let message = format!(
-            "{}: {} (threshold {}), a {} change; {}",
+    let regressed = |metric: &MetricVerdict| {
+        format!(
+            "{} {}, a {} change (threshold {})",
             metric.metric.title(),
             metric.show_change(),
-            metric.metric.show_change(metric.threshold).trim_start_matches('+'),
             metric.magnitude.name(),
-            metric.why
-        );
-        line("error", &format!("regressed: {}", cell.id), &message);
+            metric.show_threshold()
+        )
+    };
+    let undecided =
+        |metric: &MetricVerdict| format!("{} {}: {}", metric.metric.title(), metric.show_change(), explained(metric));
+    let improved = |metric: &MetricVerdict| format!("{} {}", metric.metric.title(), metric.show_change());
+    for (cell, words) in by_cell(verdict, MetricVerdict::fails, regressed) {
+        line("error", &format!("regressed: {}", cell.id), &words);
     }
-    for (cell, metric) in verdict.undecided() {
-        let message = format!("{}: {}; {}. {}", metric.metric.title(), metric.show_change(), metric.why, sight(metric));
-        line("warning", &format!("inconclusive: {}", cell.id), message.trim());
+    for (cell, words) in by_cell(verdict, MetricVerdict::undecided, undecided) {
+        line("warning", &format!("inconclusive: {}", cell.id), &words);
     }
-    for (cell, metric) in verdict.improvements() {
-        let message = format!("{}: {}", metric.metric.title(), metric.show_change());
-        line("notice", &format!("improved: {}", cell.id), &message);
+    for (cell, words) in by_cell(verdict, |metric| metric.improved, improved) {
+        line("notice", &format!("improved: {}", cell.id), &words);
     }
     let kind = match verdict.outcome {
         Outcome::Ok => "notice",
@@ -51,8 +54,21 @@ pub fn summary(verdict: &Verdict) -> String {
     markdown::of_verdict(verdict)
 }
 
+/// Cells that have numbers of a kind, with what there is to say of them.
+fn by_cell(
+    verdict: &Verdict,
+    wanted: impl Fn(&MetricVerdict) -> bool,
+    says: impl Fn(&MetricVerdict) -> String,
+) -> Vec<(&CellVerdict, String)> {
+    let of = |cell: &CellVerdict| {
+        cell.metrics.iter().filter(|metric| wanted(metric)).map(&says).collect::<Vec<_>>().join("; ")
+    };
+    verdict.cells.iter().map(|cell| (cell, of(cell))).filter(|(_, words)| !words.is_empty()).collect()
+}
+
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    let escaped = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    escaped.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn property(text: &str) -> String {

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{headline, method, sides, sight, state};
+use super::{headline, method, sides, sight, state, value};
 use crate::text::escape;
 use crate::verdict::compare::workload;
-use crate::verdict::{Basis, CellVerdict, MetricVerdict, Outcome, Verdict};
+use crate::verdict::{Basis, CellVerdict, Enforce, MetricVerdict, Outcome, Verdict};
 
 const STYLE: &str = include_str!("../../html/style.css");
 /// Beyond what the reports' style has: the little plot of an interval.
@@ -78,7 +78,7 @@ fn in_short(page: &mut String, verdict: &Verdict) {
     for (cell, metric) in verdict.undecided() {
         item(format!("<b>{}:</b> {} undecided: {}", escape(&cell.label), metric.metric.title(), escape(&metric.why)));
     }
-    for (cell, metric) in verdict.improvements() {
+    for (cell, metric) in verdict.improvements().filter(|(_, metric)| metric.enforce == Enforce::Strict) {
         let words = format!("{} improved, {}", metric.metric.title(), metric.show_change());
         item(format!("<b>{}:</b> {}", escape(&cell.label), escape(&words)));
     }
@@ -135,7 +135,6 @@ fn of_cell(page: &mut String, cell: &CellVerdict) {
 }
 
 fn row(page: &mut String, metric: &MetricVerdict) {
-    let show = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| metric.metric.show(value));
     let class = match (metric.outcome, metric.improved) {
         (Outcome::Regressed, _) if metric.fails() => "chip bad",
         (Outcome::Regressed | Outcome::Inconclusive, _) => "chip warn",
@@ -144,7 +143,7 @@ fn row(page: &mut String, metric: &MetricVerdict) {
     };
     let size =
         if metric.outcome == Outcome::Regressed { format!(", {}", metric.magnitude.name()) } else { String::new() };
-    let seen = if metric.outcome == Outcome::Ok { String::new() } else { sight(metric) };
+    let seen = sight(metric);
     let samples = match metric.basis {
         Basis::Value => "by value".to_owned(),
         Basis::Launches | Basis::Iterations => format!("{} + {}", metric.base_samples, metric.head_samples),
@@ -159,12 +158,12 @@ fn row(page: &mut String, metric: &MetricVerdict) {
         metric.word(),
         escape(&metric.why),
         escape(&seen),
-        show(metric.base),
-        show(metric.head),
+        value(metric, metric.base),
+        value(metric, metric.head),
         escape(&metric.show_change()),
         plot(metric),
-        metric.metric.show_change(metric.threshold).trim_start_matches('+'),
-        escape(metric.threshold_from.split(';').next().unwrap_or_default()),
+        escape(&metric.show_threshold()),
+        escape(metric.threshold_from.split(';').nth(1).unwrap_or_default().trim()),
         metric.q.map_or_else(|| "–".to_owned(), |q| format!("{q:.2e}")),
         metric.cliffs_delta.map_or_else(|| "–".to_owned(), |delta| format!("{delta:+.2}")),
     );

@@ -5,7 +5,7 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::sight;
+use super::{explained, value};
 use crate::verdict::{CellVerdict, MetricVerdict, Outcome, Verdict};
 
 /// Why there is no XML.
@@ -44,22 +44,15 @@ fn suite(cell: &CellVerdict) -> TestSuite {
 }
 
 fn case(cell: &CellVerdict, metric: &MetricVerdict) -> TestCase {
-    let show = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| metric.metric.show(value));
-    let says = format!(
-        "{} → {}, {}; {}. {}",
-        show(metric.base),
-        show(metric.head),
-        metric.show_change(),
-        metric.why,
-        sight(metric)
-    );
+    let (base, head) = (value(metric, metric.base), value(metric, metric.head));
+    let says = format!("{base} → {head}, {}; {}", metric.show_change(), explained(metric));
     let status = if metric.fails() {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-        status.set_type("regressed").set_message(says.trim());
+        status.set_type("regressed").set_message(says.as_str());
         status
     } else if metric.outcome == Outcome::Inconclusive {
         let mut status = TestCaseStatus::skipped();
-        status.set_type("inconclusive").set_message(says.trim());
+        status.set_type("inconclusive").set_message(says.as_str());
         status
     } else {
         TestCaseStatus::success()

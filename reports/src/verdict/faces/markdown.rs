@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{headline, method, notable, sides, sight, state};
-use crate::verdict::{MetricVerdict, Outcome, Verdict};
+use super::{explained, headline, method, notable, sides, state, value};
+use crate::verdict::{Basis, MetricVerdict, Outcome, Verdict};
 
 /// The verdict: what matters on top, every number in folds.
 pub fn of_verdict(verdict: &Verdict) -> String {
@@ -60,32 +60,29 @@ fn table(page: &mut String, rows: &[(&str, &MetricVerdict)]) {
     let rule = if named { "|---" } else { "" };
     let _ = writeln!(
         page,
-        "{name}| number | outcome | base | head | change | threshold | q | launches | |\n{rule}|---|---|--:|--:|--:|--:|--:|--:|---|"
+        "{name}| number | outcome | base | head | change | threshold | q | samples | |\n{rule}|---|---|--:|--:|--:|--:|--:|--:|---|"
     );
     for (name, metric) in rows {
-        let show = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| metric.metric.show(value));
         let name = if named { format!("| {} ", cell(name)) } else { String::new() };
         let word = if metric.fails() { format!("**{}**", metric.word()) } else { metric.word().to_owned() };
         let size = match metric.outcome {
             Outcome::Regressed => format!(", {}", metric.magnitude.name()),
             _ => String::new(),
         };
+        let samples = match metric.basis {
+            Basis::Value => "by value".to_owned(),
+            Basis::Launches | Basis::Iterations => format!("{}+{}", metric.base_samples, metric.head_samples),
+        };
         let _ = writeln!(
             page,
-            "{name}| {} | {word}{size} | {} | {} | {} | {} | {} | {}+{} | {} |",
+            "{name}| {} | {word}{size} | {} | {} | {} | {} | {} | {samples} | {} |",
             metric.metric.title(),
-            show(metric.base),
-            show(metric.head),
+            value(metric, metric.base),
+            value(metric, metric.head),
             metric.show_change(),
-            metric.metric.show_change(metric.threshold).trim_start_matches('+'),
+            metric.show_threshold(),
             metric.q.map_or_else(|| "–".to_owned(), |q| format!("{q:.2e}")),
-            metric.base_samples,
-            metric.head_samples,
-            cell(&if metric.outcome == Outcome::Inconclusive {
-                format!("{} {}", metric.why, sight(metric))
-            } else {
-                String::new()
-            })
+            cell(&if metric.basis == Basis::Value { String::new() } else { explained(metric) })
         );
     }
     page.push('\n');

@@ -6,7 +6,7 @@ pub mod junit;
 pub mod markdown;
 pub mod text;
 
-use super::{CellState, CellVerdict, MetricVerdict, Outcome, Verdict};
+use super::{Basis, CellState, CellVerdict, Enforce, Metric, MetricVerdict, Outcome, Verdict};
 
 /// As JSON.
 pub fn json(verdict: &Verdict) -> String {
@@ -51,10 +51,14 @@ pub(super) fn sides(verdict: &Verdict) -> String {
     format!("base {}, head {}", side(&verdict.base), side(&verdict.head))
 }
 
-/// Numbers that deserve a line of their own: strict ones, and whatever is not plain ok.
+/// Numbers that deserve a line of their own: the strict ones that launches decide, and whatever fails or is undecided. Single
+/// denoiser steps only where the steps together do not say the same.
 pub(super) fn notable(cell: &CellVerdict) -> Vec<&MetricVerdict> {
+    let steps = cell.metric(Metric::DenoiserStep).is_some_and(MetricVerdict::fails);
     let wanted = |metric: &&MetricVerdict| {
-        metric.enforce == super::Enforce::Strict || metric.outcome == Outcome::Regressed || metric.improved
+        let decided_by_launches = metric.enforce == Enforce::Strict && metric.basis != Basis::Value;
+        let told = matches!(metric.metric, Metric::Step(_)) && steps;
+        (decided_by_launches || metric.fails() || metric.undecided()) && !told
     };
     cell.metrics.iter().filter(wanted).collect()
 }
@@ -71,14 +75,28 @@ pub(super) fn state(cell: &CellVerdict) -> &'static str {
     }
 }
 
-/// The sentence about what the samples could see: `sees +3.1 % or more; 24 launches would decide`.
+/// What the samples could see, and how many would be enough: `sees +3.1 % or worse; about 24 launches a side would do`.
 pub(super) fn sight(metric: &MetricVerdict) -> String {
-    let sees = metric.detectable.map(|change| format!("could see {} or worse", metric.metric.show_change(change)));
+    let sees = metric
+        .detectable
+        .filter(|_| metric.outcome != Outcome::Regressed)
+        .map(|change| format!("sees {} or worse", metric.metric.show_change(change)));
     let enough = metric
         .enough
         .filter(|_| metric.outcome == Outcome::Inconclusive)
-        .map(|launches| format!("about {launches} launches on each side would be enough"));
+        .map(|launches| format!("about {launches} launches a side would do"));
     [sees, enough].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// Why, and what the samples could see, in a sentence.
+pub(super) fn explained(metric: &MetricVerdict) -> String {
+    let sight = sight(metric);
+    if sight.is_empty() { metric.why.clone() } else { format!("{} ({sight})", metric.why) }
+}
+
+/// A number or a dash.
+pub(super) fn value(metric: &MetricVerdict, value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| metric.metric.show(value))
 }
 
 /// How to read it, in a paragraph.
@@ -93,12 +111,15 @@ pub(super) fn method(verdict: &Verdict) -> String {
         .as_ref()
         .map(|from| format!(" Thresholds are at least three times the noise of {from}."))
         .unwrap_or_default();
+    let trimmed = |share: f64| {
+        let digits = format!("{:.4}", 100.0 * share);
+        digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
+    let (confidence, level, tests) = (trimmed(1.0 - method.level), trimmed(method.level), method.tests);
+    let power = trimmed(method.power);
     format!(
-        "Changes are Hodges-Lehmann shifts with {} % intervals; {design}; q by Benjamini-Hochberg over {} tests. Regressed: the whole interval is above \
-         the threshold and q ≤ {}. Ok: the whole interval is below it. The smallest change that could be seen is meant with a chance of {:.0} %.{noise}",
-        super::super::text::significant(100.0 * (1.0 - method.level), 4),
-        method.tests,
-        super::super::text::significant(method.level, 3),
-        100.0 * method.power
+        "Changes are Hodges-Lehmann shifts with intervals of {confidence} %; {design}; q by Benjamini-Hochberg over {tests} tests. Regressed: the \
+         whole interval is above the threshold and q is at most {level} %. Ok: the whole interval is below it. What launches see, they see with a \
+         chance of {power} %.{noise}"
     )
 }

@@ -2,40 +2,45 @@
 
 use std::fmt::Write as _;
 
-use super::{headline, method, notable, sides, sight, state};
-use crate::verdict::{CellVerdict, MetricVerdict, Verdict};
+use super::{explained, headline, method, notable, sides, state, value};
+use crate::verdict::{Basis, CellVerdict, MetricVerdict, Verdict};
 
 /// The verdict. With `all`, every number of every cell; else the strict ones and what changed.
 pub fn of_verdict(verdict: &Verdict, all: bool) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "{}\n{}", headline(verdict), sides(verdict));
+    let _ = writeln!(text, "{}\n{}", headline(verdict), plain(&sides(verdict)));
     for allowed in &verdict.allowed {
-        let _ = writeln!(text, "allowed difference: {allowed}");
+        let _ = writeln!(text, "allowed difference: {}", plain(allowed));
     }
     for cell in &verdict.cells {
         let _ = writeln!(text, "\n{}: {}", cell.id, state(cell));
         for finding in &cell.findings {
-            let _ = writeln!(text, "  {}: {}", finding.fault.name(), finding.says);
+            let _ = writeln!(text, "  {}: {}", finding.fault.name(), plain(&finding.says));
         }
         let shown = if all { cell.metrics.iter().collect() } else { notable(cell) };
         rows(&mut text, &shown);
         for note in &cell.notes {
-            let _ = writeln!(text, "  note: {note}");
+            let _ = writeln!(text, "  note: {}", plain(note));
         }
         hidden(&mut text, cell, shown.len());
     }
     for caution in &verdict.cautions {
-        let _ = writeln!(text, "\ncaution: {caution}");
+        let _ = writeln!(text, "\ncaution: {}", plain(caution));
     }
     let _ = writeln!(text, "\n{}", method(verdict));
-    text.replace('\u{a0}', " ")
+    text
 }
 
 fn hidden(text: &mut String, cell: &CellVerdict, shown: usize) {
     let hidden = cell.metrics.len() - shown;
     if hidden > 0 {
-        let _ = writeln!(text, "  {hidden} more numbers: none regressed");
+        let _ = writeln!(text, "  {hidden} more numbers are not shown");
     }
+}
+
+/// Text from a record in one line: nothing in it may end the line or speak to the terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || c == '\u{a0}' { ' ' } else { c }).collect()
 }
 
 fn rows(text: &mut String, metrics: &[&MetricVerdict]) {
@@ -53,26 +58,18 @@ fn rows(text: &mut String, metrics: &[&MetricVerdict]) {
 }
 
 fn row(metric: &MetricVerdict) -> [String; 6] {
-    let show = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| metric.metric.show(value));
     let q = metric.q.map(|q| format!("q {}", if q < 0.001 { "< 0.001".into() } else { format!("{q:.3}") }));
-    let size = if metric.metric.basis() == crate::verdict::Basis::Value {
-        String::new()
-    } else {
-        format!("n {}+{}", metric.base_samples, metric.head_samples)
+    let size = match metric.basis {
+        Basis::Value => String::new(),
+        Basis::Launches | Basis::Iterations => format!("n {}+{}", metric.base_samples, metric.head_samples),
     };
-    let mut why = metric.why.clone();
-    if metric.outcome != crate::verdict::Outcome::Ok {
-        let seen = sight(metric);
-        if !seen.is_empty() {
-            let _ = write!(why, " ({seen})");
-        }
-    }
     [
         metric.metric.title(),
         metric.word().to_owned(),
-        format!("{} → {}", show(metric.base), show(metric.head)),
+        format!("{} → {}", value(metric, metric.base), value(metric, metric.head)),
         metric.show_change(),
         [q.unwrap_or_default(), size].join(" ").trim().to_owned(),
-        why,
+        explained(metric),
     ]
+    .map(|words| plain(&words))
 }

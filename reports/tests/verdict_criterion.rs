@@ -1,0 +1,69 @@
+//! criterion's saved estimates through the same verdict.
+
+use std::fs;
+use std::path::Path;
+
+use ditbench_reports::stats::random::Random;
+use ditbench_reports::verdict::criterion::{self, CriterionError};
+use ditbench_reports::verdict::{Basis, CellState, Metric, Options, Outcome, Side, compare};
+
+/// Saves a benchmark the way criterion 0.8 does (linear sampling: batch k has k·10 iterations).
+fn save(dir: &Path, id: &str, name: &str, ns: f64, seed: u64) {
+    let mut random = Random::new(seed);
+    let saved = dir.join(id.replace('/', "_")).join(name);
+    fs::create_dir_all(&saved).unwrap();
+    let iters: Vec<f64> = (1..=100).map(|k| f64::from(k) * 10.0).collect();
+    let times: Vec<f64> = iters.iter().map(|iters| iters * ns * (0.02 * random.normal()).exp()).collect();
+    let sample = serde_json::json!({"sampling_mode": "Linear", "iters": iters, "times": times});
+    let benchmark = serde_json::json!({"group_id": id, "function_id": null, "value_str": null, "throughput": null,
+        "full_id": id, "directory_name": id, "title": id});
+    fs::write(saved.join("sample.json"), sample.to_string()).unwrap();
+    fs::write(saved.join("benchmark.json"), benchmark.to_string()).unwrap();
+    fs::write(saved.join("estimates.json"), "{}").unwrap();
+}
+
+#[test]
+fn a_slower_kernel_fails_and_an_equal_one_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    for (id, change) in [("linear/ort/512", 1.0), ("linear/candle/512", 1.10), ("rope/candle", 0.8)] {
+        save(dir.path(), id, "base", 1000.0, 1);
+        save(dir.path(), id, "new", 1000.0 * change, 2);
+    }
+    save(dir.path(), "gone", "base", 5.0, 3);
+    save(dir.path(), "fresh", "new", 5.0, 3);
+    let side = |name: &str| Side {
+        label: name.into(),
+        benches: criterion::read(dir.path(), name).unwrap(),
+        ..Side::default()
+    };
+    let verdict = compare(&side("base"), &side("new"), &Options::default()).unwrap();
+    let of = |id: &str| verdict.cell(id).unwrap_or_else(|| panic!("{id}"));
+    assert_eq!((verdict.exit_code(), of("linear/ort/512").outcome), (1, Some(Outcome::Ok)));
+    let slow = of("linear/candle/512").metric(Metric::Iteration).unwrap();
+    assert_eq!((slow.outcome, slow.basis, slow.base_samples), (Outcome::Regressed, Basis::Iterations, 100));
+    // Seconds, not nanoseconds.
+    assert!((slow.base.unwrap() - 1e-6).abs() < 2e-8 && (slow.change.unwrap() - 0.10).abs() < 0.02);
+    assert!(of("rope/candle").metrics[0].improved);
+    assert_eq!((of("gone").state, of("fresh").state), (CellState::Broken, CellState::New));
+    assert!(of("linear/ort/512").notes[0].contains("one process"));
+    assert!(verdict.base.runs[0].id.ends_with("(base)"));
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = criterion::read(dir.path(), "base").unwrap_err();
+    assert!(matches!(error, CriterionError::Nothing { .. }) && error.to_string().contains("--save-baseline"));
+    assert!(matches!(criterion::read(&dir.path().join("no"), "base"), Err(CriterionError::Io { .. })));
+    save(dir.path(), "x", "base", 1.0, 1);
+    let sample = dir.path().join("x/base/sample.json");
+    for (text, words) in [
+        ("{", "EOF"),
+        ("{\"iters\": [1.0], \"times\": []}", "as many times"),
+        ("{\"iters\": [0.0], \"times\": [1.0]}", "no number"),
+    ] {
+        fs::write(&sample, text).unwrap();
+        let error = criterion::read(dir.path(), "base").unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("sample.json"), "{error}");
+    }
+}

@@ -1,0 +1,217 @@
+//! Two hundred simulated comparisons of each kind: how often equal builds are flagged, how often a planted 5 % is found, and
+//! that a drift of the machine is never taken for a change. Seeds are fixed; no clock is read and no process started.
+
+use std::time::Duration;
+
+use ditbench_reports::record::Reading;
+use ditbench_reports::stats::random::Random;
+use ditbench_reports::verdict::plan::{Build, Next, Plan, Settings, Stop};
+use ditbench_reports::verdict::{Design, Metric, Options, Outcome, Side, Verdict, compare};
+
+#[path = "common/launches.rs"]
+mod launches;
+use launches::{key, launch, one_cell};
+
+const COMPARISONS: u64 = 200;
+
+/// What a launch takes, as a factor: of the place in the sequence of all launches, 0 to 1, and of chance.
+type World = fn(&mut Random, f64) -> f64;
+
+fn quiet(random: &mut Random, _: f64) -> f64 {
+    (0.02 * random.normal()).exp()
+}
+
+/// Layout decides at each start between two levels, 17 % apart.
+fn bimodal(random: &mut Random, _: f64) -> f64 {
+    (0.01 * random.normal()).exp() * if random.uniform() < 0.4 { 1.17 } else { 1.0 }
+}
+
+/// Student's t with two degrees of freedom: its variance is infinite. And every tenth launch meets foreign load.
+fn heavy_tailed(random: &mut Random, _: f64) -> f64 {
+    let t = random.normal() / (-random.uniform().max(1e-12).ln()).sqrt();
+    let load = if random.uniform() < 0.1 { 0.5 * random.uniform() } else { 0.0 };
+    (0.02 * t).clamp(-0.5, 2.0).exp() * (1.0 + load)
+}
+
+/// The machine heats up by 30 % over the sequence.
+fn heating(random: &mut Random, at: f64) -> f64 {
+    quiet(random, at) * (1.0 + 0.3 * at)
+}
+
+/// A neighbour comes in the middle and stays.
+fn neighbour(random: &mut Random, at: f64) -> f64 {
+    quiet(random, at) * if at > 0.47 { 1.4 } else { 1.0 }
+}
+
+/// Slow waves of load.
+fn waves(random: &mut Random, at: f64) -> f64 {
+    quiet(random, at) * (1.0 + 0.15 * (20.0 * at).sin())
+}
+
+/// Two modes, heavy tails and heat at once.
+fn everything(random: &mut Random, at: f64) -> f64 {
+    bimodal(random, at) * heavy_tailed(random, at) * (1.0 + 0.3 * at)
+}
+
+const WORLDS: [(&str, World); 7] = [
+    ("quiet", quiet),
+    ("bimodal", bimodal),
+    ("heavy-tailed", heavy_tailed),
+    ("heating", heating),
+    ("neighbour", neighbour),
+    ("waves", waves),
+    ("everything", everything),
+];
+
+struct Ended {
+    verdict: Verdict,
+    /// Launches of each build.
+    pairs: usize,
+    stop: Stop,
+}
+
+/// A whole A/B comparison as the plan wants it, with launches that take what the world says.
+fn ab(world: World, change: f64, seed: u64) -> Ended {
+    let mut random = Random::new(seed);
+    let settings = Settings::default();
+    let all = f64::from(2 * (settings.most + settings.confirm));
+    let id = key("ort", "f32").id();
+    let mut plan = Plan::new([id], settings, Options::default());
+    let (mut base, mut head) = (one_cell("base", &[]), one_cell("head", &[]));
+    let mut made = 0;
+    loop {
+        match plan.next(Duration::ZERO) {
+            Next::Launch(steps) => {
+                for step in steps {
+                    let factor = world(&mut random, f64::from(made) / all);
+                    made += 1;
+                    match step.build {
+                        Build::Base => base.cells[0].launches.push(launch(step.pair, factor)),
+                        Build::Head => head.cells[0].launches.push(launch(step.pair, factor * change)),
+                    }
+                }
+            }
+            Next::Look => {
+                let sides = (Side::of_runs("base", [&base]), Side::of_runs("head", [&head]));
+                plan.look(compare(&sides.0, &sides.1, &plan.options()).unwrap());
+            }
+            Next::Stop(stop) => {
+                let verdict = plan.verdict().unwrap();
+                return Ended { verdict, pairs: base.cells[0].launches.len(), stop };
+            }
+        }
+    }
+}
+
+/// Records made one after the other, as `compare` gets them; the sequence is interleaved or not.
+fn records(world: World, change: f64, launches: u32, interleaved: bool, seed: u64) -> Verdict {
+    let mut random = Random::new(seed);
+    let (mut base, mut head) = (one_cell("base", &[]), one_cell("head", &[]));
+    let all = f64::from(2 * launches);
+    let mut order: Vec<bool> = (0..2 * launches).map(|place| place >= launches).collect();
+    if interleaved {
+        order = (0..2 * launches).map(|place| matches!(place % 4, 1 | 2)).collect();
+    }
+    for (place, is_head) in (0u32..).zip(order) {
+        let factor = world(&mut random, f64::from(place) / all);
+        let side = if is_head { &mut head } else { &mut base };
+        let index = side.cells[0].launches.len() as u32;
+        side.cells[0].launches.push(launch(index, if is_head { factor * change } else { factor }));
+    }
+    let sides = (Side::of_runs("base", [&base]), Side::of_runs("head", [&head]));
+    compare(&sides.0, &sides.1, &Options::default()).unwrap()
+}
+
+fn image(verdict: &Verdict) -> Outcome {
+    verdict.cells[0].metric(Metric::Image).unwrap().outcome
+}
+
+#[test]
+fn equal_builds_are_flagged_in_one_of_a_hundred_at_most() {
+    for (name, world) in WORLDS {
+        // Any number of any stage counts as an alarm.
+        let alarms = |verdict: &Verdict| usize::from(verdict.outcome == Outcome::Regressed);
+        let ab: usize = (0..COMPARISONS).map(|seed| alarms(&ab(world, 1.0, 1000 + seed).verdict)).sum();
+        let compared: usize = (0..COMPARISONS).map(|seed| alarms(&records(world, 1.0, 12, true, 3000 + seed))).sum();
+        println!("{name}: {ab} alarms in ab, {compared} in compare, of {COMPARISONS}");
+        assert!(ab <= 2 && compared <= 2, "{name}: {ab} and {compared} false alarms of {COMPARISONS}");
+    }
+}
+
+#[test]
+fn five_per_cent_are_found_in_twenty_launches_at_two_per_cent_of_noise() {
+    let mut pairs = Vec::new();
+    let found = (0..COMPARISONS)
+        .filter(|seed| {
+            let ended = ab(quiet, 1.05, 5000 + seed);
+            pairs.push(ended.pairs);
+            image(&ended.verdict) == Outcome::Regressed
+        })
+        .count();
+    let compared = (0..COMPARISONS)
+        .filter(|seed| image(&records(quiet, 1.05, 20, false, 7000 + seed)) == Outcome::Regressed)
+        .count();
+    let mean = pairs.iter().sum::<usize>() as f64 / pairs.len() as f64;
+    println!("found {found} in ab ({mean:.1} launches of each on average), {compared} in compare, of {COMPARISONS}");
+    assert!(found >= 190 && compared >= 190, "{found} and {compared} of {COMPARISONS}");
+    // Twenty of each build, and the confirming block.
+    assert!(pairs.iter().all(|pairs| *pairs <= 26));
+    // The same in a machine that heats up, because pairs are neighbours.
+    let hot =
+        (0..COMPARISONS).filter(|seed| image(&ab(heating, 1.05, 9000 + seed).verdict) == Outcome::Regressed).count();
+    println!("found {hot} while the machine heats up by 30 %");
+    assert!(hot >= 180, "{hot} of {COMPARISONS}");
+}
+
+#[test]
+fn drift_in_time_never_becomes_a_verdict() {
+    for (name, world) in [("heating", heating as World), ("neighbour", neighbour), ("waves", waves)] {
+        for seed in 0..COMPARISONS {
+            let ended = ab(world, 1.0, 11_000 + seed);
+            assert_ne!(ended.verdict.outcome, Outcome::Regressed, "{name}, seed {seed}");
+            assert_eq!(ended.verdict.improvements().count(), 0, "{name}, seed {seed}");
+        }
+    }
+    // Without balanced order the same drift looks just like a change: this is what the order is for.
+    let fooled = (0..COMPARISONS)
+        .filter(|seed| image(&records(heating, 1.0, 20, false, 13_000 + seed)) == Outcome::Regressed)
+        .count();
+    assert!(fooled > 190, "{fooled}: else the test shows nothing");
+}
+
+/// Records of two days cannot be interleaved; there the calibration loop tells that it was the machine.
+#[test]
+fn a_slower_day_is_not_a_slower_build() {
+    for seed in 0..COMPARISONS {
+        let mut random = Random::new(15_000 + seed);
+        let mut day = |slower: f64| {
+            let mut run = one_cell("day", &[]);
+            for index in 0..12 {
+                let mut one = launch(index, slower * quiet(&mut random, 0.0));
+                let mut read = || Reading::Ok(0.2 * slower * (0.005 * random.normal()).exp());
+                (one.calibration.before_s, one.calibration.after_s) = (read(), read());
+                run.cells[0].launches.push(one);
+            }
+            run
+        };
+        let (base, head) = (day(1.0), day(1.15));
+        let verdict = compare(&Side::of_runs("a", [&base]), &Side::of_runs("b", [&head]), &Options::default()).unwrap();
+        assert_eq!(verdict.outcome, Outcome::Inconclusive, "seed {seed}");
+    }
+}
+
+#[test]
+fn it_stops_early_where_there_is_nothing_to_see() {
+    let steady: World = |random, _| (0.002 * random.normal()).exp();
+    let ended = ab(steady, 1.0, 1);
+    assert_eq!((ended.verdict.outcome, ended.pairs, ended.stop), (Outcome::Ok, 12, Stop::Decided));
+    // A glaring change takes one look and its confirming block.
+    let ended = ab(quiet, 1.3, 1);
+    assert_eq!((ended.verdict.outcome, ended.pairs, ended.stop), (Outcome::Regressed, 18, Stop::Decided));
+    let confirmed = ended.verdict.cells[0].metric(Metric::Image).unwrap().confirmed.unwrap();
+    assert!(confirmed.agrees && confirmed.launches == 6 && ended.verdict.method.design == Design::Paired);
+    // So much noise that nothing can be told.
+    let wild: World = |random, _| (0.5 * random.normal()).exp();
+    let ended = ab(wild, 1.0, 1);
+    assert_eq!((ended.verdict.outcome, ended.pairs, ended.stop), (Outcome::Inconclusive, 20, Stop::Launches));
+}
