@@ -9,6 +9,7 @@ use ditbench_reports::store::{self, RunStore};
 
 use crate::cli::Common;
 use crate::plan::PlanFile;
+use crate::run::WeightsChoice;
 use crate::text;
 
 /// A ditbench program.
@@ -20,8 +21,8 @@ pub struct Program {
     pub file: PathBuf,
     /// `--cache` and `--ort-lib`, as this program was given them.
     pub common: Common,
-    /// Weights, a user's own.
-    pub weights: Option<PathBuf>,
+    /// Which weights.
+    pub weights: WeightsChoice,
     /// Further flags of its `run`.
     pub flags: Vec<String>,
 }
@@ -139,8 +140,8 @@ impl Program {
         if let Some(library) = &self.common.ort_lib {
             command.arg("--ort-lib").arg(library);
         }
-        if let Some(weights) = &self.weights {
-            command.arg("--weights").arg(weights);
+        if self.weights != WeightsChoice::Usual {
+            command.arg("--weights").arg(self.weights.to_string());
         }
         let output = command.stdin(Stdio::null()).output();
         let output = output.with_context(|| format!("cannot start {}", self.file.display()))?;

@@ -148,7 +148,7 @@ fn program(file: Option<&Path>, revision: Option<&str>, measure: &MeasureArgs, c
         }
         (None, None) => ("this program".to_owned(), std::env::current_exe().context("where this program is")?),
     };
-    Ok(Program { label, file, common: common.clone(), weights: measure.plan.weights()?, flags: Vec::new() })
+    Ok(Program { label, file, common: common.clone(), weights: measure.plan.weights(), flags: Vec::new() })
 }
 
 impl MeasureArgs {

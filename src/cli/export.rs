@@ -11,6 +11,7 @@ use super::Common;
 use super::workload::WorkloadArgs;
 use crate::plan::parse_scheme;
 use crate::run::Progress;
+use crate::run::WeightsChoice;
 use crate::text::{bytes, table};
 
 /// Arguments of `ditbench export`.
@@ -24,9 +25,9 @@ pub struct ExportArgs {
     /// Seed of initialised weights
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// Weights to use, a safetensors file [default: initialised from the seed]
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    /// Weights: a safetensors file, or `random` [default: the checkpoint that ditbench carries, else random from the seed]
+    #[arg(long, value_name = "FILE|random")]
+    weights: Option<WeightsChoice>,
     /// Write only standard ONNX operators wherever they exist (4-bit weights still need MatMulNBits)
     #[arg(long)]
     standard: bool,
@@ -40,11 +41,17 @@ pub struct ExportArgs {
 /// A workload that cannot be built, weights that do not fit, a folder that cannot be written.
 pub fn export(args: &ExportArgs, common: &Common) -> Result<()> {
     let workload = args.workload.workload();
-    let model = Model::build(&workload.config())?;
+    let model = Model::build(&workload.config()?)?;
     let cache = crate::paths::cache(common.cache.as_ref())?;
     let progress = Progress::new(1);
-    let prepared =
-        crate::run::prepare_weights(&model, args.weights.as_deref(), args.seed, args.precision, &cache, &progress)?;
+    let prepared = crate::run::prepare_weights(
+        &model,
+        &args.weights.clone().unwrap_or_default(),
+        args.seed,
+        args.precision,
+        &cache,
+        &progress,
+    )?;
     progress.finish();
     let weights = Weights::open(&prepared.path)?;
     let dialect = if args.standard { onnx::Dialect::standard() } else { onnx::Dialect::ort() };

@@ -11,7 +11,7 @@ use super::Common;
 use super::workload::WorkloadArgs;
 use crate::plan::{BackendChoice, Cell, parse_memory, parse_scheme};
 use crate::protocol::Event;
-use crate::run::{self, Progress, one_image};
+use crate::run::{self, Progress, WeightsChoice, one_image};
 use crate::text;
 
 /// Arguments of `ditbench generate`.
@@ -42,9 +42,9 @@ pub struct GenerateArgs {
     /// Seed of the noise and of initialised weights
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// Weights to use, a safetensors file [default: initialised from the seed]
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    /// Weights: a safetensors file, or `random` [default: the checkpoint that ditbench carries, else random from the seed]
+    #[arg(long, value_name = "FILE|random")]
+    weights: Option<WeightsChoice>,
 }
 
 /// Makes the image in a worker process, as `run` does, and says how long each part took.
@@ -65,14 +65,11 @@ pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
     if folder.is_none() {
         bail!("{}: the folder does not exist; make it first, or choose another with -o FILE", args.output.display());
     }
+    let weights = args.weights.clone().unwrap_or_default();
+    let config = cell.workload.config()?;
     let progress = Progress::new(1);
-    let request = one_image::Request {
-        cell,
-        prompt: &args.prompt,
-        seed: args.seed,
-        weights: args.weights.as_deref(),
-        output: &output,
-    };
+    let request =
+        one_image::Request { cell, prompt: &args.prompt, seed: args.seed, weights: &weights, output: &output };
     let started = Instant::now();
     let result =
         run::one_image::make(&request, common, &progress, Instant::now() + Duration::from_secs(3600), |event| {
@@ -90,7 +87,7 @@ pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
     progress.finish();
     result?;
     println!("{} ({} with loading)", args.output.display(), text::seconds(started.elapsed().as_secs_f64()));
-    if args.weights.is_none() && !crate::run::has_trained_weights(args.workload.model) {
+    if !weights.is_trained(&config) {
         println!(
             "Note: these weights are random, so the picture is noise; the time is that of a trained model. Give trained ones with --weights FILE."
         );

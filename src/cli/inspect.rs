@@ -27,7 +27,7 @@ pub struct InspectArgs {
 /// A workload that cannot be built.
 pub fn inspect(args: &InspectArgs) -> Result<()> {
     let workload = args.workload.workload();
-    let model = Model::build(&workload.config())?;
+    let model = Model::build(&workload.config()?)?;
     println!("{workload}: counted from the graph; one multiply-accumulate (MAC) is two FLOPs.\n");
     components(&model);
     println!("\nDenoiser, one step, by part:");

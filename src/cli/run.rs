@@ -9,7 +9,7 @@ use ditbench_workloads::models::Variant;
 use super::Common;
 use crate::host::adb::{PhoneOptions, Program, Target, choose};
 use crate::plan::{Axes, DEFAULT_PLAN, PlanFile, Shard};
-use crate::run::{self, Settings};
+use crate::run::{self, Settings, WeightsChoice};
 
 /// What to run: a plan file, flags over it.
 #[derive(Debug, clap::Args)]
@@ -31,9 +31,9 @@ pub struct PlanArgs {
     /// Time for the whole: 90s, 10m, 1h. The first launch of every cell is always made
     #[arg(long, value_name = "TIME")]
     budget: Option<String>,
-    /// Weights to use, a safetensors file [default: initialised from the seed]
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    /// Weights: a safetensors file, or `random` [default: the checkpoint that ditbench carries, else random from the seed]
+    #[arg(long, value_name = "FILE|random")]
+    weights: Option<WeightsChoice>,
 }
 
 /// Arguments of `ditbench run`.
@@ -133,7 +133,7 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         images: plan.images.unwrap_or(30),
         prompt: plan.prompt.clone().unwrap_or_else(|| "a red apple".to_owned()),
         seed: plan.seed.unwrap_or(7),
-        weights: args.plan.weights()?,
+        weights: args.plan.weights(),
         profile: args.profile,
         brief: args.brief,
         on: None,
@@ -192,12 +192,9 @@ impl PlanArgs {
         Ok(plan)
     }
 
-    /// The user's weights.
-    ///
-    /// # Errors
-    /// A path that cannot be resolved.
-    pub fn weights(&self) -> Result<Option<PathBuf>> {
-        self.weights.clone().map(std::path::absolute).transpose().context("the path of --weights")
+    /// Which weights.
+    pub fn weights(&self) -> WeightsChoice {
+        self.weights.clone().unwrap_or_default()
     }
 }
 

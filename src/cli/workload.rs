@@ -2,7 +2,7 @@
 
 use ditbench_workloads::models::{Rung, Variant};
 
-use crate::plan::{LayoutChoice, Sampler, Size, TextTokens, Workload, parse_name, parse_rung};
+use crate::plan::{LayoutChoice, Sampler, Size, TextTokens, Width, Workload, parse_name, parse_rung};
 
 /// One workload.
 #[derive(Clone, Debug, clap::Args)]
@@ -25,6 +25,9 @@ pub struct WorkloadArgs {
     /// Block layout, Down-Middle-Up: 8-10-10 or 6-20-10 [default: the model's own]
     #[arg(long)]
     pub layout: Option<LayoutChoice>,
+    /// Width of the elastic super-network, as a share of the model's: 1, 0.5, 0.375
+    #[arg(long, default_value = "1")]
+    pub width: Width,
     /// Sampler: euler, renoise (DMD2's), and with classifier-free guidance its scale behind: euler+cfg4
     #[arg(long, default_value = "euler")]
     pub sampler: Sampler,
@@ -40,6 +43,7 @@ impl WorkloadArgs {
             text_tokens: self.text_tokens,
             rung: self.rung,
             layout: self.layout,
+            width: self.width,
             sampler: self.sampler,
         }
     }

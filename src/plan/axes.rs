@@ -157,6 +157,41 @@ impl fmt::Display for Sampler {
     }
 }
 
+/// A width of an elastic super-network as a share of the widest: `1`, `0.5`, `0.375`. In thousandths, so that it can be a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "NumberOrText", into = "String")]
+pub struct Width(u16);
+
+impl Width {
+    /// The whole width.
+    pub const FULL: Self = Self(1000);
+
+    /// The share, 0 to 1.
+    pub fn share(self) -> f64 {
+        f64::from(self.0) / 1000.0
+    }
+}
+
+impl FromStr for Width {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let thousandths = text.parse::<f64>().ok().filter(|share| *share > 0.0 && *share <= 1.0).map(|s| 1000.0 * s);
+        match thousandths {
+            Some(thousandths) if (thousandths - thousandths.round()).abs() < 1e-9 => {
+                Ok(Self(thousandths.round() as u16))
+            }
+            _ => Err(format!("\"{text}\" is no width: write the share of the widest net, as in 1, 0.5 or 0.375")),
+        }
+    }
+}
+
+impl fmt::Display for Width {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.share())
+    }
+}
+
 /// A block layout: `8-10-10`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -188,6 +223,25 @@ enum IntOrText {
     Text(String),
 }
 
+/// As [`IntOrText`], with fractions.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NumberOrText {
+    Number(f64),
+    Text(String),
+}
+
+impl TryFrom<NumberOrText> for Width {
+    type Error = String;
+
+    fn try_from(value: NumberOrText) -> Result<Self, String> {
+        match value {
+            NumberOrText::Number(number) => number.to_string().parse(),
+            NumberOrText::Text(text) => text.parse(),
+        }
+    }
+}
+
 macro_rules! as_text {
     ($type:ty) => {
         impl From<$type> for String {
@@ -211,6 +265,12 @@ as_text!(BackendChoice);
 as_text!(TextTokens);
 as_text!(LayoutChoice);
 as_text!(Sampler);
+
+impl From<Width> for String {
+    fn from(value: Width) -> Self {
+        value.to_string()
+    }
+}
 
 impl TryFrom<IntOrText> for Size {
     type Error = String;
@@ -333,6 +393,15 @@ mod tests {
         }
         for bad in ["", "ddim", "euler+cfg", "euler+cfg0", "euler+cfg-1", "euler+cfgnan", "euler+cfg1e9", "+cfg4"] {
             assert!(bad.parse::<Sampler>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn widths() {
+        assert_eq!("0.375".parse::<Width>().unwrap().share(), 0.375);
+        assert_eq!("1".parse::<Width>().unwrap(), Width::FULL);
+        for bad in ["", "0", "-0.5", "1.5", "nan", "0.33333"] {
+            assert!(bad.parse::<Width>().is_err(), "{bad}");
         }
     }
 

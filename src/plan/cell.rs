@@ -3,12 +3,13 @@
 use std::fmt;
 
 use ditbench_backend_api::MemoryMode;
+use ditbench_workloads::graph::GraphError;
 use ditbench_workloads::models::{ImageSize, ModelConfig, Rung, TextSource, Variant};
 use ditbench_workloads::weights::Scheme;
 use serde::{Deserialize, Serialize};
 
 use super::Axes;
-use super::axes::{BackendChoice, LayoutChoice, Sampler, Size, TextTokens};
+use super::axes::{BackendChoice, LayoutChoice, Sampler, Size, TextTokens, Width};
 
 /// What is generated: a model at a size, and how many steps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,13 +26,18 @@ pub struct Workload {
     pub rung: Rung,
     /// Blocks by stage; `None` for the model's own.
     pub layout: Option<LayoutChoice>,
+    /// Width, as a share of the model's.
+    pub width: Width,
     /// How steps move the latent.
     pub sampler: Sampler,
 }
 
 impl Workload {
     /// The model's config.
-    pub fn config(&self) -> ModelConfig {
+    ///
+    /// # Errors
+    /// A width that leaves no whole number of heads.
+    pub fn config(&self) -> Result<ModelConfig, GraphError> {
         let mut config = self.model.config(self.size);
         self.rung.apply(&mut config);
         if let Some(layout) = self.layout {
@@ -40,7 +46,7 @@ impl Workload {
         if self.text_tokens == TextTokens::ClipAndGemma {
             config.denoiser.text.gemma = Some(TextSource { tokens: 256, width: 2560 });
         }
-        config
+        if self.width == Width::FULL { Ok(config) } else { config.narrowed(self.width.share()) }
     }
 }
 
@@ -52,6 +58,9 @@ impl fmt::Display for Workload {
         }
         if let Some(layout) = self.layout {
             write!(f, " {layout}")?;
+        }
+        if self.width != Width::FULL {
+            write!(f, " width {}", self.width)?;
         }
         if self.text_tokens == TextTokens::ClipAndGemma {
             f.write_str(" T=333")?;
@@ -86,7 +95,7 @@ pub struct Cell {
 impl Cell {
     /// Axes that name this cell alone, run in the way `variant`.
     pub fn axes(&self, variant: &str) -> Axes {
-        let Workload { model, size, steps, text_tokens, rung, layout, sampler } = self.workload.clone();
+        let Workload { model, size, steps, text_tokens, rung, layout, width, sampler } = self.workload.clone();
         Axes {
             model: Some(vec![model]),
             size: Some(vec![Size(size)]),
@@ -98,6 +107,7 @@ impl Cell {
             text_tokens: Some(vec![text_tokens]),
             rung: Some(vec![rung]),
             layout: layout.map(|layout| vec![layout]),
+            width: Some(vec![width]),
             sampler: Some(vec![sampler]),
             memory: Some(vec![self.memory]),
         }

@@ -4,7 +4,7 @@ use ditbench_backend_api::MemoryMode;
 use ditbench_workloads::models::{ImageSize, Rung, Variant};
 use ditbench_workloads::weights::Scheme;
 
-use super::axes::{BackendChoice, Sampler, Size, TextTokens};
+use super::axes::{BackendChoice, Sampler, Size, TextTokens, Width};
 use super::{Axes, Cell, PlanError, Workload};
 
 /// The plan of a bare `ditbench run`, as a plan file.
@@ -22,6 +22,7 @@ pub(super) fn expand(axes: &Axes, cores: usize) -> Result<Vec<Cell>, PlanError> 
     let steps = or(&axes.steps, "steps", || vec![4])?;
     let texts = or(&axes.text_tokens, "text-tokens", || vec![TextTokens::Clip])?;
     let rungs = or(&axes.rung, "rung", || vec![Rung::Final])?;
+    let widths = or(&axes.width, "width", || vec![Width::FULL])?;
     let samplers = or(&axes.sampler, "sampler", || vec![Sampler::default()])?;
     let memories = or(&axes.memory, "memory", || vec![MemoryMode::Fast])?;
     let layouts = match &axes.layout {
@@ -35,10 +36,10 @@ pub(super) fn expand(axes: &Axes, cores: usize) -> Result<Vec<Cell>, PlanError> 
     for &model in &models {
         let sizes = axes.size.clone().unwrap_or_else(|| vec![default_size(model)]);
         for &Size(size) in &sizes {
-            let architectures = product(&rungs, &layouts);
+            let architectures = product(&rungs, &product(&layouts, &widths));
             let samplings = product(&texts, &product(&steps, &samplers));
-            for ((rung, layout), (text_tokens, (steps, sampler))) in product(&architectures, &samplings) {
-                let workload = Workload { model, size, steps, text_tokens, rung, layout, sampler };
+            for ((rung, (layout, width)), (text_tokens, (steps, sampler))) in product(&architectures, &samplings) {
+                let workload = Workload { model, size, steps, text_tokens, rung, layout, width, sampler };
                 for (device, (threads, memory)) in product(&devices, &product(&threads, &memories)) {
                     for (scheme, backend) in product(&schemes, &backends) {
                         let (workload, device) = (workload.clone(), device.clone());

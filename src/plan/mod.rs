@@ -14,7 +14,8 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 pub use axes::{
-    BackendChoice, LayoutChoice, Sampler, Size, TextTokens, parse as parse_name, parse_memory, parse_rung, parse_scheme,
+    BackendChoice, LayoutChoice, Sampler, Size, TextTokens, Width, parse as parse_name, parse_memory, parse_rung,
+    parse_scheme,
 };
 pub use cell::{Cell, Workload};
 pub use defaults::{DEFAULT_PLAN, default_size};
@@ -75,6 +76,10 @@ pub struct Axes {
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub layout: Option<Vec<LayoutChoice>>,
+    /// Widths of the elastic super-network, as shares of the model's: 1, 0.5, 0.375 [default: 1]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub width: Option<Vec<Width>>,
     /// Samplers: euler, renoise (DMD2's), and with classifier-free guidance its scale behind: euler+cfg4 [default: euler]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
@@ -133,6 +138,7 @@ impl PlanFile {
                 text_tokens: flags.text_tokens.clone().or(take.text_tokens),
                 rung: flags.rung.clone().or(take.rung),
                 layout: flags.layout.clone().or(take.layout),
+                width: flags.width.clone().or(take.width),
                 sampler: flags.sampler.clone().or(take.sampler),
                 memory: flags.memory.clone().or(take.memory),
             };

@@ -16,8 +16,9 @@ mod resolve;
 mod schedule;
 mod sensitivity;
 mod show;
+mod weights;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -26,9 +27,10 @@ use ditbench_reports::store::RunStore;
 use serde::{Deserialize, Serialize};
 
 pub use fidelity::compare as compare_images;
-pub use prepare::{Prepared, Preparer, fetch_ort, find_ort, has_trained_weights, prepare_weights};
+pub use prepare::{Prepared, Preparer, fetch_ort, find_ort, prepare_weights};
 pub use progress::Progress;
 pub use show::report;
+pub use weights::WeightsChoice;
 
 use crate::cli::Common;
 use crate::host::Host;
@@ -71,8 +73,9 @@ pub struct Settings {
     /// Seconds for which each launch goes on, hot or not; `None` for launches that end when enough is known.
     #[serde(default)]
     pub sustained_s: Option<f64>,
-    /// A user's weights.
-    pub weights: Option<PathBuf>,
+    /// Which weights.
+    #[serde(default)]
+    pub weights: WeightsChoice,
     /// Where: this machine, or a phone.
     #[serde(default)]
     pub on: Option<Target>,
@@ -107,7 +110,7 @@ pub fn start(settings: Settings, common: &Common, out: Option<&Path>, dry_run: b
         plan: serde_json::to_value(&settings).context("writing the plan into the record")?,
         prompt: settings.prompt.clone(),
         seed: settings.seed,
-        weights_seed: settings.weights.is_none().then_some(settings.seed),
+        weights_seed: (!matches!(settings.weights, WeightsChoice::File(_))).then_some(settings.seed),
         steps: resolved.first().map_or(0, |cell| cell.key.steps),
         sampler: "euler".to_owned(),
         sigmas: resolved.first().map_or_else(Vec::new, |cell| {

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::prepare::{self, Prepared};
 use super::progress::Progress;
 use super::resolve::resolve;
+use super::weights::WeightsChoice;
 use crate::cli::Common;
 use crate::host::ThisMachine;
 use crate::host::local::{self, Cause};
@@ -22,8 +23,8 @@ pub struct Request<'a> {
     pub prompt: &'a str,
     /// Seed of the noise and of initialised weights.
     pub seed: u64,
-    /// A user's weights.
-    pub weights: Option<&'a Path>,
+    /// Which weights.
+    pub weights: &'a WeightsChoice,
     /// Where to write the image.
     pub output: &'a Path,
 }

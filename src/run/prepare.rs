@@ -10,13 +10,14 @@ use ditbench_workloads::graph::cost;
 use ditbench_workloads::models::{Model, Variant};
 use ditbench_workloads::pipeline::Inputs;
 use ditbench_workloads::weights::Scheme;
-use ditbench_workloads::weights::prepare::{self, Prepared as PreparedWeights, Sensitivity, Source};
+use ditbench_workloads::weights::prepare::{self, Prepared as PreparedWeights, Sensitivity};
 use ditbench_workloads::weights::scheme::Choice;
 
 use super::Settings;
 use super::progress::Progress;
 use super::resolve::{Resolved, model_name};
 use super::sensitivity;
+use super::weights::WeightsChoice;
 use crate::cli::Common;
 use crate::host::Host;
 
@@ -41,7 +42,7 @@ pub struct Preparer {
     run_dir: PathBuf,
     prompt: String,
     seed: u64,
-    file: Option<PathBuf>,
+    choice: WeightsChoice,
     weights: HashMap<(String, Scheme), PreparedWeights>,
     inputs: HashMap<String, PathBuf>,
 }
@@ -54,7 +55,7 @@ impl Preparer {
             run_dir: run_dir.to_owned(),
             prompt: settings.prompt.clone(),
             seed: settings.seed,
-            file: settings.weights.clone(),
+            choice: settings.weights.clone(),
             weights: HashMap::new(),
             inputs: HashMap::new(),
         }
@@ -67,8 +68,7 @@ impl Preparer {
     pub fn prepare(&mut self, cell: &Resolved, store: &mut RunStore, progress: &Progress) -> Result<Prepared> {
         let key = (model_name(&cell.cell.workload), cell.cell.scheme);
         if !self.weights.contains_key(&key) {
-            let made =
-                prepare_weights(&cell.model, self.file.as_deref(), self.seed, cell.cell.scheme, &self.cache, progress)?;
+            let made = prepare_weights(&cell.model, &self.choice, self.seed, cell.cell.scheme, &self.cache, progress)?;
             self.weights.insert(key.clone(), made);
         }
         let weights = self.weights[&key].clone();
@@ -100,13 +100,13 @@ impl Preparer {
 /// A file that does not fit the model, a cache that cannot be written.
 pub fn prepare_weights(
     model: &Model,
-    file: Option<&Path>,
+    choice: &WeightsChoice,
     seed: u64,
     scheme: Scheme,
     cache: &Path,
     progress: &Progress,
 ) -> Result<PreparedWeights> {
-    let source = file.map_or(Source::Seed(seed), |path| Source::File(path.to_owned()));
+    let source = choice.source(&model.config, seed, cache)?;
     let what = format!("{} weights in {}", model.config.name, scheme.name());
     let measured = (scheme == Scheme::Mixed)
         .then(|| sensitivity::measure(&model.config, &source, cache, progress))
@@ -133,11 +133,6 @@ pub fn notes(choice: Option<&Choice>) -> Vec<String> {
         )
     };
     choice.map(note).into_iter().collect()
-}
-
-/// Whether ditbench carries trained weights for a model: none yet.
-pub fn has_trained_weights(_: Variant) -> bool {
-    false
 }
 
 /// Writes the inputs of a cell's workload to `folder` and gives the file.

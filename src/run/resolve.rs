@@ -10,7 +10,7 @@ use ditbench_workloads::models::{Model, Rung};
 
 use crate::agent::BackendFacts;
 use crate::host::Host;
-use crate::plan::{Cell, Workload};
+use crate::plan::{Cell, Width, Workload};
 
 /// A cell with everything that is known before it runs.
 pub struct Resolved {
@@ -40,8 +40,8 @@ pub fn resolve(cells: Vec<Cell>, host: &dyn Host) -> Result<Vec<Resolved>> {
             let model = match models.get(&cell.workload) {
                 Some(model) => Rc::clone(model),
                 None => {
-                    let model = Model::build(&cell.workload.config())
-                        .with_context(|| format!("cannot build {}", cell.workload))?;
+                    let model = cell.workload.config().and_then(|config| Model::build(&config));
+                    let model = model.with_context(|| format!("cannot build {}", cell.workload))?;
                     let model = Rc::new(model);
                     models.insert(cell.workload.clone(), Rc::clone(&model));
                     model
@@ -110,6 +110,9 @@ pub fn model_name(workload: &Workload) -> String {
     }
     if let Some(layout) = workload.layout {
         name.push_str(&format!("-{layout}"));
+    }
+    if workload.width != Width::FULL {
+        name.push_str(&format!("-w{}", workload.width));
     }
     name
 }

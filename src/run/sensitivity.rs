@@ -15,7 +15,6 @@ use ditbench_reference::{Array, ReferenceSession, Step};
 use ditbench_workloads::graph::{Op, WeightSpec, cost};
 use ditbench_workloads::models::{Model, ModelConfig};
 use ditbench_workloads::pipeline::{self, Inputs, Rule, Stage, StageRunner};
-use ditbench_workloads::weights::file::WeightFile;
 use ditbench_workloads::weights::prepare::Source;
 use ditbench_workloads::weights::scheme::is_quantizable;
 use ditbench_workloads::weights::{WeightData, WeightStore, WeightTensor, Weights, init, quantize};
@@ -113,10 +112,7 @@ fn cache_path(model: &Model, source: &Source, cache: &Path) -> Result<PathBuf> {
 /// The weights as they are before any scheme: made as they are asked for, so that the largest model fits.
 fn store(model: &Model, source: &Source) -> Result<Box<dyn WeightStore>> {
     Ok(match source {
-        Source::File(path) => {
-            Weights::open(path)?.check(&model.graphs(), path)?;
-            Box::new(WeightFile::open(path)?)
-        }
+        Source::File(path) => Box::new(Weights::open_for(path, model)?),
         Source::Seed(seed) => {
             let specs = model.graphs().into_iter().flat_map(|graph| &graph.weights);
             let specs = specs.map(|spec| (spec.name.clone(), spec.clone())).collect();

@@ -225,6 +225,16 @@ impl std::fmt::Debug for Weights {
     }
 }
 
+impl WeightStore for Weights {
+    fn get(&self, name: &str) -> Option<WeightTensor<'_>> {
+        self.store.get(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.store.names()
+    }
+}
+
 impl Weights {
     /// Weights from a store.
     pub fn new(store: impl WeightStore + 'static) -> Self {

@@ -1,0 +1,84 @@
+//! Which weights a model runs with: a checkpoint that the program carries, random numbers from a seed, or a user's file.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::Result;
+use ditbench_workloads::models::ModelConfig;
+use ditbench_workloads::weights::prepare::Source;
+use serde::{Deserialize, Serialize};
+
+/// What was asked for with `--weights`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightsChoice {
+    /// The checkpoint that the program carries for the model; random numbers where there is none.
+    #[default]
+    Usual,
+    /// Random numbers from the seed.
+    Random,
+    /// A user's own: a safetensors file.
+    File(PathBuf),
+}
+
+impl FromStr for WeightsChoice {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        // The plan is kept and resumed from other folders: a path is made whole at once.
+        let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Ok(if text == "random" { Self::Random } else { Self::File(whole(Path::new(text))) })
+    }
+}
+
+impl fmt::Display for WeightsChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usual => f.write_str("usual"),
+            Self::Random => f.write_str("random"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl WeightsChoice {
+    /// Where the numbers of a model come from.
+    ///
+    /// # Errors
+    /// A cache into which the carried checkpoint cannot be written.
+    pub fn source(&self, config: &ModelConfig, seed: u64, cache: &Path) -> Result<Source> {
+        Ok(match self {
+            Self::File(path) => Source::File(path.clone()),
+            Self::Random => Source::Seed(seed),
+            Self::Usual => match carried(config) {
+                Some(checkpoint) => Source::File(checkpoint.file(cache)?),
+                None => Source::Seed(seed),
+            },
+        })
+    }
+
+    /// Whether pictures are of something, rather than noise.
+    pub fn is_trained(&self, config: &ModelConfig) -> bool {
+        match self {
+            Self::File(_) => true,
+            Self::Random => false,
+            Self::Usual => carried(config).is_some(),
+        }
+    }
+}
+
+/// A checkpoint that the program carries.
+struct Carried;
+
+impl Carried {
+    fn file(&self, cache: &Path) -> Result<PathBuf> {
+        Ok(cache.to_owned())
+    }
+}
+
+/// The checkpoint for a model: none yet.
+fn carried(_: &ModelConfig) -> Option<Carried> {
+    None
+}
