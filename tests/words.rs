@@ -68,9 +68,7 @@ fn every_command_in_the_documents_is_one_that_the_program_takes() {
                 path.extend(words.get(1).filter(|word| !word.starts_with('-')).map(String::as_str));
             }
             let key = path.join(" ");
-            let help = helps.entry(key.clone()).or_insert_with(|| {
-                bench.ok(&[path.as_slice(), &["--help"]].concat())
-            });
+            let help = helps.entry(key.clone()).or_insert_with(|| bench.ok(&[path.as_slice(), &["--help"]].concat()));
             for flag in words.iter().filter(|word| word.starts_with("--") && word.len() > 2) {
                 let flag = flag.split('=').next().unwrap_or(flag).trim_end_matches([',', '.', ':', '"', '\'', ']']);
                 let known = help.split([' ', '\n', ',', '=', '[']).any(|word| word == flag);
@@ -84,4 +82,3 @@ fn every_command_in_the_documents_is_one_that_the_program_takes() {
     assert!(seen > 30, "only {seen} flags were found: the search itself is broken");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
-

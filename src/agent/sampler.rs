@@ -88,7 +88,7 @@ fn sample(journal: &Journal, begun: Instant, shared: &Shared) -> Cost {
     let mut number = 0u32;
     while !shared.stop.load(Ordering::Relaxed) {
         let at_s = begun.elapsed().as_secs_f64();
-        let asked = (services && number % SERVICES_EVERY == 0).then(|| {
+        let asked = (services && number.is_multiple_of(SERVICES_EVERY)).then(|| {
             let started = Instant::now();
             let answer = ask_services(&watch);
             cost.services += 1;
