@@ -352,6 +352,26 @@ fn a_throttled_launch_is_made_again_at_most_twice() {
 }
 
 #[test]
+fn models_are_written_by_the_host_and_sent_whole() {
+    let Some(mut lab) = Lab::new() else { return };
+    lab.phone();
+    let bench = Bench::new();
+    let tract = ["run", "--model", "nano", "--backend", "tract:tuned,tract:stock", "--precision", "q4"];
+    ok(&run(&lab, &bench, &[&tract, &SHORT, &["--on", "adb", "--telemetry", "off", "--out", "run"]]));
+    let record = bench.record("run");
+    assert_eq!(record["cells"].as_array().unwrap().len(), 2);
+    for cell in record["cells"].as_array().unwrap() {
+        assert_eq!(cell["status"], "ok", "{}", cell["reason"]);
+        let launch = &cell["launches"][0];
+        for stage in launch["compile"].as_array().unwrap() {
+            assert_eq!(stage["export_cached"], true, "the phone wrote {} itself", stage["stage"]);
+        }
+        assert!(!launch["telemetry"].to_string().contains("during"), "sensors were read although they were off");
+    }
+    clean(&lab, 15555);
+}
+
+#[test]
 fn what_is_kept_is_not_sent_again() {
     let Some(mut lab) = Lab::new() else { return };
     lab.phone();

@@ -66,7 +66,7 @@ fn heat_up(launch: &mut Launch) {
             ok("cpu_big_mhz", big),
             ok("battery_power_w", 6.5 - 2.0 * warm),
         ]);
-        if during.len() % 5 == 0 {
+        if during.len().is_multiple_of(5) {
             readings.extend([
                 ok("skin_c", 31.0 + 9.0 * warm),
                 ok("cpu_c", 45.0 + 35.0 * warm),

@@ -140,7 +140,7 @@ impl Launcher<'_> {
         let name = cell.cell.key();
         let progress = self.progress;
         let say = |message: String| progress.now(format!("{name}: {message}"));
-        let cool = self.host.cool_down(&say);
+        let cool = self.host.cool_down(&|message| progress.line(&format!("{name}: {message}")));
         let calibration_before = self.host.calibrate();
         let before = self.host.sensors();
         let (started, begun) = (now(), Instant::now());

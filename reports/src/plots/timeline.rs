@@ -65,7 +65,8 @@ pub(crate) fn launch(label: &str, launch: &Launch) -> Result<Option<Figure>, Plo
     clocks.sort_by_key(order);
     let clocks: Vec<(&str, String)> = clocks
         .into_iter()
-        .map(|name| (name, name.trim_start_matches("cpu_").trim_end_matches("_mhz").to_owned()))
+        .map(|name| (name, name.trim_start_matches("cpu_").trim_end_matches("_mhz")))
+        .map(|(name, label)| (name, if label == "mhz" { "all cores" } else { label }.to_owned()))
         .chain(names("gpu_mhz", "").into_iter().map(|name| (name, "GPU".to_owned())))
         .collect();
     let heat: Vec<(&str, String)> =

@@ -238,6 +238,7 @@ impl Host for Phone {
             return None;
         }
         let begun = Instant::now();
+        let mut told = false;
         loop {
             let sensors = self.sensors();
             let value = |name: &str| sensors.get(name).and_then(Reading::value).copied();
@@ -261,7 +262,11 @@ impl Host for Phone {
             if interrupt::requested() {
                 return None;
             }
-            say(format!("waiting for the phone to cool down ({now})"));
+            if !told {
+                told = true;
+                let most = COOL_DOWN.as_secs() / 60;
+                say(format!("waiting for the phone to cool down ({now}), {most} minutes at most"));
+            }
             for _ in 0..25 {
                 std::thread::sleep(Duration::from_millis(if interrupt::requested() { 0 } else { 200 }));
             }

@@ -17,8 +17,8 @@ use crate::text;
 
 /// Room that must be left beside a file.
 const SPARE_KIB: u64 = 32 << 10;
-/// Slower than this counts as hanging: USB 2 gives some ten times as much.
-const SLOWEST_BYTES_PER_S: u64 = 2_000_000;
+/// Slower than this counts as hanging: USB 2 gives some fifty times as much, a phone far away on a network a few times.
+const SLOWEST_BYTES_PER_S: u64 = 500_000;
 
 /// Sends files and remembers their hashes.
 #[derive(Default)]

@@ -1,0 +1,94 @@
+//! The static build for phones, run under qemu: does it compute what this machine computes? Never how fast.
+//!
+//! Needs `scripts/android/build.sh musl` to have run, and `qemu-aarch64`. Without either the test says `NOT RUN`; with
+//! `DITBENCH_NEED_AARCH64` set that is a failure. `DITBENCH_AARCH64=FILE` names another build.
+
+mod common;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use common::{Bench, text};
+use ditbench_workloads::pipeline::load_latents;
+
+fn not_run(why: &str) {
+    // Not by the macro, whose output cargo hides for tests that pass.
+    let _ = writeln!(std::io::stderr(), "NOT RUN: the aarch64 build under qemu: {why}");
+    assert!(std::env::var_os("DITBENCH_NEED_AARCH64").is_none(), "not run: {why}");
+}
+
+fn program() -> Option<PathBuf> {
+    let named = std::env::var_os("DITBENCH_AARCH64").map(PathBuf::from);
+    let built = Path::new(env!("CARGO_BIN_EXE_ditbench")).parent()?.parent()?;
+    named.or(Some(built.join("aarch64-unknown-linux-musl/release/ditbench"))).filter(|path| path.is_file())
+}
+
+fn qemu() -> Option<&'static str> {
+    let works = |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
+    ["qemu-aarch64", "qemu-aarch64-static"].into_iter().find(works)
+}
+
+#[test]
+fn the_static_build_computes_what_this_machine_computes() {
+    let Some(program) = program() else {
+        return not_run("it is not built; scripts/android/build.sh musl builds it, or says what is missing");
+    };
+    let Some(qemu) = qemu() else { return not_run("no qemu-aarch64; on Debian: apt install qemu-user-static") };
+    let bench = Bench::new();
+    let cells = ["--backend", "candle:tuned,tract:tuned", "--precision", "f32", "--threads", "1"];
+    bench.ok(&[&["run", "--model", "nano", "--launches", "1", "--images", "1", "--out", "run"][..], &cells].concat());
+    let record = bench.record("run");
+    for cell in record["cells"].as_array().unwrap() {
+        assert_eq!(cell["status"], "ok", "{cell}");
+        let id = Path::new(cell["image"].as_str().unwrap()).file_stem().unwrap().to_string_lossy().into_owned();
+        let model = &record["models"][0];
+        let weights = model["weights"].as_array().unwrap().iter().find(|w| w["scheme"] == "f32").unwrap();
+        let inputs = std::fs::read_dir(bench.path("run/inputs")).unwrap().next().unwrap().unwrap().path();
+        let latents = bench.path(&format!("{id}-aarch64.safetensors"));
+        let spec = serde_json::json!({
+            "config": model["config"], "backend": cell["key"]["backend"], "variant": cell["key"]["variant"], "device": "cpu",
+            "threads": 1, "memory": "fast", "weights": find(weights["file"].as_str().unwrap()), "inputs": inputs,
+            "cache": bench.path("cache-aarch64"),
+            "outputs": {"image": bench.path("aarch64.png"), "latents": latents},
+            "stop": {"images": 1, "seconds": 1.0, "relative_half_width": 0.0}, "profile": false,
+        });
+        let mut worker = Command::new(qemu)
+            .arg(&program)
+            .arg("worker")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        worker.stdin.take().unwrap().write_all(spec.to_string().as_bytes()).unwrap();
+        let output = worker.wait_with_output().unwrap();
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{id}: {said}");
+        let (theirs, ours) = (
+            load_latents(&latents).unwrap(),
+            load_latents(&bench.path(&format!("run/latents/{id}.safetensors"))).unwrap(),
+        );
+        assert_eq!(theirs.len(), ours.len());
+        let (theirs, ours) = (theirs.last().unwrap(), ours.last().unwrap());
+        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+        let difference = square(&mut theirs.iter().zip(ours).map(|(a, b)| f64::from(*a) - f64::from(*b)));
+        let error = difference / square(&mut ours.iter().map(|v| f64::from(*v)));
+        assert!(error < 1e-4, "{id}: the last latent is {error} from this machine's");
+    }
+}
+
+/// A file of the cache's, wherever in it.
+fn find(name: &str) -> PathBuf {
+    let mut folders = vec![common::cache()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            match entry.path() {
+                path if path.is_dir() => folders.push(path),
+                path if entry.file_name() == name => return path,
+                _ => {}
+            }
+        }
+    }
+    panic!("{name} is not in the cache")
+}
