@@ -1,0 +1,112 @@
+//! One block of each stage of `small` on every backend, at the shapes of the real model: what sparse attention, 4 bits and
+//! the way of running are worth here. Read the ratios of one run: absolute times are those of the machine and of its other
+//! load.
+//!
+//! `cargo bench --bench denoiser`, or a part: `cargo bench --bench denoiser -- assa`
+//!
+//! ONNX Runtime's library is found as `ditbench run` finds it; without it (`ditbench devices --fetch`) its benches are left
+//! out, and that is said.
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main, measurement::WallTime};
+use ditbench_backend_api::{Backend, CompileOptions, MemoryMode, Session};
+use ditbench_conformance::inputs;
+use ditbench_workloads::graph::cost;
+use ditbench_workloads::models::{ImageSize, Layout, Model, Rung, Variant};
+use ditbench_workloads::weights::prepare::{Source, prepare};
+use ditbench_workloads::weights::{Scheme, Weights};
+
+fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-cache")
+}
+
+/// The backends of this build that can run here, each with what it is called.
+fn backends() -> Vec<(&'static str, Box<dyn Backend>)> {
+    let all: [(&str, Box<dyn Backend>); 3] = [
+        ("candle", Box::new(ditbench_candle::Candle)),
+        ("tract", Box::new(ditbench_tract::Tract)),
+        ("ort", Box::new(ditbench_ort::OrtBackend::new())),
+    ];
+    let usable = |(name, backend): &(&str, Box<dyn Backend>)| {
+        let state = backend.devices().into_iter().find(|device| device.name == "cpu").map(|device| device.state);
+        match state {
+            Some(Ok(())) => true,
+            Some(Err(missing)) => {
+                eprintln!("NOT RUN: {name}: {}. {}", missing.why, missing.cure);
+                false
+            }
+            None => false,
+        }
+    };
+    all.into_iter().filter(usable).collect()
+}
+
+/// `small`, cut down to a block a stage.
+fn model(rung: Rung, side: usize) -> Model {
+    let mut config = Variant::Small.config(ImageSize { height: side, width: side });
+    rung.apply(&mut config);
+    config.denoiser.layout = Layout { down: 1, middle: 1, up: 1 };
+    Model::build(&config).expect("small with a block a stage is a model")
+}
+
+fn session(backend: &dyn Backend, model: &Model, scheme: Scheme, variant: &str) -> Box<dyn Session> {
+    let prepared = prepare(model, &Source::Seed(1), scheme, &cache(), |_| ()).expect("weights can be made");
+    let weights = Weights::open(&prepared.path).expect("they can be read");
+    let options = CompileOptions {
+        device: "cpu".to_owned(),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        variant: variant.to_owned(),
+        memory: MemoryMode::Fast,
+        cache: cache(),
+    };
+    backend.compile(&model.denoiser, &weights, &options).expect("the backend takes it")
+}
+
+fn bench(group: &mut BenchmarkGroup<WallTime>, name: &str, model: &Model, mut session: Box<dyn Session>) {
+    let given = inputs(&model.denoiser, 1);
+    group.throughput(Throughput::Elements(cost::total(&model.denoiser).flops));
+    group.bench_function(name, |b| b.iter(|| session.run(black_box(&given)).expect("a pass")));
+}
+
+fn group<'a>(c: &'a mut Criterion, name: String) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = c.benchmark_group(name);
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5));
+    group
+}
+
+/// Adaptive sparse attention against dense attention in the outer stages, at the token counts of 512² and 1024².
+fn assa(c: &mut Criterion) {
+    for (name, backend) in backends() {
+        for side in [512, 1024] {
+            let mut group = group(c, format!("assa {side} {name}"));
+            for (label, rung) in [("sparse", Rung::Final), ("dense", Rung::FinalDense)] {
+                let model = model(rung, side);
+                let variant = backend.variants(Scheme::F32)[0].name.clone();
+                bench(&mut group, label, &model, session(backend.as_ref(), &model, Scheme::F32, &variant));
+            }
+            group.finish();
+        }
+    }
+}
+
+/// Every way of running f32 and q4, at 512².
+fn precision(c: &mut Criterion) {
+    let model = model(Rung::Final, 512);
+    for (name, backend) in backends() {
+        let mut group = group(c, format!("precision {name}"));
+        for scheme in [Scheme::F32, Scheme::Q4] {
+            for variant in backend.variants(scheme) {
+                let session = session(backend.as_ref(), &model, scheme, &variant.name);
+                bench(&mut group, &format!("{} {}", scheme.name(), variant.name), &model, session);
+            }
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, assa, precision);
+criterion_main!(benches);
