@@ -118,6 +118,9 @@ fn two_phones_side_by_side_and_one_that_is_gone() {
     }
     let page = std::fs::read_to_string(bench.path("both/report.html")).unwrap();
     assert!(page.contains("Testphone 15555") && page.contains("Testphone 15556"));
+    assert!(page.contains("Machines side by side"), "a column for each phone");
+    let runs = ["both/127.0.0.1_15555", "both/127.0.0.1_15556"];
+    ok(&run(&lab, &bench, &[&["history", "--store", "store.sqlite", "import"], &runs]));
     clean(&lab, 15555);
     clean(&lab, 15556);
     lab.signal(15556, "KILL");

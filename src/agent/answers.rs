@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use ditbench_backend_api::{DeviceReport, Variant};
-use ditbench_reports::record::{Build, Machine, Reading};
+use ditbench_reports::record::{Build, Git, Machine, Reading};
 use ditbench_workloads::weights::Scheme;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,8 @@ use crate::{measure, probe, registry};
 pub struct Description {
     /// Version of ditbench there.
     pub version: String,
+    /// The revision that it was built from.
+    pub git: Reading<Git>,
     /// How it was built.
     pub build: Build,
     /// The machine.
@@ -61,6 +63,7 @@ pub(super) fn describe() -> Result<()> {
     let sources = sources::read_here();
     say(&Description {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        git: probe::build::git(),
         build: probe::build::build(),
         machine: probe::machine::probe(),
         cores: probe::machine::cores(),

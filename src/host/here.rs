@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use ditbench_reports::record::{Build, Machine, Peak, Reading};
+use ditbench_reports::record::{Build, Git, Machine, Peak, Reading};
 
 use super::sampler::Sampler;
 use super::{Exit, Host, Observed, Order, local};
@@ -34,6 +34,10 @@ impl Host for ThisMachine {
 
     fn build(&self) -> Build {
         probe::build::build()
+    }
+
+    fn git(&self) -> Reading<Git> {
+        probe::build::git()
     }
 
     fn cores(&self) -> usize {

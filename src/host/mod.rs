@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use ditbench_reports::record::{Build, ClockOffset, Machine, Peak, Reading, Telemetry};
+use ditbench_reports::record::{Build, ClockOffset, Git, Machine, Peak, Reading, Telemetry};
 use ditbench_workloads::models::Model;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,9 @@ pub trait Host {
 
     /// The build of ditbench that runs there.
     fn build(&self) -> Build;
+
+    /// The revision that this build is of.
+    fn git(&self) -> Reading<Git>;
 
     /// Threads that a cell uses where the plan does not say.
     fn cores(&self) -> usize;

@@ -36,7 +36,7 @@ use crate::cli::Common;
 use crate::host::Host;
 use crate::host::adb::{PhoneOptions, Target};
 use crate::plan::{PlanFile, Shard};
-use crate::{interrupt, paths, probe};
+use crate::{interrupt, paths};
 use launch::Launcher;
 use resolve::Resolved;
 pub use resolve::resolve;
@@ -104,7 +104,7 @@ pub fn start(settings: Settings, common: &Common, out: Option<&Path>, dry_run: b
         id,
         created: now(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        git: probe::build::git(),
+        git: host.git(),
         build: host.build(),
         command_line: std::env::args().collect(),
         plan: serde_json::to_value(&settings).context("writing the plan into the record")?,

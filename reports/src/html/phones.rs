@@ -80,7 +80,7 @@ pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result
             .max_by_key(|launch| launch.telemetry.len());
         let Some(launch) = best else { continue };
         let label = format!("{} {}×{} · {}", row.key.model, row.key.width, row.key.height, row.label());
-        figures.extend(timeline::launch(&label, launch)?.map(|figure| (run, figure)));
+        figures.extend(timeline::launch(&label, launch)?.map(|figure| (run, label, figure)));
     }
     if figures.is_empty() {
         return Ok(());
@@ -88,10 +88,10 @@ pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result
     page.raw("<h2 id=\"timeline\">While it was measured</h2>\n<p>Clocks, heat and power under the images of one launch of each \
               cell: the one in which most was seen.</p>\n");
     let open = if figures.len() <= 4 { " open" } else { "" };
-    for (run, figure) in figures {
+    for (run, label, figure) in figures {
         page.line(&format!(
             "<details{open}>\n<summary>{} on {}</summary>\n<div class=\"figures\">",
-            escape(&figure.title),
+            escape(&label),
             escape(name(run))
         ));
         super::figure(page, &figure, &figure.caption);

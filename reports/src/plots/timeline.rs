@@ -113,7 +113,7 @@ pub(crate) fn launch(label: &str, launch: &Launch) -> Result<Option<Figure>, Plo
             let down =
                 |value: f64| top + PANEL - ((value - bottom) / (ceiling - bottom) * f64::from(PANEL)).round() as i32;
             for &(from, to) in &throttled {
-                canvas.rect((across(from), top), ((across(to) - across(from)).max(2), PANEL), Ink::Front, 0.2)?;
+                canvas.rect((across(from), top), ((across(to) - across(from)).max(2), PANEL), Ink::Muted, 0.2)?;
             }
             for value in if high - low > 1e-9 * high.abs() { vec![low, high] } else { vec![low] } {
                 canvas.path(vec![(LEFT, down(value)), (RIGHT, down(value))], 1, Ink::Grid, 1.0)?;
@@ -138,7 +138,7 @@ pub(crate) fn launch(label: &str, launch: &Launch) -> Result<Option<Figure>, Plo
     })?;
     Ok(Some(Figure {
         id: "timeline",
-        title: label.to_owned(),
+        title: "Over the launch".into(),
         svg,
         caption: caption(launch, &throttled),
         key: Vec::new(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ditbench_backend_api::CompileOptions;
-use ditbench_reports::record::{Build, Machine, Peak, PhoneFacts, Reading};
+use ditbench_reports::record::{Build, Git, Machine, Peak, PhoneFacts, Reading};
 use ditbench_workloads::weights::Weights;
 use serde::de::DeserializeOwned;
 
@@ -17,6 +17,7 @@ use super::{Adb, AdbError, Device, ElfMachine, PhoneOptions, machine_of};
 use crate::agent::{BackendFacts, Description};
 use crate::cli::Common;
 use crate::host::{Cause, Exit, Host, Observed, Order};
+use crate::probe::build;
 use crate::probe::phone::{clusters, thermal};
 use crate::protocol::Event;
 use crate::{interrupt, registry};
@@ -50,7 +51,14 @@ impl Phone {
     ) -> Result<Self> {
         let session = Session::open(Device::new(adb, serial), options, run, say)?;
         say(format!("looking at {}", session.identity.name()));
-        let description = ask(&session, "describe", Duration::from_secs(60))?;
+        let description: Description = ask(&session, "describe", Duration::from_secs(60))?;
+        if description.version != env!("CARGO_PKG_VERSION") || description.git != build::git() {
+            // Two revisions may still speak to each other; the record has the phone's.
+            say(format!(
+                "the program on the phone (ditbench {}) is of another build than this one: build both alike, unless this is what you want",
+                description.version
+            ));
+        }
         let cpus = options
             .cluster
             .as_deref()
@@ -180,6 +188,10 @@ impl Host for Phone {
 
     fn build(&self) -> Build {
         self.description.build.clone()
+    }
+
+    fn git(&self) -> Reading<Git> {
+        self.description.git.clone()
     }
 
     fn cores(&self) -> usize {
