@@ -5,6 +5,12 @@ use ditbench_backend_api::Backend;
 /// Names that a plan may use, whether or not this build has them.
 pub const NAMES: [&str; 5] = ["candle", "tract", "ort", "reference", "scripted"];
 
+/// Names that are listed to users: the scripted one is for trying a gate, and is listed where there is a script.
+pub fn listed() -> impl Iterator<Item = &'static str> {
+    let scripted = std::env::var_os(ditbench_scripted::SCRIPT).is_some();
+    NAMES.into_iter().filter(move |name| *name != ditbench_scripted::NAME || scripted)
+}
+
 /// The backend of that name.
 ///
 /// # Errors

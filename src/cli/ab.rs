@@ -89,7 +89,7 @@ pub fn ab(args: &AbArgs, common: &Common) -> Result<ExitCode> {
 /// Compares a build with itself.
 ///
 /// # Errors
-/// As [`ab`]; the noise cannot be stored.
+/// As [`ab()`]; the noise cannot be stored.
 pub fn aa(args: &AaArgs, common: &Common) -> Result<ExitCode> {
     let base = program(args.program.as_deref(), None, &args.measure, common)?;
     let mut head = base.clone();

@@ -38,7 +38,7 @@ pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
     let mut rows = Vec::new();
     let mut ways = Vec::new();
     let mut cures = Vec::new();
-    for name in registry::NAMES {
+    for name in registry::listed() {
         let backend = match registry::backend(name) {
             Ok(backend) => backend,
             Err(why) => {

@@ -55,7 +55,10 @@ impl FromStr for BackendChoice {
             None => (text, None),
         };
         if !crate::registry::NAMES.contains(&name) {
-            return Err(format!("unknown backend \"{name}\": choose from {}", crate::registry::NAMES.join(", ")));
+            return Err(format!(
+                "unknown backend \"{name}\": choose from {}",
+                crate::registry::listed().collect::<Vec<_>>().join(", ")
+            ));
         }
         if variant.as_deref() == Some("") {
             return Err(format!("\"{text}\": write the way of running after the colon, or leave the colon out"));
