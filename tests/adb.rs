@@ -56,7 +56,8 @@ fn journal(lab: &Lab, port: u16) -> String {
 
 /// Waits until the worker on the phone has made some images.
 fn at_work(lab: &Lab, port: u16) {
-    wait_for("the launch to be at work", || journal(lab, port).matches("\"image\"").count() > 3);
+    // So many that the host, which looks five times a second, has heard of some.
+    wait_for("the launch to be at work", || journal(lab, port).matches("\"image\"").count() > 15);
 }
 
 fn spawn(mut command: Command) -> std::process::Child {
