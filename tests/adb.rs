@@ -37,6 +37,8 @@ fn cell(record: &Value) -> &Value {
 fn clean(lab: &Lab, port: u16) {
     let left = lab.data(port).join("local/tmp/ditbench");
     assert!(!left.exists(), "left on the phone: {:?}", list(&left));
+    let beside = list(&lab.data(port).join("local/tmp"));
+    assert!(beside.is_empty(), "left beside our folder: {beside:?}");
     let look = "ps -eo args | grep '[d]itbench/bin' | grep -v defunct";
     // The process that held the lock ends when it sees our connection closed.
     wait_for("all of ours to end", || lab.on_phone(&format!("127.0.0.1:{port}"), look).trim().is_empty());

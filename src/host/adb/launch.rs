@@ -72,10 +72,10 @@ pub fn start(session: &Session, order: &Order, sent: Sent) -> Result<(), AdbErro
         .map_err(|error| AdbError::Binary(format!("writing the launch's order: {error}")))?;
     // A folder without a process is of a start that broke off.
     let script = format!(
-        "rm -rf {0} && mkdir -p {0} {1}/cache && cat > {0}/order.json <<'DITBENCH_END'\n{text}\nDITBENCH_END\n[ $? = 0 ] && {2} agent start {0}",
+        "rm -rf {0} && mkdir -p {0} {1}/cache && cat > {0}/order.json <<'DITBENCH_END'\n{text}\nDITBENCH_END\n[ $? = 0 ] && {2} start {0}",
         quote(&folder),
         quote(session.folder()),
-        quote(&session.program)
+        session.agent()
     );
     match session.device.ask("starting the launch", &script) {
         Err(AdbError::Failed { said, .. }) if said.contains("No space left") => Err(AdbError::Full {

@@ -101,13 +101,19 @@ impl Session {
         self.options.folder()
     }
 
+    /// Our program there, to be told what to do. Libraries that leave files where temporary ones go (ONNX Runtime does) leave
+    /// them in our folder.
+    pub fn agent(&self) -> String {
+        format!("TMPDIR={} {} {} agent", quote(self.folder()), self.environment, quote(&self.program))
+    }
+
     /// Asks our program there something that it answers at once.
     ///
     /// # Errors
     /// The phone went away, or the program failed.
     pub fn ask(&self, question: &str, limit: Duration) -> Result<String, AdbError> {
-        let script = format!("{} {} agent {question}", self.environment, quote(&self.program));
-        self.device.ask_within(&format!("asking it to {question}"), script.trim(), Limit::work(limit))
+        let script = format!("{} {question}", self.agent());
+        self.device.ask_within(&format!("asking it to {question}"), &script, Limit::work(limit))
     }
 
     /// Takes the lock, and tries a little while: our own, of a connection that broke, may not be released yet.
