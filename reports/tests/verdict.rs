@@ -285,6 +285,10 @@ fn noise_of_the_machine_raises_thresholds() {
     let image = with.cells[0].metric(Metric::Image).unwrap();
     assert!((image.threshold - 3.0 * series.p90).abs() < 1e-12 && image.outcome == Outcome::Ok, "{image:?}");
     assert!(image.threshold_from.contains("3 × p90 of the noise of a + b"));
+    assert_eq!(
+        (image.gate_threshold, noise.threshold_for(&id(), Metric::Image, 48).unwrap().0),
+        (0.02, 1.5 * series.p90)
+    );
     assert_eq!(outcome(&judge(&base, &head), Metric::Image), Outcome::Regressed);
     // Seven launches earn nothing.
     let mut few = noise;

@@ -67,19 +67,19 @@ fn launches_are_balanced_and_neighbours_are_pairs() {
 #[test]
 fn only_flagged_cells_get_a_confirming_block_and_only_open_ones_more() {
     let mut plan = plan(Settings::default());
-    assert_eq!(steps(plan.next(Duration::ZERO)).len(), 3 * 12 * 2);
+    assert_eq!(steps(plan.next(Duration::ZERO)).len(), 3 * 10 * 2);
     assert_eq!(plan.next(Duration::ZERO), Next::Look);
     let first = plan.options().level.unwrap();
     plan.look(verdict(&plan, [Outcome::Ok, Outcome::Regressed, Outcome::Inconclusive]));
     let confirming = steps(plan.next(Duration::ZERO));
     assert!(confirming.len() == 12 && confirming.iter().all(|step| step.confirming && step.cell.contains("candle")));
-    assert_eq!(confirming.iter().map(|step| step.pair).min(), Some(12));
+    assert_eq!(confirming.iter().map(|step| step.pair).min(), Some(10));
     assert_eq!(plan.next(Duration::ZERO), Next::Look);
-    assert_eq!(plan.options().confirming.iter().collect::<Vec<_>>(), [(&key("candle", "f32").id(), &12)]);
+    assert_eq!(plan.options().confirming.iter().collect::<Vec<_>>(), [(&key("candle", "f32").id(), &10)]);
     assert_eq!(plan.options().level, Some(0.02), "confirming spends nothing");
     plan.look(verdict(&plan, [Outcome::Ok, Outcome::Regressed, Outcome::Inconclusive]));
     let more = steps(plan.next(Duration::ZERO));
-    assert!(more.len() == 16 && more.iter().all(|step| step.cell.contains("tract") && !step.confirming));
+    assert!(more.len() == 20 && more.iter().all(|step| step.cell.contains("tract") && !step.confirming));
     assert_eq!(plan.next(Duration::ZERO), Next::Look);
     assert!(plan.options().level.unwrap() > first);
     plan.look(verdict(&plan, [Outcome::Ok, Outcome::Regressed, Outcome::Ok]));
@@ -97,10 +97,10 @@ fn what_the_confirming_block_does_not_show_is_no_regression() {
     plan.look(verdict(&plan, [Outcome::Ok, Outcome::Regressed, Outcome::Ok]));
     steps(plan.next(Duration::ZERO));
     plan.next(Duration::ZERO);
-    // All launches together are clearly slower; those of the block, from the twelfth on, are so in half of the pairs only.
+    // All launches together are clearly slower; those of the block, from the tenth on, are so in half of the pairs only.
     let block = [0.98, 0.98, 0.98, 1.031, 1.031, 1.031];
-    let change = [1.5; 12].into_iter().chain(block);
-    let head: Vec<f64> = factors(18, 0.0002, 1).iter().zip(change).map(|(factor, change)| factor * change).collect();
+    let change = [1.5; 10].into_iter().chain(block);
+    let head: Vec<f64> = factors(16, 0.0002, 1).iter().zip(change).map(|(factor, change)| factor * change).collect();
     let one = |name, times: &[f64]| {
         run(
             name,
@@ -110,7 +110,7 @@ fn what_the_confirming_block_does_not_show_is_no_regression() {
                 .collect(),
         )
     };
-    let (base, head) = (one("base", &factors(18, 0.0002, 2)), one("head", &head));
+    let (base, head) = (one("base", &factors(16, 0.0002, 2)), one("head", &head));
     let found = compare(&Side::of_runs("base", [&base]), &Side::of_runs("head", [&head]), &plan.options()).unwrap();
     let candle = found.cell(&key("candle", "f32").id()).unwrap();
     assert_eq!(candle.outcome, Some(Outcome::Inconclusive));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ditbench_reports::record::Reading;
 use ditbench_reports::stats::random::Random;
 use ditbench_reports::verdict::plan::{Build, Next, Plan, Settings, Stop};
-use ditbench_reports::verdict::{Design, Metric, Options, Outcome, Side, Verdict, compare};
+use ditbench_reports::verdict::{Design, Metric, Options, Outcome, Side, Verdict, compare, noise};
 
 #[path = "common/launches.rs"]
 mod launches;
@@ -72,11 +72,15 @@ struct Ended {
 
 /// A whole A/B comparison as the plan wants it, with launches that take what the world says.
 fn ab(world: World, change: f64, seed: u64) -> Ended {
+    ab_with(world, change, seed, Options::default())
+}
+
+fn ab_with(world: World, change: f64, seed: u64, options: Options) -> Ended {
     let mut random = Random::new(seed);
     let settings = Settings::default();
     let all = f64::from(2 * (settings.most + settings.confirm));
     let id = key("ort", "f32").id();
-    let mut plan = Plan::new([id], settings, Options::default());
+    let mut plan = Plan::new([id], settings, options);
     let (mut base, mut head) = (one_cell("base", &[]), one_cell("head", &[]));
     let mut made = 0;
     loop {
@@ -163,6 +167,27 @@ fn five_per_cent_are_found_in_twenty_launches_at_two_per_cent_of_noise() {
     assert!(hot >= 180, "{hot} of {COMPARISONS}");
 }
 
+/// Thresholds that the machine's noise earned must not hide what there is to find.
+#[test]
+fn five_per_cent_are_found_with_the_machines_noise_known_too() {
+    let mut random = Random::new(17_000);
+    let mut side = |id: &str| {
+        let factors: Vec<f64> = (0..12).map(|_| quiet(&mut random, 0.0)).collect();
+        one_cell(id, &factors)
+    };
+    let (a, b) = (side("a"), side("b"));
+    let gate = Options::default().gate;
+    let (noise, _) = noise::of_aa(&[&a], &[&b], Design::Paired, &gate, 500, 1).unwrap();
+    let image_noise = noise.series.iter().find(|series| series.metric == Metric::Image).unwrap();
+    assert!(image_noise.p90 > 0.007, "the noise must matter: {image_noise:?}");
+    let options = Options { noise: Some(noise), ..Options::default() };
+    let found = (0..COMPARISONS)
+        .filter(|seed| image(&ab_with(quiet, 1.05, 19_000 + seed, options.clone()).verdict) == Outcome::Regressed)
+        .count();
+    println!("found {found} with the noise known");
+    assert!(found >= 190, "{found} of {COMPARISONS}");
+}
+
 #[test]
 fn drift_in_time_never_becomes_a_verdict() {
     for (name, world) in [("heating", heating as World), ("neighbour", neighbour), ("waves", waves)] {
@@ -204,10 +229,10 @@ fn a_slower_day_is_not_a_slower_build() {
 fn it_stops_early_where_there_is_nothing_to_see() {
     let steady: World = |random, _| (0.002 * random.normal()).exp();
     let ended = ab(steady, 1.0, 1);
-    assert_eq!((ended.verdict.outcome, ended.pairs, ended.stop), (Outcome::Ok, 12, Stop::Decided));
+    assert_eq!((ended.verdict.outcome, ended.pairs, ended.stop), (Outcome::Ok, 10, Stop::Decided));
     // A glaring change takes one look and its confirming block.
     let ended = ab(quiet, 1.3, 1);
-    assert_eq!((ended.verdict.outcome, ended.pairs, ended.stop), (Outcome::Regressed, 18, Stop::Decided));
+    assert_eq!((ended.verdict.outcome, ended.pairs, ended.stop), (Outcome::Regressed, 16, Stop::Decided));
     let confirmed = ended.verdict.cells[0].metric(Metric::Image).unwrap().confirmed.unwrap();
     assert!(confirmed.agrees && confirmed.launches == 6 && ended.verdict.method.design == Design::Paired);
     // So much noise that nothing can be told.

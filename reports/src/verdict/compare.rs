@@ -340,7 +340,7 @@ fn measure(
         }
         let mut threshold = Threshold {
             rule: options.gate.rule(metric, id),
-            noise: options.noise.as_ref().and_then(|noise| noise.threshold(id, metric)),
+            noise: options.noise.as_ref().and_then(|noise| noise.threshold_for(id, metric, base.len().min(head.len()))),
         };
         // Where images are so long that each launch made only one, the first image is the one to judge.
         let no_steady = measured.first().is_none_or(|one| one.verdict.metric != Metric::Image);
@@ -419,7 +419,7 @@ fn benches(base: &Side, head: &Side, options: &Options, terms: Terms) -> Vec<Ope
             }
             let threshold = Threshold {
                 rule: options.gate.rule(Metric::Iteration, id),
-                noise: options.noise.as_ref().and_then(|noise| noise.threshold(id, Metric::Iteration)),
+                noise: options.noise.as_ref().and_then(|noise| noise.threshold_for(id, Metric::Iteration, samples.base.len().min(samples.head.len()))),
             };
             let measured = match state {
                 CellState::Compared => vec![judge::measure(&samples, &threshold, terms)],

@@ -49,7 +49,10 @@ pub(super) struct Measured {
     pub verdict: MetricVerdict,
     /// Interval of the change for the worse, on the judged scale.
     worse: Option<Interval>,
-    /// The threshold, on the judged scale.
+    /// What the gate itself allows, on the judged scale: the whole interval must be above it.
+    gate: f64,
+    /// What is allowed in view of the noise: the change must be beyond it. The interval covers chance already, so it is not
+    /// held against the noise a second time.
     limit: f64,
     /// The change for the worse, on the judged scale.
     shift: Option<f64>,
@@ -63,8 +66,8 @@ fn shown(metric: Metric, judged: f64) -> f64 {
     if metric.scale() == Scale::Relative { shift::ratio(signed) } else { signed }
 }
 
-/// The threshold as it is shown, and where it is from.
-fn limit(metric: Metric, threshold: &Threshold, base: f64) -> (f64, String) {
+/// What the gate itself allows, what is allowed in view of the noise, and where the latter is from; as they are shown.
+fn limit(metric: Metric, threshold: &Threshold, base: f64) -> (f64, f64, String) {
     let rule = &threshold.rule;
     let relative = metric.scale() == Scale::Relative;
     let mut limit = rule.max_change;
@@ -78,18 +81,19 @@ fn limit(metric: Metric, threshold: &Threshold, base: f64) -> (f64, String) {
         limit = floor;
         from = format!("floor of {}", metric.show(rule.floor));
     }
+    let gate = limit;
     if let Some((noise, whose)) = threshold.noise.as_ref().filter(|(noise, _)| *noise > limit) {
         limit = *noise;
         from = format!("3 × p90 of the noise of {whose}");
     }
-    (limit, format!("{from}; {}", rule.reason))
+    (gate, limit, format!("{from}; {}", rule.reason))
 }
 
 /// Everything but the outcome.
 pub(super) fn measure(samples: &Samples, threshold: &Threshold, terms: Terms) -> Measured {
     let metric = samples.metric;
     let (base, head) = (median(&samples.base), median(&samples.head));
-    let (limit_shown, threshold_from) = limit(metric, threshold, base.unwrap_or(f64::NAN));
+    let (gate_shown, limit_shown, threshold_from) = limit(metric, threshold, base.unwrap_or(f64::NAN));
     let verdict = MetricVerdict {
         metric,
         outcome: Outcome::Inconclusive,
@@ -106,6 +110,7 @@ pub(super) fn measure(samples: &Samples, threshold: &Threshold, terms: Terms) ->
         p: None,
         q: None,
         cliffs_delta: None,
+        gate_threshold: gate_shown,
         threshold: limit_shown,
         threshold_from,
         magnitude: Magnitude::Negligible,
@@ -114,9 +119,10 @@ pub(super) fn measure(samples: &Samples, threshold: &Threshold, terms: Terms) ->
         confirmed: None,
         why: String::new(),
     };
-    let limit = if metric.scale() == Scale::Relative { limit_shown.ln_1p() } else { limit_shown };
+    let judged = |shown: f64| if metric.scale() == Scale::Relative { shown.ln_1p() } else { shown };
+    let (gate, limit) = (judged(gate_shown), judged(limit_shown));
     let paired = samples.pairs.is_some();
-    let mut measured = Measured { verdict, worse: None, limit, shift: None, paired };
+    let mut measured = Measured { verdict, worse: None, gate, limit, shift: None, paired };
     if metric.basis() == Basis::Value {
         by_value(&mut measured, threshold);
     } else {
@@ -168,8 +174,11 @@ fn by_ranks(measured: &mut Measured, samples: &Samples, terms: Terms) {
     if let Some(interval) = found.interval {
         let (low, high) = (shown(metric, interval.low), shown(metric, interval.high));
         (verdict.low, verdict.high) = (Some(low.min(high)), Some(low.max(high)));
-        let seen =
-            power::detectable_from_interval(interval.half_width(), measured.limit, terms.confidence(), terms.power);
+        let half = interval.half_width();
+        let by_interval = power::detectable_from_interval(half, measured.gate, terms.confidence(), terms.power);
+        // The change itself, rather than its interval, must be beyond the noise.
+        let by_noise = power::detectable_from_interval(half, measured.limit, terms.confidence(), terms.power) - half;
+        let seen = by_interval.max(by_noise);
         verdict.detectable = Some(shown(metric, seen));
     }
     verdict.confirmed = samples.confirming.as_ref().map(|pairs| {
@@ -179,7 +188,7 @@ fn by_ranks(measured: &mut Measured, samples: &Samples, terms: Terms) {
         Confirmation {
             change: own.map(|own| shown(metric, own)),
             launches: pairs.len(),
-            agrees: own.is_some_and(|own| own > measured.limit) && 3 * worse >= 2 * pairs.len(),
+            agrees: own.is_some_and(|own| own > measured.gate) && 3 * worse >= 2 * pairs.len(),
         }
     });
 }
@@ -220,7 +229,7 @@ pub(super) fn decide(
     machine: Option<f64>,
     terms: Terms,
 ) -> MetricVerdict {
-    let Measured { mut verdict, worse, limit, shift, paired } = measured;
+    let Measured { mut verdict, worse, gate, limit, shift, paired } = measured;
     verdict.q = q;
     if verdict.base.is_none() || verdict.head.is_none() {
         let side = if verdict.base.is_none() { "base" } else { "head" };
@@ -257,24 +266,27 @@ pub(super) fn decide(
     };
     let beyond_chance = q.is_some_and(|q| q <= terms.level);
     verdict.enough = Some(samples);
-    if interval.low > limit && beyond_chance {
+    if interval.low > gate && estimate > limit && beyond_chance {
         verdict.outcome = Outcome::Regressed;
         verdict.why = "the whole interval is above the threshold".into();
-    } else if interval.low > limit {
-        verdict.enough = Some(to_be_heard.max(samples + 1));
-        verdict.why = format!("above the threshold, but not beyond chance among {tests} tests");
     } else if interval.high < limit {
         verdict.outcome = Outcome::Ok;
-        verdict.improved = interval.high < -limit && beyond_chance;
+        verdict.improved = interval.high < -gate && estimate < -limit && beyond_chance;
         verdict.why = if verdict.improved {
             "better by more than the threshold".into()
         } else {
             "the whole interval is below the threshold".into()
         };
+    } else if interval.low > gate && estimate > limit {
+        verdict.enough = Some(to_be_heard.max(samples + 1));
+        verdict.why = format!("above the threshold, but not beyond chance among {tests} tests");
     } else {
-        verdict.enough = power::launches_to_shrink(interval.half_width(), samples, (limit - estimate).abs())
-            .map(|n| n.max(samples + 1));
+        let missing = if estimate > limit { estimate - gate } else { limit - estimate };
+        verdict.enough = power::launches_to_shrink(interval.half_width(), samples, missing).map(|n| n.max(samples + 1));
         verdict.why = match verdict.enough {
+            Some(_) if interval.low > gate => {
+                "above what the gate allows, but within three times the machine's noise".into()
+            }
             Some(_) => "the threshold lies within the interval".into(),
             None => "the change is so near to the threshold that no number of launches decides".into(),
         };

@@ -1,8 +1,9 @@
 //! The verdict: is head slower, bigger, wrong or elsewhere than base? One object, from which every face is made.
 //!
 //! Contract: made from records (and criterion's saved estimates) alone. Three outcomes: *regressed* only if the whole
-//! interval of the change lies above the threshold and the change is beyond chance among all tests (q ≤ level); *ok* only
-//! if the whole interval lies below it; else *inconclusive*, with the smallest change that could have been seen and the
+//! interval of the change lies above the gate's threshold, the change itself is beyond three times the machine's noise
+//! (where that is known), and it is beyond chance among all tests (q ≤ level); *ok* only if the whole interval lies below
+//! the larger of both; else *inconclusive*, with the smallest change that could have been seen and the
 //! number of launches that would decide. A fall-back from the asked device, a latent beyond its tolerance, and a cell that
 //! worked in base and does not in head fail whatever the speed. What cannot be compared is refused, not guessed.
 
@@ -241,7 +242,10 @@ pub struct MetricVerdict {
     pub q: Option<f64>,
     /// Cliff's delta of head against base.
     pub cliffs_delta: Option<f64>,
-    /// The largest change for the worse that passes.
+    /// The largest change for the worse that the gate allows: of a regression, the whole interval is above it.
+    pub gate_threshold: f64,
+    /// The same in view of the machine's noise, where `aa` measured it: of a regression, the change itself is above it; what
+    /// is wholly below it is ok.
     pub threshold: f64,
     /// Where the threshold is from: `2 % of base`, `floor of 1 ms`, `3 × p90 of the noise of run …`; and the gate's reason.
     pub threshold_from: String,

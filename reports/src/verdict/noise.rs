@@ -1,8 +1,9 @@
 //! What a machine's own noise does to a comparison, from an A/A run: the same build on both sides.
 //!
 //! Contract: launches are dealt anew to two sides many times, as the comparison deals them (paired: sides are swapped within
-//! pairs). The p90 of the shifts so found is the series' noise, three times which a threshold must at least be; the share of
-//! deals that the gate would have flagged is its false-positive rate on this machine. Seeded.
+//! pairs). The p90 of the shifts so found is the series' noise, three times which a change must exceed to be a regression; the
+//! share of deals that the gate would have flagged is its false-positive rate on this machine. Seeded. It is the noise of a
+//! comparison of so many launches; for another number it is scaled by the square root.
 
 use std::collections::BTreeSet;
 
@@ -74,6 +75,13 @@ impl Noise {
     pub fn threshold(&self, cell: &str, metric: Metric) -> Option<(f64, String)> {
         let series = self.series.iter().find(|series| series.cell == cell && series.metric == metric)?;
         (series.launches >= FEWEST).then(|| (TIMES * series.p90, self.made_from.clone()))
+    }
+
+    /// The same for a comparison of this many launches on each side: noise falls as the square root of their number rises.
+    pub fn threshold_for(&self, cell: &str, metric: Metric, launches: usize) -> Option<(f64, String)> {
+        let series = self.series.iter().find(|series| series.cell == cell && series.metric == metric)?;
+        let scale = (series.launches as f64 / launches.max(1) as f64).sqrt();
+        self.threshold(cell, metric).map(|(threshold, whose)| (threshold * scale, whose))
     }
 
     /// The largest false-positive rate of all series. `None` if there is none.

@@ -87,7 +87,7 @@ impl Stop {
 /// How much to measure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// Pairs of launches before the first look, even: A B B A. Below 12 of 20 an early look has no interval at the little that
+    /// Pairs of launches before the first look, even: A B B A. Below 10 of 20 an early look has no interval at the little that
     /// it may spend.
     pub first: u32,
     /// Pairs between looks, even. Each look costs a little of the sharpness of the last one.
@@ -102,7 +102,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { first: 12, step: 8, most: 20, confirm: 6, budget: None }
+        Self { first: 10, step: 10, most: 20, confirm: 6, budget: None }
     }
 }
 
