@@ -149,3 +149,28 @@ fn a_size_that_is_no_multiple_is_refused_with_one_that_is() {
         "model tiny: an image of 500×500 pixels cannot be cut into tokens: the width must be a multiple of 32 and the height of 64; try 512×512"
     );
 }
+
+#[test]
+fn a_narrower_net_has_part_of_the_heads_and_the_same_depth_and_text() {
+    let full = Variant::Full.config(SQUARE_1024);
+    let half = full.narrowed(0.5).unwrap();
+    let small = Variant::Small.config(SQUARE_1024);
+    assert_eq!(
+        ModelConfig { name: small.name.clone(), ..half.clone() },
+        small,
+        "the paper's small is half of its full"
+    );
+    assert_eq!((half.name.as_str(), full.narrowed(1.0).unwrap() == full), ("full@0.5", true));
+    let error = full.narrowed(0.3).unwrap_err().to_string();
+    assert!(error.contains("0.3 of its 32 query and 16 key/value heads is no whole number"), "{error}");
+    assert!(full.narrowed(0.0).is_err() && full.narrowed(2.0).is_err());
+}
+
+#[test]
+fn a_time_shift_must_be_a_positive_number() {
+    for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let mut config = Variant::Nano.config(ImageSize { height: 64, width: 64 });
+        config.denoiser.time_shift = wrong;
+        assert!(config.check().unwrap_err().to_string().contains("time_shift"), "{wrong}");
+    }
+}

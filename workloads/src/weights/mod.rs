@@ -8,6 +8,7 @@ mod elastic;
 pub mod file;
 pub mod init;
 pub mod prepare;
+pub mod published;
 pub mod quantize;
 pub mod scheme;
 
