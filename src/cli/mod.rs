@@ -42,7 +42,7 @@ Examples:
   ditbench ab --base-rev main                          is this build slower, bigger or wrong? exit code 1 if so
   ditbench compare runs/BASE runs/HEAD                the same from records
   ditbench history import runs/*; ditbench history page   how numbers went from run to run
-  ditbench generate \"a red apple\" -o apple.png --backend ort --precision q4
+  ditbench generate \"turtle\" -o turtle.png --backend ort --precision q4
   ditbench inspect --model small --size 1024          parameters, operations, bytes
   ditbench export --model small --precision q4 DIR    ONNX files for other tools
   ditbench report runs/20261123T161500Z-5f3a          the report again, from the record

@@ -131,7 +131,7 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         budget_s: duration(plan.budget.as_deref().unwrap_or("150s"), "--budget, or the plan's budget")?,
         launches: plan.launches.unwrap_or(3),
         images: plan.images.unwrap_or(30),
-        prompt: plan.prompt.clone().unwrap_or_else(|| "a red apple".to_owned()),
+        prompt: plan.prompt.clone().unwrap_or_else(|| "turtle".to_owned()),
         seed: plan.seed.unwrap_or(7),
         weights: args.plan.weights(),
         profile: args.profile,

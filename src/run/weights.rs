@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Result;
-use ditbench_workloads::models::ModelConfig;
+use ditbench_workloads::models::{ModelConfig, Variant};
 use ditbench_workloads::weights::prepare::Source;
+use ditbench_workloads::weights::published::{self, Published};
 use serde::{Deserialize, Serialize};
 
 /// What was asked for with `--weights`.
@@ -69,16 +70,38 @@ impl WeightsChoice {
     }
 }
 
-/// A checkpoint that the program carries.
-struct Carried;
-
-impl Carried {
-    fn file(&self, cache: &Path) -> Result<PathBuf> {
-        Ok(cache.to_owned())
-    }
+/// The checkpoint that the program carries for a model: nano's, at the widths that it holds and at any image size.
+fn carried(config: &ModelConfig) -> Option<Published> {
+    let checkpoint = published::nano();
+    let nano = Variant::Nano.config(config.image);
+    let fits = |share: &f64| match *share {
+        1.0 => nano == *config,
+        share => nano.narrowed(share).is_ok_and(|narrower| narrower == *config),
+    };
+    checkpoint.widths.iter().any(fits).then_some(checkpoint)
 }
 
-/// The checkpoint for a model: none yet.
-fn carried(_: &ModelConfig) -> Option<Carried> {
-    None
+#[cfg(test)]
+mod tests {
+    use ditbench_workloads::models::{ImageSize, Rung};
+
+    use super::*;
+
+    const SIZE: ImageSize = ImageSize { height: 64, width: 64 };
+
+    #[test]
+    fn nano_is_trained_at_its_three_widths_and_nothing_else_is() {
+        let nano = Variant::Nano.config(SIZE);
+        for share in [1.0, 0.5, 0.375] {
+            let config = if share == 1.0 { nano.clone() } else { nano.narrowed(share).unwrap() };
+            assert!(WeightsChoice::Usual.is_trained(&config), "{share}");
+            assert!(!WeightsChoice::Random.is_trained(&config));
+        }
+        let mut dense = nano;
+        Rung::PixartMqa.apply(&mut dense);
+        let tiny = Variant::Tiny.config(ImageSize { height: 512, width: 512 });
+        for config in [dense, tiny] {
+            assert!(!WeightsChoice::Usual.is_trained(&config), "{}", config.name);
+        }
+    }
 }
