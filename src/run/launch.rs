@@ -66,7 +66,7 @@ impl Launcher<'_> {
                 row.launches.truncate(index);
                 row
             }
-            _ => Row { key: cell.key.clone(), variant_about: cell.about.clone(), ..Row::default() },
+            _ => Row { key: cell.key.clone(), variant_about: cell.way.about.clone(), ..Row::default() },
         };
         let name = cell.cell.key();
         let outputs = first.then(|| outputs(store, cell)).transpose()?;
@@ -107,7 +107,7 @@ impl Launcher<'_> {
             return Ok(row);
         }
         if first {
-            fill(&mut row, &collected, prepared);
+            fill(&mut row, &collected, prepared, cell.way.expands);
             if self.settings.profile {
                 profile::keep(&mut row, cell, &collected.profiled, store)?;
             }
@@ -281,7 +281,7 @@ fn outputs(store: &RunStore, cell: &Resolved) -> Result<Outputs> {
 }
 
 /// What the first launch of a cell tells of the cell as a whole.
-fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared) {
+fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared, expands: bool) {
     if let Some(numerics) = collected.numerics() {
         let name = serde_json::to_value(numerics).ok().and_then(|value| value.as_str().map(str::to_owned));
         row.numerics = Reading::or_absent(name, "the worker named a precision that this program does not know");
@@ -307,8 +307,6 @@ fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared) {
     let sum = |of: fn(&ditbench_backend_api::CompileReport) -> Option<u64>| {
         collected.compile.iter().map(|(_, report)| of(report)).sum()
     };
-    // A way of running that does not run weights as they are stored says so in its description.
-    let expands = ["unpacked", "widened"].iter().any(|word| row.variant_about.contains(word));
     let expanded = if expands { vec![row.variant_about.clone()] } else { Vec::new() };
     row.warnings.extend(prepared.notes.iter().cloned());
     row.weights = Some(WeightsUse {

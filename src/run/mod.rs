@@ -177,7 +177,10 @@ fn work(
         if let Some((status, why)) = cell.refusal.clone().or_else(|| launcher.missing_library(cell)) {
             states[index].failed = true;
             progress.launch_done(&cell.cell.key(), &format!("{}: {why}", status.name()));
-            store.put_cell(Row { variant_about: cell.about.clone(), ..Row::failed(cell.key.clone(), status, why) })?;
+            store.put_cell(Row {
+                variant_about: cell.way.about.clone(),
+                ..Row::failed(cell.key.clone(), status, why)
+            })?;
         }
     }
     while let Some(index) = schedule::next(&states, settings.launches, budget.saturating_sub(started.elapsed())) {

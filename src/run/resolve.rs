@@ -20,8 +20,8 @@ pub struct Resolved {
     pub key: CellKey,
     /// The model at its size.
     pub model: Rc<Model>,
-    /// What the way of running does, in a sentence.
-    pub about: String,
+    /// The way of running.
+    pub way: Variant,
     /// Why it cannot run, if it cannot.
     pub refusal: Option<(Status, String)>,
 }
@@ -48,15 +48,16 @@ pub fn resolve(cells: Vec<Cell>, host: &dyn Host) -> Result<Vec<Resolved>> {
                 }
             };
             let backend = backends.entry(cell.backend.name.clone()).or_insert_with_key(|name| host.backend(name));
-            let (variant, about, refusal) = match backend {
-                Err(why) => (cell.backend.variant.clone().unwrap_or_default(), String::new(), Some(why.clone())),
+            let unknown = || Variant::new(cell.backend.variant.as_deref().unwrap_or_default(), "");
+            let (way, refusal) = match backend {
+                Err(why) => (unknown(), Some(why.clone())),
                 Ok(facts) => match choose(facts, &cell) {
-                    Ok(variant) => (variant.name, variant.about, device_missing(facts, &cell)),
-                    Err(why) => (cell.backend.variant.clone().unwrap_or_default(), String::new(), Some(why)),
+                    Ok(way) => (way, device_missing(facts, &cell)),
+                    Err(why) => (unknown(), Some(why)),
                 },
             };
-            let key = key(&cell, &model, &variant);
-            Ok(Resolved { key, model, about, refusal: refusal.map(|why| (Status::Unsupported, why)), cell })
+            let key = key(&cell, &model, &way.name);
+            Ok(Resolved { key, model, way, refusal: refusal.map(|why| (Status::Unsupported, why)), cell })
         })
         // `tract` and `tract:stock` are one cell where stock is the default.
         .filter(|resolved| resolved.as_ref().map_or(true, |resolved| seen.insert(resolved.key.clone())))

@@ -11,12 +11,20 @@ pub struct Variant {
     pub name: String,
     /// What it does with weights and activations, in a sentence.
     pub about: String,
+    /// Whether weights take more memory than they are stored in: unpacked or widened, all or some, before the first run.
+    #[serde(default)]
+    pub expands: bool,
 }
 
 impl Variant {
-    /// A variant of that name.
+    /// A variant of that name, which runs weights as they are stored.
     pub fn new(name: &str, about: &str) -> Self {
-        Self { name: name.to_owned(), about: about.to_owned() }
+        Self { name: name.to_owned(), about: about.to_owned(), expands: false }
+    }
+
+    /// The same, for a way of running that unpacks or widens weights.
+    pub fn expanding(self) -> Self {
+        Self { expands: true, ..self }
     }
 }
 

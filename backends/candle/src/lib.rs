@@ -104,14 +104,15 @@ impl Backend for Candle {
         let widened = Variant::new(
             "stock-q8",
             "candle's QMatMul on Q8_0, to which 4-bit weights are widened exactly at load: faster kernels, twice the memory",
-        );
+        )
+        .expanding();
         match scheme {
             Scheme::F32 => {
                 vec![tuned("ditbench's kernels as candle custom operations"), stock("candle's own operations")]
             }
             Scheme::F16 | Scheme::Palette4 => vec![
-                tuned("ditbench's kernels; weights are unpacked to f32 at load"),
-                stock("candle's own operations; weights are unpacked to f32 at load"),
+                tuned("ditbench's kernels; weights are unpacked to f32 at load").expanding(),
+                stock("candle's own operations; weights are unpacked to f32 at load").expanding(),
             ],
             Scheme::Q4 | Scheme::Mixed => vec![
                 int8,

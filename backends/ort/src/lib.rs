@@ -117,10 +117,16 @@ impl Backend for OrtBackend {
         match scheme {
             Scheme::F32 => vec![Variant::new("stock", "ONNX Runtime's f32 kernels")],
             Scheme::F16 => {
-                vec![Variant::new("stock", "weights are unpacked to f32 when the model is written; computed in f32")]
+                vec![
+                    Variant::new("stock", "weights are unpacked to f32 when the model is written; computed in f32")
+                        .expanding(),
+                ]
             }
             Scheme::Palette4 => {
-                vec![Variant::new("stock", "palettes are unpacked to f32 when the model is written; computed in f32")]
+                vec![
+                    Variant::new("stock", "palettes are unpacked to f32 when the model is written; computed in f32")
+                        .expanding(),
+                ]
             }
             Scheme::Q4 | Scheme::Q8 | Scheme::Mixed => vec![
                 Variant::new(

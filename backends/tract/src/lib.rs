@@ -92,8 +92,9 @@ impl Backend for Tract {
                 Variant::new(
                     "tuned",
                     "ditbench's kernels in tract's plan; weights are unpacked to f32 when the model is written",
-                ),
-                stock("tract alone; weights are unpacked to f32 when the model is written"),
+                )
+                .expanding(),
+                stock("tract alone; weights are unpacked to f32 when the model is written").expanding(),
             ],
             Scheme::Q4 => vec![
                 int8,
@@ -101,14 +102,19 @@ impl Backend for Tract {
                 stock("tract alone; 4-bit weights stay packed (its own block format), everything is computed in f32"),
             ],
             Scheme::Q8 => {
-                vec![int8, exact, stock("tract alone; 8-bit weights are unpacked to f32 when the model is written")]
+                vec![
+                    int8,
+                    exact,
+                    stock("tract alone; 8-bit weights are unpacked to f32 when the model is written").expanding(),
+                ]
             }
             Scheme::Mixed => vec![
                 int8,
                 exact,
                 stock(
                     "tract alone; 4-bit weights stay packed, 8-bit ones are unpacked to f32; everything is computed in f32",
-                ),
+                )
+                .expanding(),
             ],
         }
     }
