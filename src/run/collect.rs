@@ -1,9 +1,8 @@
 //! A worker's events, put together to a launch of the record.
 
 use ditbench_backend_api::{CompileReport, MemoryReport, Numerics, Placement, Profile, VersionReport};
-use ditbench_reports::record::{
-    Launch, MemoryMark, PlacementShare, Sample, StageCompile, StagePlacement, Status, Steady, SteadyState,
-};
+use ditbench_reports::record::{Launch, MemoryMark, PlacementShare, Sample, StageCompile, StagePlacement, Status};
+use ditbench_reports::stats::steady;
 
 use crate::host::Cause;
 use crate::protocol::{Component, Event};
@@ -106,7 +105,7 @@ impl Collected {
             reason,
             compile: self.compile.iter().map(|(component, report)| stage_compile(*component, report)).collect(),
             samples: self.samples.clone(),
-            steady: steady(&self.samples),
+            steady: steady::of(&self.samples.iter().map(|sample| sample.total_s).collect::<Vec<f64>>()),
             memory: self.memory.clone(),
             max_rss_bytes: max_rss,
             ..Launch::default()
@@ -165,74 +164,5 @@ pub fn status(cause: &Cause) -> (Status, Option<String>) {
         Cause::Interrupted => {
             (Status::Interrupted, Some("the run was interrupted; go on with `ditbench run --resume RUN`".to_owned()))
         }
-    }
-}
-
-/// Share by which medians of neighbouring windows may differ in a steady launch.
-const STEADY_WITHIN: f64 = 0.05;
-/// Images in a window.
-const WINDOW: usize = 3;
-
-/// Whether the images of a launch became steady: the first image from which on the medians of all windows of three
-/// agree within 5 %. (MLPerf's and androidx's finer rules want more samples than images of seconds allow.)
-fn steady(samples: &[Sample]) -> SteadyState {
-    let totals: Vec<f64> = samples.iter().map(|sample| sample.total_s).collect();
-    if totals.len() < 2 * WINDOW {
-        let said = format!("{} image(s); telling whether times are steady takes {}", totals.len(), 2 * WINDOW);
-        return SteadyState { state: Steady::TooFew, from: None, said };
-    }
-    let medians: Vec<f64> = totals.windows(WINDOW).map(median).collect();
-    let last = medians[medians.len() - 1];
-    let agrees = |m: &f64| (m / last - 1.0).abs() <= STEADY_WITHIN;
-    let tail = medians.iter().rev().take_while(|m| agrees(m)).count();
-    let rule = format!("medians of {WINDOW} images within {:.0} % of the last", 100.0 * STEADY_WITHIN);
-    let first_steady = medians.len() - tail;
-    if tail >= WINDOW.min(medians.len()) && 2 * tail >= medians.len() {
-        let said = format!("from image {first_steady}: {rule}");
-        return SteadyState { state: Steady::Steady, from: u32::try_from(first_steady).ok(), said };
-    }
-    let first = medians[0];
-    let state = if last < first * (1.0 - STEADY_WITHIN) {
-        Steady::Warming
-    } else if last > first * (1.0 + STEADY_WITHIN) {
-        Steady::Slowing
-    } else {
-        Steady::None
-    };
-    SteadyState { state, from: None, said: format!("not steady by the rule: {rule}, over at least half of the launch") }
-}
-
-fn median(window: &[f64]) -> f64 {
-    let mut sorted = window.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn state(totals: &[f64]) -> (Steady, Option<u32>) {
-        let samples: Vec<Sample> = totals.iter().map(|&total_s| Sample { total_s, ..Sample::default() }).collect();
-        let steady = steady(&samples);
-        (steady.state, steady.from)
-    }
-
-    #[test]
-    fn warm_up_is_cut_off() {
-        assert_eq!(state(&[9.0, 4.0, 1.0, 1.0, 1.01, 1.0, 0.99, 1.0]), (Steady::Steady, Some(1)));
-        assert_eq!(state(&[1.0, 1.0, 1.0, 1.0, 1.0, 1.0]), (Steady::Steady, Some(0)));
-    }
-
-    #[test]
-    fn one_outlier_does_not_hide_a_steady_state() {
-        assert_eq!(state(&[1.0, 1.0, 1.0, 7.0, 1.0, 1.0, 1.0]), (Steady::Steady, Some(0)));
-    }
-
-    #[test]
-    fn drift_is_named() {
-        assert_eq!(state(&[1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7]).0, Steady::Slowing);
-        assert_eq!(state(&[1.7, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1, 1.0]).0, Steady::Warming);
-        assert_eq!(state(&[1.0, 1.0]).0, Steady::TooFew);
     }
 }
