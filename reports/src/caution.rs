@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::numbers as stats;
 use crate::record::{Cell, Launch, Status, Steady};
+use crate::stats;
 use crate::text;
 
 /// Machine slower after than before by this much: its times are not to be trusted (androidx's `ThrottleDetector`).
@@ -226,7 +226,7 @@ fn of_launches(cell: &Cell, good: &[&Launch], cautions: &mut Vec<Caution>) {
     if let Some((fast_s, slow_s)) = two_groups(&totals) {
         cautions.push(Caution::Bimodal { fast_s, slow_s });
     }
-    let outliers: usize = totals.iter().map(|totals| stats::tukey_outliers(totals).len()).sum();
+    let outliers: usize = totals.iter().map(|totals| stats::outliers::tukey_outliers(totals).len()).sum();
     if outliers > 0 {
         cautions.push(Caution::Outliers { samples: outliers, of: totals.iter().map(Vec::len).sum() });
     }

@@ -1,13 +1,13 @@
 //! The headline number of a cell: a median and the interval in which it can be trusted to lie.
 //!
 //! Contract: the launch is the independent sample. With 6 launches or more the interval is of the launches' medians; with
-//! fewer it is of the images, which says nothing of the spread from launch to launch, and the estimate says so; with
-//! fewer than 6 of either there is none.
+//! two to five, which allow none, it is their range; with one it is of that launch's images, which says nothing of the
+//! spread from launch to launch. The estimate says which. The median always lies in it.
 
 use serde::Serialize;
 
-use crate::numbers as stats;
 use crate::record::{Launch, Reading};
+use crate::stats;
 
 /// A median with its interval.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -29,6 +29,15 @@ pub struct Estimate {
 /// Samples below which no distribution-free 95 % interval of a median exists: 2·(1/2)⁶ ≤ 0.05 < 2·(1/2)⁵.
 const FEWEST: usize = 6;
 
+fn interval_of(values: &[f64]) -> Option<(f64, f64)> {
+    stats::median_interval(values, 0.95).map(|interval| (interval.low, interval.high))
+}
+
+fn range_of(values: &[f64]) -> Option<(f64, f64)> {
+    let low = values.iter().copied().reduce(f64::min)?;
+    Some((low, values.iter().copied().reduce(f64::max)?))
+}
+
 /// The estimate of a cell, from its launches that ended well.
 pub fn of_launches(launches: &[&Launch]) -> Reading<Estimate> {
     let per_launch: Vec<Vec<f64>> = launches
@@ -45,23 +54,23 @@ pub fn of_launches(launches: &[&Launch]) -> Reading<Estimate> {
         });
     };
     let images: Vec<f64> = per_launch.into_iter().flatten().collect();
-    let (of, what) =
-        if medians.len() >= FEWEST { (&medians, "launches") } else { (&images, "images, not of launches") };
-    let found = stats::median_interval(of, 0.95).map(|interval| (interval.low, interval.high));
-    let interval = match found {
-        Some(_) => format!("95 % of {} {what}", of.len()),
-        None => format!(
-            "no interval: {FEWEST} samples are needed, there {}",
-            match images.len() {
-                1 => "is 1".to_owned(),
-                count => format!("are {count}"),
-            }
+    let (spread, interval) = match medians.len() {
+        FEWEST.. => (interval_of(&medians), format!("95 % of {} launches", medians.len())),
+        // An interval of the images of all launches could even lie beside the median of the launches.
+        2.. => (
+            range_of(&medians),
+            format!("the range of {} launches: {FEWEST} would give a 95 % interval", medians.len()),
         ),
+        _ if images.len() >= FEWEST => (interval_of(&images), format!("95 % of {} images of one launch", images.len())),
+        _ => {
+            let are = if images.len() == 1 { "is" } else { "are" };
+            (None, format!("no interval: {FEWEST} samples are needed, there {are} {}", images.len()))
+        }
     };
     Reading::Ok(Estimate {
         p50,
-        low: found.map(|(low, _)| low),
-        high: found.map(|(_, high)| high),
+        low: spread.map(|(low, _)| low),
+        high: spread.map(|(_, high)| high),
         interval,
         launches: medians.len(),
         images: images.len(),
@@ -109,9 +118,13 @@ mod tests {
         let found = found.value().unwrap();
         assert!((found.p50 - 1.25).abs() < 1e-12 && found.low == Some(1.0) && found.high == Some(2.0));
         assert_eq!((found.launches, found.images, found.interval.as_str()), (6, 12, "95 % of 6 launches"));
-        // With fewer launches the interval is of images, and says so.
+        // With fewer launches it is their range, and says so: an interval of all images could even lie beside the median.
         let few = estimate(&launches[..2]);
-        assert_eq!(few.value().unwrap().interval, "95 % of 8 images, not of launches");
+        let few = few.value().unwrap();
+        assert_eq!((few.p50, few.low, few.high), (1.5, Some(1.0), Some(2.0)));
+        assert_eq!(few.interval, "the range of 2 launches: 6 would give a 95 % interval");
+        let one = estimate(&launches[..1]);
+        assert_eq!(one.value().unwrap().interval, "95 % of 7 images of one launch");
         // Not steady: every image but the first.
         let drifting = estimate(&[launch(&[9.0, 5.0, 3.0], Steady::Warming)]);
         assert_eq!((drifting.value().unwrap().p50, drifting.value().unwrap().low), (4.0, None));

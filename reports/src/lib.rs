@@ -10,7 +10,6 @@ pub mod history;
 pub mod html;
 pub mod markdown;
 pub mod merge;
-mod numbers;
 pub mod plots;
 pub mod profile;
 pub mod quality;

@@ -19,7 +19,7 @@ pub fn of_table(table: &Table) -> String {
         push(&mut out, &format!("\n### {}\n", plain(&name)));
         push(
             &mut out,
-            "| backend | precision | threads | image, p50 | 95 % interval | first image | step | peak memory | latent error | SSIMULACRA2 | of peak | notes |",
+            "| backend | precision | threads | image, p50 | interval | first image | step | peak memory | latent error | SSIMULACRA2 | of peak | notes |",
         );
         push(&mut out, "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|");
         for row in &rows {

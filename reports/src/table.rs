@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::caution::{self, Caution};
 use crate::estimate::{self, Estimate};
-use crate::numbers as stats;
 use crate::record::{Cell, CellKey, Launch, Reading, Run, Sample, Status};
+use crate::stats;
 
 /// The rows of one report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

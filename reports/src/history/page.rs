@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{HistoryError, HistoryStore, Point, RunSummary, SeriesSummary};
-use crate::numbers::median;
 use crate::plots::{self, Figure, PlotError};
 use crate::record::CellKey;
+use crate::stats::median;
 use crate::text::{self, escape};
 
 const STYLE: &str = include_str!("../html/style.css");
@@ -225,7 +225,7 @@ pub fn html(contents: &Contents) -> Result<String, PlotError> {
     page.push_str(
         "<h2 id=\"reading\">How to read this</h2>\n<p>One plot follows one number of one cell on one machine. Cells that differ in anything \
          (threads, batch, text tokens) and machines that differ in processor, cores, memory or operating system have plots of their own. Lower \
-         is better everywhere. The axis does not begin at zero. A thin upright line at a dot is the 95 % interval of that run, where it has \
+         is better everywhere. The axis does not begin at zero. A thin upright line at a dot is the interval of that run, where it has \
          one; it says how steady that run was, not how much runs differ. A thick level line is the median between two changes. A run that \
          failed has no dot.</p>\n</main>\n</body>\n</html>\n",
     );

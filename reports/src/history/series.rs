@@ -151,9 +151,9 @@ pub struct Point {
     pub dirty: Option<bool>,
     /// The value, finite; the unit is in [`Metric::name`].
     pub value: f64,
-    /// Lower end of its 95 % interval; `None` where there is none.
+    /// Lower end of its interval (see [`crate::estimate`]); `None` where there is none.
     pub low: Option<f64>,
-    /// Upper end of its 95 % interval.
+    /// Upper end of its interval.
     pub high: Option<f64>,
     /// Launches that ended well.
     pub launches: u32,

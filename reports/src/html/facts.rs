@@ -288,7 +288,7 @@ fn reading_terms() -> [(&'static str, &'static str); 14] {
         ),
         (
             "Interval",
-            "Where the median lies with 95 % confidence, whatever the distribution. It is of launches where there are 6 or more; else of images, which says nothing of how launches differ; below 6 images there is none.",
+            "Of 6 launches or more: where the median lies with 95 % confidence, whatever the distribution. Of 2 to 5 launches: their range, because so few allow no such interval. Of one launch: 95 % for its images, which says nothing of how launches differ.",
         ),
         (
             "p90, p99",

@@ -11,7 +11,7 @@ use crate::text::{self, escape};
 pub(super) fn models(page: &mut Page, table: &Table) {
     let mut settings: Vec<(CellKey, Vec<(&Row, f64)>)> = Vec::new();
     for row in table.rows.iter().filter(|row| row.status == Status::Ok) {
-        let first = || crate::numbers::median(&row.first_stages_s.as_ref()?.steps_s);
+        let first = || crate::stats::median(&row.first_stages_s.as_ref()?.steps_s);
         let Some(step) = row.step_s().or_else(first).filter(|step| *step > 0.0) else { continue };
         let setting = CellKey { model: String::new(), ..row.key.clone() };
         match settings.iter_mut().find(|(known, rows)| *known == setting && rows[0].0.run == row.run) {

@@ -92,7 +92,7 @@ fn good(page: &mut Page, row: &Row, several: bool) {
     // Cells that had time for first images only: their stages are those of that image.
     let first = row.first_stages_s.as_ref().filter(|_| row.p50_s().is_none());
     let note = if first.is_some() { "first image" } else { "" };
-    let step = row.step_s().or_else(|| crate::numbers::median(&first?.steps_s));
+    let step = row.step_s().or_else(|| crate::stats::median(&first?.steps_s));
     value(page, "Denoiser step", step.map(text::seconds), note);
     value(page, "Decoder", row.decoder_s.or_else(|| Some(first?.decoder_s)).map(text::seconds), note);
     let weights = row.weights_disk_bytes.map(|bytes| format!("weights {}", text::bytes(bytes))).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::canvas::{Anchor, Ink, LABEL, PlotError, SMALL, WIDTH, draw, wrap};
 use super::{Entry, Figure};
-use crate::numbers as stats;
+use crate::stats;
 use crate::text;
 
 /// Units from one launch's lane to the next.
@@ -94,7 +94,7 @@ pub(super) fn samples(workload: &str, entries: &[Entry]) -> Result<Option<Figure
         title: "Every timed image".into(),
         svg,
         caption: "Each dot is one image, each lane one process launch, right is slower than the cell's own median. A tick is a launch's median; \
-                  the band is the 95 % interval, where there is one. An arrow at the edge is an image still farther away. First images and warm-up are left out. Lanes that stand apart \
+                  the band is the interval of the table, where there is one. An arrow at the edge is an image still farther away. First images and warm-up are left out. Lanes that stand apart \
                   mean that launches differ among themselves: more launches help, more images do not."
             .into(),
         key: Vec::new(),

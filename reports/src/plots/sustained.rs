@@ -3,8 +3,8 @@
 use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, Ink, PlotError, SMALL, WIDTH, draw, spread};
 use super::{Entry, Figure};
-use crate::numbers::median;
 use crate::record::Launch;
+use crate::stats::median;
 use crate::text;
 
 const LEFT: i32 = 46;
