@@ -56,6 +56,7 @@ fn activate(activation: Activation, x: &Tensor) -> Result<Tensor> {
         Activation::QuickGelu => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
         Activation::Silu => x.silu(),
         Activation::Relu => x.relu(),
+        Activation::Relu6 => x.clamp(0f32, 6f32),
         Activation::Sigmoid => candle_nn::ops::sigmoid(x),
         Activation::Tanh => x.tanh(),
     }

@@ -75,6 +75,7 @@ pub fn compute(op: &Op, tail: Option<&Op>, loaded: &Loaded, x: &[Tensor]) -> Res
                 Activation::GeluErf => elementwise::gelu_erf,
                 Activation::Silu => elementwise::silu,
                 Activation::Relu => elementwise::relu,
+                Activation::Relu6 => elementwise::relu6,
                 Activation::Sigmoid => elementwise::sigmoid,
                 Activation::Tanh => elementwise::tanh,
                 Activation::QuickGelu => elementwise::quick_gelu,

@@ -23,6 +23,7 @@ fn unary() -> Vec<Case> {
         ("quick_gelu", e::quick_gelu, |x| x * sigmoid(1.702 * x)),
         ("silu", e::silu, |x| x * sigmoid(x)),
         ("relu", e::relu, |x| x.max(0.0)),
+        ("relu6", e::relu6, |x| x.clamp(0.0, 6.0)),
         ("sigmoid", e::sigmoid, sigmoid),
         ("tanh", e::tanh, f64::tanh),
     ]

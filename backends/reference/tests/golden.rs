@@ -59,6 +59,7 @@ impl Golden {
             "quick_gelu" => Op::Activation(Activation::QuickGelu),
             "silu" => Op::Activation(Activation::Silu),
             "relu" => Op::Activation(Activation::Relu),
+            "relu6" => Op::Activation(Activation::Relu6),
             "sigmoid" => Op::Activation(Activation::Sigmoid),
             "tanh" => Op::Activation(Activation::Tanh),
             "full" => attention(AttentionPattern::Full),
@@ -119,7 +120,7 @@ impl Golden {
 #[test]
 fn every_operation_agrees_with_onnx() {
     let tables: Vec<Golden> = serde_json::from_str(include_str!("golden/golden.json")).unwrap();
-    assert_eq!(tables.len(), 30);
+    assert_eq!(tables.len(), 31);
     for (index, golden) in tables.iter().enumerate() {
         let found = golden.run();
         let norm = golden.output.data.iter().map(|v| v * v).sum::<f64>().sqrt();

@@ -19,7 +19,7 @@ fn ink(op: &str) -> Ink {
         "Attention" => Ink::Backend(1),
         "Conv2d" => Ink::Backend(2),
         "LayerNorm" | "Modulate" | "GatedAdd" | "Lerp" | "Add" | "Mul" | "Scale" | "Rope" | "Gelu" | "Silu"
-        | "Relu" | "Sigmoid" | "Tanh" => Ink::Backend(4),
+        | "Relu" | "Relu6" | "Sigmoid" | "Tanh" => Ink::Backend(4),
         _ => Ink::Backend(3),
     }
 }

@@ -68,6 +68,8 @@ pub enum Activation {
     Silu,
     /// max(x, 0).
     Relu,
+    /// min(max(x, 0), 6): the mobile vision networks'.
+    Relu6,
     /// 1/(1 + e^−x).
     Sigmoid,
     /// tanh x.
@@ -198,6 +200,7 @@ impl Op {
             Self::Activation(Activation::GeluTanh | Activation::GeluErf | Activation::QuickGelu) => "Gelu",
             Self::Activation(Activation::Silu) => "Silu",
             Self::Activation(Activation::Relu) => "Relu",
+            Self::Activation(Activation::Relu6) => "Relu6",
             Self::Activation(Activation::Sigmoid) => "Sigmoid",
             Self::Activation(Activation::Tanh) => "Tanh",
             Self::Rope { .. } => "Rope",

@@ -61,6 +61,17 @@ pub(super) fn add(all: &mut Cases) {
         Conv { name: "3x3.depthwise", groups: 5, outputs: 10, ..plain },
         // The last row and column are read by no window.
         Conv { name: "2x2.left_over", kernel: [2, 2], stride: 2, padding: 0, input: [1, 3, 7, 5], ..plain },
+        // How the judge's network halves an image: a 5×5 window, padded on one side more, is a 6×6 one with a row of zeros.
+        Conv {
+            name: "6x6.depthwise",
+            kernel: [6, 6],
+            stride: 2,
+            padding: 2,
+            groups: 8,
+            input: [1, 8, 10, 6],
+            outputs: 8,
+            ..plain
+        },
         plain,
     ];
     for Conv { name, input: shape, outputs, kernel, stride, padding, groups, bias } in cases {
@@ -80,6 +91,13 @@ pub(super) fn add(all: &mut Cases) {
         let y = b.conv3x3("conv1", y, 8, 1.0);
         let y = b.node("add", Op::Add, &[x, y]);
         b.activation("relu_out", y, Activation::Relu)
+    });
+    all.add("conv2d.inverted_residual", |b| {
+        let x = input(b, "x", &[1, 8, 7, 7]);
+        let y = b.conv3x3("expand", x, 24, 3.0);
+        let y = b.activation("relu6", y, Activation::Relu6);
+        let y = b.conv3x3("project", y, 8, 1.0);
+        b.node("add", Op::Add, &[x, y])
     });
     all.add("upsample.odd", |b| {
         let x = input(b, "x", &[2, 3, 5, 3]);

@@ -51,6 +51,7 @@ fn activations(all: &mut Cases) {
         ("quick_gelu", Activation::QuickGelu),
         ("silu", Activation::Silu),
         ("relu", Activation::Relu),
+        ("relu6", Activation::Relu6),
         ("sigmoid", Activation::Sigmoid),
         ("tanh", Activation::Tanh),
     ];

@@ -64,6 +64,8 @@ activations! {
     silu = silu;
     /// y = max(x, 0). x and y of one shape.
     relu = relu;
+    /// y = min(max(x, 0), 6). x and y of one shape.
+    relu6 = relu6;
     /// y = 1/(1 + e^−x). x and y of one shape.
     sigmoid = sigmoid;
     /// y = tanh x. x and y of one shape.

@@ -9,7 +9,7 @@ mod norm;
 mod rope;
 mod upsample;
 
-pub use activation::{gelu_erf, gelu_tanh, quick_gelu, relu, sigmoid, silu, tanh};
+pub use activation::{gelu_erf, gelu_tanh, quick_gelu, relu, relu6, sigmoid, silu, tanh};
 pub use blend::{add, gated_add, lerp, modulate};
 pub use norm::{layer_norm, layer_norm_modulate};
 pub use rope::rope;

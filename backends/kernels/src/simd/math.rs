@@ -76,6 +76,12 @@ pub(crate) unsafe fn relu<S: Simd>(x: S::V) -> S::V {
     S::max(S::splat(0.0), x)
 }
 
+/// min(max(x, 0), 6).
+#[inline(always)]
+pub(crate) unsafe fn relu6<S: Simd>(x: S::V) -> S::V {
+    S::min(S::splat(6.0), S::max(S::splat(0.0), x))
+}
+
 /// 1/(1 + e^(−x)).
 #[inline(always)]
 pub(crate) unsafe fn sigmoid<S: Simd>(x: S::V) -> S::V {

@@ -76,6 +76,7 @@ pub(super) fn activation(x: &Array, activation: Activation) -> Array {
                 x
             }
         }
+        Activation::Relu6 => x.clamp(0.0, 6.0),
         Activation::Sigmoid => sigmoid(x),
         Activation::Tanh => libm::tanh(x),
     };

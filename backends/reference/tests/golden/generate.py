@@ -82,6 +82,7 @@ add("silu", [x], x * run("Sigmoid", [x]))
 add("quick_gelu", [x], x * run("Sigmoid", [1.702 * x]))
 add("tanh", [x], run("Tanh", [x]))
 add("relu", [x], run("Relu", [x]))
+add("relu6", [4 * x], run("Clip", [4 * x, np.array(0.0), np.array(6.0)]))
 
 for name, tq, tk, heads, kv_heads, blocks, radius in [
     ("full", 5, 7, 6, 2, 0, 0),

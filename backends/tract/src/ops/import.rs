@@ -228,6 +228,7 @@ impl Node {
                     "quick_gelu" => elementwise::quick_gelu,
                     "silu" => elementwise::silu,
                     "relu" => elementwise::relu,
+                    "relu6" => elementwise::relu6,
                     "sigmoid" => elementwise::sigmoid,
                     "tanh" => elementwise::tanh,
                     other => bail!("unknown activation {other}"),

@@ -94,6 +94,7 @@ pub(super) fn lower(w: &mut Writer<'_>, node: &Node) -> Result<Own, OnnxError> {
                 Activation::QuickGelu => "quick_gelu",
                 Activation::Silu => "silu",
                 Activation::Relu => "relu",
+                Activation::Relu6 => "relu6",
                 Activation::Sigmoid => "sigmoid",
                 Activation::Tanh => "tanh",
             };

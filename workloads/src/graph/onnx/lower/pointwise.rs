@@ -104,6 +104,10 @@ fn activate(w: &mut Writer<'_>, node: &Node, x: &str, activation: Activation) ->
         Activation::QuickGelu => times_sigmoid(w, 1.702),
         Activation::Silu => times_sigmoid(w, 1.0),
         Activation::Relu => w.op(name, "Relu", &[x], &[]),
+        Activation::Relu6 => {
+            let (low, high) = (w.scalar(0.0), w.scalar(6.0));
+            w.op(name, "Clip", &[x, &low, &high], &[])
+        }
         Activation::Sigmoid => w.op(name, "Sigmoid", &[x], &[]),
         Activation::Tanh => w.op(name, "Tanh", &[x], &[]),
     })
