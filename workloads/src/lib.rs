@@ -8,8 +8,10 @@
 //! This crate knows no backend and no harness.
 
 pub mod graph;
+pub mod judge;
 pub mod models;
 pub mod pipeline;
+pub mod prompts;
 pub mod tensor;
 pub mod weights;
 

@@ -1,10 +1,14 @@
-//! Fidelity: how near latents and images are to the reference's, made from the same noise.
+//! Fidelity: how near latents and images are to the reference's, made from the same noise; and, for many pictures, how well
+//! they show what was asked for ([`retrieval`], [`kernel_distance`]).
 //!
 //! Contract: plain functions of two signals of the same shape. What cannot be told is an error or an absent reading with
 //! the reason, never a number.
 
 mod error_map;
+pub mod features;
+pub mod kernel_distance;
 mod perceptual;
+pub mod retrieval;
 mod ssim;
 
 use image::RgbImage;

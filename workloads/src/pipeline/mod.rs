@@ -163,15 +163,9 @@ impl Trace {
     /// # Errors
     /// The file cannot be written.
     pub fn save_latents(&self, path: &Path) -> Result<(), InputsError> {
-        let tensor = |values: &Vec<f32>| Tensor::f32([values.len()], values.clone());
-        let mut tensors = Vec::new();
-        for (step, latent) in self.latents.iter().enumerate() {
-            tensors.push((format!("latent.{step:04}"), tensor(latent)?));
-        }
-        tensors.push(("image".to_owned(), tensor(&self.image)?));
-        let named: Vec<(String, &Tensor)> = tensors.iter().map(|(name, tensor)| (name.clone(), tensor)).collect();
-        inputs::save_tensors(path, &named, HashMap::new())
-            .map_err(|why| InputsError::File { path: path.to_owned(), why: format!("cannot write: {why}") })
+        let mut tensors = numbered(&self.latents)?;
+        tensors.push(("image".to_owned(), Tensor::f32([self.image.len()], self.image.clone())?));
+        save(path, &tensors)
     }
 
     /// SHA-256 of the decoder's output, little-endian f32, in hex.
@@ -180,7 +174,28 @@ impl Trace {
     }
 }
 
-/// Reads what [`Trace::save_latents`] wrote: the latent after each step, in order.
+/// Writes latents of many images, one each, to a safetensors file.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn save_latents(path: &Path, latents: &[Vec<f32>]) -> Result<(), InputsError> {
+    save(path, &numbered(latents)?)
+}
+
+fn numbered(latents: &[Vec<f32>]) -> Result<Vec<(String, Tensor)>, TensorError> {
+    let tensor = |(index, values): (usize, &Vec<f32>)| {
+        Ok((format!("latent.{index:04}"), Tensor::f32([values.len()], values.clone())?))
+    };
+    latents.iter().enumerate().map(tensor).collect()
+}
+
+fn save(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), InputsError> {
+    let named: Vec<(String, &Tensor)> = tensors.iter().map(|(name, tensor)| (name.clone(), tensor)).collect();
+    inputs::save_tensors(path, &named, HashMap::new())
+        .map_err(|why| InputsError::File { path: path.to_owned(), why: format!("cannot write: {why}") })
+}
+
+/// Reads what [`Trace::save_latents`] or [`save_latents`] wrote: the latent after each step, or of each image, in order.
 ///
 /// # Errors
 /// The file cannot be read.
