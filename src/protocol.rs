@@ -34,6 +34,9 @@ pub struct LaunchSpec {
     pub stop: StopRule,
     /// Whether to make one more image, apart from the timed ones, under the runtime's profiler.
     pub profile: bool,
+    /// Instead of timing one prompt's image: one image of each of many prompts.
+    #[serde(default)]
+    pub series: Option<Series>,
     /// CPUs that the worker may use; `None`: as the system sees fit.
     #[serde(default)]
     pub cpus: Option<Vec<u32>>,
@@ -46,6 +49,24 @@ pub struct Outputs {
     pub image: PathBuf,
     /// Latents after each step and the decoder's output, safetensors.
     pub latents: PathBuf,
+}
+
+/// Images of many prompts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Series {
+    /// In order.
+    pub pictures: Vec<SeriesPicture>,
+    /// Where to write the last latent of each, safetensors.
+    pub latents: PathBuf,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeriesPicture {
+    /// Prompt tokens, noise, features, as [`LaunchSpec::inputs`].
+    pub inputs: PathBuf,
+    /// Where to write the image, PNG.
+    pub image: PathBuf,
 }
 
 /// When a launch stops timing images.
@@ -110,6 +131,11 @@ pub enum Event {
         total_s: f64,
         /// Bytes of the image are those of the launch's first.
         same_bytes: bool,
+    },
+    /// One image of a series is on disk.
+    Made {
+        /// 0 for the first.
+        index: usize,
     },
     /// The first image and its latents are on disk.
     Saved {

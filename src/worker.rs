@@ -4,10 +4,11 @@
 //! between images, never inside a timed stage.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ditbench_backend_api::{Backend, BackendError, CompileOptions, Profile, Session};
 use ditbench_workloads::models::Model;
 use ditbench_workloads::pipeline::{self, Inputs, Stage, StageRunner};
@@ -17,7 +18,7 @@ use ditbench_workloads::{Graph, Tensor};
 use crate::measure;
 use crate::measure::pin;
 use crate::probe::memory;
-use crate::protocol::{Component, Event, LaunchSpec};
+use crate::protocol::{Component, Event, LaunchSpec, Series};
 
 /// Reads the spec, runs, exits with 0 if all went well.
 pub fn main() -> ExitCode {
@@ -63,11 +64,14 @@ fn launch(spec: &LaunchSpec) -> Result<()> {
     pinned.map_err(anyhow::Error::msg)?;
     say(&Event::Memory(memory::mark("started")));
     let model = Model::build(&spec.config)?;
-    let inputs = Inputs::load(&spec.inputs).with_context(|| format!("reading {}", spec.inputs.display()))?;
+    let inputs = load_inputs(&spec.inputs)?;
     let weights = Weights::open(&spec.weights)?;
     let mut sessions = Sessions::compile(backend.as_ref(), &model, &weights, spec)?;
     drop(weights);
     say(&Event::Memory(memory::mark("compiled")));
+    if let Some(series) = &spec.series {
+        return make_series(spec, series, &mut sessions);
+    }
     let samples = time_images(spec, &inputs, &mut sessions)?;
     say(&Event::Memory(memory::mark(if samples > 1 { "steady" } else { "ended" })));
     for (component, session) in sessions.each() {
@@ -75,6 +79,32 @@ fn launch(spec: &LaunchSpec) -> Result<()> {
     }
     if spec.profile {
         profile(&inputs, &mut sessions, &spec.config)?;
+    }
+    Ok(())
+}
+
+fn load_inputs(path: &Path) -> Result<Inputs> {
+    Inputs::load(path).with_context(|| format!("reading {}", path.display()))
+}
+
+/// Makes one image of each prompt of a series. Nothing is timed.
+fn make_series(spec: &LaunchSpec, series: &Series, sessions: &mut Sessions) -> Result<()> {
+    let mut latents = Vec::with_capacity(series.pictures.len());
+    for (index, picture) in series.pictures.iter().enumerate() {
+        let trace = pipeline::generate(&spec.config, &load_inputs(&picture.inputs)?, sessions)?;
+        if trace.image.iter().any(|value| !value.is_finite()) {
+            bail!("image {index} of the series has values that are not finite: the backend's result is unusable");
+        }
+        trace
+            .save_image(&spec.config, &picture.image)
+            .with_context(|| format!("writing {}", picture.image.display()))?;
+        latents.push(trace.latents.into_iter().next_back().unwrap_or_default());
+        say(&Event::Made { index });
+    }
+    pipeline::save_latents(&series.latents, &latents)
+        .with_context(|| format!("writing {}", series.latents.display()))?;
+    for (component, session) in sessions.each() {
+        say(&Event::Ran { component, placement: session.placement(), memory: session.memory() });
     }
     Ok(())
 }

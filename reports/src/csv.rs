@@ -5,7 +5,8 @@
 
 use std::io::{self, Write};
 
-use crate::record::{CellKey, Reading, Run};
+use crate::judged::JudgedRow;
+use crate::record::{Bounded, CellKey, Reading, Run};
 use crate::table::Table;
 
 /// The columns that name a cell.
@@ -94,6 +95,25 @@ pub fn write_samples(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     writer.flush()
 }
 
+/// The columns of a row whose pictures were judged.
+fn judged_values(row: &JudgedRow) -> Vec<String> {
+    let figure = |figure: Option<&Bounded>| -> [String; 3] {
+        figure.map(|f| [f.value, f.low, f.high].map(|v| v.to_string())).unwrap_or_default()
+    };
+    let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+    let fidelity = row.fidelity.value();
+    let figures = [Some(&row.retrieval_at_1), Some(&row.retrieval_at_5), row.kernel_distance_x1000.value()];
+    let mut values: Vec<String> = figures.into_iter().flat_map(figure).collect();
+    values.extend([
+        number(row.psnr_to_data_db),
+        number(fidelity.and_then(|f| f.psnr_db)),
+        number(fidelity.and_then(|f| f.ssim)),
+        number(fidelity.and_then(|f| f.latent_relative_l2)),
+        fidelity.map(|f| f.identical.to_string()).unwrap_or_default(),
+    ]);
+    values
+}
+
 /// The table, one line for each cell, then the paper's rows for the models that are in it, with `published` as their run
 /// and status. Seconds, bytes, 10⁹ FLOPs a second.
 ///
@@ -131,6 +151,20 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
         "ssimulacra2",
         "cautions",
         "placement_share",
+        "retrieval_at_1",
+        "retrieval_at_1_low",
+        "retrieval_at_1_high",
+        "retrieval_at_5",
+        "retrieval_at_5_low",
+        "retrieval_at_5_high",
+        "kernel_distance_x1000",
+        "kernel_distance_x1000_low",
+        "kernel_distance_x1000_high",
+        "psnr_to_data_db",
+        "prompts_psnr_db",
+        "prompts_ssim",
+        "prompts_latent_relative_l2",
+        "prompts_identical",
     ];
     writer.write_record(["run"].iter().chain(&KEY_COLUMNS).chain(&columns))?;
     for row in &table.rows {
@@ -172,7 +206,9 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
             cautions.join("; "),
             number(row.placement_share),
         ];
-        writer.write_record(std::iter::once(row.run.clone()).chain(key_values(&row.key)).chain(values))?;
+        let judged = row.judged.as_ref().map_or_else(|| vec![String::new(); 14], judged_values);
+        writer
+            .write_record(std::iter::once(row.run.clone()).chain(key_values(&row.key)).chain(values).chain(judged))?;
     }
     for paper in table.published.iter().filter(|paper| table.rows.iter().any(|row| row.key.model == paper.model)) {
         // By name, because most columns stay empty.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::record::Status;
 use crate::table::{Row, Table, groups};
-use crate::text;
+use crate::{judged, text};
 
 /// Latents nearer than this to the reference's (relative L2) count as the same result: f32 rounding over four steps.
 pub const SAME: f64 = 1e-3;
@@ -20,8 +20,16 @@ pub struct Point {
 
 /// A point for each workload in the order of the table, then one about what failed.
 pub fn of_table(table: &Table) -> Vec<Point> {
-    let mut points: Vec<Point> =
-        groups(table).into_iter().map(|(about, rows)| Point { says: of_workload(&rows), about }).collect();
+    let mut points: Vec<Point> = Vec::new();
+    for (about, rows) in groups(table) {
+        // A run that judged pictures timed nothing: there is no fastest of it.
+        let timed = rows.iter().copied().filter(|row| row.judged.is_none());
+        let timed: Vec<&Row> = timed.filter(|row| !of_judged_run(table, row)).collect();
+        if !timed.is_empty() {
+            points.push(Point { says: of_workload(&timed), about });
+        }
+    }
+    points.extend(of_pictures(table));
     let failed: Vec<&Row> = table.rows.iter().filter(|row| row.status != Status::Ok).collect();
     if !failed.is_empty() {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -38,6 +46,28 @@ pub fn of_table(table: &Table) -> Vec<Point> {
         points.push(Point { about: String::new(), says });
     }
     points
+}
+
+/// Whether the row, perhaps a failed one, is of a run that judged pictures.
+fn of_judged_run(table: &Table, row: &Row) -> bool {
+    table.rows.iter().any(|other| other.run == row.run && other.judged.is_some())
+}
+
+/// The cells whose pictures show best what was asked for, and those that do so worst.
+fn of_pictures(table: &Table) -> Option<Point> {
+    let mut judged: Vec<(&Row, f64)> =
+        table.rows.iter().filter_map(|row| Some((row, row.judged.as_ref()?.retrieval_at_1.value))).collect();
+    judged.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let (best, worst) = (judged.first()?, judged.last()?);
+    let said = |(row, found): &(&Row, f64)| {
+        format!("{} ({} {}) at {found:.3}", judged::what(&row.key), row.key.backend, row.key.variant)
+    };
+    let says = if best.1 == worst.1 {
+        format!("retrieval@1 is the same for all cells: {:.3}.", best.1)
+    } else {
+        format!("retrieval@1 is best for {} and worst for {}.", said(best), said(worst))
+    };
+    Some(Point { about: "Pictures judged".to_owned(), says })
 }
 
 /// Fastest; fastest with the reference's result; smallest. Rows are sorted by time.

@@ -4,7 +4,8 @@
 
 use std::fmt::Write as _;
 
-use crate::record::Status;
+use crate::judged::{self, JudgedRow};
+use crate::record::{Reading, Status};
 use crate::table::{Row, Table, groups};
 use crate::{headline, text};
 
@@ -15,7 +16,12 @@ pub fn of_table(table: &Table) -> String {
         let about = if point.about.is_empty() { String::new() } else { format!("**{}**: ", plain(&point.about)) };
         push(&mut out, &format!("- {about}{}", plain(&point.says)));
     }
+    judged_table(&mut out, table);
     for (name, rows) in groups(table) {
+        let rows: Vec<&Row> = rows.into_iter().filter(|row| row.judged.is_none()).collect();
+        if rows.is_empty() {
+            continue;
+        }
         push(&mut out, &format!("\n### {}\n", plain(&name)));
         push(
             &mut out,
@@ -47,6 +53,39 @@ pub fn of_table(table: &Table) -> String {
         }
     }
     out
+}
+
+/// Figures of pictures that were judged, cell by cell.
+fn judged_table(out: &mut String, table: &Table) {
+    let rows: Vec<(&Row, &JudgedRow)> = table.rows.iter().filter_map(|row| Some((row, row.judged.as_ref()?))).collect();
+    if rows.is_empty() {
+        return;
+    }
+    push(out, "\n### Pictures judged\n");
+    push(
+        out,
+        "| cell | backend | retrieval@1 | retrieval@5 | kernel distance ×1000 | PSNR to the data | PSNR to the reference |",
+    );
+    push(out, "|---|---|--:|--:|--:|--:|--:|");
+    let both = |(figure, interval): (String, String)| format!("{figure} ({interval})");
+    for (row, judged) in rows {
+        let cells = [
+            plain(&judged::what(&row.key)),
+            plain(&row.who()),
+            both(judged::share(&judged.retrieval_at_1)),
+            both(judged::share(&judged.retrieval_at_5)),
+            judged.kernel_distance_x1000.value().map_or_else(|| "–".to_owned(), |d| both(judged::distance(d))),
+            judged.psnr_to_data_db.map_or_else(|| "–".to_owned(), |db| format!("{db:.1} dB")),
+            match &judged.fidelity {
+                Reading::Ok(fidelity) => fidelity.psnr(),
+                Reading::Denied { why } | Reading::Absent { why } if why.contains("is the reference") => {
+                    "reference".into()
+                }
+                Reading::Denied { .. } | Reading::Absent { .. } => "–".into(),
+            },
+        ];
+        push(out, &format!("| {} |", cells.join(" | ")));
+    }
 }
 
 fn push(out: &mut String, line: &str) {

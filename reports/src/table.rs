@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::caution::{self, Caution};
 use crate::estimate::{self, Estimate};
+use crate::judged::JudgedRow;
 use crate::record::{Cell, CellKey, Launch, Reading, Run, Sample, Status};
 use crate::stats;
 
@@ -86,6 +87,9 @@ pub struct Row {
     pub ssim: Option<f64>,
     /// SSIMULACRA2 of the image.
     pub ssimulacra2: Option<f64>,
+    /// How its pictures of many prompts were judged, in a run that did that and timed nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged: Option<JudgedRow>,
     /// What the reader should know.
     pub cautions: Vec<Caution>,
 }
@@ -192,6 +196,7 @@ impl Row {
             psnr_db: image.and_then(|image| image.psnr_db),
             ssim: image.and_then(|image| image.ssim.value().copied()),
             ssimulacra2: image.and_then(|image| image.ssimulacra2.value().copied()),
+            judged: cell.judged.as_ref().map(JudgedRow::of),
             cautions: caution::of_cell(cell),
             image_s,
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ditbench_reports::record::{self, RecordError, SCHEMA_VERSION};
-use ditbench_reports::{sample, sample_phone, table};
+use ditbench_reports::{sample, sample_judged, sample_phone, table};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -89,6 +89,7 @@ fn every_field_is_documented() {
     let mut found = Default::default();
     names(&serde_json::to_value(sample::run()).unwrap(), &mut found);
     names(&serde_json::to_value(sample_phone::run()).unwrap(), &mut found);
+    names(&serde_json::to_value(sample_judged::run()).unwrap(), &mut found);
     let missing: Vec<&String> = found
         .iter()
         .filter(|name| !format.contains(&format!("`{name}`")) && !format.contains(&format!("\"{name}\"")))

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use ditbench_reports::record::{Cell, Run};
 use ditbench_reports::store::{LoadedRun, RunStore};
-use ditbench_reports::{report, sample, sample_phone};
+use ditbench_reports::{report, sample, sample_judged, sample_phone};
 use serde_json::Value;
 
 fn chromium() -> Option<PathBuf> {
@@ -92,6 +92,7 @@ fn nothing_overlaps_is_cut_or_too_faint() {
     pages.push(report::report(&several, &dir.path().join("several")).unwrap().html);
     let machines = [sample_phone::run(), sample::run()].map(|run| LoadedRun { dir: dir.path().join("usual"), run });
     pages.push(report::report(&machines, &dir.path().join("machines")).unwrap().html);
+    pages.push(judged_page(&dir.path().join("judged")));
     pages.extend(std::env::var_os("DITBENCH_REPORT").map(PathBuf::from));
     let (light, dark) = (look(&browser, &pages, false), look(&browser, &pages, true));
     assert_eq!((light.len(), dark.len()), (WIDTHS.len() * pages.len(), WIDTHS.len() * pages.len()));
@@ -121,6 +122,22 @@ fn the_checker_sees_what_is_wrong() {
     for want in ["overlaps", "text leaves its box", "the page is", "contrast 2.32", "picture without words"] {
         assert!(found.contains(want), "{want} in {found}");
     }
+}
+
+/// The report of a run that judged pictures, beside one that timed.
+fn judged_page(dir: &Path) -> PathBuf {
+    let run = sample_judged::run();
+    let folders = run.cells.iter().filter_map(|cell| cell.judged.as_ref()?.pictures.clone());
+    let folders: Vec<String> = folders.chain(["pictures/random-weights".to_owned()]).collect();
+    for (cell, folder) in folders.iter().enumerate() {
+        fs::create_dir_all(dir.join(folder)).unwrap();
+        for index in 0..sample_judged::NAMES + sample_judged::COMPOSITIONS {
+            sample_judged::picture(cell, index).save(dir.join(folder).join(format!("{index:04}.png"))).unwrap();
+        }
+    }
+    let judged = LoadedRun { dir: dir.to_owned(), run };
+    let timed = LoadedRun { dir: dir.to_owned(), run: sample::run() };
+    report::report(&[judged, timed], dir).unwrap().html
 }
 
 /// The made-up run as a short budget leaves it: one image a launch.

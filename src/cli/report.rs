@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use ditbench_reports::record::Status;
-use ditbench_reports::report;
 use ditbench_reports::store::{self, LoadedRun};
 use ditbench_reports::table::{Row, Table, groups};
+use ditbench_reports::{judged, report};
 
 use crate::text::{self, seconds};
 
@@ -46,13 +46,19 @@ pub fn write(runs: &[LoadedRun], out: &Path) -> Result<PathBuf> {
 
 /// The table for a terminal: a block per workload, the fastest first, failed rows with their reasons below.
 fn terminal(table: &Table) -> String {
-    let mut out = String::new();
+    let mut out = judged_block(table);
     for (workload, rows) in groups(table) {
+        let rows: Vec<&Row> = rows.into_iter().filter(|row| row.judged.is_none()).collect();
+        if rows.is_empty() {
+            continue;
+        }
         out.push_str(&format!("\n{workload}\n"));
         let header =
             ["", "threads", "image", "first image", "step", "compile", "memory", "of peak", "latent error", "PSNR"];
-        let good = rows.iter().filter(|row| row.status == Status::Ok);
-        out.push_str(&text::table(&header, good.map(|row| cells(row))));
+        let good: Vec<_> = rows.iter().filter(|row| row.status == Status::Ok).map(|row| cells(row)).collect();
+        if !good.is_empty() {
+            out.push_str(&text::table(&header, good));
+        }
         for row in rows.iter().filter(|row| row.status != Status::Ok) {
             let reason = row.reason.as_deref().unwrap_or("no reason recorded");
             out.push_str(&format!("  {} {}: {}: {reason}\n", row.who(), row.key.precision, row.status.name()));
@@ -60,6 +66,30 @@ fn terminal(table: &Table) -> String {
     }
     out.push('\n');
     out
+}
+
+/// Cells whose pictures were judged.
+fn judged_block(table: &Table) -> String {
+    let header = [
+        "pictures judged",
+        "",
+        "retrieval@1",
+        "95 %",
+        "retrieval@5",
+        "kernel distance",
+        "95 %",
+        "PSNR to the reference",
+    ];
+    let row = |row: &Row| {
+        let judged = row.judged.as_ref()?;
+        let (at_1, about_1) = judged::share(&judged.retrieval_at_1);
+        let (distance, about) = judged.kernel_distance_x1000.value().map(judged::distance).unwrap_or_default();
+        let at_5 = judged::share(&judged.retrieval_at_5).0;
+        let psnr = judged.fidelity.value().map_or_else(|| "-".to_owned(), judged::FidelityRow::psnr);
+        Some(vec![judged::what(&row.key), row.who(), at_1, about_1, at_5, distance, about, psnr])
+    };
+    let rows: Vec<Vec<String>> = table.rows.iter().filter_map(row).collect();
+    if rows.is_empty() { String::new() } else { format!("\n{}", text::table(&header, rows)) }
 }
 
 fn cells(row: &Row) -> Vec<String> {

@@ -9,6 +9,7 @@ use ditbench_workloads::models::Variant;
 use super::Common;
 use crate::host::adb::{PhoneOptions, Program, Target, choose};
 use crate::plan::{Axes, DEFAULT_PLAN, PlanFile, Shard};
+use crate::run::judging::{DEFAULT_PLAN as JUDGING_PLAN, Wanted};
 use crate::run::{self, Settings, WeightsChoice};
 
 /// What to run: a plan file, flags over it.
@@ -34,6 +35,13 @@ pub struct PlanArgs {
     /// Weights: a safetensors file, or `random` [default: the checkpoint that ditbench carries, else random from the seed]
     #[arg(long, value_name = "FILE|random")]
     weights: Option<WeightsChoice>,
+}
+
+/// How pictures are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Look {
+    Reference,
+    Full,
 }
 
 /// Arguments of `ditbench run`.
@@ -68,6 +76,16 @@ pub struct RunArgs {
     /// after only
     #[arg(long, default_value = "on", value_parser = ["on", "off"])]
     telemetry: String,
+    /// How pictures are looked at: reference (one image of each cell against the reference's), or full: 200 names and 50
+    /// compositions from each cell of nano, judged by a network; nothing is timed
+    #[arg(long, value_enum, default_value = "reference", hide_possible_values = true, value_name = "reference|full")]
+    quality: Look,
+    /// With --quality full: so many names, and a quarter as many compositions, instead of the whole list
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
+    prompts: Option<u32>,
+    /// With --quality full: the judge's file (efficientnet-lite0-57934424.pth), instead of fetching it
+    #[arg(long, value_name = "FILE")]
+    judge: Option<PathBuf>,
     /// Leave out what does not change from launch to launch: the machine's peaks, the memory pass, comparing images
     #[arg(long, conflicts_with = "profile")]
     brief: bool,
@@ -113,7 +131,8 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
             serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
         return run::start(settings, common, args.out.as_deref(), args.dry_run, args.force);
     }
-    let mut plan = args.plan.plan_or(DEFAULT_PLAN)?;
+    let judging = args.judging()?;
+    let mut plan = args.plan.plan_or(if judging.is_some() { JUDGING_PLAN } else { DEFAULT_PLAN })?;
     plan.launches = args.launches.map(|n| n as usize).or(plan.launches);
     if args.print_plan {
         print!("{}", toml::to_string_pretty(&plan).context("writing the plan as TOML")?);
@@ -136,6 +155,7 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         weights: args.plan.weights(),
         profile: args.profile,
         brief: args.brief,
+        judging,
         on: None,
         phone: PhoneOptions {
             sustained: sustained_s.is_some(),
@@ -157,6 +177,35 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
 }
 
 impl RunArgs {
+    /// What is asked of a run that judges pictures; `None` for one that times.
+    fn judging(&self) -> Result<Option<Wanted>> {
+        if self.quality != Look::Full {
+            for (given, flag) in [(self.prompts.is_some(), "--prompts"), (self.judge.is_some(), "--judge")] {
+                if given {
+                    bail!("{flag} is for pictures that are judged: add --quality full");
+                }
+            }
+            return Ok(None);
+        }
+        let timing = [
+            (self.profile, "--profile"),
+            (self.brief, "--brief"),
+            (self.sustained.is_some(), "--sustained"),
+            (self.shard.is_some(), "--shard"),
+            (self.launches.is_some(), "--launches"),
+            (self.plan.images.is_some(), "--images"),
+            (self.plan.budget.is_some(), "--budget"),
+            (self.plan.prompt.is_some(), "--prompt"),
+        ];
+        if let Some((_, flag)) = timing.into_iter().find(|(given, _)| *given) {
+            bail!(
+                "{flag} is for runs that time one prompt; --quality full makes the pictures of a fixed list: leave one of the two out"
+            );
+        }
+        let whole = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        Ok(Some(Wanted { prompts: self.prompts.map(|n| n as usize), judge: self.judge.as_ref().map(whole) }))
+    }
+
     /// Turns profiling on; what was not said becomes what a profile wants: one launch, a few images, no default plan.
     pub fn profiled(&mut self) {
         self.profile = true;

@@ -60,12 +60,20 @@ pub fn launch(
     let mut said = None;
     let mut forced = None;
     let started = Instant::now();
+    let patience = deadline.saturating_duration_since(started);
+    let mut deadline = deadline;
     loop {
         match receiver.recv_timeout(Duration::from_millis(100)) {
             Ok(line) => match serde_json::from_str::<Event>(&line) {
                 Ok(Event::Finished) => said = Some(Cause::Finished),
                 Ok(Event::Failed { unsupported, why }) => said = Some(Cause::Failed { unsupported, why }),
-                Ok(event) => on_event(event),
+                Ok(event) => {
+                    // A series takes as long as it has prompts: what is limited is the time to the next image.
+                    if matches!(event, Event::Made { .. }) {
+                        deadline = Instant::now() + patience;
+                    }
+                    on_event(event);
+                }
                 // A library that prints to standard output must not spoil the run; its words go to the log.
                 Err(_) => writeln!(errors, "[stdout] {line}")?,
             },

@@ -84,7 +84,7 @@ impl Collected {
                 self.runtime_memory.push(memory);
             }
             Event::Profiled { component, step, profile } => self.profiled.push((component, step, profile)),
-            Event::Finished | Event::Failed { .. } => {}
+            Event::Made { .. } | Event::Finished | Event::Failed { .. } => {}
         }
     }
 

@@ -36,7 +36,7 @@ pub fn compare(store: &mut RunStore, cells: &[CellKey]) -> Result<()> {
 }
 
 /// The cell that others of the workload are held against: the 64-bit interpreter in f32 weights, else the first f32 cell.
-fn reference<'a>(rows: &'a [Row], key: &CellKey) -> Option<&'a Row> {
+pub(super) fn reference<'a>(rows: &'a [Row], key: &CellKey) -> Option<&'a Row> {
     let same = |row: &&Row| {
         let other = &row.key;
         row.status == Status::Ok

@@ -227,6 +227,7 @@ impl Launcher<'_> {
             outputs,
             stop,
             profile: outputs_wanted && self.settings.profile,
+            series: None,
             cpus: None,
         }
     }
@@ -281,7 +282,7 @@ fn outputs(store: &RunStore, cell: &Resolved) -> Result<Outputs> {
 }
 
 /// What the first launch of a cell tells of the cell as a whole.
-fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared, expands: bool) {
+pub(super) fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared, expands: bool) {
     if let Some(numerics) = collected.numerics() {
         let name = serde_json::to_value(numerics).ok().and_then(|value| value.as_str().map(str::to_owned));
         row.numerics = Reading::or_absent(name, "the worker named a precision that this program does not know");

@@ -7,6 +7,7 @@ mod collect;
 mod fidelity;
 pub mod fleet;
 mod host;
+pub mod judging;
 mod launch;
 pub mod one_image;
 mod prepare;
@@ -73,6 +74,9 @@ pub struct Settings {
     /// Seconds for which each launch goes on, hot or not; `None` for launches that end when enough is known.
     #[serde(default)]
     pub sustained_s: Option<f64>,
+    /// Whether pictures of many prompts are made and judged, instead of timing one.
+    #[serde(default)]
+    pub judging: Option<judging::Wanted>,
     /// Which weights.
     #[serde(default)]
     pub weights: WeightsChoice,
@@ -94,11 +98,17 @@ pub fn start(settings: Settings, common: &Common, out: Option<&Path>, dry_run: b
     let id = new_id();
     let mut host = host::open(&settings, &id)?;
     let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
+    if let Some(wanted) = &settings.judging {
+        judging::show_plan(wanted, &resolved, host.as_ref())?;
+    }
     let estimates = show::plan(&settings, &resolved, host.as_ref());
     if dry_run {
         return Ok(());
     }
     show::refuse_what_does_not_fit(&resolved, &estimates, force, host.as_ref())?;
+    if let Some(wanted) = &settings.judging {
+        judging::check(wanted, common)?;
+    }
     let dir = out.map_or_else(|| Path::new("runs").join(&id), Path::to_path_buf);
     let info = RunInfo {
         id,
@@ -108,7 +118,10 @@ pub fn start(settings: Settings, common: &Common, out: Option<&Path>, dry_run: b
         build: host.build(),
         command_line: std::env::args().collect(),
         plan: serde_json::to_value(&settings).context("writing the plan into the record")?,
-        prompt: settings.prompt.clone(),
+        prompt: match &settings.judging {
+            Some(wanted) => wanted.said()?,
+            None => settings.prompt.clone(),
+        },
         seed: settings.seed,
         weights_seed: (!matches!(settings.weights, WeightsChoice::File(_))).then_some(settings.seed),
         steps: resolved.first().map_or(0, |cell| cell.key.steps),
@@ -120,7 +133,7 @@ pub fn start(settings: Settings, common: &Common, out: Option<&Path>, dry_run: b
         ..RunInfo::default()
     };
     let store = RunStore::create(&dir, Run::new(info, host.machine()))?;
-    work(settings, resolved, store, common, host.as_mut())
+    go(settings, resolved, store, common, host.as_mut())
 }
 
 /// Goes on with an interrupted run.
@@ -135,10 +148,30 @@ pub fn resume(path: &Path, common: &Common, timeout_s: f64, budget_s: Option<f64
     settings.budget_s = budget_s.unwrap_or(settings.budget_s);
     let mut host = host::open(&settings, &store.run().run.id)?;
     let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
-    let states = resolved.iter().map(|cell| state(&store, cell));
-    let done = states.filter(|state| state.failed || state.made >= settings.launches).count();
+    let is_done = |cell: &&Resolved| match settings.judging {
+        Some(_) => store.is_done(&cell.key),
+        None => {
+            let state = state(&store, cell);
+            state.failed || state.made >= settings.launches
+        }
+    };
+    let done = resolved.iter().filter(is_done).count();
     println!("Going on with {}: {done} of {} cells are done.", store.dir().display(), resolved.len());
-    work(settings, resolved, store, common, host.as_mut())
+    go(settings, resolved, store, common, host.as_mut())
+}
+
+/// Times cells, or judges their pictures.
+fn go(
+    settings: Settings,
+    resolved: Vec<Resolved>,
+    store: RunStore,
+    common: &Common,
+    host: &mut dyn Host,
+) -> Result<()> {
+    match settings.judging.clone() {
+        Some(wanted) => judging::work(&settings, &wanted, &resolved, store, common, host),
+        None => work(settings, resolved, store, common, host),
+    }
 }
 
 /// Makes all launches, then compares and reports.

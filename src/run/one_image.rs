@@ -89,6 +89,7 @@ fn spec(cell: &super::Resolved, prepared: &Prepared, output: &Path, scratch: &Pa
         outputs: Some(Outputs { image: output.to_path_buf(), latents: scratch.join("latents.safetensors") }),
         stop: StopRule { images: 1, seconds: f64::MAX, relative_half_width: 0.0 },
         profile: false,
+        series: None,
         cpus: None,
     }
 }

@@ -66,12 +66,7 @@ impl Preparer {
     /// # Errors
     /// Weights that do not fit the model, a cache or run directory that cannot be written.
     pub fn prepare(&mut self, cell: &Resolved, store: &mut RunStore, progress: &Progress) -> Result<Prepared> {
-        let key = (model_name(&cell.cell.workload), cell.cell.scheme);
-        if !self.weights.contains_key(&key) {
-            let made = prepare_weights(&cell.model, &self.choice, self.seed, cell.cell.scheme, &self.cache, progress)?;
-            self.weights.insert(key.clone(), made);
-        }
-        let weights = self.weights[&key].clone();
+        let weights = self.weights(cell, store, progress)?;
         let workload = cell.cell.workload.to_string();
         if !self.inputs.contains_key(&workload) {
             let path = inputs(cell, &self.prompt, self.seed, &self.run_dir)?;
@@ -79,18 +74,47 @@ impl Preparer {
             store.update(|run| run.inputs.push(inputs_entry(cell, &made)))?;
             self.inputs.insert(workload.clone(), path);
         }
+        Ok(self.prepared(weights, self.inputs[&workload].clone()))
+    }
+
+    /// Where weights are kept.
+    pub(super) fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Weights of a cell with inputs of another's making.
+    pub(super) fn prepared(&self, weights: PreparedWeights, inputs: PathBuf) -> Prepared {
+        Prepared {
+            weights: weights.path,
+            weights_sha256: weights.sha256,
+            notes: notes(weights.choice.as_ref()),
+            inputs,
+            cache: self.cache.clone(),
+        }
+    }
+
+    /// Weights of a cell; the record learns of them and of the model when they are new.
+    ///
+    /// # Errors
+    /// Weights that do not fit the model, a cache that cannot be written.
+    pub(super) fn weights(
+        &mut self,
+        cell: &Resolved,
+        store: &mut RunStore,
+        progress: &Progress,
+    ) -> Result<PreparedWeights> {
+        let key = (model_name(&cell.cell.workload), cell.cell.scheme);
+        if !self.weights.contains_key(&key) {
+            let made = prepare_weights(&cell.model, &self.choice, self.seed, cell.cell.scheme, &self.cache, progress)?;
+            self.weights.insert(key.clone(), made);
+        }
+        let weights = self.weights[&key].clone();
         let entry = model_entry(cell, store, &weights);
         store.update(|run| match run.models.iter_mut().find(|old| same_model(old, &entry)) {
             Some(old) => *old = entry,
             None => run.models.push(entry),
         })?;
-        Ok(Prepared {
-            weights: weights.path,
-            weights_sha256: weights.sha256,
-            notes: notes(weights.choice.as_ref()),
-            inputs: self.inputs[&workload].clone(),
-            cache: self.cache.clone(),
-        })
+        Ok(weights)
     }
 }
 

@@ -18,14 +18,16 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
     let peak = host.quick_peak();
     let estimates: Vec<Estimate> =
         cells.iter().map(|cell| estimate(&cell.cell, &cell.model, peak * cell.cell.threads as f64)).collect();
-    println!(
-        "Plan: {} cells, \"{}\", seed {}, up to {} launches of up to {} images each.\n",
-        cells.len(),
-        settings.prompt,
-        settings.seed,
-        settings.launches,
-        settings.images
-    );
+    if settings.judging.is_none() {
+        println!(
+            "Plan: {} cells, \"{}\", seed {}, up to {} launches of up to {} images each.\n",
+            cells.len(),
+            settings.prompt,
+            settings.seed,
+            settings.launches,
+            settings.images
+        );
+    }
     let rows = cells.iter().zip(&estimates).map(|(cell, estimate)| {
         let refusal = cell.refusal.as_ref().map(|(status, _)| status.name().to_owned());
         vec![
@@ -53,13 +55,16 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
         .filter(|(cell, _)| cell.refusal.is_none())
         .map(|(_, estimate)| estimate.image_s)
         .sum();
-    println!(
-        "\nThe first image of every cell takes about {}; the budget of {} goes to more images and launches. The machine has {} threads and {} of memory free. (≈: estimates.)\n",
-        seconds(first_round),
-        seconds(settings.budget_s),
-        host.cores(),
-        host.memory_available().map_or_else(|| "an unknown amount".to_owned(), bytes),
-    );
+    let memory = host.memory_available().map_or_else(|| "an unknown amount".to_owned(), bytes);
+    let time = match settings.judging {
+        Some(_) => format!("One picture of every cell takes about {}.", seconds(first_round)),
+        None => format!(
+            "The first image of every cell takes about {}; the budget of {} goes to more images and launches.",
+            seconds(first_round),
+            seconds(settings.budget_s)
+        ),
+    };
+    println!("\n{time} The machine has {} threads and {memory} of memory free. (≈: estimates.)\n", host.cores());
     estimates
 }
 

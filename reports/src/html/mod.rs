@@ -3,8 +3,10 @@
 //! Contract: made from records alone; every text from a record is escaped. Readable from 360 pixels on, in light and dark.
 
 mod facts;
+mod gallery;
 mod images;
 mod inside;
+mod judged;
 mod phones;
 mod rows;
 
@@ -32,7 +34,9 @@ pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
     // No request may leave the page, whatever a record holds.
     page.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n");
     page.line(&format!("<title>ditbench: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>", escape(&title)));
-    page.raw("<a class=\"skip\" href=\"#table\">Skip to the table</a>\n<header>\n");
+    let (timed, timed_table) = timed(runs, table);
+    let first = if timed.len() < runs.len() { "pictures" } else { "table" };
+    page.line(&format!("<a class=\"skip\" href=\"#{first}\">Skip to the table</a>\n<header>"));
     page.line(&format!("<h1>{}</h1>", escape(&title)));
     for (number, run) in (1..).zip(&records) {
         let which = if records.len() > 1 { format!("<b>Run {number}:</b> ") } else { String::new() };
@@ -44,11 +48,62 @@ pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
         page.line(&format!("<li>{about}{}</li>", escape(&point.says)));
     }
     page.raw("</ul>\n</section>\n");
-    page.raw("<nav aria-label=\"Sections\"><ul><li><a href=\"#table\">Table</a></li><li><a href=\"#images\">Images</a></li><li><a href=\"#plots\">Plots</a></li>\
-              <li><a href=\"#cautions\">Cautions</a></li><li><a href=\"#conditions\">Conditions</a></li><li><a href=\"#reading\">How to read this</a></li></ul></nav>\n");
-    rows::main_tables(&mut page, &table::groups(table), table, records.len() > 1);
-    phones::side_by_side(&mut page, &records, table);
-    images::section(&mut page, runs, table);
+    navigation(&mut page, timed.len() < runs.len(), !timed.is_empty());
+    judged_sections(&mut page, runs, table);
+    if !timed.is_empty() {
+        timed_sections(&mut page, &timed, &timed_table)?;
+    }
+    facts::cautions(&mut page, &records, table);
+    facts::conditions(&mut page, &records);
+    if !timed.is_empty() {
+        facts::reading_section(&mut page);
+    }
+    page.raw("</main>\n</body>\n</html>\n");
+    Ok(page.html)
+}
+
+/// The runs that timed something, and their rows.
+fn timed(runs: &[LoadedRun], table: &Table) -> (Vec<LoadedRun>, Table) {
+    let judged = |id: &str| runs.iter().any(|loaded| loaded.run.judging.is_some() && loaded.run.run.id == id);
+    let timed = runs.iter().filter(|loaded| loaded.run.judging.is_none()).cloned().collect();
+    let rows = table.rows.iter().filter(|row| !judged(&row.run)).cloned().collect();
+    (timed, Table { rows, published: table.published.clone() })
+}
+
+fn navigation(page: &mut Page, judged: bool, timed: bool) {
+    let sections = [
+        (judged, "pictures", "Pictures judged"),
+        (timed, "table", "Table"),
+        (timed, "images", "Images"),
+        (timed, "plots", "Plots"),
+        (true, "cautions", "Cautions"),
+        (true, "conditions", "Conditions"),
+        (timed, "reading", "How to read this"),
+    ];
+    page.raw("<nav aria-label=\"Sections\"><ul>");
+    for (_, id, name) in sections.into_iter().filter(|(there, ..)| *there) {
+        page.raw(&format!("<li><a href=\"#{id}\">{name}</a></li>"));
+    }
+    page.raw("</ul></nav>\n");
+}
+
+/// What runs that judged pictures found, and the pictures.
+fn judged_sections(page: &mut Page, runs: &[LoadedRun], table: &Table) {
+    let judged = runs.iter().filter_map(|loaded| Some((loaded, loaded.run.judging.as_ref()?)));
+    for (number, (loaded, judging)) in judged.enumerate() {
+        let id = if number == 0 { " id=\"pictures\"" } else { "" };
+        page.line(&format!("<h2{id}>Pictures judged</h2>"));
+        judged::section(page, &loaded.run, judging, table);
+        gallery::section(page, loaded, judging, number);
+    }
+}
+
+/// Tables, images and plots of runs that timed something.
+fn timed_sections(page: &mut Page, runs: &[LoadedRun], table: &Table) -> Result<(), PlotError> {
+    let records: Vec<&Run> = runs.iter().map(|loaded| &loaded.run).collect();
+    rows::main_tables(page, &table::groups(table), table, records.len() > 1);
+    phones::side_by_side(page, &records, table);
+    images::section(page, runs, table);
     page.raw("<h2 id=\"plots\">Plots</h2>\n");
     let mut told: Vec<&str> = Vec::new();
     for (name, figures) in plots::of_runs(&records, table)? {
@@ -56,20 +111,16 @@ pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
         for plot in figures {
             // A caption is told once; the same plot of another workload is read the same way.
             let known = told.contains(&plot.id);
-            figure(&mut page, &plot, if known { "Read as above." } else { &plot.caption });
+            figure(page, &plot, if known { "Read as above." } else { &plot.caption });
             told.push(plot.id);
         }
         page.raw("</div>\n");
     }
-    phones::timelines(&mut page, &records, table)?;
-    inside::models(&mut page, table);
-    inside::profiles(&mut page, &records, table)?;
-    rows::details_table(&mut page, &table::groups(table));
-    facts::cautions(&mut page, &records, table);
-    facts::conditions(&mut page, &records);
-    facts::reading_section(&mut page);
-    page.raw("</main>\n</body>\n</html>\n");
-    Ok(page.html)
+    phones::timelines(page, &records, table)?;
+    inside::models(page, table);
+    inside::profiles(page, &records, table)?;
+    rows::details_table(page, &table::groups(table));
+    Ok(())
 }
 
 /// A page being written.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Launch, MemoryPass, Quality, Reading, Steady};
+use super::{Judged, Launch, MemoryPass, Quality, Reading, Steady};
 
 /// One row of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ pub struct Cell {
     /// Nearness to the reference cell.
     #[serde(default)]
     pub quality: Reading<Quality>,
+    /// How its pictures of many prompts were judged, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judged>,
     /// The image it made: a PNG in the run's directory.
     #[serde(default)]
     pub image: Option<String>,

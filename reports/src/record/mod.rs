@@ -6,6 +6,7 @@
 //! anything else raises [`SCHEMA_VERSION`].
 
 mod cell;
+mod judged;
 mod launch;
 mod load;
 mod machine;
@@ -16,6 +17,7 @@ mod run;
 use serde::{Deserialize, Serialize};
 
 pub use cell::{Cell, CellKey, PlacementShare, ProfileRow, StagePlacement, Status, Version, WeightsUse};
+pub use judged::{Bounded, Difference, Judged, Judging, PromptFidelity, SeriesInputs};
 pub use launch::{
     ClockOffset, CpusUsed, Launch, MemoryMark, MemoryPass, Sample, StageCompile, Steady, SteadyState, Telemetry,
 };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, CellKey, Machine, ModelEntry, Reading, SCHEMA_VERSION};
+use super::{Cell, CellKey, Judging, Machine, ModelEntry, Reading, SCHEMA_VERSION};
 
 /// One run of a plan on one machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Run {
     /// The prompts, tokens and noise that cells were fed.
     #[serde(default)]
     pub inputs: Vec<Inputs>,
+    /// By what pictures of many prompts were judged, where that was asked for: such a run times nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judging: Option<Judging>,
     /// One row each, in the order in which they were first started. Failed cells are rows too.
     #[serde(default)]
     pub cells: Vec<Cell>,

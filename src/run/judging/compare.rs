@@ -1,0 +1,174 @@
+//! After all cells: each one's pictures against those of its reference, and its figures against those of cells that differ
+//! from it in one thing.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use ditbench_reports::image;
+use ditbench_reports::quality::features::Features;
+use ditbench_reports::quality::retrieval::retrieval_difference;
+use ditbench_reports::quality::{psnr, ssim, step_divergence};
+use ditbench_reports::record::{Cell as Row, CellKey, Difference, Judged, PromptFidelity, Reading};
+use ditbench_reports::store::RunStore;
+use ditbench_workloads::judge::FEATURES;
+use ditbench_workloads::pipeline::load_latents;
+
+use super::score::{Data, bounded, distance};
+use super::series::{LATENTS, picture_name};
+use crate::run::fidelity::reference;
+use crate::run::progress::Progress;
+
+/// A cell's features, kept beside its pictures: 1280 little-endian f32 for each name.
+pub const FEATURES_FILE: &str = "features.f32";
+
+/// Compares all judged cells.
+///
+/// # Errors
+/// The record cannot be written.
+pub fn all(store: &mut RunStore, data: &Data, progress: &Progress) -> Result<()> {
+    let dir = store.dir().to_owned();
+    let rows: Vec<Row> = store.run().cells.iter().filter(|row| row.judged.is_some()).cloned().collect();
+    let mut compared = rows.clone();
+    for row in &mut compared {
+        progress.now(format!("comparing the pictures of {}", row.key));
+        let differences = differences(&dir, row, &rows, data);
+        let fidelity = match reference(&rows, &row.key) {
+            None => Reading::absent("no f32 cell of this workload ended well, so there is nothing to compare with"),
+            Some(other) if other.key == row.key => {
+                Reading::absent("this is the reference that the others are held against")
+            }
+            Some(other) => {
+                fidelity(&dir, row, other).map_or_else(|why| Reading::absent(format!("{why:#}")), Reading::Ok)
+            }
+        };
+        if let Some(judged) = &mut row.judged {
+            (judged.fidelity, judged.differences) = (fidelity, differences);
+        }
+    }
+    store.update(|run| compared.into_iter().for_each(|row| run.put_cell(row)))?;
+    Ok(())
+}
+
+fn folder<'a>(dir: &Path, row: &'a Row) -> Result<(std::path::PathBuf, &'a Judged)> {
+    let judged = row.judged.as_ref().context("it was not judged")?;
+    let pictures = judged.pictures.as_deref().context("it kept no pictures")?;
+    Ok((dir.join(pictures), judged))
+}
+
+fn fidelity(dir: &Path, row: &Row, other: &Row) -> Result<PromptFidelity> {
+    let ((ours, _), (theirs, _)) = (folder(dir, row)?, folder(dir, other)?);
+    let (our_latents, their_latents) = (load_latents(&ours.join(LATENTS))?, load_latents(&theirs.join(LATENTS))?);
+    let mut found = PromptFidelity { reference: other.key.id(), ..PromptFidelity::default() };
+    for (index, (a, b)) in our_latents.iter().zip(&their_latents).enumerate() {
+        found.latent_relative_l2.push(step_divergence(0, a, b)?.relative_l2);
+        let open = |folder: &Path| -> Result<_> {
+            let path = folder.join(picture_name(index));
+            Ok(image::open(&path).with_context(|| format!("cannot read {}", path.display()))?.into_rgb8())
+        };
+        let (a, b) = (open(&ours)?, open(&theirs)?);
+        found.psnr_db.push(psnr(&a, &b)?);
+        found.ssim.push(ssim(&a, &b).context("the pictures are too small for SSIM")?);
+    }
+    Ok(found)
+}
+
+/// This cell less those that differ from it in one thing.
+fn differences(dir: &Path, row: &Row, rows: &[Row], data: &Data) -> Vec<Difference> {
+    let others = others(&row.key, rows);
+    others.into_iter().filter_map(|(other, in_what)| difference(dir, row, other, in_what, data)).collect()
+}
+
+/// The f32 cell, the cell of full width, the cell of the most steps: each the same in all else.
+fn others<'a>(key: &CellKey, rows: &'a [Row]) -> Vec<(&'a Row, &'static str)> {
+    let place = |k: &CellKey| (k.backend.clone(), k.device.clone(), k.threads, k.memory.clone(), k.sampler.clone());
+    let whole = |model: &str| model.split_once("-w").map_or(model, |(whole, _)| whole).to_owned();
+    let find = |model: &str, precision: &str, steps: u32| {
+        rows.iter().find(|row| {
+            let other = &row.key;
+            // Another precision is run in another way; what else differs must not.
+            let way = other.precision != key.precision || other.variant == key.variant;
+            (other.model.as_str(), other.precision.as_str(), other.steps) == (model, precision, steps)
+                && place(other) == place(key)
+                && way
+        })
+    };
+    let most = rows.iter().filter(|row| place(&row.key) == place(key)).map(|row| row.key.steps).max();
+    let candidates = [
+        (find(&key.model, "f32", key.steps), "precision"),
+        (find(&whole(&key.model), &key.precision, key.steps), "width"),
+        (most.and_then(|steps| find(&key.model, &key.precision, steps)), "steps"),
+    ];
+    let other = |(row, what): (Option<&'a Row>, &'static str)| Some((row.filter(|row| row.key != *key)?, what));
+    candidates.into_iter().filter_map(other).collect()
+}
+
+fn difference(dir: &Path, row: &Row, other: &Row, in_what: &str, data: &Data) -> Option<Difference> {
+    let ((our_folder, ours), (their_folder, theirs)) = (folder(dir, row).ok()?, folder(dir, other).ok()?);
+    let share =
+        |k| retrieval_difference(&ours.nearer, &theirs.nearer, k).map(|(value, interval)| bounded(value, interval));
+    let kernel = |folder: &Path| distance(&read_features(folder)?, data);
+    let kernel = kernel(&our_folder).zip(kernel(&their_folder)).and_then(|(ours, theirs)| ours.less(&theirs));
+    Some(Difference {
+        from: other.key.id(),
+        in_what: in_what.to_owned(),
+        retrieval_at_1: share(1)?,
+        retrieval_at_5: share(5)?,
+        kernel_distance_x1000: match kernel {
+            Some((value, interval)) => Reading::Ok(bounded(value, interval)),
+            None => Reading::absent("one of the two has no kernel distance"),
+        },
+    })
+}
+
+/// Keeps a cell's features.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_features(folder: &Path, features: &Features) -> Result<()> {
+    let path = folder.join(FEATURES_FILE);
+    let bytes: Vec<u8> = features.values().iter().flat_map(|value| value.to_le_bytes()).collect();
+    std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn read_features(folder: &Path) -> Option<Features> {
+    let bytes = std::fs::read(folder.join(FEATURES_FILE)).ok()?;
+    let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    Features::new(FEATURES, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(model: &str, precision: &str, variant: &str, steps: u32) -> Row {
+        let key = CellKey {
+            model: model.to_owned(),
+            backend: "candle".to_owned(),
+            variant: variant.to_owned(),
+            precision: precision.to_owned(),
+            steps,
+            ..CellKey::default()
+        };
+        Row { key, judged: Some(Judged::default()), ..Row::default() }
+    }
+
+    #[test]
+    fn a_cell_is_held_against_those_that_differ_in_one_thing() {
+        let rows = [
+            row("nano", "f32", "tuned", 4),
+            row("nano", "f32", "stock", 4),
+            row("nano", "q4", "tuned-int8", 4),
+            row("nano", "f32", "tuned", 28),
+            row("nano-w0.5", "f32", "tuned", 4),
+            row("nano-w0.5", "q4", "tuned-int8", 28),
+        ];
+        let found = |index: usize| -> Vec<(String, &str)> {
+            others(&rows[index].key, &rows).into_iter().map(|(row, what)| (row.key.id(), what)).collect()
+        };
+        assert_eq!(found(0), [(rows[3].key.id(), "steps")]);
+        assert_eq!(found(2), [(rows[0].key.id(), "precision")]);
+        assert_eq!(found(3), []);
+        assert_eq!(found(4), [(rows[0].key.id(), "width")]);
+        assert_eq!(found(5), [], "neither f32 nor full width nor fewer steps of it were run");
+    }
+}

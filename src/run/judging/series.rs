@@ -1,0 +1,80 @@
+//! What is asked of a worker: pictures of all prompts, each with its own noise, the same for every cell.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use ditbench_reports::record::SeriesInputs;
+use ditbench_workloads::pipeline::Inputs;
+use ditbench_workloads::prompts::Prompts;
+use sha2::{Digest, Sha256};
+
+use crate::protocol::{Series, SeriesPicture};
+use crate::run::resolve::{Resolved, model_name};
+
+/// The inputs of a workload's prompts, on disk.
+#[derive(Clone, Debug)]
+pub struct SeriesFiles {
+    /// One a prompt, names first.
+    pub inputs: Vec<PathBuf>,
+    /// What they hold.
+    pub about: SeriesInputs,
+}
+
+/// Writes the inputs of all prompts below the run's directory. Prompt i has the noise of seed + i: the same for each cell
+/// whose latents have the same shape, whatever its width, steps or precision.
+///
+/// # Errors
+/// A prompt that cannot be tokenized, a folder that cannot be written.
+pub fn write(cell: &Resolved, prompts: &Prompts, seed: u64, run: &Path) -> Result<SeriesFiles> {
+    let config = &cell.model.config;
+    let workload = &cell.cell.workload;
+    let name = format!("{}-s{}-{}", model_name(workload), workload.steps, workload.sampler);
+    let folder = std::path::absolute(run.join("inputs").join(name)).context("cannot resolve the run's directory")?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let (mut noise, mut all) = (Sha256::new(), Sha256::new());
+    let mut inputs = Vec::new();
+    for (index, prompt) in (0u64..).zip(prompts.names.iter().chain(&prompts.compositions)) {
+        let seed = seed.wrapping_add(index);
+        let mut made = Inputs::make(config, prompt, seed, workload.steps, workload.sampler.rule)?;
+        if let Some(scale) = workload.sampler.guidance() {
+            made = made.with_guidance(config, scale)?;
+        }
+        noise.update(made.noise_sha256());
+        all.update(made.sha256());
+        let path = folder.join(format!("{index:04}.safetensors"));
+        made.save(&path)?;
+        inputs.push(path);
+    }
+    let about = SeriesInputs {
+        workload: format!("{}, {} steps, {}", model_name(workload), workload.steps, workload.sampler),
+        noise_sha256: hex(noise),
+        inputs_sha256: hex(all),
+    };
+    Ok(SeriesFiles { inputs, about })
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The order to a worker: pictures of these inputs into `folder`.
+///
+/// # Errors
+/// A folder that cannot be made.
+pub fn order(files: &SeriesFiles, folder: &Path) -> Result<Series> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let folder = std::path::absolute(folder).context("cannot resolve the run's directory")?;
+    let picture = |(index, inputs): (usize, &PathBuf)| SeriesPicture {
+        inputs: inputs.clone(),
+        image: folder.join(picture_name(index)),
+    };
+    Ok(Series { pictures: files.inputs.iter().enumerate().map(picture).collect(), latents: folder.join(LATENTS) })
+}
+
+/// The last latents of all pictures, in their folder.
+pub const LATENTS: &str = "latents.safetensors";
+
+/// A picture's file in its folder.
+pub fn picture_name(index: usize) -> String {
+    format!("{index:04}.png")
+}
