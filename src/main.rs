@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     match result {
         Ok(exit) => exit,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", text::causes(&error));
             ExitCode::from(2)
         }
     }

@@ -32,6 +32,19 @@ pub fn clock(seconds: f64) -> String {
     format!("{:02}:{:02}", whole / 60, whole % 60)
 }
 
+/// An error and its causes in a line. Some errors give their cause in their own words already; it is not said twice.
+pub fn causes(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
+
 fn prefixed(value: f64) -> (f64, &'static str) {
     for (factor, prefix) in [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")] {
         if value.abs() >= factor {
@@ -80,6 +93,12 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = anyhow::anyhow!("the disk is full").context("cannot write x: the disk is full. Free some");
+        assert_eq!(causes(&error.context("saving")), "saving: cannot write x: the disk is full. Free some");
+    }
 
     #[test]
     fn numbers_have_three_digits() {

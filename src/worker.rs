@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
             let backend = error.chain().find_map(|cause| cause.downcast_ref::<BackendError>());
             let unsupported =
                 matches!(backend, Some(BackendError::Unsupported { .. } | BackendError::Unavailable { .. }));
-            say(&Event::Failed { unsupported, why: format!("{error:#}") });
+            say(&Event::Failed { unsupported, why: crate::text::causes(&error) });
             ExitCode::from(1)
         }
     }

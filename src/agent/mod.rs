@@ -88,7 +88,7 @@ pub fn main(args: &AgentArgs) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", crate::text::causes(&error));
             ExitCode::from(2)
         }
     }

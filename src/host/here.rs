@@ -57,7 +57,7 @@ impl Host for ThisMachine {
     }
 
     fn ort_library(&mut self, common: &Common, say: &dyn Fn(String)) -> Result<PathBuf, String> {
-        crate::run::fetch_ort(common, say).map_err(|error| format!("{error:#}"))
+        crate::run::fetch_ort(common, say).map_err(|error| crate::text::causes(&error))
     }
 
     fn peaks(&mut self, threads: &[usize]) -> Vec<Peak> {

@@ -98,6 +98,7 @@ pub fn start(settings: Settings, common: &Common, out: Option<&Path>, dry_run: b
     let id = new_id();
     let mut host = host::open(&settings, &id)?;
     let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
+    resolved.iter().try_for_each(|cell| settings.weights.check(&cell.model))?;
     if let Some(wanted) = &settings.judging {
         judging::show_plan(wanted, &resolved, host.as_ref())?;
     }
@@ -225,7 +226,7 @@ fn work(
             Ok(prepared) => prepared,
             Err(error) => {
                 states[index].failed = true;
-                store.put_cell(Row::failed(cell.key.clone(), Status::Error, format!("{error:#}")))?;
+                store.put_cell(Row::failed(cell.key.clone(), Status::Error, crate::text::causes(&error)))?;
                 continue;
             }
         };
@@ -259,6 +260,14 @@ fn work(
         bail!("interrupted; what was measured is kept. Go on with: ditbench run --resume {}", store.dir().display());
     }
     println!("{}", page.display());
+    something_was_measured(&store)
+}
+
+/// A run of failures is no success for the script that started it.
+fn something_was_measured(store: &RunStore) -> Result<()> {
+    if store.run().cells.iter().all(|cell| cell.status != Status::Ok) {
+        bail!("no cell could be measured; each row of the table has its reason");
+    }
     Ok(())
 }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Result;
-use ditbench_workloads::models::{ModelConfig, Variant};
+use ditbench_workloads::models::{Model, ModelConfig, Variant};
+use ditbench_workloads::weights::Weights;
 use ditbench_workloads::weights::prepare::Source;
 use ditbench_workloads::weights::published::{self, Published};
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,18 @@ impl WeightsChoice {
                 None => Source::Seed(seed),
             },
         })
+    }
+
+    /// Looks a user's own file over before anything starts: that it is whole and has every tensor of the model in its shape.
+    /// A file that a cell cannot use is a mistake of the command line, not a row of a record.
+    ///
+    /// # Errors
+    /// Names the file and the first tensors that are missing or have another shape.
+    pub fn check(&self, model: &Model) -> Result<()> {
+        if let Self::File(path) = self {
+            Weights::open_for(path, model)?;
+        }
+        Ok(())
     }
 
     /// Whether pictures are of something, rather than noise.

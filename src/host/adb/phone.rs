@@ -134,7 +134,7 @@ impl Phone {
     fn number<T: DeserializeOwned>(&self, question: &str, limit: Duration) -> Reading<T> {
         match ask(&self.session, question, limit) {
             Ok(value) => Reading::Ok(value),
-            Err(error) => Reading::absent(format!("{error:#}")),
+            Err(error) => Reading::absent(crate::text::causes(&error)),
         }
     }
 }
@@ -223,7 +223,7 @@ impl Host for Phone {
             // With the library there, the backend knows what it can do.
             match ask(&self.session, "describe", Duration::from_secs(60)) {
                 Ok(description) => self.description = description,
-                Err(error) => return Err(format!("{error:#}")),
+                Err(error) => return Err(crate::text::causes(&error)),
             }
         }
         self.ort = Some(result.clone());

@@ -165,7 +165,7 @@ pub fn work(
         bail!("interrupted; what was judged is kept. Go on with: ditbench run --resume {}", store.dir().display());
     }
     println!("{}", page.display());
-    Ok(())
+    super::something_was_measured(&store)
 }
 
 /// By what pictures are judged, and what the data themselves get.
@@ -215,7 +215,7 @@ impl Maker<'_> {
         self.progress.now(format!("{name}: weights"));
         let prepared = match self.prepared(cell, store) {
             Ok(prepared) => prepared,
-            Err(error) => return Ok(about(Row::failed(cell.key.clone(), Status::Error, format!("{error:#}")))),
+            Err(error) => return Ok(about(Row::failed(cell.key.clone(), Status::Error, crate::text::causes(&error)))),
         };
         let folder = pictures_folder(&cell.key.id());
         let (row, made) = self.pictures(cell, &prepared, &folder, store)?;
@@ -224,7 +224,7 @@ impl Maker<'_> {
         }
         Ok(match self.judged(&store.dir().join(&folder), &folder, &name, judge, data) {
             Ok(judged) => Row { judged: Some(judged), ..row },
-            Err(error) => about(Row::failed(cell.key.clone(), Status::Error, format!("{error:#}"))),
+            Err(error) => about(Row::failed(cell.key.clone(), Status::Error, crate::text::causes(&error))),
         })
     }
 
