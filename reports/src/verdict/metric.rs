@@ -45,6 +45,8 @@ pub enum Metric {
     Ssim,
     /// SSIMULACRA2 of the image against the reference's.
     Ssimulacra2,
+    /// Share of the prompt list's names whose own data picture is nearest to the picture made, where pictures were judged.
+    Retrieval,
     /// Share of the nodes of all stages that ran on the device asked for.
     Placement,
     /// Seconds of one iteration of a criterion benchmark.
@@ -55,7 +57,7 @@ pub enum Metric {
 pub const PSNR_CAP_DB: f64 = 60.0;
 
 /// Every metric but the numbered steps, in the order in which a verdict shows them.
-pub const ALL: [Metric; 18] = [
+pub const ALL: [Metric; 19] = [
     Metric::Image,
     Metric::FirstImage,
     Metric::TextEncoder,
@@ -72,6 +74,7 @@ pub const ALL: [Metric; 18] = [
     Metric::Psnr,
     Metric::Ssim,
     Metric::Ssimulacra2,
+    Metric::Retrieval,
     Metric::Placement,
     Metric::Iteration,
 ];
@@ -137,6 +140,7 @@ impl Metric {
             Self::Psnr => "psnr_db",
             Self::Ssim => "ssim",
             Self::Ssimulacra2 => "ssimulacra2",
+            Self::Retrieval => "retrieval_at_1",
             Self::Placement => "placement_share",
             Self::Iteration => "iteration_s",
         }
@@ -162,6 +166,7 @@ impl Metric {
             Self::Psnr => "PSNR",
             Self::Ssim => "SSIM",
             Self::Ssimulacra2 => "SSIMULACRA2",
+            Self::Retrieval => "retrieval@1",
             Self::Placement => "on the device asked for",
             Self::Iteration => "iteration",
         };
@@ -171,7 +176,7 @@ impl Metric {
     /// Which way is better.
     pub fn better(self) -> Better {
         match self {
-            Self::Psnr | Self::Ssim | Self::Ssimulacra2 | Self::Placement => Better::Higher,
+            Self::Psnr | Self::Ssim | Self::Ssimulacra2 | Self::Retrieval | Self::Placement => Better::Higher,
             _ => Better::Lower,
         }
     }
@@ -215,6 +220,7 @@ impl Metric {
             Self::Latent => text::scientific(value),
             Self::Psnr => format!("{}\u{a0}dB", text::significant(value, 4)),
             Self::Ssim | Self::Ssimulacra2 => text::significant(value, 4),
+            Self::Retrieval => format!("{value:.3}"),
             Self::Placement => text::percent(value),
             _ => text::bytes(value.max(0.0) as u64),
         }

@@ -90,6 +90,7 @@ fn of_cell(metric: Metric, cell: &Cell) -> Option<f64> {
         }
         Metric::Ssim => image?.ssim.value().copied(),
         Metric::Ssimulacra2 => image?.ssimulacra2.value().copied(),
+        Metric::Retrieval => Some(cell.judged.as_ref()?.retrieval_at_1.value),
         Metric::Placement => placement(cell),
         _ => None,
     }
