@@ -131,6 +131,21 @@ fn what_does_not_go_together_is_refused() {
         let said = bench.refused(arguments);
         assert!(said.contains(words), "{arguments:?}: {said}");
     }
+    // Nothing to judge is no success, and the row says why.
+    let said = bench.refused(&[
+        "run",
+        "--quality",
+        "full",
+        "--model",
+        "tiny",
+        "--size",
+        "512",
+        "--backend",
+        "candle",
+        "--precision",
+        "f32",
+    ]);
+    assert!(said.contains("no cell could be measured") && said.contains("no data to judge tiny"), "{said}");
     // A judge that is another file would give other figures.
     std::fs::write(bench.path("other.pth"), b"no judge").unwrap();
     let said = bench.refused(&["run", "--quality", "full", "--judge", "other.pth", "--backend", "candle"]);
