@@ -168,4 +168,15 @@ table["fewest"] = [
     for c in [0.9, 0.95, 0.99, 0.999, 0.9999]
 ]
 
+# --- Kendall's trend over order, and Theil and Sen's slope
+rows = []
+for n, slope in [(2, 0.1), (5, 0.5), (8, 0.0), (12, 0.1), (20, 0.05), (30, -0.03)]:
+    values = slope * np.arange(n) + rng.normal(0, 0.5, n)
+    rows.append({
+        "values": floats(values),
+        "p": float(stats.kendalltau(np.arange(n), values, method="exact").pvalue),
+        "slope": float(stats.theilslopes(values, np.arange(n)).slope),
+    })
+table["trend"] = rows
+
 print(json.dumps(table, indent=1))

@@ -2,7 +2,7 @@
 //! value is from.
 
 use ditbench_reports::stats::changepoints::best_split;
-use ditbench_reports::stats::{fdr, interval, normal, outliers, power, ranks, sequence, shift};
+use ditbench_reports::stats::{fdr, interval, normal, outliers, power, ranks, sequence, shift, trend};
 use serde_json::Value;
 
 fn golden() -> Value {
@@ -139,4 +139,13 @@ fn published_examples() {
     assert_eq!(permeability.statistic, 35.0);
     assert!((permeability.p / 2.0 - 0.1272).abs() < 5e-5);
     assert!((shift::independent(&early, &term, 0.95).unwrap().estimate - 0.305).abs() < 1e-9);
+}
+
+#[test]
+fn trends() {
+    for row in rows(&golden(), "trend") {
+        let found = trend::of(&[list(&row, "values")]).unwrap();
+        near(found.p, number(&row, "p"), &row);
+        near(found.slope, number(&row, "slope"), &row);
+    }
 }

@@ -217,9 +217,60 @@ fn a_machine_that_changed_proves_nothing() {
     assert_eq!(verdict.exit_code(), 3);
     let image = verdict.cells[0].metric(Metric::Image).unwrap();
     assert!(image.why.contains("machine itself was 10 % slower"), "{}", image.why);
+    // What is far more than the machine can explain stands.
+    head.cells[0]
+        .launches
+        .iter_mut()
+        .for_each(|launch| launch.samples.iter_mut().for_each(|image| image.total_s *= 1.5));
+    assert_eq!(outcome(&judge(&base, &head), Metric::Image), Outcome::Regressed);
+    head.cells[0]
+        .launches
+        .iter_mut()
+        .for_each(|launch| launch.samples.iter_mut().for_each(|image| image.total_s /= 1.5));
     // The other way round: a head that seems as fast on a faster machine is not known to be ok; memory is not affected.
     let back = judge(&head, &base);
     assert_eq!((outcome(&back, Metric::Image), outcome(&back, Metric::PeakRss)), (Outcome::Inconclusive, Outcome::Ok));
+}
+
+#[test]
+fn a_drift_from_launch_to_launch_proves_nothing() {
+    let drifting = |from: f64, to: f64, seed| {
+        let noise = factors(12, 0.003, seed);
+        let at = |i: usize| from + (to - from) * i as f64 / 11.0;
+        one_cell("x", &noise.iter().enumerate().map(|(i, noise)| noise * at(i)).collect::<Vec<_>>())
+    };
+    let (early, late) = (drifting(1.0, 1.06, 1), drifting(1.06, 1.12, 2));
+    let verdict = judge(&early, &late);
+    let image = verdict.cells[0].metric(Metric::Image).unwrap();
+    assert_eq!((verdict.exit_code(), image.outcome), (3, Outcome::Inconclusive));
+    assert!(image.why.contains("% longer: the machine drifted"), "{}", image.why);
+    // A build that is half as fast on the same machine is slower all the same.
+    let slower = drifting(1.06 * 2.0, 1.12 * 2.0, 3);
+    assert_eq!(outcome(&judge(&early, &slower), Metric::Image), Outcome::Regressed);
+    // Head measured first, on a machine that then slowed down: what seems to be well is not known to be.
+    let mut base = drifting(1.06, 1.12, 4);
+    base.run.created = "2026-11-24T20:00:00Z".into();
+    assert_eq!(outcome(&judge(&base, &drifting(1.0, 1.06, 5)), Metric::Image), Outcome::Inconclusive);
+}
+
+#[test]
+fn a_base_that_failed_now_and_then_is_compared_by_the_launches_that_did_not() {
+    let mut base = one_cell("a", &factors(12, 0.01, 1));
+    base.cells[0].launches[5].status = Status::Error;
+    (base.cells[0].status, base.cells[0].reason) = (Status::Error, Some("it was killed".into()));
+    let verdict = judge(&base, &one_cell("b", &scaled(&factors(12, 0.01, 2), 1.2)));
+    assert_eq!((verdict.cells[0].state, verdict.outcome), (CellState::Compared, Outcome::Regressed));
+    assert!(verdict.cells[0].notes[0].contains("not every launch of base"), "{:?}", verdict.cells[0].notes);
+}
+
+#[test]
+fn a_record_that_did_not_come_to_its_end_is_said() {
+    let base = one_cell("a", &factors(8, 0.01, 1));
+    let mut head = one_cell("b", &factors(8, 0.01, 2));
+    assert!(judge(&base, &head).cautions.is_empty());
+    head.run.finished = None;
+    let cautions = judge(&base, &head).cautions;
+    assert!(cautions[0].contains("head's run b did not come to its end"), "{cautions:?}");
 }
 
 #[test]

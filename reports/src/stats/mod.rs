@@ -18,6 +18,7 @@ pub mod ranks;
 pub mod sequence;
 pub mod shift;
 pub mod steady;
+pub mod trend;
 
 pub use interval::{Interval, median, median_interval};
 

@@ -70,6 +70,25 @@ pub(super) fn signed_sums(doubled: &[usize]) -> Vec<f64> {
     shares(ways)
 }
 
+/// P(count = c) for c = 0, 1, … of pairs in rising order, over lists of so many values each, every order of each as likely
+/// (products of the Gaussian factorials).
+pub(super) fn inversions(counts: &[usize]) -> Vec<f64> {
+    let mut shares = vec![1.0];
+    for &count in counts {
+        for placed in 1..count {
+            // The next value has 0..=placed of those before it below it, each as likely.
+            let mut next = vec![0.0; shares.len() + placed];
+            for (sum, share) in shares.iter().enumerate() {
+                for more in 0..=placed {
+                    next[sum + more] += share / (placed + 1) as f64;
+                }
+            }
+            shares = next;
+        }
+    }
+    shares
+}
+
 /// 2·min(P(≤ value), P(≥ value)), at most 1. Each tail is summed by itself, so that small ones keep their digits.
 pub(super) fn two_sided(shares: &[f64], value: usize) -> f64 {
     let at_most: f64 = shares.iter().take(value + 1).sum();

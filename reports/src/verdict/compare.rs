@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Cell, CellKey, Run, Status};
-use crate::stats::{fdr, power, shift};
+use crate::stats::{fdr, power};
 use crate::table;
 
 use super::criterion::Bench;
@@ -18,7 +18,7 @@ use super::metric::{ALL, Basis, Metric};
 use super::noise::Noise;
 use super::samples::{self, Taken};
 use super::{
-    CellState, CellVerdict, Enforce, Gate, Method, Outcome, RunRef, SCHEMA_VERSION, SideInfo, Verdict, findings,
+    CellState, CellVerdict, Enforce, Gate, Method, Outcome, RunRef, SCHEMA_VERSION, SideInfo, Verdict, drift, findings,
 };
 
 /// How launches of both sides belong together.
@@ -114,8 +114,6 @@ fn kinds(found: &[(Difference, String)]) -> String {
 struct Open {
     verdict: CellVerdict,
     measured: Vec<Measured>,
-    /// How much the machine itself changed, if that is more than allowed.
-    machine: Option<f64>,
 }
 
 /// The verdict on head against base.
@@ -166,10 +164,9 @@ pub fn compare(base: &Side, head: &Side, options: &Options) -> Result<Verdict, C
         gate: options.gate.clone(),
     };
     for mut cell in open {
-        let machine = cell.machine;
         let decided = cell.measured.into_iter().map(|one| {
             let q = one.verdict.p.and_then(|_| q.next());
-            judge::decide(one, q, tests, machine, terms)
+            judge::decide(one, q, tests, terms)
         });
         cell.verdict.metrics = decided.collect();
         verdict.cells.push(cell.verdict);
@@ -239,31 +236,59 @@ fn cells(base: &Side, head: &Side, options: &Options, terms: Terms, cautions: &m
             }
         }
     }
+    let later = first_created(head) >= first_created(base);
     let mut open = Vec::new();
     for key in keys {
         let in_base = in_side(base, key);
         let in_head = in_side(head, key);
-        open.push(cell(key, &in_base, &in_head, options, terms));
+        open.push(cell(key, &in_base, &in_head, options, terms, later));
     }
-    let failed: usize = open.iter().map(|cell| usize::from(cell.verdict.state == CellState::FailedOnBoth)).sum();
+    let failed = open.iter().filter(|cell| cell.verdict.state == CellState::FailedOnBoth).count();
     if failed > 0 {
-        cautions.push(format!("{failed} cells failed on both sides and were not compared"));
+        let cells = if failed == 1 { "cell" } else { "cells" };
+        cautions.push(format!("{failed} {cells} failed on both sides and were not compared"));
+    }
+    // Records of pairs are judged while they are still being made.
+    if options.design == Design::Independent {
+        for (side, name) in [(base, "base"), (head, "head")] {
+            cautions.extend(side.runs.iter().filter(|run| run.run.finished.is_none()).map(|run| {
+                format!(
+                    "{name}'s run {} did not come to its end, so cells or launches may be missing; go on with it: `ditbench run --resume`",
+                    run.run.id
+                )
+            }));
+        }
     }
     open
+}
+
+/// When the first of a side's records was begun: RFC 3339 in UTC, which sorts as text.
+fn first_created<'a>(side: &Side<'a>) -> Option<&'a str> {
+    side.runs.iter().map(|run| run.run.created.as_str()).min()
 }
 
 fn in_side<'a>(side: &Side<'a>, key: &CellKey) -> Vec<(usize, &'a Cell)> {
     side.runs.iter().enumerate().filter_map(|(n, run)| Some((n, run.cell(key)?))).collect()
 }
 
-fn cell(key: &CellKey, base: &[(usize, &Cell)], head: &[(usize, &Cell)], options: &Options, terms: Terms) -> Open {
+fn cell(
+    key: &CellKey,
+    base: &[(usize, &Cell)],
+    head: &[(usize, &Cell)],
+    options: &Options,
+    terms: Terms,
+    later: bool,
+) -> Open {
     let good = |cells: &[(usize, &Cell)]| cells.iter().any(|(_, cell)| cell.status == Status::Ok);
+    // Some launches of base failed, others did not: nothing can be called mended before those are compared.
+    let unsteady = !good(base) && base.iter().any(|(_, cell)| cell.good_launches().next().is_some());
     // One record in which it failed is enough: a cell that works sometimes does not work.
     let broken = head.is_empty() || head.iter().any(|(_, cell)| cell.status != Status::Ok);
     let state = match (good(base), base.is_empty()) {
         (true, _) if broken => CellState::Broken,
         (true, _) => CellState::Compared,
         (false, true) => CellState::New,
+        (false, false) if !broken && unsteady => CellState::Compared,
         (false, false) if good(head) => CellState::Fixed,
         (false, false) => CellState::FailedOnBoth,
     };
@@ -286,33 +311,15 @@ fn cell(key: &CellKey, base: &[(usize, &Cell)], head: &[(usize, &Cell)], options
         CellState::Compared | CellState::New | CellState::Fixed => verdict.notes = notes,
         CellState::Broken | CellState::FailedOnBoth => {}
     }
-    let (measured, machine) = if state == CellState::Compared {
-        let machine = machine(base, head, options);
-        if let Some(slower) = machine {
-            verdict.notes.push(format!(
-                "the calibration loop took {:+.1} % in head: the machine itself was not the same",
-                100.0 * slower
-            ));
-        }
-        (measure(&verdict.id, base, head, options, terms, &mut verdict.notes), machine)
+    if state == CellState::Compared && unsteady {
+        verdict.notes.push("not every launch of base ended well; those that did are compared".into());
+    }
+    let measured = if state == CellState::Compared {
+        measure(&verdict.id, base, head, options, terms, later, &mut verdict.notes)
     } else {
-        (Vec::new(), None)
+        Vec::new()
     };
-    Open { verdict, measured, machine }
-}
-
-/// How much slower the machine itself was in head, if that is more than the gate allows; needs three readings on each side.
-fn machine(base: &[(usize, &Cell)], head: &[(usize, &Cell)], options: &Options) -> Option<f64> {
-    if options.allow.contains(&Difference::Machine) {
-        return None;
-    }
-    let (base, head) = (samples::calibrations(base), samples::calibrations(head));
-    if base.len() < 3 || head.len() < 3 {
-        return None;
-    }
-    let found = shift::independent(&shift::logs(&base)?, &shift::logs(&head)?, 0.95)?;
-    let slower = shift::ratio(found.estimate);
-    (slower.abs() > options.gate.machine_drift).then_some(slower)
+    Open { verdict, measured }
 }
 
 fn measure(
@@ -321,6 +328,7 @@ fn measure(
     head: &[(usize, &Cell)],
     options: &Options,
     terms: Terms,
+    later: bool,
     notes: &mut Vec<String>,
 ) -> Vec<Measured> {
     let steps = samples::steps(base).max(samples::steps(head));
@@ -331,6 +339,10 @@ fn measure(
             metrics.extend((0..steps).map(Metric::Step));
         }
     }
+    // Pairs are neighbours in time: what the machine does falls out of their difference.
+    let independent = options.design == Design::Independent && !options.allow.contains(&Difference::Machine);
+    let machine = independent.then(|| drift::machine(base, head, &options.gate)).flatten();
+    notes.extend(machine.iter().map(|machine| machine.says.clone()));
     let mut measured: Vec<Measured> = Vec::new();
     let mut unpaired = 0;
     for metric in metrics {
@@ -367,7 +379,12 @@ fn measure(
             }
             None => Samples { metric, base: values(&base), head: values(&head), pairs: None, confirming: None },
         };
-        measured.push(judge::measure(&samples, &threshold, terms));
+        let mut one = judge::measure(&samples, &threshold, terms);
+        if independent && metric.is_time() {
+            one.doubts.extend(machine.clone());
+            one.doubts.extend(drift::of_launches(&base, &head, later));
+        }
+        measured.push(one);
     }
     if unpaired > 0 {
         notes.push(format!("{unpaired} launches have no partner on the other side and are left out"));
@@ -431,7 +448,7 @@ fn benches(base: &Side, head: &Side, options: &Options, terms: Terms) -> Vec<Ope
                         .into(),
                 );
             }
-            Open { verdict, measured, machine: None }
+            Open { verdict, measured }
         })
         .collect()
 }

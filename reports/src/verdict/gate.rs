@@ -46,7 +46,7 @@ pub struct Rule {
 pub struct Gate {
     /// Intervals hold with 1 − level, q is at most level; half of it is the chance that equal builds are flagged as regressed.
     pub level: f64,
-    /// Share by which the calibration loop may differ between base and head before times prove nothing.
+    /// Share by which the calibration loop may differ between two records before it can explain a change of times.
     pub machine_drift: f64,
     /// By [`Metric::family`].
     pub metrics: BTreeMap<String, Rule>,

@@ -58,6 +58,17 @@ pub(super) struct Measured {
     shift: Option<f64>,
     /// Whether samples are paired: other counts have an interval.
     paired: bool,
+    /// What but the build can have moved it.
+    pub doubts: Vec<Doubt>,
+}
+
+/// Something but the build that can have moved a number.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Doubt {
+    /// By how much, on the judged scale, for the worse.
+    pub by: f64,
+    /// What, in a sentence.
+    pub says: String,
 }
 
 /// A change on the judged scale as it is shown, and back.
@@ -122,7 +133,7 @@ pub(super) fn measure(samples: &Samples, threshold: &Threshold, terms: Terms) ->
     let judged = |shown: f64| if metric.scale() == Scale::Relative { shown.ln_1p() } else { shown };
     let (gate, limit) = (judged(gate_shown), judged(limit_shown));
     let paired = samples.pairs.is_some();
-    let mut measured = Measured { verdict, worse: None, gate, limit, shift: None, paired };
+    let mut measured = Measured { verdict, worse: None, gate, limit, shift: None, paired, doubts: Vec::new() };
     if metric.basis() == Basis::Value {
         by_value(&mut measured, threshold);
     } else {
@@ -220,16 +231,9 @@ fn magnitude(worse: f64, limit: f64) -> Magnitude {
     }
 }
 
-/// The outcome, q being known and `tests` the number of tests that it was adjusted for. `machine` is how much slower (+) or
-/// faster (−) the machine itself was in head, if that is more than allowed.
-pub(super) fn decide(
-    measured: Measured,
-    q: Option<f64>,
-    tests: usize,
-    machine: Option<f64>,
-    terms: Terms,
-) -> MetricVerdict {
-    let Measured { mut verdict, worse, gate, limit, shift, paired } = measured;
+/// The outcome, q being known and `tests` the number of tests that it was adjusted for.
+pub(super) fn decide(measured: Measured, q: Option<f64>, tests: usize, terms: Terms) -> MetricVerdict {
+    let Measured { mut verdict, worse, gate, limit, shift, paired, doubts } = measured;
     verdict.q = q;
     if verdict.base.is_none() || verdict.head.is_none() {
         let side = if verdict.base.is_none() { "base" } else { "head" };
@@ -296,17 +300,19 @@ pub(super) fn decide(
         verdict.enough = Some(2 * samples);
         verdict.why = "a confirming block of launches did not show it again".into();
     }
-    if let Some(slower) = machine.filter(|_| verdict.metric.is_time()) {
-        let (doubted, word) = if slower > 0.0 { (Outcome::Regressed, "slower") } else { (Outcome::Ok, "faster") };
-        if verdict.outcome == doubted {
+    for doubt in doubts {
+        let explained = match verdict.outcome {
+            // Taken off, what is left of a regression is none; added to what seemed to be well, it is not known to be.
+            Outcome::Regressed => doubt.by > 0.0 && (interval.low - doubt.by <= gate || estimate - doubt.by <= limit),
+            Outcome::Ok => doubt.by < 0.0 && interval.high - doubt.by >= limit,
+            Outcome::Inconclusive => false,
+        };
+        if explained {
             verdict.outcome = Outcome::Inconclusive;
-            verdict.improved = false;
             verdict.enough = None;
-            verdict.why = format!(
-                "the machine itself was {:.0} % {word} while head was measured, by the calibration loop: measure both sides again, interleaved",
-                100.0 * slower.abs()
-            );
+            verdict.why = format!("{}: measure both sides again, interleaved (`ditbench ab`)", doubt.says);
         }
+        verdict.improved &= verdict.outcome == Outcome::Ok && (doubt.by >= 0.0 || interval.high - doubt.by < -gate);
     }
     verdict
 }

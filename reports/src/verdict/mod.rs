@@ -9,6 +9,7 @@
 
 mod compare;
 pub mod criterion;
+mod drift;
 pub mod faces;
 mod findings;
 mod fit;

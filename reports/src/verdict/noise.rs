@@ -189,7 +189,7 @@ fn deal(
         sizes.push(measured.verdict.change?.abs());
         let p = measured.verdict.p;
         // A deal and its mirror image are as likely, so an improvement is as false as a regression.
-        let decided = judge::decide(measured, p, 1, None, terms);
+        let decided = judge::decide(measured, p, 1, terms);
         flagged += usize::from(decided.outcome == Outcome::Regressed || decided.improved);
     }
     Some((quantile(&sorted(&sizes), 0.9)?, flagged as f64 / deals.max(1) as f64))

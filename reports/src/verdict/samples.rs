@@ -13,6 +13,8 @@ use super::metric::{Metric, PSNR_CAP_DB};
 pub(super) struct Taken {
     pub record: usize,
     pub launch: u32,
+    /// [`Launch::order`]: when, within its record.
+    pub order: u32,
     pub value: f64,
 }
 
@@ -21,11 +23,13 @@ pub(super) fn of_cells(metric: Metric, cells: &[(usize, &Cell)]) -> Vec<Taken> {
     let mut taken = Vec::new();
     for &(record, cell) in cells {
         if metric.is_time() || metric == Metric::PeakRss {
-            let of_launch =
-                |launch: &Launch| Some(Taken { record, launch: launch.index, value: of_launch(metric, launch)? });
+            let of_launch = |launch: &Launch| {
+                let value = of_launch(metric, launch)?;
+                Some(Taken { record, launch: launch.index, order: launch.order, value })
+            };
             taken.extend(cell.good_launches().filter_map(of_launch));
         } else if let Some(value) = of_cell(metric, cell) {
-            taken.push(Taken { record, launch: 0, value });
+            taken.push(Taken { record, launch: 0, order: 0, value });
         }
     }
     taken.retain(|sample| sample.value.is_finite());

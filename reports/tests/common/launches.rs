@@ -104,6 +104,7 @@ pub fn run(id: &str, cells: Vec<Cell>) -> Run {
     let info = RunInfo {
         id: id.into(),
         created: "2026-11-23T20:00:00Z".into(),
+        finished: Some("2026-11-23T20:10:00Z".into()),
         tool_version: "0.1.0".into(),
         prompt: "a red apple".into(),
         build: Build { profile: "release".into(), ..Build::default() },
