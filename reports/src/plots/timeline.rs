@@ -1,5 +1,5 @@
-//! What the machine did while a launch was measured: each image's seconds, and under them clocks, temperatures and power,
-//! on one axis of time.
+//! What the machine did while a launch was measured: each image's seconds, and under them clocks, temperatures, power, and
+//! what had to wait, on one axis of time.
 
 use super::Figure;
 use super::canvas::{Anchor, Ink, PlotError, SMALL, WIDTH, draw};
@@ -73,6 +73,12 @@ pub(crate) fn launch(label: &str, launch: &Launch) -> Result<Option<Figure>, Plo
         names("", "_c").into_iter().map(|name| (name, name.trim_end_matches("_c").to_owned())).collect();
     let power: Vec<(&str, String)> =
         names("battery_power_w", "").into_iter().map(|name| (name, "battery".to_owned())).collect();
+    let mut watts = lines(launch, &power);
+    watts.extend(rate(launch, "package_energy_j", "processor", 1.0, INKS[1]));
+    let pressure = ["cpu", "memory", "io"].map(|name| (format!("{name}_pressure_percent"), format!("for {name}")));
+    let pressure: Vec<(&str, String)> = pressure.iter().map(|(name, label)| (name.as_str(), label.clone())).collect();
+    let mut waiting = lines(launch, &pressure);
+    waiting.extend(rate(launch, "steal_s", "stolen, of one core", 100.0, INKS[3]));
     let panels = [
         Panel {
             title: "Seconds of each image",
@@ -80,7 +86,8 @@ pub(crate) fn launch(label: &str, launch: &Launch) -> Result<Option<Figure>, Plo
         },
         Panel { title: "Clock, MHz", lines: lines(launch, &clocks) },
         Panel { title: "Temperature, °C", lines: lines(launch, &heat) },
-        Panel { title: "Power, W", lines: lines(launch, &power) },
+        Panel { title: "Power, W", lines: watts },
+        Panel { title: "Waiting, % of time", lines: waiting },
     ];
     let panels: Vec<Panel> = panels.into_iter().filter(|panel| !panel.lines.is_empty()).collect();
     let end =
@@ -175,6 +182,16 @@ fn lines(launch: &Launch, names: &[(&str, String)]) -> Vec<Line> {
     names.iter().enumerate().map(line).filter(|line| !line.points.is_empty()).collect()
 }
 
+/// What a counter rose by per second, times `scale`, from one reading to the next; nothing where it began again at zero.
+fn rate(launch: &Launch, name: &str, label: &str, scale: f64, ink: Ink) -> Option<Line> {
+    let readings: Vec<(f64, f64)> =
+        during(launch).filter_map(|moment| Some((moment.at_s, *moment.readings.get(name)?.value()?))).collect();
+    let between = readings.windows(2).map(|pair| (pair[1].0, (pair[1].1 - pair[0].1) / (pair[1].0 - pair[0].0)));
+    let points: Vec<(f64, f64)> =
+        between.filter(|(_, rate)| rate.is_finite() && *rate >= 0.0).map(|(at, rate)| (at, scale * rate)).collect();
+    (!points.is_empty()).then(|| Line { label: label.into(), ink, points, dots: false })
+}
+
 /// From when to when Android said that it slowed the phone down for its heat.
 fn throttled(launch: &Launch, end: f64) -> Vec<(f64, f64)> {
     let status = |moment: &Telemetry| moment.readings.get("thermal_status").and_then(Reading::value).copied();
@@ -208,6 +225,16 @@ fn caption(launch: &Launch, throttled: &[(f64, f64)]) -> String {
         "Each dot is an image, at the moment when it was done; below it, what sensors said, read every second \
                      beside the worker. Axes do not begin at zero."
             .to_owned();
+    if let Some(slowdown) = launch.calibration.slowdown() {
+        words += &format!(
+            " The fixed piece of work, on one core before and after the launch, took {} times as long afterwards.",
+            text::significant(slowdown, 3)
+        );
+    }
+    if during(launch).any(|moment| moment.readings.keys().any(|name| name.ends_with("_pressure_percent"))) {
+        words += " Waiting: the share of the last ten seconds in which some task waited for a core, for memory or for a disk, by the \
+                  kernel's account.";
+    }
     if !throttled.is_empty() {
         words += " Shaded: the system said that it held the phone back for its heat.";
     }
