@@ -44,7 +44,8 @@ const FEW: [&str; 6] = ["--precision", "f32,q4", "--first", "2", "--pairs", "2"]
 #[test]
 fn a_planted_slowdown_fails() {
     let bench = Bench::new();
-    let slow = r#"{"denoiser_ms": 1.6, "decoder_ms": 0.5}"#;
+    // Ten times as slow: to be told on any machine, however busy. How small a change is found is simulated elsewhere.
+    let slow = r#"{"denoiser_ms": 12.0, "decoder_ms": 0.5}"#;
     let output = ab(&bench, USUAL, slow, &["--precision", "f32", "--pairs", "10", "--out", "ab", "--github"]);
     expect(&output, 1, &["REGRESSED", "steady image", "::error"]);
     for face in ["verdict.json", "verdict.md", "verdict.html", "junit.xml", "base/record.json", "head/record.json"] {
@@ -120,6 +121,11 @@ fn a_gate_with_a_typo_is_refused_with_its_place_and_the_built_in_one_can_be_prin
     bench.ok(&run);
     let error = bench.refused(&["compare", "a", "a"]);
     assert!(error.contains("gate.toml") && error.contains("imaeg_s") && error.contains("image_s"), "{error}");
+    // Runs are counted, and a cause is said once.
+    assert!(bench.refused(&["compare", "a"]).contains("one run only"));
+    assert!(bench.refused(&["compare", "a", "a", "a"]).contains("unexpected argument"));
+    let error = bench.refused(&["compare", "--criterion", "nowhere,main,new"]);
+    assert_eq!(error.matches("No such file").count(), 1, "{error}");
     let gate = bench.ok(&["compare", "--print-gate"]);
     std::fs::write(bench.path("gate.toml"), gate).unwrap();
     let output = bench.run(&["compare", "a", "a", "--noise", "none"]);
@@ -149,4 +155,42 @@ fn records_go_into_the_store_and_come_back_and_make_a_baseline() {
     let output = bench.run(&["compare", "store:latest", "second", "--store", "history.sqlite", "--noise", "none"]);
     assert!(text(&output.stdout).contains(&id), "{}{}", text(&output.stdout), text(&output.stderr));
     assert!(bench.refused(&["history", "--store", "nowhere.sqlite", "list"]).contains("nowhere.sqlite"));
+}
+
+/// A plan over an engine that numbers its tasks: the scripts as they are, with the numbers that the engine would set.
+#[test]
+fn the_examples_for_slurm_and_kubernetes_run_a_plan_in_parts() {
+    let bench = Bench::new();
+    let plan =
+        "launches = 1\nimages = 1\n[[group]]\nmodel = 'nano'\nbackend = 'reference'\nprecision = ['f32', 'q8']\n";
+    std::fs::write(bench.path("plan.toml"), plan).unwrap();
+    let bin = bench.path("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_ditbench"), bin.join("ditbench")).unwrap();
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/ci");
+    let on_path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let shell = |arguments: &[&str], variables: &[(&str, String)]| {
+        let mut command = std::process::Command::new("bash");
+        command.args(arguments).current_dir(bench.dir()).env("PATH", &on_path).env("DITBENCH_CACHE", common::cache());
+        let output = command.envs(variables.iter().cloned()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    };
+    let slurm = examples.join("slurm-array.sh").display().to_string();
+    for task in ["1", "2"] {
+        let variables = [("SLURM_ARRAY_TASK_ID", task.to_owned()), ("SLURM_ARRAY_TASK_COUNT", "2".to_owned())];
+        shell(&[&slurm, "plan.toml", "slurm"], &variables);
+    }
+    bench.ok(&["merge", "slurm/part-1", "slurm/part-2", "--out", "slurm/all"]);
+    // The container's command, of two parts rather than four, with its volumes here.
+    let job = std::fs::read_to_string(examples.join("kubernetes-job.yaml")).unwrap();
+    let line = job.lines().find_map(|line| line.trim().strip_prefix("- ditbench run ")).unwrap();
+    let line =
+        format!("ditbench run {line}").replace("/4\"", "/2\"").replace("/plan/", "").replace("/runs/", "kubernetes/");
+    for index in ["0", "1"] {
+        shell(&["-c", &line], &[("JOB_COMPLETION_INDEX", index.to_owned())]);
+    }
+    bench.ok(&["merge", "kubernetes/part-1", "kubernetes/part-2", "--out", "kubernetes/all"]);
+    for engine in ["slurm", "kubernetes"] {
+        assert_eq!(bench.record(&format!("{engine}/all"))["cells"].as_array().unwrap().len(), 2, "{engine}");
+    }
 }

@@ -45,7 +45,11 @@ pub fn from_revision(revision: &str, cache: &Path) -> Result<PathBuf> {
         bail!("building {revision} failed:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
     }
     let made = target.join("release").join(format!("ditbench{}", std::env::consts::EXE_SUFFIX));
-    std::fs::copy(&made, &program).with_context(|| format!("cannot copy {} into the cache", made.display()))?;
+    // Under another name first: whoever looks for the program meanwhile must not find half of it.
+    let part = folder.join(format!("ditbench.{}.part", std::process::id()));
+    std::fs::copy(&made, &part)
+        .and_then(|_| std::fs::rename(&part, &program))
+        .with_context(|| format!("cannot copy {} into the cache", made.display()))?;
     // The checkout has served; its removal failing costs disk space only.
     let _ = git(&["worktree", "remove", "--force", &source.display().to_string()]);
     Ok(program)

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
-use ditbench_reports::record::{CellKey, Run, Status};
+use ditbench_reports::record::{CellKey, Launch, Run, Status};
 use ditbench_reports::store::{self, RunStore};
 
 use crate::cli::Common;
@@ -25,6 +26,8 @@ pub struct Program {
     pub weights: WeightsChoice,
     /// Further flags of its `run`.
     pub flags: Vec<String>,
+    /// Length and time of the file when the comparison began: a build that is replaced meanwhile is another build.
+    pub made: (u64, SystemTime),
 }
 
 /// A plan of one cell, and its id in records.
@@ -57,7 +60,9 @@ impl Side {
         let mut plan = cells.first().map(|cell| cell.plan.clone()).unwrap_or_default();
         plan.group = cells.iter().flat_map(|cell| cell.plan.group.clone()).collect();
         program.run(&plan, 1, dir, &[])?;
-        let mut store = RunStore::resume(dir).with_context(|| format!("the record of {}", program.label))?;
+        let mut store = RunStore::resume(dir).with_context(|| {
+            format!("{} ended well and left no record that can be read: is it a ditbench?", program.label)
+        })?;
         store.update(|run| {
             for cell in &mut run.cells {
                 cell.launches.clear();
@@ -81,19 +86,21 @@ impl Side {
         };
         let order = self.made;
         self.made += 1;
-        let launches = found.launches.clone();
+        let found = found.clone();
         let (status, reason) = (found.status, found.reason.clone());
         self.store.update(|run| {
             let Some(mine) = run.cells.iter_mut().find(|mine| mine.key == cell.key) else { return };
-            for mut launch in launches.iter().cloned() {
-                (launch.index, launch.order) = (index, order);
-                mine.launches.push(launch);
+            // What a known cause spoiled, and was made again, stays in the record with its cause.
+            for (from, to) in [(&found.launches, &mut mine.launches), (&found.discarded, &mut mine.discarded)] {
+                to.extend(from.iter().cloned().map(|launch| Launch { index, order, ..launch }));
             }
+            let spoiled = found.warnings.iter().filter_map(|warning| warning.strip_prefix("launch 0 counts although "));
+            mine.warnings.extend(spoiled.map(|why| format!("launch {index} counts although {why}")));
             if status != Status::Ok {
                 (mine.status, mine.reason) = (status, reason.clone());
             }
         })?;
-        let images = launches.iter().flat_map(|launch| &launch.samples).map(|sample| sample.total_s);
+        let images = found.launches.iter().flat_map(|launch| &launch.samples).map(|sample| sample.total_s);
         Ok(match reason {
             Some(reason) => format!("{}: {reason}", status.name()),
             None => format!("fastest image {}", text::seconds(images.fold(f64::INFINITY, f64::min))),
@@ -142,6 +149,14 @@ impl Program {
         }
         if self.weights != WeightsChoice::Usual {
             command.arg("--weights").arg(self.weights.to_string());
+        }
+        let made = std::fs::metadata(&self.file).and_then(|found| Ok((found.len(), found.modified()?)));
+        if made.ok() != Some(self.made) {
+            bail!(
+                "{} is not the program any more with which this comparison began: it was built anew or removed. Compare again, or \
+                 compare copies of the programs",
+                self.file.display()
+            );
         }
         let output = command.stdin(Stdio::null()).output();
         let output = output.with_context(|| format!("cannot start {}", self.file.display()))?;

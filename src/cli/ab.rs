@@ -57,7 +57,7 @@ pub struct AaArgs {
 struct MeasureArgs {
     #[command(flatten)]
     plan: PlanArgs,
-    /// Pairs of launches (one of each build) before the first look; 8 pairs at least, to tell 2 % on a quiet machine
+    /// Pairs of launches (one of each build) before the first look; `aa` makes all its pairs and looks once
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1000))]
     first: u32,
     /// Pairs of launches at most
@@ -148,7 +148,9 @@ fn program(file: Option<&Path>, revision: Option<&str>, measure: &MeasureArgs, c
         }
         (None, None) => ("this program".to_owned(), std::env::current_exe().context("where this program is")?),
     };
-    Ok(Program { label, file, common: common.clone(), weights: measure.plan.weights(), flags: Vec::new() })
+    let made = std::fs::metadata(&file).and_then(|found| Ok((found.len(), found.modified()?)));
+    let made = made.with_context(|| format!("cannot look at {}", file.display()))?;
+    Ok(Program { label, file, common: common.clone(), weights: measure.plan.weights(), flags: Vec::new(), made })
 }
 
 impl MeasureArgs {
@@ -168,7 +170,8 @@ impl MeasureArgs {
         };
         let timed = cells.iter().filter(|cell| cell.timed).count();
         println!(
-            "{timed} cells, {} to {} pairs of launches each{}.\nbase: {}\nhead: {}\n",
+            "{timed} {}, {} to {} pairs of launches each{}.\nbase: {}\nhead: {}\n",
+            if timed == 1 { "cell" } else { "cells" },
             settings.first,
             settings.most,
             budget.map_or_else(String::new, |budget| format!(", {} at most", seconds(budget))),

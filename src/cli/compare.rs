@@ -1,7 +1,9 @@
 //! `ditbench compare`: a verdict on records, and on criterion's saved estimates.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use ditbench_reports::history::Missing;
@@ -19,11 +21,10 @@ use super::history::StoreArgs;
 pub struct CompareArgs {
     /// The older run: its directory or record, store:ID, or store:latest for this machine's last run in the store before
     /// HEAD; several, separated by commas
-    #[arg(value_delimiter = ',', required_unless_present_any = ["criterion", "print_gate"])]
-    base: Vec<String>,
+    #[arg(required_unless_present_any = ["criterion", "print_gate"])]
+    base: Option<Names>,
     /// The newer run, likewise
-    #[arg(value_delimiter = ',')]
-    head: Vec<String>,
+    head: Option<Names>,
     /// Criterion's folder (target/criterion) with two saved baselines: FOLDER,BASE,HEAD; HEAD is `new` for the last bench
     #[arg(long, value_name = "FOLDER,BASE,HEAD", value_delimiter = ',', num_args = 1)]
     criterion: Vec<String>,
@@ -39,6 +40,18 @@ pub struct CompareArgs {
     gate: GateArgs,
 }
 
+/// Runs of one side, as they were named: one or several, separated by commas.
+#[derive(Clone, Debug)]
+struct Names(Vec<String>);
+
+impl FromStr for Names {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()))
+    }
+}
+
 /// Judges.
 ///
 /// # Errors
@@ -48,19 +61,21 @@ pub fn compare(args: &CompareArgs, common: &Common) -> Result<ExitCode> {
         print!("{}", Gate::default().to_toml());
         return Ok(ExitCode::SUCCESS);
     }
-    if args.head.is_empty() && args.criterion.is_empty() {
+    let named = |side: &Option<Names>| side.as_ref().map(|names| names.0.clone()).unwrap_or_default();
+    let (base_names, head_names) = (named(&args.base), named(&args.head));
+    if head_names.is_empty() && !(base_names.is_empty() && !args.criterion.is_empty()) {
         bail!("one run only: give two, as in `ditbench compare BASE HEAD`");
     }
-    let head_runs = read(&args.head, &args.store, None)?;
-    let base_runs = read(&args.base, &args.store, head_runs.first())?;
-    let mut base = Side::of_runs(args.base.join(", "), &base_runs);
-    let mut head = Side::of_runs(args.head.join(", "), &head_runs);
+    let head_runs = read(&head_names, &args.store, None)?;
+    let base_runs = read(&base_names, &args.store, head_runs.first())?;
+    let mut base = Side::of_runs(base_names.join(", "), &base_runs);
+    let mut head = Side::of_runs(head_names.join(", "), &head_runs);
     match args.criterion.as_slice() {
         [] => {}
         [folder, before, after] => {
             let folder = Path::new(folder);
             (base.benches, head.benches) = (criterion::read(folder, before)?, criterion::read(folder, after)?);
-            if args.base.is_empty() {
+            if base_names.is_empty() {
                 (base.label, head.label) = (before.clone(), after.clone());
             }
         }
