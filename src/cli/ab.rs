@@ -135,7 +135,10 @@ fn show(noise: &Noise) {
         ]
     });
     print!("{}", table(&["cell", "number", "launches", "p90 of changes", "threshold it earns", "false alarms"], rows));
-    println!();
+    println!(
+        "\nThe gate, all numbers together, would have failed in {:.1} % of the {DEALS} (without a confirming block).\n",
+        100.0 * noise.false_alarms
+    );
 }
 
 fn program(file: Option<&Path>, revision: Option<&str>, measure: &MeasureArgs, common: &Common) -> Result<Program> {

@@ -127,8 +127,16 @@ pub fn compare(base: &Side, head: &Side, options: &Options) -> Result<Verdict, C
         }
     }
     let allowed = check(base, head, options)?;
-    let terms = Terms { level: options.level.unwrap_or(options.gate.level), power: power::USUAL_POWER };
+    let mut options = options.clone();
     let mut cautions = Vec::new();
+    if let Some(noise) = options.noise.take_if(|noise| base.runs.first().is_some_and(|run| !noise.is_of(run))) {
+        cautions.push(format!(
+            "the noise of {} is of another machine and was not used; `ditbench aa` finds this one's",
+            noise.made_from
+        ));
+    }
+    let options = &options;
+    let terms = Terms { level: options.level.unwrap_or(options.gate.level), power: power::USUAL_POWER };
     let mut open = cells(base, head, options, terms, &mut cautions);
     open.extend(benches(base, head, options, terms));
     if !open

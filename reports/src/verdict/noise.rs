@@ -5,13 +5,14 @@
 //! share of deals that the gate would have flagged is its false-positive rate on this machine. Seeded. It is the noise of a
 //! comparison of so many launches; for another number it is scaled by the square root.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::history::series::fingerprint;
 use crate::record::Run;
 use crate::stats::random::Random;
-use crate::stats::{quantile, sorted};
+use crate::stats::{fdr, quantile, sorted};
 
 use super::compare::{CompareError, Design, Options, Side, compare};
 use super::gate::Gate;
@@ -21,7 +22,7 @@ use super::samples::{self, Taken};
 use super::{Outcome, Verdict};
 
 /// Version of [`Noise`] as JSON.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 /// Launches on each side below which noise earns no threshold.
 pub const FEWEST: usize = 8;
 /// How many times the p90 of the noise a threshold must be (tract's and rustc-perf's practice).
@@ -34,8 +35,12 @@ pub struct Noise {
     pub schema_version: u32,
     /// The runs that it was taken from.
     pub made_from: String,
+    /// [`fingerprint`] of the machine: another's noise says nothing.
+    pub machine: String,
     /// Whether launches were paired.
     pub design: Design,
+    /// Deals in which the gate, with all numbers of all cells, would have failed, as a share; without a confirming block.
+    pub false_alarms: f64,
     /// Each noisy metric of each cell.
     pub series: Vec<SeriesNoise>,
 }
@@ -84,9 +89,9 @@ impl Noise {
         self.threshold(cell, metric).map(|(threshold, whose)| (threshold * scale, whose))
     }
 
-    /// The largest false-positive rate of all series. `None` if there is none.
-    pub fn worst_false_positives(&self) -> Option<f64> {
-        self.series.iter().map(|series| series.false_positives).max_by(f64::total_cmp)
+    /// Whether it is of the machine of this run.
+    pub fn is_of(&self, run: &Run) -> bool {
+        self.machine == fingerprint(&run.machine)
     }
 
     /// As JSON.
@@ -125,72 +130,137 @@ pub fn of_aa(
     let sides = (Side::of_runs("A", base.iter().copied()), Side::of_runs("A again", head.iter().copied()));
     let verdict = compare(&sides.0, &sides.1, &options)?;
     let mut random = Random::new(seed);
-    let mut series = Vec::new();
+    let (mut decks, mut series) = (Vec::new(), Vec::new());
     for cell in &verdict.cells {
         let Some(key) = &cell.key else { continue };
         let of = |runs: &[&Run], metric| -> Vec<Taken> {
             let cells: Vec<_> = runs.iter().enumerate().filter_map(|(n, run)| Some((n, run.cell(key)?))).collect();
             samples::of_cells(metric, &cells)
         };
+        let mut launches = BTreeSet::new();
         for one in cell.metrics.iter().filter(|one| one.basis == Basis::Launches) {
-            let (a, b) = (of(base, one.metric), of(head, one.metric));
-            let rule = gate.rule(one.metric, &cell.id);
-            let threshold = Threshold { rule, noise: None };
-            let found = deal(one.metric, &a, &b, design, &threshold, gate.level, deals, &mut random);
-            if let Some((p90, false_positives)) = found {
-                let launches = one.base_samples.min(one.head_samples);
-                let (cell, metric, change) = (cell.id.clone(), one.metric, one.change);
-                series.push(SeriesNoise { cell, metric, launches, change, p90, false_positives, deals });
-            }
+            let sides = [of(base, one.metric), of(head, one.metric)];
+            launches.extend(
+                sides.iter().zip([false, true]).flat_map(|(side, head)| side.iter().map(move |one| (head, place(one)))),
+            );
+            let threshold = Threshold { rule: gate.rule(one.metric, &cell.id), noise: None };
+            let noise = SeriesNoise {
+                cell: cell.id.clone(),
+                metric: one.metric,
+                launches: one.base_samples.min(one.head_samples),
+                change: one.change,
+                p90: 0.0,
+                false_positives: 0.0,
+                deals,
+            };
+            series.push(Dealt { deck: decks.len(), sides, threshold, noise, sizes: Vec::new(), flagged: 0 });
         }
+        decks.push(launches.into_iter().collect());
     }
+    let alarms = deal(&mut series, &decks, design, gate.level, deals, &mut random);
+    let done = series.into_iter().filter_map(|one| one.done(deals)).collect();
     let ids: BTreeSet<&str> = base.iter().chain(head).map(|run| run.run.id.as_str()).collect();
-    let made_from = ids.into_iter().collect::<Vec<_>>().join(" + ");
-    Ok((Noise { schema_version: SCHEMA_VERSION, made_from, design, series }, verdict))
+    let noise = Noise {
+        schema_version: SCHEMA_VERSION,
+        made_from: ids.into_iter().collect::<Vec<_>>().join(" + "),
+        machine: base.first().map(|run| fingerprint(&run.machine)).unwrap_or_default(),
+        design,
+        false_alarms: alarms as f64 / deals.max(1) as f64,
+        series: done,
+    };
+    Ok((noise, verdict))
 }
 
-/// p90 of the sizes of changes, and the share that would have been flagged either way.
-#[allow(clippy::too_many_arguments)]
-fn deal(
-    metric: Metric,
-    base: &[Taken],
-    head: &[Taken],
-    design: Design,
-    threshold: &Threshold,
-    level: f64,
-    deals: usize,
-    random: &mut Random,
-) -> Option<(f64, f64)> {
-    let terms = Terms { level, power: crate::stats::power::USUAL_POWER };
-    let (mut sizes, mut flagged) = (Vec::new(), 0);
-    let mut all: Vec<f64> = base.iter().chain(head).map(|sample| sample.value).collect();
-    let paired: Vec<(f64, f64)> = base
-        .iter()
-        .filter_map(|one| {
-            let other = head.iter().find(|other| (other.record, other.launch) == (one.record, one.launch))?;
-            Some((one.value, other.value))
-        })
-        .collect();
-    for _ in 0..deals {
-        let samples = match design {
-            Design::Independent => {
-                random.shuffle(&mut all);
-                let (a, b) = all.split_at(base.len());
-                Samples { metric, base: a.to_vec(), head: b.to_vec(), pairs: None, confirming: None }
+/// A launch of a side: which record of it, which index.
+type Place = (usize, u32);
+/// The launches of a cell: whether each was made as head, and its place.
+type Deck = Vec<(bool, Place)>;
+
+fn place(one: &Taken) -> Place {
+    (one.record, one.launch)
+}
+
+/// A metric of a cell, and what dealing its launches anew has shown so far.
+struct Dealt {
+    /// Its cell, by number.
+    deck: usize,
+    /// Samples of base and of head.
+    sides: [Vec<Taken>; 2],
+    threshold: Threshold,
+    noise: SeriesNoise,
+    sizes: Vec<f64>,
+    flagged: usize,
+}
+
+impl Dealt {
+    /// Its samples, each launch on the side that it was dealt to.
+    fn samples(&self, to_head: &BTreeMap<(bool, Place), bool>, design: Design) -> Samples {
+        let mut sides: [BTreeMap<(Place, bool), f64>; 2] = [BTreeMap::new(), BTreeMap::new()];
+        for (side, was_head) in self.sides.iter().zip([false, true]) {
+            for one in side {
+                let goes = to_head.get(&(was_head, place(one))).copied().unwrap_or(was_head);
+                sides[usize::from(goes)].insert((place(one), was_head), one.value);
             }
-            Design::Paired => {
-                let swap = |&(a, b): &(f64, f64)| if random.uniform() < 0.5 { (b, a) } else { (a, b) };
-                let pairs: Vec<(f64, f64)> = paired.iter().map(swap).collect();
-                let (base, head) = pairs.iter().copied().unzip();
-                Samples { metric, base, head, pairs: Some(pairs), confirming: None }
-            }
-        };
-        let measured = judge::measure(&samples, threshold, terms);
-        sizes.push(measured.verdict.change?.abs());
-        let p = measured.verdict.p;
-        // A deal and its mirror image are as likely, so an improvement is as false as a regression.
-        let decided = judge::decide(measured, p, 1, terms);
-        flagged += usize::from(decided.outcome == Outcome::Regressed || decided.improved);
+        }
+        let metric = self.noise.metric;
+        if design == Design::Independent {
+            let [base, head] = sides.map(|side| side.into_values().collect());
+            return Samples { metric, base, head, pairs: None, confirming: None };
+        }
+        // Partners have one place, and were made as the one and the other.
+        let [base, head] = sides;
+        let partner = |(place, was_head): (Place, bool)| head.get(&(place, !was_head)).copied();
+        let pairs: Vec<(f64, f64)> = base.iter().filter_map(|(key, a)| Some((*a, partner(*key)?))).collect();
+        let (base, head) = pairs.iter().copied().unzip();
+        Samples { metric, base, head, pairs: Some(pairs), confirming: None }
     }
-    Some((quantile(&sorted(&sizes), 0.9)?, flagged as f64 / deals.max(1) as f64))
+
+    /// `None` if some deal gave no change, as with a time of zero.
+    fn done(self, deals: usize) -> Option<SeriesNoise> {
+        let p90 = (self.sizes.len() == deals).then(|| quantile(&sorted(&self.sizes), 0.9)).flatten()?;
+        Some(SeriesNoise { p90, false_positives: self.flagged as f64 / deals.max(1) as f64, ..self.noise })
+    }
+}
+
+/// Which side each launch of a cell is dealt to: partners swap or do not; without partners, as many go to head as were made so.
+fn shuffle(deck: &Deck, design: Design, random: &mut Random) -> BTreeMap<(bool, Place), bool> {
+    match design {
+        Design::Paired => {
+            let places: BTreeSet<Place> = deck.iter().map(|(_, place)| *place).collect();
+            let swapped: BTreeSet<Place> = places.into_iter().filter(|_| random.uniform() < 0.5).collect();
+            deck.iter().map(|(head, place)| ((*head, *place), *head != swapped.contains(place))).collect()
+        }
+        Design::Independent => {
+            let mut goes: Vec<bool> = deck.iter().map(|(head, _)| *head).collect();
+            random.shuffle(&mut goes);
+            deck.iter().copied().zip(goes).collect()
+        }
+    }
+}
+
+/// Deals so many times, the same way for all numbers of a cell; gives the deals in which the gate would have failed.
+fn deal(series: &mut [Dealt], decks: &[Deck], design: Design, level: f64, deals: usize, random: &mut Random) -> usize {
+    let terms = Terms { level, power: crate::stats::power::USUAL_POWER };
+    let mut alarms = 0;
+    for _ in 0..deals {
+        let dealt: Vec<_> = decks.iter().map(|deck| shuffle(deck, design, random)).collect();
+        let mut measured = Vec::new();
+        for one in series.iter_mut() {
+            let found = judge::measure(&one.samples(&dealt[one.deck], design), &one.threshold, terms);
+            one.sizes.extend(found.verdict.change.map(f64::abs));
+            // A deal and its mirror image are as likely, so an improvement is as false as a regression.
+            let decided = judge::decide(found.clone(), found.verdict.p, 1, terms);
+            one.flagged += usize::from(decided.outcome == Outcome::Regressed || decided.improved);
+            measured.push(found);
+        }
+        let p: Vec<f64> = measured.iter().filter_map(|one| one.verdict.p).collect();
+        let mut q = fdr::benjamini_hochberg(&p).into_iter();
+        let mut fails = false;
+        for one in measured {
+            let q = one.verdict.p.and_then(|_| q.next());
+            fails |= judge::decide(one, q, p.len(), terms).fails();
+        }
+        alarms += usize::from(fails);
+    }
+    alarms
 }
