@@ -2,7 +2,7 @@
 
 use ditbench_reports::record::{PlacementShare, Reading, Run, Status};
 use ditbench_reports::verdict::{
-    Basis, CellState, CompareError, Design, Difference, Fault, Gate, Magnitude, Metric, Options, Outcome, Side,
+    Apart, Basis, CellState, CompareError, Design, Difference, Fault, Gate, Magnitude, Metric, Options, Outcome, Side,
     Verdict, compare, noise,
 };
 
@@ -108,6 +108,71 @@ fn a_wrong_latent_fails_whatever_the_speed() {
     assert_eq!((worse.findings().count(), outcome(&worse, Metric::Latent)), (0, Outcome::Regressed));
     // The order of sums: below the floor.
     assert_eq!(judge(&base, &with_latent(9e-7)).outcome, Outcome::Ok);
+}
+
+#[test]
+fn results_are_held_against_bases_where_both_are_at_hand() {
+    let (base, head) = (one_cell("a", &factors(8, 0.01, 1)), one_cell("b", &factors(8, 0.01, 2)));
+    let with =
+        |apart: Apart| judge_with(&base, &head, &Options { apart: [(id(), apart)].into(), ..Options::default() });
+    let by = |last: f64, image: f64| Apart::By { latents: vec![1e-7, last], image: Some(image) };
+    assert_eq!(with(by(9e-5, 0.009)).outcome, Outcome::Ok);
+    for (apart, fault, words) in [
+        (by(2e-4, 0.0), Fault::Latent, "first beyond it after step 2"),
+        (by(f64::NAN, 0.0), Fault::Latent, "off base's"),
+        (by(1e-6, 0.02), Fault::Image, "look at the decoder"),
+        (Apart::Unusable("NaN".into()), Fault::Latent, "unusable: NaN"),
+    ] {
+        let verdict = with(apart);
+        let (_, finding) = verdict.findings().next().unwrap();
+        assert_eq!((verdict.exit_code(), finding.fault), (1, fault));
+        assert!(finding.says.contains(words), "{}", finding.says);
+    }
+    // With the bits of both the same, what few bits are allowed against the reference is too much.
+    let few = |id: &str| run(id, vec![cell(key("ort", "q4"), &factors(8, 0.01, 1))]);
+    let apart = [(key("ort", "q4").id(), by(0.1, 0.0))].into();
+    assert_eq!(judge_with(&few("a"), &few("b"), &Options { apart, ..Options::default() }).exit_code(), 1);
+    // Held against nothing at all: said.
+    let mut alone = head.clone();
+    alone.cells[0].quality = Reading::absent("this is the reference");
+    let notes = &judge(&base, &alone).cells[0].notes;
+    assert!(
+        notes.iter().any(|note| note.contains("held against nothing") && note.contains("the reference")),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn another_machines_noise_is_not_used() {
+    let (a, b) = (one_cell("a", &factors(12, 0.05, 1)), one_cell("b", &factors(12, 0.05, 2)));
+    let (noise, _) = noise::of_aa(&[&a], &[&b], Design::Paired, &Gate::default(), 50, 1).unwrap();
+    let foreign = |run: &Run| {
+        let mut run = run.clone();
+        run.machine.cpu_model = Reading::Ok("another".into());
+        run
+    };
+    let options = Options { noise: Some(noise), ..Options::default() };
+    let own = judge_with(&a, &b, &options);
+    assert!(own.method.noise_from.is_some() && own.cautions.is_empty());
+    let other = judge_with(&foreign(&a), &foreign(&b), &options);
+    assert_eq!(other.method.noise_from, None);
+    assert!(other.cautions[0].contains("another machine"), "{:?}", other.cautions);
+    assert!(other.cells[0].metrics.iter().all(|metric| metric.threshold == metric.gate_threshold));
+}
+
+/// One shift of a launch moves every number of it: dealt together, they alarm together.
+#[test]
+fn the_false_alarms_of_all_numbers_are_those_of_comparisons() {
+    let (a, b) = (one_cell("a", &factors(12, 0.05, 1)), one_cell("b", &factors(12, 0.05, 2)));
+    for design in [Design::Paired, Design::Independent] {
+        let loose = Gate::parse("level = 0.4\n[metrics.image_s]\nmax_change = 0.0\nfloor = 0.0\nreason = \"to alarm\"")
+            .unwrap();
+        let (noise, _) = noise::of_aa(&[&a], &[&b], design, &loose, 400, 1).unwrap();
+        let image = noise.series.iter().find(|series| series.metric == Metric::Image).unwrap();
+        // Flags either way, alarms for the worse only; q is about p, because all times are one.
+        assert!((0.3..0.5).contains(&image.false_positives), "{design:?}: {image:?}");
+        assert!((0.1..0.3).contains(&noise.false_alarms), "{design:?}: {}", noise.false_alarms);
+    }
 }
 
 #[test]
@@ -311,6 +376,9 @@ fn the_first_image_is_judged_where_there_is_no_other() {
     let verdict = judge(&only_first(1.0, 1), &only_first(1.3, 2));
     assert!(verdict.cells[0].metric(Metric::Image).is_none());
     assert_eq!((verdict.exit_code(), outcome(&verdict, Metric::FirstImage)), (1, Outcome::Regressed));
+    // No launch at all is not well.
+    let none = judge(&one_cell("a", &[]), &one_cell("b", &[]));
+    assert_eq!((none.exit_code(), outcome(&none, Metric::FirstImage)), (3, Outcome::Inconclusive));
     let few = |seed| {
         let mut run = only_first(1.0, seed);
         run.cells[0].launches.truncate(2);

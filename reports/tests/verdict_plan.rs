@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ditbench_reports::record::Status;
 use ditbench_reports::verdict::plan::{Build, Next, Plan, Settings, Step, Stop};
 use ditbench_reports::verdict::{Options, Outcome, Side, Verdict, compare};
 
@@ -134,13 +135,46 @@ fn the_budget_ends_it_with_one_last_look_that_may_spend_the_rest() {
     plan.look(verdict(&plan, [Outcome::Inconclusive; 3]));
     assert_eq!(plan.next(Duration::from_secs(62)), Next::Stop(Stop::Budget));
     assert_eq!(plan.verdict().unwrap().exit_code(), 3);
-    // Nothing at all was measured: nothing to say.
-    let mut none = Plan::new(
-        ["x".to_owned()],
-        Settings { budget: Some(Duration::ZERO), ..Settings::default() },
-        Options::default(),
-    );
-    assert_eq!((none.next(Duration::ZERO), none.verdict()), (Next::Stop(Stop::Budget), None));
+    // However little time there is, there is a first block, of which each cell's first turn is made.
+    let settings = Settings { budget: Some(Duration::ZERO), ..Settings::default() };
+    let mut none = Plan::new(["x".to_owned()], settings, Options::default());
+    let block = steps(none.next(Duration::ZERO));
+    assert_eq!(block.iter().filter(|step| none.leaves_out(step, Duration::ZERO)).count(), 4);
+    assert_eq!(none.verdict(), None);
+}
+
+#[test]
+fn a_spent_budget_ends_a_block_between_two_turns_and_never_before_the_first() {
+    let settings = Settings { budget: Some(Duration::from_secs(60)), ..Settings::default() };
+    let mut plan = plan(settings);
+    let block = steps(plan.next(Duration::ZERO));
+    let (early, late) = (Duration::from_secs(59), Duration::from_secs(60));
+    assert!(block.iter().all(|step| !plan.leaves_out(step, early)));
+    let left_out: Vec<usize> = (0..block.len()).filter(|place| plan.leaves_out(&block[*place], late)).collect();
+    // Three cells of four launches: the first turn is made; each further one can be left out, at its beginning.
+    assert_eq!(left_out[..3], [12, 16, 20]);
+    assert!(left_out.iter().all(|place| place % 4 == 0) && left_out.len() == 3 * 4);
+    // A confirming block is made all the same.
+    plan.next(late);
+    plan.look(verdict(&plan, [Outcome::Ok, Outcome::Regressed, Outcome::Ok]));
+    let confirming = steps(plan.next(late));
+    assert!(confirming.iter().all(|step| step.confirming && !plan.leaves_out(step, late)));
+}
+
+#[test]
+fn what_fails_before_any_launch_is_not_measured() {
+    let mut plan = plan(Settings::default());
+    let side = |name: &str| run(name, CELLS.iter().map(|backend| cell(key(backend, "f32"), &[])).collect());
+    let (base, mut head) = (side("base"), side("head"));
+    head.cells[0].placement[0].entries[0].device = "elsewhere".into();
+    head.cells[1].status = Status::Error;
+    let options = plan.options();
+    let found = compare(&Side::of_runs("base", [&base]), &Side::of_runs("head", [&head]), &options).unwrap();
+    plan.checked(found);
+    let steps = steps(plan.next(Duration::ZERO));
+    assert!(steps.len() == 20 && steps.iter().all(|step| step.cell.contains("tract")));
+    let verdict = plan.verdict().unwrap();
+    assert_eq!((verdict.findings().count(), verdict.outcome), (2, Outcome::Regressed));
 }
 
 #[test]

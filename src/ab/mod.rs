@@ -5,15 +5,17 @@
 //! `run --brief` of one cell. All records are kept below the directory of the comparison.
 
 mod build;
+pub mod results;
 mod side;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use ditbench_reports::verdict::noise::{self, Noise};
 use ditbench_reports::verdict::plan::{Build, Next, Plan, Settings as PlanSettings, Step};
-use ditbench_reports::verdict::{self, Design, Options, Verdict};
+use ditbench_reports::verdict::{self, Apart, Design, Options, Verdict};
 
 pub use build::from_revision;
 pub use side::{Program, Side, SingleCell};
@@ -44,15 +46,21 @@ pub struct Comparison {
 /// # Errors
 /// A program that cannot be run, a record that cannot be read, Ctrl-C.
 pub fn compare(comparison: Comparison) -> Result<Verdict> {
-    let Comparison { base, head, cells, images, plan, options, dir } = comparison;
-    let pairs = plan.most as usize;
-    let progress = Progress::new(2 * cells.len() * pairs);
-    let mut sides = check_both(base, head, &cells, &dir, &progress)?;
-    let mut plan = Plan::new(timed(&cells), plan, options);
+    let Comparison { base, head, cells, images, plan, mut options, dir } = comparison;
     let started = Instant::now();
+    let timed = timed(&cells);
+    let progress = Progress::new(2 * timed.len() * plan.most as usize);
+    let mut sides = check_both(base, head, &cells, &dir, &progress)?;
+    options.apart = apart(&sides);
+    let mut plan = Plan::new(timed, plan, options);
+    // What cannot be compared at all is refused, and what is wrong is known, before anything is measured.
+    plan.checked(judge(&sides, &plan.options())?);
     loop {
         match plan.next(started.elapsed()) {
-            Next::Launch(steps) => launch(&steps, &cells, &mut sides, images, &progress)?,
+            Next::Launch(steps) => {
+                let over = |step: &Step| plan.leaves_out(step, started.elapsed());
+                launch(&steps, &cells, &mut sides, images, &progress, &over)?;
+            }
             Next::Look => {
                 let verdict = judge(&sides, &plan.options())?;
                 progress.line(&format!(
@@ -77,14 +85,18 @@ pub fn compare(comparison: Comparison) -> Result<Verdict> {
 /// As [`compare`].
 pub fn against_itself(comparison: Comparison, deals: usize, seed: u64) -> Result<(Noise, Verdict)> {
     let Comparison { base, head, cells, images, plan, options, dir } = comparison;
+    let started = Instant::now();
     let pairs = plan.most.next_multiple_of(2);
-    let progress = Progress::new(2 * cells.len() * pairs as usize);
+    let timed = timed(&cells);
+    let progress = Progress::new(2 * timed.len() * pairs as usize);
     let mut sides = check_both(base, head, &cells, &dir, &progress)?;
-    // No look and no early stop: the noise is wanted of all launches.
-    let settings = PlanSettings { first: pairs, most: pairs, budget: None, ..plan };
-    let mut plan = Plan::new(timed(&cells), settings, options.clone());
+    judge(&sides, &Options { apart: apart(&sides), ..options.clone() })?;
+    // No look and no early stop: the noise is wanted of all launches that the budget allows.
+    let settings = PlanSettings { first: pairs, most: pairs, ..plan };
+    let mut plan = Plan::new(timed, settings, options.clone());
     if let Next::Launch(steps) = plan.next(Duration::ZERO) {
-        launch(&steps, &cells, &mut sides, images, &progress)?;
+        let over = |step: &Step| plan.leaves_out(step, started.elapsed());
+        launch(&steps, &cells, &mut sides, images, &progress, &over)?;
     }
     progress.finish();
     sides.0.save()?;
@@ -111,14 +123,25 @@ fn check_both(
     Ok((check(base, "base")?, check(head, "head")?))
 }
 
+/// How far head's results are from base's.
+fn apart(sides: &(Side, Side)) -> BTreeMap<String, Apart> {
+    results::apart((sides.0.dir(), sides.0.run()), (sides.1.dir(), sides.1.run()))
+}
+
+/// Makes these launches; from where `over` says so, the rest is left out.
 fn launch(
     steps: &[Step],
     cells: &[SingleCell],
     sides: &mut (Side, Side),
     images: usize,
     progress: &Progress,
+    over: &dyn Fn(&Step) -> bool,
 ) -> Result<()> {
     for step in steps {
+        if over(step) {
+            progress.line("the budget is spent");
+            break;
+        }
         let Some(cell) = cells.iter().find(|cell| cell.id == step.cell) else { continue };
         let (side, name) = match step.build {
             Build::Base => (&mut sides.0, "base"),

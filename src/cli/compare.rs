@@ -15,6 +15,7 @@ use ditbench_reports::verdict::{Gate, Side, compare as judge, criterion};
 use super::Common;
 use super::gate::GateArgs;
 use super::history::StoreArgs;
+use crate::ab::results;
 
 /// Arguments of `ditbench compare`.
 #[derive(Debug, clap::Args)]
@@ -81,11 +82,24 @@ pub fn compare(args: &CompareArgs, common: &Common) -> Result<ExitCode> {
         }
         _ => bail!("--criterion wants three words, as in --criterion target/criterion,main,new"),
     }
-    let verdict = judge(&base, &head, &args.gate.options(common)?)?;
+    let mut options = args.gate.options(common)?;
+    if let Some((before, after)) = folder(&base_names).zip(folder(&head_names))
+        && let (Some(base), Some(head)) = (base_runs.first(), head_runs.first())
+    {
+        options.apart = results::apart((before, base), (after, head));
+    }
+    let verdict = judge(&base, &head, &options)?;
     if let Some(dir) = &args.out {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
     args.gate.publish(&verdict, args.out.as_deref())
+}
+
+/// The folder of a side that is one run on the disk: there its latents are kept too.
+fn folder(names: &[String]) -> Option<&Path> {
+    let [name] = names else { return None };
+    let path = Path::new(name);
+    (!name.starts_with("store:")).then(|| if path.is_dir() { path } else { path.parent().unwrap_or(path) })
 }
 
 /// The runs of one side; `head` is the other side's first, for `store:latest`.

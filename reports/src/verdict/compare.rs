@@ -18,7 +18,8 @@ use super::metric::{ALL, Basis, Metric};
 use super::noise::Noise;
 use super::samples::{self, Taken};
 use super::{
-    CellState, CellVerdict, Enforce, Gate, Method, Outcome, RunRef, SCHEMA_VERSION, SideInfo, Verdict, drift, findings,
+    Apart, CellState, CellVerdict, Enforce, Gate, Method, Outcome, RunRef, SCHEMA_VERSION, SideInfo, Verdict, drift,
+    findings,
 };
 
 /// How launches of both sides belong together.
@@ -64,6 +65,8 @@ pub struct Options {
     pub allow: BTreeSet<Difference>,
     /// Another level than the gate's: for one look of several.
     pub level: Option<f64>,
+    /// By cell id, how far head's results are from base's, where both are at hand.
+    pub apart: BTreeMap<String, Apart>,
     /// By cell id, the first launch index of its confirming block: a regression stands only if that block shows it too.
     pub confirming: BTreeMap<String, u32>,
 }
@@ -310,7 +313,7 @@ fn cell(
         notes: Vec::new(),
         metrics: Vec::new(),
     };
-    let (found, notes) = findings::of_cell(head, &options.gate);
+    let (found, notes) = findings::of_cell(head, options.apart.get(&verdict.id), &options.gate);
     verdict.findings = found;
     if state == CellState::Broken {
         verdict.findings.insert(0, findings::broken(head));
@@ -355,16 +358,18 @@ fn measure(
     let mut unpaired = 0;
     for metric in metrics {
         let (base, head) = (samples::of_cells(metric, base), samples::of_cells(metric, head));
-        if base.is_empty() && head.is_empty() {
+        // Where images are so long that each launch made only one, the first image is the one to judge.
+        let stands_in =
+            metric == Metric::FirstImage && measured.first().is_none_or(|one| one.verdict.metric != Metric::Image);
+        // A cell without any launch has a time all the same: one that is missing, so that it cannot be well.
+        if base.is_empty() && head.is_empty() && !stands_in {
             continue;
         }
         let mut threshold = Threshold {
             rule: options.gate.rule(metric, id),
             noise: options.noise.as_ref().and_then(|noise| noise.threshold_for(id, metric, base.len().min(head.len()))),
         };
-        // Where images are so long that each launch made only one, the first image is the one to judge.
-        let no_steady = measured.first().is_none_or(|one| one.verdict.metric != Metric::Image);
-        if metric == Metric::FirstImage && no_steady && threshold.rule.enforce == Enforce::Alarm {
+        if stands_in && threshold.rule.enforce == Enforce::Alarm {
             threshold.rule.enforce = options.gate.rule(Metric::Image, id).enforce;
             notes.push("no launch made a steady image: the first image is judged in its place".into());
         }

@@ -13,8 +13,10 @@ use super::gate::Gate;
 pub enum Fault {
     /// Nodes ran elsewhere than asked.
     FallBack,
-    /// The latent is further from the reference's than its tolerance.
+    /// The latent is further from the reference's, or from base's, than its tolerance.
     Latent,
+    /// The latent is near enough to base's, the image is not.
+    Image,
     /// In base, not in head.
     Missing,
     /// Ended well in base, not in head.
@@ -27,6 +29,7 @@ impl Fault {
         match self {
             Self::FallBack => "fall-back",
             Self::Latent => "wrong latent",
+            Self::Image => "wrong image",
             Self::Missing => "missing",
             Self::Failed => "failed",
         }
@@ -42,8 +45,62 @@ pub struct Finding {
     pub says: String,
 }
 
-/// The faults of a cell of head that ended well, each kind and stage once, and what could not be checked.
-pub(super) fn of_cell(cells: &[(usize, &Cell)], gate: &Gate) -> (Vec<Finding>, Vec<String>) {
+/// How far a cell's results in head are from those in base. Same cell, weights and noise: but for rounding they are the same.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Apart {
+    /// They could be held against each other.
+    By {
+        /// Relative L2 of the latent after each step.
+        latents: Vec<f64>,
+        /// Relative L2 of the image's pixels; `None` where a side kept none.
+        image: Option<f64>,
+    },
+    /// Head's are no results at all: not numbers, all zero, of another shape. Why, in words.
+    Unusable(String),
+}
+
+/// The largest distance between two builds whatever the precision: the error of few bits is in both, what is left is rounding, and
+/// conformance allows 3e-2 of that a component where activations are in 8 bits.
+const SAME_WEIGHTS: f64 = 0.05;
+/// Pixels are whole numbers up to 255: half of one is rounding.
+const OF_PIXELS: f64 = 0.01;
+
+/// What is wrong with head's results in the light of base's.
+pub(super) fn against_base(apart: &Apart, precision: &str, gate: &Gate) -> Option<Finding> {
+    let (latents, image) = match apart {
+        Apart::By { latents, image } => (latents, image),
+        Apart::Unusable(why) => {
+            return Some(Finding { fault: Fault::Latent, says: format!("the result is unusable: {why}") });
+        }
+    };
+    let limit = gate.latent.get(precision).copied().unwrap_or(SAME_WEIGHTS).min(SAME_WEIGHTS);
+    let beyond = |distance: f64, limit: f64| distance.is_nan() || distance > limit;
+    if let Some(&last) = latents.last().filter(|last| beyond(**last, limit)) {
+        let from = latents.iter().position(|distance| beyond(*distance, limit)).unwrap_or_default();
+        return Some(Finding {
+            fault: Fault::Latent,
+            says: format!(
+                "the last latent is {} off base's (relative L2), {} is the tolerance between builds for {precision}; first beyond it after step {}",
+                text::scientific(last),
+                text::scientific(limit),
+                from + 1
+            ),
+        });
+    }
+    let limit = limit.max(OF_PIXELS);
+    image.filter(|distance| beyond(*distance, limit)).map(|distance| Finding {
+        fault: Fault::Image,
+        says: format!(
+            "the image is {} off base's (relative L2), {} is the tolerance between builds; the latent is within it: look at the decoder",
+            text::scientific(distance),
+            text::scientific(limit)
+        ),
+    })
+}
+
+/// The faults of a cell of head that ended well, each kind and stage once, and what could not be checked. `apart` is how far its
+/// results are from base's, where that is known.
+pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Gate) -> (Vec<Finding>, Vec<String>) {
     let (mut findings, mut notes): (Vec<Finding>, Vec<String>) = (Vec::new(), Vec::new());
     let mut find = |fault, says: String| {
         if !findings.iter().any(|known| known.says == says) {
@@ -84,8 +141,16 @@ pub(super) fn of_cell(cells: &[(usize, &Cell)], gate: &Gate) -> (Vec<Finding>, V
                 None => note(format!("where the nodes of the {name} ran is not known, so a fall-back would go unseen")),
             }
         }
-        let Some(quality) = cell.quality.value() else { continue };
-        let Some(last) = quality.latents.last() else { continue };
+        let last = cell.quality.value().and_then(|quality| Some((quality, quality.latents.last()?)));
+        let Some((quality, last)) = last else {
+            if apart.is_none() && cell.key.backend != "reference" {
+                note(format!(
+                    "its result was held against nothing, so a wrong one would go unseen: {}",
+                    cell.quality.why().unwrap_or("no latents were kept")
+                ));
+            }
+            continue;
+        };
         match gate.latent.get(&cell.key.precision) {
             None => note(format!(
                 "the gate has no [latent] tolerance for {}: the latent's distance of {} is not judged",
@@ -109,6 +174,9 @@ pub(super) fn of_cell(cells: &[(usize, &Cell)], gate: &Gate) -> (Vec<Finding>, V
             }
             Some(_) => {}
         }
+    }
+    if let Some((apart, (_, cell))) = apart.zip(cells.first()) {
+        findings.extend(against_base(apart, &cell.key.precision, gate));
     }
     (findings, notes)
 }

@@ -23,7 +23,7 @@ mod samples;
 use serde::{Deserialize, Serialize};
 
 pub use compare::{CompareError, Design, Options, Side, compare};
-pub use findings::{Fault, Finding};
+pub use findings::{Apart, Fault, Finding};
 pub use fit::Difference;
 pub(crate) use fit::differences;
 pub use gate::{Enforce, Gate, GateError};

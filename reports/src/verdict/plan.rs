@@ -4,7 +4,7 @@
 //! machine falls out of their difference. Every look spends a part of the level ([`crate::stats::sequence`]), so that looking
 //! often costs no false alarms. A cell leaves the plan once it is decided. A cell that a look flags gets one confirming block
 //! of its own; its regression stands only if that block shows it too. It ends when every cell is decided, the most
-//! launches are made, or the budget is spent.
+//! launches are made, or the budget is spent; the first A B B A of every cell is always made.
 //!
 //! Looks may spend more than the gate's level, because a flag is only half of an alarm. Equal builds are flagged for the worse
 //! in at most half of what is spent; the confirming block upholds a flag only if its own shift is beyond the threshold and
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::stats::sequence;
 
 use super::compare::{Design, Options};
-use super::{CellVerdict, Outcome, Verdict};
+use super::{Basis, CellState, CellVerdict, Outcome, Verdict};
 
 /// Which build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -186,8 +186,6 @@ impl Plan {
             // The budget, not the data, ends it: the last look may spend all that is left.
             self.budget_spent = true;
             return Next::Look;
-        } else if over {
-            self.stop = Some(Stop::Budget);
         } else {
             let more =
                 if pairs == 0 { self.settings.first } else { self.settings.step.min(self.settings.most - pairs) };
@@ -219,6 +217,26 @@ impl Plan {
     /// Pairs of the cells that are still open; all have as many.
     fn pairs(&self) -> u32 {
         self.cells.iter().filter(|(_, state, _)| *state == State::Open).map(|(.., pairs)| *pairs).max().unwrap_or(0)
+    }
+
+    /// Takes in a verdict from before any launch: what fails whatever its speed, or does not work, is not measured at all. It tests
+    /// nothing, so it spends nothing.
+    pub fn checked(&mut self, verdict: Verdict) {
+        for (id, state, _) in &mut self.cells {
+            let Some(cell) = verdict.cell(id) else { continue };
+            if !cell.findings.is_empty() || cell.state != CellState::Compared {
+                *state = State::Decided;
+                self.seen.insert(id.clone(), cell.clone());
+            }
+        }
+        self.last = Some(verdict);
+    }
+
+    /// Whether this launch and the rest of its block are to be left out, `elapsed` after the beginning: the budget is spent, and
+    /// no A B B A is cut in two by it.
+    pub fn leaves_out(&self, step: &Step, elapsed: Duration) -> bool {
+        let begins = step.build == Build::Base && step.pair > 0 && step.pair.is_multiple_of(2);
+        begins && !step.confirming && self.settings.budget.is_some_and(|budget| elapsed >= budget)
     }
 
     /// The options with which to compare at this look: the level that it may spend, and where confirming blocks begin.
@@ -255,11 +273,12 @@ impl Plan {
             if self.confirming && !was_flagged {
                 continue;
             }
-            // What fails whatever its speed needs no further launch.
-            let by_numbers = cell.findings.is_empty() && cell.outcome == Some(Outcome::Regressed);
+            // What fails whatever its speed, or by a number that each build has once, needs no further launch.
+            let once = cell.metrics.iter().any(|one| one.fails() && one.basis == Basis::Value);
+            let by_launches = cell.findings.is_empty() && !once;
             *state = match cell.outcome {
                 Some(Outcome::Inconclusive) if !was_flagged => State::Open,
-                Some(Outcome::Regressed) if by_numbers && !was_flagged => State::Flagged(*pairs),
+                Some(Outcome::Regressed) if by_launches && !was_flagged => State::Flagged(*pairs),
                 _ => State::Decided,
             };
             self.seen.insert(id.clone(), cell.clone());

@@ -207,3 +207,15 @@ pub fn load_latents(path: &Path) -> Result<Vec<Vec<f32>>, InputsError> {
     names.sort();
     names.into_iter().map(|name| Ok(tensors[name].as_f32()?.to_vec())).collect()
 }
+
+/// The decoder's output from a file that [`Trace::save_latents`] wrote.
+///
+/// # Errors
+/// The file cannot be read, or holds no image.
+pub fn load_image(path: &Path) -> Result<Vec<f32>, InputsError> {
+    let fail = |why: String| InputsError::File { path: path.to_owned(), why };
+    let data = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let tensors = inputs::load_tensors(&data).map_err(fail)?;
+    let image = tensors.get("image").ok_or_else(|| fail("it holds no image".to_owned()))?;
+    Ok(image.as_f32()?.to_vec())
+}
