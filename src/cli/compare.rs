@@ -64,7 +64,7 @@ pub fn compare(args: &CompareArgs, common: &Common) -> Result<ExitCode> {
     }
     let named = |side: &Option<Names>| side.as_ref().map(|names| names.0.clone()).unwrap_or_default();
     let (base_names, head_names) = (named(&args.base), named(&args.head));
-    if head_names.is_empty() && !(base_names.is_empty() && !args.criterion.is_empty()) {
+    if head_names.is_empty() && (args.criterion.is_empty() || !base_names.is_empty()) {
         bail!("one run only: give two, as in `ditbench compare BASE HEAD`");
     }
     let head_runs = read(&head_names, &args.store, None)?;

@@ -1,7 +1,7 @@
 //! Did the machine drift while launches were made? Kendall's test of value against order, and Theil and Sen's slope.
 //!
 //! Contract: each list is in the order in which it was measured; lists are looked at one by one and their evidence added, so a
-//! step from one list to the next is no trend. Exact up to [`EXACT`] values a list, else the normal approximation (Kendall 1938;
+//! step from one list to the next is no trend. Exact up to 30 values a list, else the normal approximation (Kendall 1938;
 //! Mann 1945). Ties count half, against the distribution without ties, so a trend among many ties is seen late.
 
 use super::{all_finite, normal, null, sorted};
@@ -58,17 +58,18 @@ mod tests {
         // Two lists rise, the second from a lower level: the step between them is no trend.
         let both = of(&[vec![10.0, 11.0, 12.0], vec![1.0, 2.0, 3.0]]).unwrap();
         assert!((both.p - 2.0 / 36.0).abs() < 1e-15 && both.slope == 1.0, "{both:?}");
-        assert_eq!(of(&[vec![2.0; 6]]).unwrap(), Trend { slope: 0.0, p: 1.0 });
+        let level = of(&[vec![2.0; 6]]).unwrap();
+        assert!(level.slope == 0.0 && (level.p - 1.0).abs() < 1e-12, "{level:?}");
         assert_eq!(of(&[vec![1.0], Vec::new()]), None);
         assert_eq!(of(&[vec![1.0, f64::NAN]]), None);
     }
 
     #[test]
     fn the_approximation_meets_the_exact_distribution() {
-        let list: Vec<f64> = (0..EXACT).map(|i| i as f64 * 0.02 + (i as f64 * 2.4).sin()).collect();
-        let exact = of(&[list.clone()]).unwrap().p;
+        let list: Vec<f64> = (0..EXACT).map(|i| i as f64 * 0.06 + (i as f64 * 2.4).sin()).collect();
+        let exact = of(std::slice::from_ref(&list)).unwrap().p;
         // A list too long to be exact, and without any order, beside it changes the way but hardly the answer.
-        let longer: Vec<f64> = (0..=EXACT).map(|i| i as f64 * 0.02 + (i as f64 * 2.4).sin()).collect();
+        let longer: Vec<f64> = (0..=EXACT).map(|i| i as f64 * 0.06 + (i as f64 * 2.4).sin()).collect();
         let approximate = of(&[longer]).unwrap().p;
         assert!((0.0001..0.05).contains(&exact) && (approximate / exact - 1.0).abs() < 0.5, "{exact} {approximate}");
     }
