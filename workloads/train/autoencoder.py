@@ -5,11 +5,12 @@ Parameters are a dict by name; the decoder's names and shapes are those of the R
 """
 
 import math
+from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
-from common import Params
+from common import Data, Params, load
 
 CHANNELS = 32
 BLOCKS = (3, 3, 3, 1)
@@ -112,3 +113,16 @@ def patch_components(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     values, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
     values, vectors = values.flip(0)[:LATENT], vectors.flip(1)[:, :LATENT]
     return (vectors / values.sqrt()).T.float(), mean.float()
+
+
+@torch.no_grad()
+def known(work: Path, data: Data) -> tuple[Params, torch.Tensor]:
+    """WORK/autoencoder.pt: its averaged parameters, and the latents [N, 16, 8, 8] of the data's pictures: those that
+    `tune_decoder.py` has found for the first of them, else the encoder's."""
+    state = load(work / "autoencoder.pt", data.images.device)
+    averaged, found = state["averaged"], state.get("latents")
+    if found is None or len(found) < len(data):
+        rest = torch.arange(0 if found is None else len(found), len(data), device=data.images.device)
+        encoded = torch.cat([encode(averaged, data.pixels(rows)) for rows in rest.split(256)])
+        found = encoded if found is None else torch.cat([found, encoded])
+    return averaged, found[: len(data)].contiguous()

@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--widths", type=int, nargs="*", default=model.WIDTHS)
     parser.add_argument("--steps", type=int, nargs="*", default=[4, 28])
+    parser.add_argument("--tuned", action="store_true", help="also the few-bit checkpoints in WORK/tuned (tune.py), 4 steps")
     args = parser.parse_args()
     where = common.device()
     data = common.Data(args.work / "data.npz", where)
@@ -59,18 +60,17 @@ def main() -> None:
     def noise(count: int) -> torch.Tensor:
         return torch.randn(count, model.LATENT, 8, 8, generator=torch.Generator().manual_seed(11)).to(where)
 
-    def make(net_params: common.Params, tokens: torch.Tensor, steps: int) -> torch.Tensor:
+    def make(net_params: common.Params, tokens: torch.Tensor, steps: int, decoder: common.Params | None = None) -> torch.Tensor:
         with torch.no_grad():
             latents = model.sample(net_params, tokens, noise(len(tokens)), steps)
-            return torch.cat([ae.decode(net_params | decoder, part) for part in latents.split(64)]).clamp(0, 1)
+            return torch.cat([ae.decode(decoder or shipped, part) for part in latents.split(64)]).clamp(0, 1)
 
-    decoder = {name: value for name, value in params.items() if name.startswith("decoder.")}
+    shipped = {name: value for name, value in params.items() if name.startswith("decoder.")}
     note("data", images)
-    encoder = args.work / "autoencoder.pt"
-    if encoder.exists():
+    if (args.work / "autoencoder.pt").exists():
         with torch.no_grad():
-            latents = ae.encode(common.load(encoder, where)["averaged"], images)
-            note("autoencoder alone", ae.decode(decoder, latents).clamp(0, 1))
+            latents = ae.known(args.work, data)[1][: data.prompts]
+            note("the decoder on the pictures' own latents", ae.decode(shipped, latents).clamp(0, 1))
     sheets = [images]
     for width in args.widths:
         for steps in args.steps:
@@ -78,6 +78,9 @@ def main() -> None:
             note(f"width {width / model.WIDTH:g}, {steps} steps", made)
             if steps == 4:
                 sheets.append(made)
+    for path in sorted((args.work / "tuned").glob("*.safetensors")) if args.tuned else ():
+        few = {name: value.float().to(where) for name, value in load_file(path).items()}
+        note(f"{path.stem}, width 1, 4 steps", make(few, data.plain[prompts], 4, few))
     floor = model.init(torch.Generator().manual_seed(5))
     note("random denoiser, 4 steps", make({n: v.to(where) for n, v in floor.items()}, data.plain[prompts], 4))
     args.out.mkdir(parents=True, exist_ok=True)

@@ -2,9 +2,10 @@
 
     python export.py --work WORK --out models/nano
 
-From WORK/denoiser.pt (its averaged parameters) and WORK/autoencoder.pt (the decoder's). With --random SEED the weights
-are random and only the cross-check means anything. `nano.safetensors` holds the super-network: narrower nets are cut
-from it. `check.safetensors` holds inputs and the outputs that this code computes in f64 on the f16 weights.
+From WORK/denoiser.pt (its averaged parameters) and WORK/autoencoder.pt. With --random SEED the weights are random and
+only the cross-check means anything. `nano.safetensors` holds the super-network (narrower nets are cut from it), the text
+encoder and the decoder. `encoder.safetensors` is what training goes on from; the program does not read it.
+`check.safetensors` holds inputs and the outputs that this code computes in f64 on the f16 weights.
 """
 
 import argparse
@@ -62,6 +63,7 @@ def main() -> None:
         state = common.load(args.work / args.denoiser, torch.device("cpu"))
         params, trained = state["ema"], {"steps": str(state["step"]), "seconds": str(round(state["seconds"]))}
         decoder = common.load(args.work / "autoencoder.pt", torch.device("cpu"))["averaged"]
+        encoder = to_f16({name: value for name, value in decoder.items() if name.startswith("encoder.")})
     else:
         generator = torch.Generator().manual_seed(args.random)
         params = {
@@ -75,6 +77,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "nano.safetensors"
     save_file(params | decoder, path, {"format": "pt", **trained})
+    if args.random is None:
+        save_file(encoder, args.out / "encoder.safetensors")
     save_file(vectors(params, decoder, data), args.out / "check.safetensors")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     (args.out / "nano.safetensors.sha256").write_text(f"{digest}  nano.safetensors\n")

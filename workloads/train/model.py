@@ -192,16 +192,23 @@ def rotary(rows: int, cols: int, like: torch.Tensor) -> tuple[torch.Tensor, torc
 
 
 class Net:
-    """One forward pass with one set of parameters (a cut of the super-network, or all of it)."""
+    """One forward pass with one set of parameters (a cut of the super-network, or all of it).
 
-    def __init__(self, params: Params):
+    With `bf16` the linear layers of the bulk multiply in bfloat16; everything between them stays as it is.
+    """
+
+    def __init__(self, params: Params, bf16: bool = False):
         self.params = params
+        self.bf16 = bf16
         self.width = params["patch.embed.weight"].shape[0]
         self.heads = self.width // HEAD
         self.kv_heads = self.heads // 2
 
     def linear(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        return F.linear(x, self.params[f"{name}.weight"], self.params[f"{name}.bias"])
+        weight, bias = self.params[f"{name}.weight"], self.params[f"{name}.bias"]
+        if self.bf16 and not name.startswith(("time.", "patch.", "final.")):
+            return F.linear(x.bfloat16(), weight.bfloat16(), bias.bfloat16()).float()
+        return F.linear(x, weight, bias)
 
     def norm(self, name: str, x: torch.Tensor, eps: float = EPS) -> torch.Tensor:
         weight = self.params[f"{name}.weight"]
@@ -246,7 +253,7 @@ class Net:
                 skips.append(x)
         quads = self.linear("split.project", x).view(batch, rows // 2, cols // 2, 2, 2, self.width)
         x = quads.transpose(2, 3).reshape(batch, rows * cols, self.width)
-        x = torch.lerp(x, down, self.params["split.lerp"])
+        x = x + self.params["split.lerp"] * (down - x)
         for i in range(UP):
             x = self.block(f"up.{i}", x, text, modulation, rows, cols, True)
         shift, scale = (embedding[:, None] + self.params["time.final_table"]).split(1, 1)
@@ -302,7 +309,7 @@ class Net:
         wide = F.scaled_dot_product_attention(q, self.spread(compress("k", k)), self.spread(compress("v", v)))
         near = F.scaled_dot_product_attention(q, self.spread(k), self.spread(v), attn_mask=local_mask(rows, cols, h.device))
         gate = torch.sigmoid(self.linear(f"{name}.assa.gate.project", h)).transpose(1, 2)[..., None]
-        return torch.lerp(wide, near, gate)
+        return wide + gate * (near - wide)
 
     def cross_attention(self, name, x, text) -> torch.Tensor:
         batch, tokens, _ = x.shape

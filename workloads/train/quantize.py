@@ -1,6 +1,6 @@
 """The program's few-bit formats, as values: what a backend computes with after `--precision q4`, `q8` or `mixed`.
 
-Bit for bit those of `workloads/src/weights/quantize.rs`; `python quantize.py FILE OURS` compares a file that the program
+q4 and q8 are bit for bit those of `workloads/src/weights/quantize.rs` (palette4 to within rounding); `python quantize.py FILE OURS` compares a file that the program
 prepared (f16 or f32 checkpoint FILE, prepared OURS) with what this module makes of the checkpoint.
 """
 
@@ -40,6 +40,38 @@ def q8(weight: torch.Tensor) -> torch.Tensor:
     scale = (groups.abs().amax(1, keepdim=True) / 127).half().float()
     inverse = torch.where(scale == 0, 0, 1 / scale)
     return ((groups * inverse).round().clamp(-127, 127) * scale).reshape(weight.shape)
+
+
+def palette_applies(name: str, value: torch.Tensor) -> bool:
+    """Matrices of the bulk and kernels, the decoder's too."""
+    return name.endswith(".weight") and value.dim() in (2, 4) and not name.startswith(SENSITIVE)
+
+
+def palette4(weight: torch.Tensor) -> torch.Tensor:
+    """16 values for the whole tensor: Lloyd's algorithm from evenly spaced quantiles, on 4096 bins for large tensors."""
+    values = weight.double().flatten()
+    bins, counts = values.sort().values, torch.ones_like(values)
+    if len(values) > 4096:
+        low, high = values.min(), values.max()
+        place = ((values - low) / ((high - low) / 4096)).long().clamp(max=4095)
+        counts = torch.zeros(4096, dtype=values.dtype, device=values.device).index_add_(0, place, torch.ones_like(values))
+        sums = torch.zeros_like(counts).index_add_(0, place, values)
+        bins, counts = (sums / counts)[counts > 0], counts[counts > 0]
+    at = (torch.arange(16, dtype=values.dtype, device=values.device) + 0.5) / 16 * counts.sum()
+    centroids = bins[torch.searchsorted(counts.cumsum(0), at).clamp(max=len(bins) - 1)]
+
+    def nearest(x: torch.Tensor) -> torch.Tensor:
+        return torch.searchsorted((centroids[1:] + centroids[:-1]) / 2, x)
+
+    for _ in range(50):
+        where = nearest(bins)
+        weights = torch.zeros_like(centroids).index_add_(0, where, counts)
+        sums = torch.zeros_like(centroids).index_add_(0, where, bins * counts)
+        moved = torch.where(weights > 0, sums / weights.clamp_min(1), centroids)
+        if torch.equal(moved, centroids):
+            break
+        centroids = moved.sort().values
+    return centroids[nearest(values)].to(weight).reshape(weight.shape)
 
 
 def choose(params: dict[str, torch.Tensor], errors: dict[str, float], budget: float = 4.3) -> set[str]:

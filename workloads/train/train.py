@@ -6,10 +6,10 @@ Reads WORK/data.npz and WORK/autoencoder.pt; keeps WORK/denoiser.pt, all of its 
 the command again goes on from there exactly (on the same kind of device). Every --save steps it also writes
 WORK/samples.png: the data, then 4 steps at full width.
 
-Each step trains the full net; every --narrow-every steps one narrower net too, on the data and on its distance to the
-full net's prediction (arXiv 2601.08303). The prediction is the clean latent, its squared error weighted by
-1/max(sigma, 0.25). Noise levels: 65 % logit-normal(0.8, 1), 10 % uniform, 25 % sigma = 1, where every picture begins and only
-the text can tell which.
+Each step trains the full net; every --narrow-every steps one narrower net too (at 1: both), on the data and on its distance
+to the full net's prediction (arXiv 2601.08303). The prediction is the clean latent, its squared error weighted by
+1/max(sigma, 0.25). Noise levels: 40 % logit-normal(0.8, 1), 10 % uniform, 25 % sigma = 1, where every picture begins and only
+the text can tell which, 25 % at the three other levels of four steps.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 import autoencoder as ae
 import common
@@ -24,25 +25,31 @@ import model
 
 
 def noise_levels(batch: int, generator: torch.Generator, where: torch.device) -> torch.Tensor:
+    """40 % logit-normal, 10 % uniform, 25 % where every picture begins, 25 % at the other levels of 4 steps."""
     normal = torch.sigmoid(0.8 + torch.randn(batch, generator=generator, device=where))
     uniform, kind = (torch.rand(batch, generator=generator, device=where) for _ in range(2))
     sigma = torch.where(kind < 0.1, uniform, normal).clamp(0.002, 1)
+    grid = torch.randint(1, 4, (batch,), generator=generator, device=where) / 4
+    sigma = torch.where((kind > 0.5) & (kind <= 0.75), grid, sigma)
     return torch.where(kind > 0.75, torch.ones_like(sigma), sigma)
 
 
-def step_loss(params, narrow: int | None, x0, tokens, sigma, noise) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss to minimise, and the full net's own part of it."""
+def step_loss(params, narrow: tuple[int, ...], x0, tokens, sigma, noise, bf16: bool = False):
+    """The loss to minimise, and without its gradient the mean weighted error of the full net and of each narrow one."""
     at = sigma.view(-1, 1, 1, 1)
     noisy, weight, features = (1 - at) * x0 + at * noise, 1 / at.clamp_min(0.25), model.time_features(sigma)
-    net = model.Net(params)
+    net = model.Net(params, bf16)
     text = net.encode_text(tokens)
     full = net.denoise(noisy, features, text)
-    own = (weight * (full - x0).square()).mean()
-    if narrow is None:
-        return own, own
-    prediction = model.Net(model.cut(params, narrow)).denoise(noisy, features, text)
-    distance = (weight * (prediction - full.detach()).square()).mean()
-    return own + 0.5 * (weight * (prediction - x0).square()).mean() + 0.5 * distance, own
+    loss = (weight * (full - x0).square()).mean()
+    errors = [loss.detach()]
+    for width in narrow:
+        prediction = model.Net(model.cut(params, width), bf16).denoise(noisy, features, text)
+        own = (weight * (prediction - x0).square()).mean()
+        distance = (weight * (prediction - full.detach()).square()).mean()
+        loss = loss + 0.5 * own + 0.5 * distance
+        errors.append(own.detach())
+    return loss, errors
 
 
 def captions(data: common.Data, rows: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
@@ -60,7 +67,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000, help="all steps, those of an earlier run included")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate, falls linearly to a hundredth")
-    parser.add_argument("--narrow-every", type=int, default=3)
+    parser.add_argument("--narrow-every", type=int, default=3, help="1: both narrower nets in every step")
+    parser.add_argument("--from", dest="start", type=Path, help="folder of a checkpoint to start from, if WORK has no state")
+    parser.add_argument("--bf16", action="store_true", help="linear layers in bfloat16: for processors that have it")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--save", type=int, default=250)
     parser.add_argument("--seed", type=int, default=1)
@@ -69,9 +78,7 @@ def main() -> None:
     where = common.device()
     torch.backends.cuda.matmul.allow_tf32 = True
     data = common.Data(args.work / "data.npz", where, args.names)
-    averaged = common.load(args.work / "autoencoder.pt", where)["averaged"]
-    with torch.no_grad():
-        latents = torch.cat([ae.encode(averaged, data.pixels(r)) for r in torch.arange(len(data)).split(256)]).contiguous()
+    averaged, latents = ae.known(args.work, data)
     path, logged = args.work / "denoiser.pt", args.work / "denoiser.log"
     generator = torch.Generator(where).manual_seed(args.seed)
     if path.exists():
@@ -83,7 +90,11 @@ def main() -> None:
             generator.manual_seed(args.seed + step)
     else:
         state, step, seconds = None, 0, 0.0
-        params = {name: value.to(where) for name, value in model.init(torch.Generator().manual_seed(args.seed)).items()}
+        params = model.init(torch.Generator().manual_seed(args.seed))
+        if args.start is not None:
+            shipped = load_file(args.start / "nano.safetensors")
+            params = {name: shipped[name].float() for name in params}
+        params = {name: value.to(where) for name, value in params.items()}
     for value in params.values():
         value.requires_grad_()
     decayed = [value for name, value in params.items() if value.dim() > 1 and "embedding" not in name and "table" not in name]
@@ -140,20 +151,23 @@ def main() -> None:
         chance = torch.rand(args.batch, generator=generator, device=where)
         sigma = noise_levels(args.batch, generator, where)
         noise = torch.randn(args.batch, *latents.shape[1:], generator=generator, device=where)
-        narrow = None
-        if step % args.narrow_every == 0:
-            narrow = model.WIDTHS[1 + step // args.narrow_every % (len(model.WIDTHS) - 1)]
-        loss, own = loss_of(params, narrow, latents[rows], captions(data, rows, chance), sigma, noise)
+        narrow = ()
+        if args.narrow_every == 1:
+            narrow = model.WIDTHS[1:]
+        elif step % args.narrow_every == 0:
+            narrow = (model.WIDTHS[1 + step // args.narrow_every % (len(model.WIDTHS) - 1)],)
+        loss, errors = loss_of(params, narrow, latents[rows], captions(data, rows, chance), sigma, noise, args.bf16)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_([value for value in params.values() if value.grad is not None], 1.0)
         optimiser.step()
         step += 1
         ema.update(params, step)
-        losses.append(own.detach())
+        losses.append(errors[0])
         if step % 50 == 0:
             speed, since = 50 * args.batch / (time.time() - since), time.time()
-            common.log(logged, step=step, loss=float(torch.stack(losses).mean()), images_per_second=speed)
+            others = {f"loss_{width}": float(error) for width, error in zip(narrow, errors[1:])}
+            common.log(logged, step=step, loss=float(torch.stack(losses).mean()), images_per_second=speed, **others)
             losses = []
         if step % args.save == 0 or step == args.steps:
             finish()

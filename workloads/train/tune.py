@@ -2,7 +2,7 @@
 
     python tune.py --work WORK --checkpoint models/nano/nano.safetensors --scheme mixed --steps 200
 
-Writes WORK/tuned/<scheme>.safetensors (quantized, not tuned) and <scheme>-tuned.safetensors: values in f32, for evaluate.py
+q4, q8, palette4 and mixed. Writes WORK/tuned/<scheme>.safetensors (quantized, not tuned) and <scheme>-tuned.safetensors: values in f32, for evaluate.py
 and for `--weights`, where the same scheme finds the same integers again. For `mixed`, a layer's sensitivity is the squared
 error of the prediction when that layer alone is in 4 bits.
 """
@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--scheme", choices=["q4", "q8", "mixed"], required=True)
+    parser.add_argument("--scheme", choices=["q4", "q8", "palette4", "mixed"], required=True)
     parser.add_argument("--names", type=int)
     parser.add_argument("--steps", type=int, default=200, help="0: quantize only")
     parser.add_argument("--batch", type=int, default=16)
@@ -37,9 +37,7 @@ def main() -> None:
     data = common.Data(args.work / "data.npz", where, args.names)
     exact = {name: value.float().to(where) for name, value in load_file(args.checkpoint).items()}
     wide = {name: value for name, value in exact.items() if not name.startswith(("w128.", "w96.", "decoder."))}
-    averaged = common.load(args.work / "autoencoder.pt", where)["averaged"]
-    with torch.no_grad():
-        latents = torch.cat([ae.encode(averaged, data.pixels(r)) for r in torch.arange(len(data)).split(256)])
+    _, latents = ae.known(args.work, data)
     generator = torch.Generator(where).manual_seed(args.seed)
 
     def batch(count: int):
@@ -53,7 +51,8 @@ def main() -> None:
         net = model.Net(params)
         return net.denoise(noisy, features, net.encode_text(tokens))
 
-    bulk = [name for name, value in wide.items() if quantize.is_quantizable(name, value)]
+    palette = args.scheme == "palette4"
+    bulk = [name for name, value in wide.items() if (quantize.palette_applies if palette else quantize.is_quantizable)(name, value)]
     eight: set[str] = set(bulk) if args.scheme == "q8" else set()
     if args.scheme == "mixed":
         with torch.no_grad():
@@ -64,7 +63,8 @@ def main() -> None:
                 for name in bulk
             }
         eight = quantize.choose(wide, errors)
-    few = {name: (quantize.q8 if name in eight else quantize.q4)(wide[name]) for name in bulk}
+    four = quantize.palette4 if palette else quantize.q4
+    few = {name: (quantize.q8 if name in eight else four)(wide[name]) for name in bulk}
     bits = sum((8 if name in eight else 4) * wide[name].numel() for name in bulk) / sum(wide[n].numel() for n in bulk)
     out = args.work / "tuned"
     out.mkdir(exist_ok=True)
@@ -74,7 +74,9 @@ def main() -> None:
         stored = {key: value.detach().cpu().contiguous() for key, value in (exact | params).items()}
         save_file(stored, out / f"{name}.safetensors", about)
 
-    write(args.scheme, few)
+    # The program's palettes reach into the decoder; its group formats do not.
+    kernels = {name: four(exact[name]) for name in exact if palette and name.startswith("decoder.") and name.endswith(".weight")}
+    write(args.scheme, few | kernels)
     student = {name: few.get(name, value).clone() for name, value in wide.items()}
     tuned = [name for name, value in wide.items() if value.dim() == 1 or name.endswith("table")]
     for name in tuned:
@@ -96,7 +98,7 @@ def main() -> None:
             print(time.strftime("%H:%M:%S"), json.dumps({"step": step + 1, "loss": round(float(sum(losses)) / 20, 6)}), flush=True)
             losses = []
     if args.steps:
-        write(f"{args.scheme}-tuned", {name: value for name, value in student.items()})
+        write(f"{args.scheme}-tuned", student | kernels)
     print(f"{args.scheme}: {bits:.3f} bits on average, {len(eight)} of {len(bulk)} weights in 8 bits, {len(tuned)} tensors tuned")
 
 
