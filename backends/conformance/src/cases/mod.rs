@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(names.len(), all.len());
         let kinds: BTreeSet<&str> = all.iter().flat_map(|case| &case.graph.nodes).map(|node| node.op.kind()).collect();
         let wanted = "Add Attention Concat Conv2d Embedding GatedAdd Gelu LayerNorm Lerp Linear Modulate Mul Parameter \
-                      Relu Reshape Rope Scale Sigmoid Silu Slice Tanh Transpose Upsample";
+                      Relu Relu6 Reshape Rope Scale Sigmoid Silu Slice Tanh Transpose Upsample";
         assert_eq!(kinds, wanted.split(' ').collect());
     }
 
