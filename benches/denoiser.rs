@@ -7,44 +7,21 @@
 //! ONNX Runtime's library is found as `ditbench run` finds it; without it (`ditbench devices --fetch`) its benches are left
 //! out, and that is said.
 
+mod common;
+
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use common::backends;
 use criterion::{
     BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
-use ditbench_backend_api::{Backend, CompileOptions, MemoryMode, Session};
+use ditbench_backend_api::{Backend, Session};
 use ditbench_conformance::inputs;
 use ditbench_workloads::graph::cost;
 use ditbench_workloads::models::{ImageSize, Layout, Model, Rung, Variant};
 use ditbench_workloads::weights::prepare::{Source, prepare};
 use ditbench_workloads::weights::{Scheme, Weights};
-
-fn cache() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-cache")
-}
-
-/// The backends of this build that can run here, each with what it is called.
-fn backends() -> Vec<(&'static str, Box<dyn Backend>)> {
-    let all: [(&str, Box<dyn Backend>); 3] = [
-        ("candle", Box::new(ditbench_candle::Candle)),
-        ("tract", Box::new(ditbench_tract::Tract)),
-        ("ort", Box::new(ditbench_ort::OrtBackend::new())),
-    ];
-    let usable = |(name, backend): &(&str, Box<dyn Backend>)| {
-        let state = backend.devices().into_iter().find(|device| device.name == "cpu").map(|device| device.state);
-        match state {
-            Some(Ok(())) => true,
-            Some(Err(missing)) => {
-                eprintln!("NOT RUN: {name}: {}. {}", missing.why, missing.cure);
-                false
-            }
-            None => false,
-        }
-    };
-    all.into_iter().filter(usable).collect()
-}
 
 /// `small`, cut down to a block a stage.
 fn model(rung: Rung, side: usize) -> Model {
@@ -55,16 +32,9 @@ fn model(rung: Rung, side: usize) -> Model {
 }
 
 fn session(backend: &dyn Backend, model: &Model, scheme: Scheme, variant: &str) -> Box<dyn Session> {
-    let prepared = prepare(model, &Source::Seed(1), scheme, &cache(), |_| ()).expect("weights can be made");
+    let prepared = prepare(model, &Source::Seed(1), scheme, &common::cache(), |_| ()).expect("weights can be made");
     let weights = Weights::open(&prepared.path).expect("they can be read");
-    let options = CompileOptions {
-        device: "cpu".to_owned(),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-        variant: variant.to_owned(),
-        memory: MemoryMode::Fast,
-        cache: cache(),
-    };
-    backend.compile(&model.denoiser, &weights, &options).expect("the backend takes it")
+    common::session(backend, &model.denoiser, &weights, variant)
 }
 
 fn bench(group: &mut BenchmarkGroup<WallTime>, name: &str, model: &Model, mut session: Box<dyn Session>) {

@@ -56,6 +56,7 @@ fn main() {
                 false,
             ),
             ("f32 again", f32s.clone(), f32, false),
+            ("q4 tuned-int8", Dialect::ort_tuned(), Scheme::Q4, false),
             ("q4 exact", Dialect::ort(), Scheme::Q4, false),
             ("q8 int8", Dialect::ort().with_accuracy_level(4), Scheme::Q8, false),
             ("q8 exact", Dialect::ort(), Scheme::Q8, false),

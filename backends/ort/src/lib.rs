@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `stock` | f32, f16, palette4 | ONNX Runtime's f32 kernels; f16 and palettes are unpacked to f32 when the file is written |
 //! | `int8` | q4, q8, mixed | `MatMulNBits` on packed weights, activations of those linears rounded to 8 bits |
+//! | `tuned-int8` | q4, q8, mixed | ditbench's kernel for those linears, as a custom operator, activations rounded to 8 bits; the rest as above |
 //! | `exact` | q4, q8, mixed | `MatMulNBits` on packed weights, everything computed in f32 |
 //!
 //! Its library is loaded at run time ([`library`]): nothing is needed to build. Files written for it are kept in the
@@ -12,6 +13,7 @@
 mod device;
 pub mod library;
 mod load;
+mod operator;
 mod plugin;
 mod profile;
 mod runtime;
@@ -85,6 +87,7 @@ fn dialect(variant: &str) -> Option<Dialect> {
     match variant {
         "stock" => Some(Dialect { q4: QuantizedLinear::Unpacked, q8: QuantizedLinear::Unpacked, ..Dialect::ort() }),
         "int8" => Some(Dialect::ort().with_accuracy_level(4)),
+        "tuned-int8" => Some(Dialect::ort_tuned()),
         "exact" => Some(Dialect::ort()),
         _ => None,
     }
@@ -134,6 +137,10 @@ impl Backend for OrtBackend {
                     "MatMulNBits on packed weights; activations of those linears are rounded to 8 bits",
                 ),
                 Variant::new(
+                    "tuned-int8",
+                    "ditbench's kernel as a custom operator for linears of few bits, activations of those rounded to 8 bits; all else is ONNX Runtime's own",
+                ),
+                Variant::new(
                     "exact",
                     "MatMulNBits on packed weights, unpacked block by block; everything is computed in f32",
                 ),
@@ -148,7 +155,7 @@ impl Backend for OrtBackend {
         options: &CompileOptions,
     ) -> Result<Box<dyn Session>, BackendError> {
         let Some(dialect) = dialect(&options.variant) else {
-            let why = format!("it has no variant \"{}\": choose stock, int8 or exact", options.variant);
+            let why = format!("it has no variant \"{}\": choose stock, int8, tuned-int8 or exact", options.variant);
             return Err(BackendError::Unsupported { backend: NAME, why });
         };
         self.compile_dialect(graph, weights, &dialect, options)

@@ -15,6 +15,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::NAME;
 use crate::device::Device;
+use crate::operator;
 use crate::runtime::{Runtime, one_line};
 use crate::session::OrtSession;
 
@@ -32,11 +33,11 @@ pub(crate) fn load(
         cached = again(&cached, graph, weights, dialect, options)?;
     }
     let mut start = Instant::now();
-    let mut session = commit(runtime, &device, &cached, options);
+    let mut session = commit(runtime, &device, &cached, dialect, options);
     if session.is_err() && cached.found {
         cached = again(&cached, graph, weights, dialect, options)?;
         start = Instant::now();
-        session = commit(runtime, &device, &cached, options);
+        session = commit(runtime, &device, &cached, dialect, options);
     }
     let session = session.map_err(|why| refused(graph, &device, options, why))?;
     let report = CompileReport {
@@ -86,7 +87,13 @@ fn again(
     export(graph, weights, dialect, options)
 }
 
-fn commit(runtime: &Runtime, device: &Device, cached: &Cached, options: &CompileOptions) -> Result<Session, String> {
+fn commit(
+    runtime: &Runtime,
+    device: &Device,
+    cached: &Cached,
+    dialect: &Dialect,
+    options: &CompileOptions,
+) -> Result<Session, String> {
     let words = |error: ort::Error<SessionBuilder>| one_line(&error.to_string());
     let fast = options.memory == MemoryMode::Fast;
     let builder = Session::builder(&runtime.environment).map_err(|error| one_line(&error.to_string()))?;
@@ -100,6 +107,13 @@ fn commit(runtime: &Runtime, device: &Device, cached: &Cached, options: &Compile
     // With the memory pattern on, `full` in 4 bits at 512² grew from 1.8 to 2.2 GiB by its second pass. The likely cause
     // is the one block that ONNX Runtime plans for all activations, on top of the arena that the first pass filled.
     let builder = builder.with_memory_pattern(fast).map_err(words)?;
+    let builder = if [dialect.q4, dialect.q8].contains(&QuantizedLinear::DitLinear) {
+        // Our kernel has threads of its own: those of ONNX Runtime must not spin on the cores that it needs.
+        let builder = builder.with_intra_op_spinning(false).map_err(words)?;
+        builder.with_operators(operator::domain(options.threads)?).map_err(words)?
+    } else {
+        builder
+    };
     let mut builder = device.configure(builder, runtime)?;
     builder.commit_from_file(&cached.exported.model).map_err(|error| one_line(&error.to_string()))
 }
@@ -119,7 +133,9 @@ fn numerics(graph: &Graph, weights: &Weights, dialect: &Dialect) -> Result<Numer
     for node in &graph.nodes {
         if let Op::Linear { weight, .. } = node.op {
             match packed(graph, weights, dialect, weight)? {
-                QuantizedLinear::MatMulNBits { accuracy_level: 4 } => return Ok(Numerics::Int8Activations),
+                QuantizedLinear::MatMulNBits { accuracy_level: 4 } | QuantizedLinear::DitLinear => {
+                    return Ok(Numerics::Int8Activations);
+                }
                 QuantizedLinear::MatMulNBits { .. } => found = Numerics::WeightOnly,
                 QuantizedLinear::Unpacked => {}
             }

@@ -13,6 +13,8 @@ pub enum QuantizedLinear {
         /// Its `accuracy_level`: 0 unset, 1 f32 activations, 4 activations rounded to 8 bits.
         accuracy_level: i64,
     },
+    /// `ditbench::DitLinear`, weights as stored, Gelu (tanh) taken in: for a runtime to which our kernel is given.
+    DitLinear,
 }
 
 /// How linears with f32 weights are written.
@@ -112,6 +114,16 @@ impl Dialect {
             }
         }
         self
+    }
+
+    /// As [`Dialect::ort`], but linears of few bits are left to our kernel.
+    pub fn ort_tuned() -> Self {
+        Self { q4: QuantizedLinear::DitLinear, q8: QuantizedLinear::DitLinear, ..Self::ort() }
+    }
+
+    /// Whether a file may hold nodes of the domain `ditbench`.
+    pub(super) fn has_own_nodes(&self) -> bool {
+        self.ditbench || [self.q4, self.q8].contains(&QuantizedLinear::DitLinear)
     }
 
     /// One node of domain `ditbench` for each node that our kernels compute, weights as stored.

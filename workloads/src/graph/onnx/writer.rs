@@ -338,7 +338,7 @@ impl<'a> Writer<'a> {
         let mut model = Message::default();
         model.int(1, super::IR_VERSION);
         for (domain, version) in [(STANDARD, super::OPSET), (MICROSOFT, 1), (DITBENCH, 1)] {
-            if domain != DITBENCH || self.dialect.ditbench {
+            if domain != DITBENCH || self.dialect.has_own_nodes() {
                 model.message(8, &proto::opset(domain, version));
             }
         }

@@ -132,6 +132,18 @@ fn one_a_row(x: &[usize], factor: &[usize]) -> bool {
     x.len() == factor.len() && factor.last() == Some(&1) && x[..x.len() - 1] == factor[..factor.len() - 1]
 }
 
+/// A linear alone, in a file whose other nodes are a runtime's own.
+pub(super) fn dit_linear(
+    w: &mut Writer<'_>,
+    node: &Node,
+    weight: WeightId,
+    bias: Option<WeightId>,
+) -> Result<String, OnnxError> {
+    let mut inputs = vec![w.value(node.inputs[0])?];
+    let attributes = linear(w, node, weight, bias, &mut inputs)?;
+    Ok(emit(w, &node.name, "DitLinear", &inputs, &attributes))
+}
+
 fn linear(
     w: &mut Writer<'_>,
     node: &Node,

@@ -22,6 +22,14 @@ pub(super) fn linear(
     weight: WeightId,
     bias: Option<WeightId>,
 ) -> Result<String, OnnxError> {
+    let form = match w.format(weight)? {
+        Format::Q4 => w.dialect.q4,
+        Format::Q8 => w.dialect.q8,
+        _ => QuantizedLinear::Unpacked,
+    };
+    if form == QuantizedLinear::DitLinear {
+        return super::ditbench::dit_linear(w, node, weight, bias);
+    }
     let bias = match bias {
         None => Bias::None,
         Some(bias) if takes_bias(w, node) => Bias::Later(bias),
@@ -31,15 +39,10 @@ pub(super) fn linear(
         w.pending_bias.insert(node.output, bias);
     }
     let here = if let Bias::Here(bias) = bias { Some(bias) } else { None };
-    let form = match w.format(weight)? {
-        Format::Q4 => w.dialect.q4,
-        Format::Q8 => w.dialect.q8,
-        _ => QuantizedLinear::Unpacked,
-    };
     match form {
         QuantizedLinear::MatMulNBits { accuracy_level } => nbits(w, node, weight, here, accuracy_level),
         QuantizedLinear::Unpacked if w.dialect.linear == LinearForm::Gemm => gemm(w, node, weight, here),
-        QuantizedLinear::Unpacked => {
+        QuantizedLinear::Unpacked | QuantizedLinear::DitLinear => {
             let (x, matrix) = (w.value(node.inputs[0])?, w.weight_transposed(weight)?);
             with_bias(w, node, here, |w, name| w.op(name, "MatMul", &[&x, &matrix], &[]))
         }
