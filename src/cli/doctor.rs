@@ -44,7 +44,7 @@ pub fn doctor(args: &DoctorArgs, common: &Common) -> Result<()> {
         let mut findings = Findings::default();
         let device = Device::new(Arc::clone(&adb), &serial);
         if let Err(error) = examine(&device, &args.phone, common, &mut findings) {
-            findings.fault("connection", &error.to_string(), &format!("adb -s {serial} reconnect"));
+            findings.fault("connection", &error.to_string(), &error.mend(&serial));
         }
         findings.print();
         faults += findings.faults();
@@ -181,8 +181,11 @@ fn program(device: &Device, options: &PhoneOptions, abi: &str, findings: &mut Fi
     match started {
         Ok(()) => findings.ok("program", format!("{} starts there", file.display())),
         Err(error) if error.is_drop() => return Err(error),
+        Err(error @ AdbError::NotExecutable { .. }) => {
+            findings.fault("execute bit", &error.to_string(), &error.mend(device.serial()));
+        }
         Err(error) => {
-            findings.fault("program", &error.to_string(), "scripts/android/build.sh, then --phone-binary FILE")
+            findings.fault("program", &error.to_string(), &error.mend(device.serial()));
         }
     }
     if !options.keep {
@@ -191,7 +194,7 @@ fn program(device: &Device, options: &PhoneOptions, abi: &str, findings: &mut Fi
             "cd {0} && [ ! -e lock ] && rm -rf bin && cd .. && rmdir {0} 2>/dev/null; exit 0",
             quote(options.folder())
         );
-        let _ = device.ask("removing our program", &script);
+        let _ = device.ask_within("removing our program", &script, Limit::always(Duration::from_secs(20)));
     }
     Ok(())
 }

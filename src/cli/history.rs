@@ -1,6 +1,6 @@
 //! `ditbench history`: a store of records, in an SQLite file or in PostgreSQL, and what it tells.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ditbench_reports::history::{self, HistoryStore, Imported, Missing, SeriesSummary, page};
@@ -158,6 +158,14 @@ pub fn history(args: &HistoryArgs) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Puts one run into the store at `location`, which is made if there is none.
+///
+/// # Errors
+/// The store's own; a run that cannot be read.
+pub fn put(location: &str, run: &Path) -> Result<()> {
+    import(history::open(location, Missing::Create)?.as_mut(), &[run.to_owned()])
 }
 
 fn import(store: &mut dyn HistoryStore, runs: &[PathBuf]) -> Result<()> {

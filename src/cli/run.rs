@@ -1,6 +1,6 @@
 //! `ditbench run`: read the plan, show it, run it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -92,6 +92,9 @@ pub struct RunArgs {
     /// Directory of the run [default: runs/ID]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Also put each run that came to its end into this history store: an SQLite file or a postgres:// URL
+    #[arg(long, value_name = "FILE|URL")]
+    store: Option<String>,
     /// Go on with an interrupted run: what is done is not done again
     #[arg(long, value_name = "RUN", conflicts_with = "plan")]
     resume: Option<PathBuf>,
@@ -116,20 +119,21 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
             bail!("--resume goes on with the plan that the run began with: leave out --model, --backend and the like");
         }
         if run::fleet::is_fleet(path) {
-            return run::fleet::resume(path, common, duration(&args.timeout, "--timeout")?);
+            return run::fleet::resume(path, common, duration(&args.timeout, "--timeout")?, args.store.as_deref());
         }
-        return run::resume(
+        run::resume(
             path,
             common,
             duration(&args.timeout, "--timeout")?,
             args.plan.budget.as_deref().map(|b| duration(b, "--budget")).transpose()?,
-        );
+        )?;
+        return args.keep(Some(path));
     }
     if let Some(path) = &args.settings {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let settings: Settings =
             serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
-        return run::start(settings, common, args.out.as_deref(), args.dry_run, args.force);
+        return args.keep(run::start(settings, common, args.out.as_deref(), args.dry_run, args.force)?.as_deref());
     }
     let judging = args.judging()?;
     let mut plan = args.plan.plan_or(if judging.is_some() { JUDGING_PLAN } else { DEFAULT_PLAN })?;
@@ -170,13 +174,22 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         if args.dry_run {
             bail!("--dry-run shows the plan of one machine: name one with --on");
         }
-        return run::fleet::start(&settings, &chosen, common, args.out.as_deref(), args.force);
+        let orders = run::fleet::Orders { out: args.out.as_deref(), force: args.force, store: args.store.as_deref() };
+        return run::fleet::start(&settings, &chosen, common, &orders);
     }
     let settings = Settings { on: chosen.into_iter().next(), ..settings };
-    run::start(settings, common, args.out.as_deref(), args.dry_run, args.force)
+    args.keep(run::start(settings, common, args.out.as_deref(), args.dry_run, args.force)?.as_deref())
 }
 
 impl RunArgs {
+    /// Puts a finished run into the store that was named.
+    fn keep(&self, run: Option<&Path>) -> Result<()> {
+        match (&self.store, run) {
+            (Some(store), Some(run)) => super::history::put(store, run),
+            _ => Ok(()),
+        }
+    }
+
     /// What is asked of a run that judges pictures; `None` for one that times.
     fn judging(&self) -> Result<Option<Wanted>> {
         if self.quality != Look::Full {

@@ -40,12 +40,22 @@ pub fn is_fleet(dir: &Path) -> bool {
     dir.join(FLEET).is_file()
 }
 
+/// What else was asked of a run of several machines.
+pub struct Orders<'a> {
+    /// Its directory.
+    pub out: Option<&'a Path>,
+    /// Whether to start where the plan does not seem to fit in memory.
+    pub force: bool,
+    /// The history store that each machine's run goes into as it ends.
+    pub store: Option<&'a str>,
+}
+
 /// Runs the plan on every machine.
 ///
 /// # Errors
 /// A directory that cannot be written; at the end, machines that failed.
-pub fn start(settings: &Settings, targets: &[Target], common: &Common, out: Option<&Path>, force: bool) -> Result<()> {
-    let dir = out.map_or_else(|| Path::new("runs").join(super::new_id()), Path::to_path_buf);
+pub fn start(settings: &Settings, targets: &[Target], common: &Common, orders: &Orders) -> Result<()> {
+    let dir = orders.out.map_or_else(|| Path::new("runs").join(super::new_id()), Path::to_path_buf);
     if dir.join(FLEET).exists() || dir.join(RECORD_FILE).exists() {
         bail!("{} already holds a run. Give another directory, or continue this one with --resume", dir.display());
     }
@@ -61,11 +71,11 @@ pub fn start(settings: &Settings, targets: &[Target], common: &Common, out: Opti
     }
     let text = serde_json::to_string_pretty(&fleet).context("writing the list of machines")?;
     std::fs::write(dir.join(FLEET), text).with_context(|| format!("cannot write in {}", dir.display()))?;
-    go(&dir, &fleet, common, |member| {
+    go(&dir, &fleet, common, orders.store, |member| {
         let settings = dir.join(format!("{}.settings.json", member.dir));
         let mut arguments =
             vec!["--settings".into(), settings.into_os_string(), "--out".into(), dir.join(&member.dir).into()];
-        if force {
+        if orders.force {
             arguments.push("--force".into());
         }
         arguments
@@ -76,11 +86,11 @@ pub fn start(settings: &Settings, targets: &[Target], common: &Common, out: Opti
 ///
 /// # Errors
 /// As [`start`].
-pub fn resume(dir: &Path, common: &Common, timeout_s: f64) -> Result<()> {
+pub fn resume(dir: &Path, common: &Common, timeout_s: f64, store: Option<&str>) -> Result<()> {
     let path = dir.join(FLEET);
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let fleet: Fleet = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
-    go(dir, &fleet, common, |member| {
+    go(dir, &fleet, common, store, |member| {
         let run = dir.join(&member.dir);
         if run.join(RECORD_FILE).is_file() {
             return vec!["--resume".into(), run.into(), "--timeout".into(), format!("{timeout_s}s").into()];
@@ -96,6 +106,7 @@ fn go(
     dir: &Path,
     fleet: &Fleet,
     common: &Common,
+    store: Option<&str>,
     arguments: impl Fn(&Member) -> Vec<std::ffi::OsString>,
 ) -> Result<()> {
     let mut children = Vec::new();
@@ -105,6 +116,7 @@ fn go(
         for (flag, value) in [("--cache", &common.cache), ("--ort-lib", &common.ort_lib)] {
             command.args(value.iter().flat_map(|value| [flag.into(), value.clone().into_os_string()]));
         }
+        command.args(store.iter().flat_map(|store| ["--store", store]));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Ctrl-C is passed on once, by us; a second one would keep it from cleaning up.
         command.process_group(0);

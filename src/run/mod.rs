@@ -19,7 +19,7 @@ mod sensitivity;
 mod show;
 mod weights;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -90,11 +90,17 @@ pub struct Settings {
     pub plan: PlanFile,
 }
 
-/// Starts a run, or only shows it.
+/// Starts a run and gives its directory, or only shows it.
 ///
 /// # Errors
 /// A mistake in the plan or in the environment.
-pub fn start(settings: Settings, common: &Common, out: Option<&Path>, dry_run: bool, force: bool) -> Result<()> {
+pub fn start(
+    settings: Settings,
+    common: &Common,
+    out: Option<&Path>,
+    dry_run: bool,
+    force: bool,
+) -> Result<Option<PathBuf>> {
     let id = new_id();
     let mut host = host::open(&settings, &id)?;
     let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
@@ -104,7 +110,7 @@ pub fn start(settings: Settings, common: &Common, out: Option<&Path>, dry_run: b
     }
     let estimates = show::plan(&settings, &resolved, host.as_ref());
     if dry_run {
-        return Ok(());
+        return Ok(None);
     }
     show::refuse_what_does_not_fit(&resolved, &estimates, force, host.as_ref())?;
     if let Some(wanted) = &settings.judging {
@@ -134,7 +140,8 @@ pub fn start(settings: Settings, common: &Common, out: Option<&Path>, dry_run: b
         ..RunInfo::default()
     };
     let store = RunStore::create(&dir, Run::new(info, host.machine()))?;
-    go(settings, resolved, store, common, host.as_mut())
+    go(settings, resolved, store, common, host.as_mut())?;
+    Ok(Some(dir))
 }
 
 /// Goes on with an interrupted run.

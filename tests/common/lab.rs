@@ -46,7 +46,10 @@ if command -v mksh >/dev/null && command -v toybox >/dev/null; then
   done
 fi
 export PATH=/data/bin:/data/toybox:$PATH ADBD_PORT=$port
-exec chroot "$root" sh -c 'echo $$ > /data/adbd.pid; exec adbd'
+mount --bind "$data/boot_id" "$root/proc/sys/kernel/random/boot_id"
+mount --bind "$data/uptime" "$root/proc/uptime"
+echo $$ > "$1/adbd.pid"
+exec chroot "$root" adbd
 "#;
 
 const GETPROP: &str = "#!/bin/sh\ncat /data/props\n";
@@ -123,6 +126,8 @@ impl Lab {
             std::fs::set_permissions(data.join("bin").join(name), mode).unwrap();
         }
         write("status", "0");
+        write("boot_id", "11111111-2222-4333-8444-555555555555\n");
+        write("uptime", "86400.00 80000.00\n");
         write("skin", "31.5");
         write(
             "props",
@@ -150,8 +155,6 @@ impl Lab {
     /// Starts a phone's adbd (again) and waits until adb can use it.
     pub fn plug_in(&self, port: u16, size: &str) {
         let folder = self.dir.path().join(port.to_string());
-        let pid = self.data(port).join("adbd.pid");
-        let _ = std::fs::remove_file(&pid);
         let mut command = self.enter(&["unshare", "-m", "--propagation", "private", "sh", "-c", PHONE, "phone"]);
         command.arg(&folder).arg(port.to_string()).arg(size);
         let log = std::fs::File::create(folder.join("adbd.log")).unwrap();
@@ -182,14 +185,62 @@ impl Lab {
         assert!(output.status.success(), "{}", text(&output.stderr));
     }
 
-    /// adbd's process, where a phone with a `/data` of its own size keeps it.
+    /// The file with adbd's process id. Not in the phone's `/data`, which may be one of a size of its own.
     fn pid_file(&self, port: u16) -> String {
-        self.data(port).join("adbd.pid").display().to_string()
+        self.dir.path().join(port.to_string()).join("adbd.pid").display().to_string()
+    }
+
+    /// A folder of a phone's `/data` as the phone sees it now, seen from the lab: also of one with a size of its own, and
+    /// while adbd is stopped.
+    fn seen(&self, port: u16, path: &str) -> String {
+        format!("/proc/$(cat {})/root/data/{path}", self.pid_file(port))
+    }
+
+    /// The names in a folder of a phone's `/data`.
+    pub fn names(&self, port: u16, folder: &str) -> Vec<String> {
+        let output = self.inside(&["sh", "-c", &format!("ls -A {}", self.seen(port, folder))]);
+        text(&output.stdout).lines().map(str::to_owned).collect()
+    }
+
+    /// Fills a phone's disk to the last byte, but for `spare` KiB.
+    pub fn fill(&self, port: u16, spare: u64) {
+        let (fill, room) = (self.seen(port, "fill"), self.seen(port, "spare"));
+        let script = format!(
+            "head -c {spare}K /dev/zero > {room}; dd if=/dev/zero of={fill} bs=64k 2>/dev/null; rm {room}; true"
+        );
+        assert!(self.inside(&["sh", "-c", &script]).status.success());
+    }
+
+    /// Takes back [`Lab::fill`].
+    pub fn empty(&self, port: u16) {
+        self.inside(&["sh", "-c", &format!("rm -f {}", self.seen(port, "fill"))]);
+    }
+
+    /// Forgets a phone that is reached through the network.
+    pub fn disconnect(&self, serial: &str) {
+        self.inside(&["adb", "disconnect", serial]);
+    }
+
+    /// Another start of the phone: all that ran there is gone, and the kernel says so. [`Lab::plug_in`] brings it back.
+    pub fn reboot(&self, port: u16) {
+        let launches = self.data(port).join("local/tmp/ditbench/launches");
+        let script = format!("kill -9 $(cat {} {}/*/pid)", self.pid_file(port), launches.display());
+        assert!(self.inside(&["sh", "-c", &script]).status.success());
+        for (name, text) in [("boot_id", "66666666-7777-4888-9999-aaaaaaaaaaaa\n"), ("uptime", "41.00 30.00\n")] {
+            std::fs::write(self.data(port).join(name), text).unwrap();
+        }
     }
 
     /// Runs a command on a phone.
     pub fn on_phone(&self, serial: &str, script: &str) -> String {
         text(&self.inside(&["adb", "-s", serial, "shell", script]).stdout)
+    }
+
+    /// Sends a file to a phone as it is.
+    pub fn push(&self, serial: &str, file: &Path, to: &str) {
+        let output = self.inside(&["adb", "-s", serial, "push", &file.display().to_string(), to]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        self.on_phone(serial, &format!("chmod 755 {to}"));
     }
 
     /// The real program as a host sees it: in the lab's network, with a home of its own.

@@ -8,9 +8,11 @@ use crate::text::{self, escape};
 
 /// Where several machines ran the same cells: a column for each machine.
 pub(super) fn side_by_side(page: &mut Page, runs: &[&Run], table: &Table) {
-    let mut names: Vec<&str> = runs.iter().map(|run| name(run)).collect();
-    names.dedup();
-    if runs.len() < 2 || names.len() < 2 || runs.iter().all(|run| run.machine.phone.is_none()) {
+    let names = names(runs);
+    let mut machines = names.clone();
+    machines.sort_unstable();
+    machines.dedup();
+    if machines.len() < 2 || runs.iter().all(|run| run.machine.phone.is_none()) {
         return;
     }
     page.raw(
@@ -29,16 +31,16 @@ pub(super) fn side_by_side(page: &mut Page, runs: &[&Run], table: &Table) {
             "<h3>{}</h3>\n<table role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\"><th role=\"columnheader\" scope=\"col\">Cell</th>",
             escape(&workload)
         ));
-        for run in runs {
-            page.line(&format!("<th role=\"columnheader\" scope=\"col\">{}</th>", escape(name(run))));
+        for name in &names {
+            page.line(&format!("<th role=\"columnheader\" scope=\"col\">{}</th>", escape(name)));
         }
         page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
         for cell in cells {
             page.line(&format!("<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}</th>", escape(&cell)));
-            for run in runs {
+            for (run, name) in runs.iter().zip(&names) {
                 let found = rows.iter().find(|row| row.run == run.run.id && cell_name(row) == cell);
                 let words = found.map_or_else(|| "–".to_owned(), |row| time(row));
-                page.line(&format!("<td role=\"cell\" data-label=\"{}\">{}</td>", escape(name(run)), escape(&words)));
+                page.line(&format!("<td role=\"cell\" data-label=\"{}\">{}</td>", escape(name), escape(&words)));
             }
             page.raw("</tr>\n");
         }
@@ -46,9 +48,22 @@ pub(super) fn side_by_side(page: &mut Page, runs: &[&Run], table: &Table) {
     }
 }
 
-fn name(run: &Run) -> &str {
-    let phone = run.machine.phone.as_ref().and_then(|phone| phone.model.value());
-    phone.or(run.machine.cpu_model.value()).map_or("a machine without a name", String::as_str)
+/// What each machine is called: phones of one model by their serials too, as far as the plan has them.
+fn names(runs: &[&Run]) -> Vec<String> {
+    let model = |run: &Run| {
+        let phone = run.machine.phone.as_ref().and_then(|phone| phone.model.value());
+        phone.or(run.machine.cpu_model.value()).map_or("a machine without a name", String::as_str).to_owned()
+    };
+    let name = |run: &&Run| {
+        let name = model(run);
+        let alike = runs.iter().filter(|other| other.machine.phone.is_some() && model(other) == name).count();
+        let serial = run.run.plan["on"].as_str().and_then(|on| on.strip_prefix("adb:"));
+        match serial.filter(|_| alike > 1 && run.machine.phone.is_some()) {
+            Some(serial) => format!("{name} ({serial})"),
+            None => name,
+        }
+    };
+    runs.iter().map(name).collect()
 }
 
 /// Without the number of threads, which differs from machine to machine.
@@ -70,9 +85,11 @@ fn time(row: &Row) -> String {
 /// # Errors
 /// A plot cannot be drawn: a fault of this program.
 pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result<(), PlotError> {
-    let cells = runs.iter().flat_map(|run| run.cells.iter().map(move |cell| (*run, cell))).zip(&table.rows);
+    let names = names(runs);
+    let named = runs.iter().zip(&names);
+    let cells = named.flat_map(|(run, name)| run.cells.iter().map(move |cell| (name, cell))).zip(&table.rows);
     let mut figures = Vec::new();
-    for ((run, cell), row) in cells {
+    for ((name, cell), row) in cells {
         let best: Option<&Launch> = cell
             .launches
             .iter()
@@ -80,7 +97,7 @@ pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result
             .max_by_key(|launch| launch.telemetry.len());
         let Some(launch) = best else { continue };
         let label = format!("{} {}×{} · {}", row.key.model, row.key.width, row.key.height, row.label());
-        figures.extend(timeline::launch(&label, launch)?.map(|figure| (run, label, figure)));
+        figures.extend(timeline::launch(&label, launch)?.map(|figure| (name, label, figure)));
     }
     if figures.is_empty() {
         return Ok(());
@@ -88,14 +105,40 @@ pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result
     page.raw("<h2 id=\"timeline\">While it was measured</h2>\n<p>Clocks, heat and power under the images of one launch of each \
               cell: the one in which most was seen.</p>\n");
     let open = if figures.len() <= 4 { " open" } else { "" };
-    for (run, label, figure) in figures {
+    for (name, label, figure) in figures {
         page.line(&format!(
             "<details{open}>\n<summary>{} on {}</summary>\n<div class=\"figures\">",
             escape(&label),
-            escape(name(run))
+            escape(name)
         ));
         super::figure(page, &figure, &figure.caption);
         page.raw("</div>\n</details>\n");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_phone;
+
+    #[test]
+    fn two_phones_of_one_model_have_a_column_each() {
+        let on = |id: &str, serial: &str| {
+            let mut run = sample_phone::run();
+            run.run.id = id.into();
+            run.run.plan = serde_json::json!({ "on": format!("adb:{serial}") });
+            run
+        };
+        let (first, second) = (on("r1", "A1"), on("r2", "B2"));
+        assert_eq!(names(&[&first, &second]), ["Example Phone 9 (A1)", "Example Phone 9 (B2)"]);
+        assert_eq!(names(&[&first]), ["Example Phone 9"], "alone it needs no serial");
+        let page = |runs: &[&Run]| {
+            let mut page = Page::default();
+            side_by_side(&mut page, runs, &table::of_runs(runs));
+            page.html
+        };
+        assert!(page(&[&first, &second]).contains("Example Phone 9 (B2)</th>"));
+        assert_eq!(page(&[&first, &on("r3", "A1")]), "", "two runs of one phone are no two machines");
+    }
 }

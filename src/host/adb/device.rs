@@ -12,6 +12,8 @@ use crate::interrupt;
 
 /// A shell call that only asks for something.
 pub const CALL: Duration = Duration::from_secs(20);
+/// The least that is asked, to see whether the phone answers at all.
+const ANSWER: Duration = Duration::from_secs(10);
 /// Begins the last line of every command.
 const STATUS: &str = "ditbench-status:";
 /// Begins the first line of every command.
@@ -55,11 +57,12 @@ impl Device {
         let wrapped = format!("echo {PID}$$; (\n{script}\n); s=$?; echo; echo {STATUS}$s");
         match self.adb.call(&["-s", &self.serial, "shell", &wrapped], limit) {
             Ok(output) => self.reply(doing, &output),
-            Err(AdbError::Slow { limit, said }) => {
-                self.kill_remains(&said);
-                Err(AdbError::Hung { serial: self.serial.clone(), doing: doing.to_owned(), limit })
+            Err(error) => {
+                if let AdbError::Slow { said, .. } = &error {
+                    self.kill_remains(said);
+                }
+                Err(self.hung(doing, error))
             }
-            Err(error) => Err(error),
         }
     }
 
@@ -102,12 +105,27 @@ impl Device {
     /// # Errors
     /// As [`Adb::call`]; a limit that ran out is [`AdbError::Hung`].
     pub fn call(&self, doing: &str, arguments: &[&str], limit: Limit) -> Result<Output, AdbError> {
-        self.adb.call(&[&["-s", &self.serial], arguments].concat(), limit).map_err(|error| match error {
+        let said = self.adb.call(&[&["-s", &self.serial], arguments].concat(), limit);
+        said.map_err(|error| self.hung(doing, error))
+    }
+
+    /// A call that moves a file, which may rightly take minutes: ended early if the phone answers nothing else meanwhile.
+    ///
+    /// # Errors
+    /// As [`Device::call`].
+    pub fn transfer(&self, doing: &str, arguments: &[&str], limit: Limit) -> Result<Output, AdbError> {
+        let mut alive = || self.ask_within(doing, "true", Limit::work(ANSWER)).map(|_| ());
+        let said = self.adb.call_while(&[&["-s", &self.serial], arguments].concat(), limit, &mut alive);
+        said.map_err(|error| self.hung(doing, error))
+    }
+
+    fn hung(&self, doing: &str, error: AdbError) -> AdbError {
+        match error {
             AdbError::Slow { limit, .. } => {
                 AdbError::Hung { serial: self.serial.clone(), doing: doing.to_owned(), limit }
             }
             error => error,
-        })
+        }
     }
 
     /// The phone went away, or is in a state that adb names.
@@ -141,7 +159,7 @@ impl Device {
     /// # Errors
     /// What adb says of it instead.
     pub fn state(&self) -> Result<(), AdbError> {
-        let output = self.call("asking for its state", &["get-state"], Limit::always(Duration::from_secs(10)))?;
+        let output = self.call("asking for its state", &["get-state"], Limit::always(ANSWER))?;
         match output.stdout.trim() {
             "device" => Ok(()),
             "" if output.stderr.contains("not found") => {
@@ -162,7 +180,7 @@ impl Device {
     /// # Errors
     /// It is still away, or does not answer.
     pub fn reach(&self) -> Result<(), AdbError> {
-        let short = Limit::work(Duration::from_secs(10));
+        let short = Limit::work(ANSWER);
         if self.serial.contains(':') {
             // A connection that broke stays "already connected" and offline until it is taken down.
             if self.state().is_err() {
@@ -210,7 +228,12 @@ mod tests {
     struct Tape(Mutex<Vec<Result<Output, AdbError>>>);
 
     impl Adb for Tape {
-        fn call(&self, _: &[&str], _: Limit) -> Result<Output, AdbError> {
+        fn call_while(
+            &self,
+            _: &[&str],
+            _: Limit,
+            _: &mut dyn FnMut() -> Result<(), AdbError>,
+        ) -> Result<Output, AdbError> {
             self.0.lock().expect("one thread").remove(0)
         }
 

@@ -117,6 +117,14 @@ pub enum AdbError {
         /// Who said so.
         owner: String,
     },
+    /// The folder is on a file system that runs no programs.
+    #[error("{serial} runs no programs that are in {dir}. Choose another folder with --phone-dir")]
+    NotExecutable {
+        /// Which.
+        serial: String,
+        /// The folder.
+        dir: String,
+    },
     /// The program for the phone is missing or is not for that phone.
     #[error("{0}")]
     Binary(String),
@@ -134,31 +142,52 @@ impl AdbError {
         )
     }
 
+    /// The command that mends it, or shows more of it.
+    pub fn mend(&self, serial: &str) -> String {
+        match self {
+            Self::NoProgram { .. } => "apt install adb".to_owned(),
+            Self::NoDevice | Self::Unknown { .. } | Self::Several { .. } => "adb devices -l".to_owned(),
+            Self::State { state, .. } => {
+                let known = STATES.iter().find(|(name, ..)| name == state).map(|(.., command)| *command);
+                known.unwrap_or("adb devices -l").replace("SERIAL", serial)
+            }
+            Self::Full { dir, .. } => {
+                format!("adb -s {serial} shell df -h {dir}; adb -s {serial} shell pm trim-caches 4G")
+            }
+            Self::NotExecutable { .. } => format!("ditbench doctor --on adb:{serial} --phone-dir /data/local/tmp/NAME"),
+            Self::Binary(_) => "scripts/android/build.sh".to_owned(),
+            _ => format!("adb -s {serial} reconnect"),
+        }
+    }
+
     /// What adb's complaint means, if it is about the phone's state.
     pub fn of_state(serial: &str, said: &str) -> Option<Self> {
-        let cure = STATES.iter().find(|(state, _)| said.contains(state));
-        cure.map(|(state, cure)| Self::State { serial: serial.to_owned(), state: (*state).to_owned(), cure })
+        let cure = STATES.iter().find(|(state, ..)| said.contains(state));
+        cure.map(|(state, cure, _)| Self::State { serial: serial.to_owned(), state: (*state).to_owned(), cure })
     }
 }
 
-/// States in which adb names a phone and cannot use it.
-const STATES: [(&str, &str); 7] = [
+/// States in which adb names a phone and cannot use it, what to do, and the command for it; `SERIAL` stands for the phone's.
+const STATES: [(&str, &str, &str); 7] = [
     (
         "unauthorized",
         "Unlock the phone and allow this computer; no question on its screen? adb kill-server, then plug it in again",
+        "adb kill-server; adb devices -l",
     ),
-    ("authorizing", "Unlock the phone and allow this computer"),
+    ("authorizing", "Unlock the phone and allow this computer", "adb devices -l"),
     (
         "no permissions",
         "This user may not use the USB device: install udev rules (on Debian: apt install android-sdk-platform-tools-common), then plug it in again",
+        "apt install android-sdk-platform-tools-common",
     ),
     (
         "insufficient permissions",
         "This user may not use the USB device: install udev rules (on Debian: apt install android-sdk-platform-tools-common), then plug it in again",
+        "apt install android-sdk-platform-tools-common",
     ),
-    ("recovery", "Start Android on it: adb reboot"),
-    ("bootloader", "Start Android on it: fastboot reboot"),
-    ("offline", "Take the cable out and in again, or: adb reconnect offline"),
+    ("recovery", "Start Android on it: adb reboot", "adb -s SERIAL reboot"),
+    ("bootloader", "Start Android on it: fastboot reboot", "fastboot -s SERIAL reboot"),
+    ("offline", "Take the cable out and in again, or: adb reconnect offline", "adb reconnect offline"),
 ];
 
 #[cfg(test)]
@@ -175,6 +204,7 @@ mod tests {
             let error = AdbError::of_state("X", said).expect(said);
             assert!(error.to_string().starts_with(&format!("X: {state}. ")), "{error}");
             assert!(error.is_drop());
+            assert!(!error.mend("X").contains("SERIAL"));
         }
         assert_eq!(AdbError::of_state("X", "ls: /nowhere: No such file or directory"), None);
     }

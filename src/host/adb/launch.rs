@@ -23,6 +23,9 @@ const SILENCE: Duration = Duration::from_secs(12);
 /// A launch's own deadline is kept on the phone; we wait so much longer for word of it.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// Another one after every start of the phone.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
 /// What was sent for a launch, as paths on the phone.
 pub struct Sent {
     /// Weights.
@@ -72,7 +75,7 @@ pub fn start(session: &Session, order: &Order, sent: Sent) -> Result<(), AdbErro
         .map_err(|error| AdbError::Binary(format!("writing the launch's order: {error}")))?;
     // A folder without a process is of a start that broke off.
     let script = format!(
-        "rm -rf {0} && mkdir -p {0} {1}/cache && cat > {0}/order.json <<'DITBENCH_END'\n{text}\nDITBENCH_END\n[ $? = 0 ] && {2} start {0}",
+        "rm -rf {0} && mkdir -p {0} {1}/cache && {{ cat {BOOT_ID} > {0}/boot 2>/dev/null; cat > {0}/order.json; }} <<'DITBENCH_END'\n{text}\nDITBENCH_END\n[ $? = 0 ] && {2} start {0}",
         quote(&folder),
         quote(session.folder()),
         session.agent()
@@ -159,17 +162,32 @@ pub fn follow(session: &mut Session, order: &Order, on_event: &mut dyn FnMut(f64
 
 /// A launch whose process is gone and which wrote no end.
 fn gone(session: &Session, folder: &str) -> Cause {
-    let script = format!("cat /proc/uptime; tail -n 3 {0}/supervisor.log {0}/worker.log 2>/dev/null", quote(folder));
+    let script = format!(
+        "echo \"$(cat {BOOT_ID}) $(cat {0}/boot)\"; echo \"$(cat /proc/uptime)\"; tail -n 3 {0}/supervisor.log {0}/worker.log 2>/dev/null",
+        quote(folder)
+    );
     let said = session.device.shell("asking what became of the launch", &script, Limit::work(super::device::CALL));
     let said = said.map(|reply| reply.stdout).unwrap_or_default();
-    let up: Option<f64> = said.split_whitespace().next().and_then(|word| word.parse().ok());
-    let words: Vec<&str> =
-        said.lines().skip(1).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("==>")).collect();
-    let why = match up {
-        Some(up) if up < 600.0 => format!("the phone restarted ({up:.0} s ago) and took the launch with it"),
-        _ => "the launch was killed on the phone: by Android for want of memory, or by hand".to_owned(),
+    Cause::Failed { unsupported: false, why: why_gone(&said) }
+}
+
+/// Reads the ids of this boot and of the launch's on one line, then the seconds since the boot, then the ends of logs.
+fn why_gone(said: &str) -> String {
+    let mut lines = said.lines();
+    let boots: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
+    let up: Option<f64> = lines.next().and_then(|line| line.split_whitespace().next()?.parse().ok());
+    let restarted = match boots[..] {
+        [now, then] => now != then,
+        // Not every phone lets the shell read the id.
+        _ => up.is_some_and(|up| up < 600.0),
     };
-    Cause::Failed { unsupported: false, why: [&[why.as_str()], &words[..]].concat().join(" | ") }
+    let why = match (restarted, up) {
+        (true, Some(up)) => format!("the phone restarted ({up:.0} s ago) and took the launch with it"),
+        (true, None) => "the phone restarted and took the launch with it".to_owned(),
+        (false, _) => "the launch was killed on the phone: by Android for want of memory, or by hand".to_owned(),
+    };
+    let words = lines.map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("==>"));
+    std::iter::once(why.as_str()).chain(words).collect::<Vec<_>>().join(" | ")
 }
 
 /// Fetches what a launch wrote, then removes its folder.
@@ -195,4 +213,23 @@ fn fetch_if_there(session: &Session, remote: &str, local: &Path) -> Result<(), A
         Limit::work(super::device::CALL),
     )?;
     if there.status == 0 { pull(&session.device, remote, local) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::why_gone;
+
+    #[test]
+    fn a_restart_is_told_from_a_launch_that_was_killed() {
+        let restarted = "the phone restarted";
+        assert!(why_gone("b2 a1\n5000.1 9\n").starts_with(restarted), "another boot, however long ago");
+        assert!(why_gone("a1 a1\n30.5 9\nworker: out\n").starts_with("the launch was killed on the phone"));
+        assert!(why_gone("a1 a1\n30.5 9\n==> x <==\nout\n").ends_with("by hand | out"));
+        assert_eq!(why_gone(" \n30.5 9\n"), "the phone restarted (30 s ago) and took the launch with it");
+        assert!(why_gone(" \n7000.5 9\n").starts_with("the launch was killed"));
+        assert!(
+            why_gone("").starts_with("the launch was killed"),
+            "a phone that says nothing has not restarted for that"
+        );
+    }
 }

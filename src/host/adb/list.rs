@@ -179,7 +179,12 @@ mod tests {
     struct Fixed(&'static str);
 
     impl Adb for Fixed {
-        fn call(&self, _: &[&str], _: Limit) -> Result<Output, AdbError> {
+        fn call_while(
+            &self,
+            _: &[&str],
+            _: Limit,
+            _: &mut dyn FnMut() -> Result<(), AdbError>,
+        ) -> Result<Output, AdbError> {
             Ok(Output { stdout: self.0.to_owned(), ..Output::default() })
         }
 

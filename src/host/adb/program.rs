@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 use super::AdbError;
 use crate::interrupt;
 
+/// From one question to the next whether a call that takes long should go on.
+const ALIVE_EVERY: Duration = Duration::from_secs(5);
+
 /// What one call said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
@@ -52,7 +55,21 @@ pub trait Adb: Send + Sync {
     ///
     /// # Errors
     /// [`AdbError::NoProgram`]; [`AdbError::Slow`] at the limit, with what was said until then; [`AdbError::Interrupted`].
-    fn call(&self, arguments: &[&str], limit: Limit) -> Result<Output, AdbError>;
+    fn call(&self, arguments: &[&str], limit: Limit) -> Result<Output, AdbError> {
+        self.call_while(arguments, limit, &mut || Ok(()))
+    }
+
+    /// As [`Adb::call`], and asks every few seconds whether going on makes sense: for transfers, which may rightly take
+    /// long, to a phone that may have stopped answering.
+    ///
+    /// # Errors
+    /// As [`Adb::call`]; what `alive` gave, after which the program is killed.
+    fn call_while(
+        &self,
+        arguments: &[&str],
+        limit: Limit,
+        alive: &mut dyn FnMut() -> Result<(), AdbError>,
+    ) -> Result<Output, AdbError>;
 
     /// Starts `adb ARGUMENTS` and leaves it running.
     ///
@@ -98,10 +115,16 @@ impl Program {
 }
 
 impl Adb for Program {
-    fn call(&self, arguments: &[&str], limit: Limit) -> Result<Output, AdbError> {
+    fn call_while(
+        &self,
+        arguments: &[&str],
+        limit: Limit,
+        alive: &mut dyn FnMut() -> Result<(), AdbError>,
+    ) -> Result<Output, AdbError> {
         let mut child = self.spawn(&mut self.command(arguments))?;
         let (stdout, stderr) = (drain(child.stdout.take()), drain(child.stderr.take()));
         let started = Instant::now();
+        let mut asked = started;
         loop {
             if let Ok(Some(status)) = child.try_wait() {
                 // A server that adb started may keep the pipes open: what has come by now is all that there is.
@@ -121,6 +144,14 @@ impl Adb for Program {
                 }
                 let said = stdout.recv_timeout(Duration::from_millis(200)).unwrap_or_default();
                 return Err(AdbError::Slow { limit: limit.time, said });
+            }
+            if asked.elapsed() > ALIVE_EVERY {
+                if let Err(error) = alive() {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return Err(error);
+                }
+                asked = Instant::now();
             }
             std::thread::sleep(Duration::from_millis(if started.elapsed().as_millis() < 100 { 2 } else { 20 }));
         }

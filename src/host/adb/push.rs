@@ -20,6 +20,11 @@ const SPARE_KIB: u64 = 32 << 10;
 /// Slower than this counts as hanging: USB 2 gives some fifty times as much, a phone far away on a network a few times.
 const SLOWEST_BYTES_PER_S: u64 = 500_000;
 
+/// Ends the name of a file that is being sent: ours, not another host's.
+pub fn part() -> String {
+    format!("{}.part", std::process::id())
+}
+
 /// Sends files and remembers their hashes.
 #[derive(Default)]
 pub struct Pusher {
@@ -58,7 +63,7 @@ impl Pusher {
             return Err(full());
         }
         say(format!("sending {what} to the phone"));
-        let part = format!("{folder}/.{hash}.{}.part", std::process::id());
+        let part = format!("{folder}/.{hash}.{}", part());
         self.send(device, file, &part, size, &what, &full)?;
         let doing = format!("checking {name}");
         let limit = Limit::work(Duration::from_secs(20 + size / SLOWEST_BYTES_PER_S));
@@ -87,7 +92,7 @@ impl Pusher {
         let limit = Limit::work(Duration::from_secs(20 + size / SLOWEST_BYTES_PER_S));
         let local = file.to_string_lossy();
         let doing = format!("sending {what}");
-        let output = device.call(&doing, &["push", &local, part], limit)?;
+        let output = device.transfer(&doing, &["push", &local, part], limit)?;
         let said = format!("{}\n{}", output.stdout, output.stderr);
         if output.code == Some(0) && !said.contains("error:") {
             return Ok(());
@@ -166,7 +171,7 @@ pub fn pull(device: &Device, remote: &str, local: &Path) -> Result<(), AdbError>
     let part = local.with_extension("part");
     let text = part.to_string_lossy();
     let doing = format!("fetching {remote}");
-    let output = device.call(&doing, &["pull", remote, &text], Limit::work(Duration::from_secs(120)))?;
+    let output = device.transfer(&doing, &["pull", remote, &text], Limit::work(Duration::from_secs(120)))?;
     let fail =
         |said: String| AdbError::Failed { serial: device.serial().to_owned(), doing: doing.clone(), status: 1, said };
     if output.code != Some(0) || !part.is_file() {

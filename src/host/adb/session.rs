@@ -9,7 +9,7 @@ use ditbench_reports::record::ClockOffset;
 
 use super::device::quote;
 use super::program::{Said, Stream};
-use super::push::Pusher;
+use super::push::{Pusher, part};
 use super::{AdbError, Device, Limit, PhoneOptions, binary};
 use crate::agent;
 use crate::probe::phone::{Cluster, Identity, Sources, clusters, props, sources};
@@ -56,9 +56,22 @@ impl Session {
     pub fn open(device: Device, options: &PhoneOptions, run: &str, say: &dyn Fn(String)) -> Result<Self, AdbError> {
         say(format!("reaching {}", device.serial()));
         device.reach()?;
+        let opened = Self::prepare_through_drops(&device, options, run, say);
+        if let Err(error) = &opened {
+            sweep(&device, options, error.is_drop());
+        }
+        opened
+    }
+
+    fn prepare_through_drops(
+        device: &Device,
+        options: &PhoneOptions,
+        run: &str,
+        say: &dyn Fn(String),
+    ) -> Result<Self, AdbError> {
         // Once it has answered, a drop is waited out: everything here may be done twice.
         for _ in 0..3 {
-            match Self::prepare(&device, options, run, say) {
+            match Self::prepare(device, options, run, say) {
                 Err(error) if error.is_drop() => {
                     say(format!("{error}; trying again"));
                     device.reach_within(options.patience())?;
@@ -66,7 +79,7 @@ impl Session {
                 other => return other,
             }
         }
-        Self::prepare(&device, options, run, say)
+        Self::prepare(device, options, run, say)
     }
 
     fn prepare(device: &Device, options: &PhoneOptions, run: &str, say: &dyn Fn(String)) -> Result<Self, AdbError> {
@@ -92,7 +105,7 @@ impl Session {
             leave: false,
         };
         session.take_lock()?;
-        session.restore();
+        session.tidy();
         Ok(session)
     }
 
@@ -207,6 +220,19 @@ impl Session {
         let _ = self.device.ask_within("stopping the launch", &script, Limit::always(Duration::from_secs(20)));
     }
 
+    /// What a host or a launch that was killed left: half-sent files, and the phone's mode. A launch of ours that is still
+    /// at work keeps its mode.
+    fn tidy(&self) {
+        let script = format!(
+            "cd {} || exit 0; rm -rf files/.*.part cache/*.part; for p in launches/*/pid; do [ -f \"$p\" ] && kill -0 \"$(cat \"$p\")\" 2>/dev/null && exit 3; done; exit 0",
+            quote(self.folder())
+        );
+        let limit = Limit::work(Duration::from_secs(20));
+        if self.device.shell("looking for what is left", &script, limit).is_ok_and(|reply| reply.status == 0) {
+            self.restore();
+        }
+    }
+
     /// Switches off what a launch that was killed left on.
     fn restore(&self) {
         let note = quote(&format!("{}/{}", self.folder(), agent::RESTORE));
@@ -248,6 +274,25 @@ impl Drop for Session {
     }
 }
 
+/// Takes back what was sent to a phone that then could not be had: our half of a file, and, where nobody has ever held
+/// the phone, the program.
+fn sweep(device: &Device, options: &PhoneOptions, away: bool) {
+    let folder = options.folder();
+    let program = if options.keep { "" } else { "[ -e lock ] || rm -rf bin;" };
+    let script = format!(
+        "cd {0} 2>/dev/null || exit 0; rm -f bin/.*.{1}; {program} rmdir bin 2>/dev/null; cd ..; rmdir {0} 2>/dev/null; exit 0",
+        quote(folder),
+        part(),
+    );
+    let done = device.ask_within("removing our files", &script, Limit::always(Duration::from_secs(10)));
+    if away && done.is_err() {
+        let serial = device.serial();
+        eprintln!(
+            "{serial}: what was sent may still be in {folder}; to remove it: adb -s {serial} shell rm -r {folder}"
+        );
+    }
+}
+
 /// Whether the program starts there at all.
 ///
 /// # Errors
@@ -262,13 +307,13 @@ pub fn runs(device: &Device, program: &str, file: &std::path::Path) -> Result<()
         return Ok(());
     }
     let said = format!("{} {}", reply.stdout.trim(), reply.stderr.trim());
-    let hint = if said.contains("denied") {
-        "the folder may not hold programs: choose another with --phone-dir"
-    } else {
-        "it may be linked to libraries that Android has not got: build it with scripts/android/build.sh"
-    };
+    if said.contains("denied") {
+        let dir = program.rsplit_once('/').map_or(program, |(dir, _)| dir).to_owned();
+        return Err(AdbError::NotExecutable { serial: device.serial().to_owned(), dir });
+    }
     Err(AdbError::Binary(format!(
-        "{}: {} does not start there (status {}: {}); {hint}",
+        "{}: {} does not start there (status {}: {}); it may be linked to libraries that Android has not got: build it with \
+         scripts/android/build.sh",
         device.serial(),
         file.display(),
         reply.status,
