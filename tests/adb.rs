@@ -42,7 +42,7 @@ fn a_whole_run_on_the_one_phone() {
     assert_eq!(readings["skin_c"]["ok"], 31.5);
     assert_eq!(readings["battery_power_w"]["ok"], 3.4);
     let samples = launch["samples"].as_array().unwrap();
-    assert_eq!(samples.len(), 40);
+    assert!((3..=40).contains(&samples.len()), "as many as make it precise enough, and no more than were asked for");
     assert!(samples.windows(2).all(|pair| pair[0]["ended_s"].as_f64() < pair[1]["ended_s"].as_f64()));
     assert!(launch["max_rss_bytes"].as_u64().unwrap() > 1_000_000);
     let image = std::fs::read(bench.path("run").join(cell["image"].as_str().unwrap())).unwrap();

@@ -221,7 +221,8 @@ fn a_host_that_is_killed_leaves_a_launch_that_resume_collects() {
     assert_eq!(cell(&record)["status"], "ok", "{}", cell(&record)["reason"]);
     assert!(cell(&record)["launches"][0]["samples"].as_array().unwrap().len() > 4);
     // The host that came back left the launch's mode alone, and the launch switched it off.
-    assert_eq!(fixed_performance(&lab, 15555), (1, 1, true));
+    // (The pass for memory is a launch of its own.)
+    assert!(matches!(fixed_performance(&lab, 15555), (on, off, true) if on == off));
     clean(&lab, 15555);
 }
 
