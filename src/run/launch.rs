@@ -213,23 +213,8 @@ impl Launcher<'_> {
 
     fn spec(&self, cell: &Resolved, prepared: &Prepared, outputs: Option<Outputs>, stop: StopRule) -> LaunchSpec {
         // The launch that keeps its image is the one that is profiled too: the cell's first.
-        let outputs_wanted = outputs.is_some();
-        LaunchSpec {
-            config: cell.model.config.clone(),
-            backend: cell.cell.backend.name.clone(),
-            variant: cell.key.variant.clone(),
-            device: cell.cell.device.clone(),
-            threads: cell.cell.threads,
-            memory: cell.cell.memory,
-            weights: prepared.weights.clone(),
-            inputs: prepared.inputs.clone(),
-            cache: prepared.cache.clone(),
-            outputs,
-            stop,
-            profile: outputs_wanted && self.settings.profile,
-            series: None,
-            cpus: None,
-        }
+        let profile = outputs.is_some() && self.settings.profile;
+        LaunchSpec { outputs, profile, ..prepared.spec(cell, stop) }
     }
 
     fn environment(&self) -> Vec<(&'static str, OsString)> {

@@ -76,20 +76,7 @@ pub fn make(
 }
 
 fn spec(cell: &super::Resolved, prepared: &Prepared, output: &Path, scratch: &Path) -> LaunchSpec {
-    LaunchSpec {
-        config: cell.model.config.clone(),
-        backend: cell.cell.backend.name.clone(),
-        variant: cell.key.variant.clone(),
-        device: cell.cell.device.clone(),
-        threads: cell.cell.threads,
-        memory: cell.cell.memory,
-        weights: prepared.weights.clone(),
-        inputs: prepared.inputs.clone(),
-        cache: prepared.cache.clone(),
-        outputs: Some(Outputs { image: output.to_path_buf(), latents: scratch.join("latents.safetensors") }),
-        stop: StopRule { images: 1, seconds: f64::MAX, relative_half_width: 0.0 },
-        profile: false,
-        series: None,
-        cpus: None,
-    }
+    let stop = StopRule { images: 1, seconds: f64::MAX, relative_half_width: 0.0 };
+    let outputs = Outputs { image: output.to_path_buf(), latents: scratch.join("latents.safetensors") };
+    LaunchSpec { outputs: Some(outputs), ..prepared.spec(cell, stop) }
 }

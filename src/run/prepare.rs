@@ -20,6 +20,7 @@ use super::sensitivity;
 use super::weights::WeightsChoice;
 use crate::cli::Common;
 use crate::host::Host;
+use crate::protocol::{LaunchSpec, StopRule};
 
 /// What a launch needs on disk.
 #[derive(Clone, Debug)]
@@ -34,6 +35,28 @@ pub struct Prepared {
     pub inputs: PathBuf,
     /// Folder in which backends keep what they make from a model.
     pub cache: PathBuf,
+}
+
+impl Prepared {
+    /// A cell's launch: one prompt, nothing kept, nothing profiled. Callers change what they want otherwise.
+    pub(super) fn spec(&self, cell: &Resolved, stop: StopRule) -> LaunchSpec {
+        LaunchSpec {
+            config: cell.model.config.clone(),
+            backend: cell.cell.backend.name.clone(),
+            variant: cell.key.variant.clone(),
+            device: cell.cell.device.clone(),
+            threads: cell.cell.threads,
+            memory: cell.cell.memory,
+            weights: self.weights.clone(),
+            inputs: self.inputs.clone(),
+            cache: self.cache.clone(),
+            outputs: None,
+            stop,
+            profile: false,
+            series: None,
+            cpus: None,
+        }
+    }
 }
 
 /// Prepares cells, each model × scheme and each workload once.

@@ -261,22 +261,8 @@ impl Maker<'_> {
         let files = self.inputs(cell, store.dir())?;
         let total = files.inputs.len();
         let order = series::order(&files, &store.dir().join(folder))?;
-        let spec = LaunchSpec {
-            config: cell.model.config.clone(),
-            backend: cell.cell.backend.name.clone(),
-            variant: cell.key.variant.clone(),
-            device: cell.cell.device.clone(),
-            threads: cell.cell.threads,
-            memory: cell.cell.memory,
-            weights: prepared.weights.clone(),
-            inputs: prepared.inputs.clone(),
-            cache: prepared.cache.clone(),
-            outputs: None,
-            stop: StopRule { images: 1, seconds: f64::MAX, relative_half_width: 0.0 },
-            profile: false,
-            series: Some(order),
-            cpus: None,
-        };
+        let stop = StopRule { images: 1, seconds: f64::MAX, relative_half_width: 0.0 };
+        let spec = LaunchSpec { series: Some(order), ..prepared.spec(cell, stop) };
         let logs = store.dir().join("logs");
         std::fs::create_dir_all(&logs).context("cannot make the folder for workers' logs")?;
         let library = self.ort_lib.as_ref().ok().and_then(Option::as_ref);
