@@ -145,7 +145,8 @@ fn results_are_held_against_bases_where_both_are_at_hand() {
 #[test]
 fn another_machines_noise_is_not_used() {
     let (a, b) = (one_cell("a", &factors(12, 0.05, 1)), one_cell("b", &factors(12, 0.05, 2)));
-    let (noise, _) = noise::of_aa(&[&a], &[&b], Design::Paired, &Gate::default(), 50, 1).unwrap();
+    let (noise, _) =
+        noise::of_aa(&[&a], &[&b], &Options { design: Design::Paired, ..Options::default() }, 50, 1).unwrap();
     let foreign = |run: &Run| {
         let mut run = run.clone();
         run.machine.cpu_model = Reading::Ok("another".into());
@@ -167,7 +168,8 @@ fn the_false_alarms_of_all_numbers_are_those_of_comparisons() {
     for design in [Design::Paired, Design::Independent] {
         let loose = Gate::parse("level = 0.4\n[metrics.image_s]\nmax_change = 0.0\nfloor = 0.0\nreason = \"to alarm\"")
             .unwrap();
-        let (noise, _) = noise::of_aa(&[&a], &[&b], design, &loose, 400, 1).unwrap();
+        let (noise, _) =
+            noise::of_aa(&[&a], &[&b], &Options { design, gate: loose, ..Options::default() }, 400, 1).unwrap();
         let image = noise.series.iter().find(|series| series.metric == Metric::Image).unwrap();
         // Flags either way, alarms for the worse only; q is about p, because all times are one.
         assert!((0.3..0.5).contains(&image.false_positives), "{design:?}: {image:?}");
@@ -390,7 +392,8 @@ fn the_first_image_is_judged_where_there_is_no_other() {
 #[test]
 fn noise_of_the_machine_raises_thresholds() {
     let (a, b) = (one_cell("a", &factors(12, 0.05, 1)), one_cell("b", &factors(12, 0.05, 2)));
-    let (noise, verdict) = noise::of_aa(&[&a], &[&b], Design::Independent, &Gate::default(), 100, 1).unwrap();
+    let (noise, verdict) =
+        noise::of_aa(&[&a], &[&b], &Options { design: Design::Independent, ..Options::default() }, 100, 1).unwrap();
     assert_ne!(verdict.outcome, Outcome::Regressed);
     let series = noise.series.iter().find(|series| series.metric == Metric::Image).unwrap();
     // The shift of 12 against 12 launches at 5 % has a standard error of 2.1 %, and its size a p90 of 1.645 of that.

@@ -256,8 +256,8 @@ fn five_per_cent_are_found_with_the_machines_noise_known_too() {
         one_cell(id, &factors)
     };
     let (a, b) = (side("a"), side("b"));
-    let gate = Options::default().gate;
-    let (noise, _) = noise::of_aa(&[&a], &[&b], Design::Paired, &gate, 500, 1).unwrap();
+    let (noise, _) =
+        noise::of_aa(&[&a], &[&b], &Options { design: Design::Paired, ..Options::default() }, 500, 1).unwrap();
     let image_noise = noise.series.iter().find(|series| series.metric == Metric::Image).unwrap();
     assert!(image_noise.p90 > 0.007, "the noise must matter: {image_noise:?}");
     let options = Options { noise: Some(noise), ..Options::default() };

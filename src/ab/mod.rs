@@ -84,13 +84,14 @@ pub fn compare(comparison: Comparison) -> Result<Verdict> {
 /// # Errors
 /// As [`compare`].
 pub fn against_itself(comparison: Comparison, deals: usize, seed: u64) -> Result<(Noise, Verdict)> {
-    let Comparison { base, head, cells, images, plan, options, dir } = comparison;
+    let Comparison { base, head, cells, images, plan, mut options, dir } = comparison;
     let started = Instant::now();
     let pairs = plan.most.next_multiple_of(2);
     let timed = timed(&cells);
     let progress = Progress::new(2 * timed.len() * pairs as usize);
     let mut sides = check_both(base, head, &cells, &dir, &progress)?;
-    judge(&sides, &Options { apart: apart(&sides), ..options.clone() })?;
+    (options.apart, options.design) = (apart(&sides), Design::Paired);
+    judge(&sides, &options)?;
     // No look and no early stop: the noise is wanted of all launches that the budget allows.
     let settings = PlanSettings { first: pairs, most: pairs, ..plan };
     let mut plan = Plan::new(timed, settings, options.clone());
@@ -101,7 +102,7 @@ pub fn against_itself(comparison: Comparison, deals: usize, seed: u64) -> Result
     progress.finish();
     sides.0.save()?;
     sides.1.save()?;
-    Ok(noise::of_aa(&[sides.0.run()], &[sides.1.run()], Design::Paired, &options.gate, deals, seed)?)
+    Ok(noise::of_aa(&[sides.0.run()], &[sides.1.run()], &options, deals, seed)?)
 }
 
 fn timed(cells: &[SingleCell]) -> Vec<String> {

@@ -37,9 +37,12 @@ fn bits(tensors: &[Tensor]) -> Vec<u32> {
 fn any_number_of_threads_gives_the_same_numbers() {
     let (denoiser, cache) = (nano().denoiser, tempfile::tempdir().unwrap());
     let given = inputs(&denoiser, 3);
-    for (scheme, variant, most) in
-        [(Scheme::F32, "stock", 1e-5), (Scheme::Q4, "exact", 1e-5), (Scheme::Q4, "int8", 1e-2)]
-    {
+    for (scheme, variant, most) in [
+        (Scheme::F32, "stock", 1e-5),
+        (Scheme::Q4, "exact", 1e-5),
+        (Scheme::Q4, "int8", 1e-2),
+        (Scheme::Q4, "tuned-int8", 1e-2),
+    ] {
         let run = |threads| {
             let mut session = session(&denoiser, scheme, &options(cache.path(), variant, threads));
             let first = session.run(&given).unwrap();

@@ -114,19 +114,20 @@ impl Noise {
     }
 }
 
-/// Noise and false-positive rate from the two sides of an A/A run, and the verdict on the run itself (which should be ok).
+/// Noise and false-positive rate from the two sides of an A/A run, and the verdict on the run itself (which should be ok):
+/// by these options, but for noise that was known before.
 ///
 /// # Errors
 /// [`NoiseError::Compare`]: the sides cannot be compared.
 pub fn of_aa(
     base: &[&Run],
     head: &[&Run],
-    design: Design,
-    gate: &Gate,
+    options: &Options,
     deals: usize,
     seed: u64,
 ) -> Result<(Noise, Verdict), NoiseError> {
-    let options = Options { gate: gate.clone(), design, ..Options::default() };
+    let options = Options { noise: None, ..options.clone() };
+    let (gate, design) = (&options.gate, options.design);
     let sides = (Side::of_runs("A", base.iter().copied()), Side::of_runs("A again", head.iter().copied()));
     let verdict = compare(&sides.0, &sides.1, &options)?;
     let mut random = Random::new(seed);
