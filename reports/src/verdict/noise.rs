@@ -15,7 +15,6 @@ use crate::stats::random::Random;
 use crate::stats::{fdr, quantile, sorted};
 
 use super::compare::{CompareError, Design, Options, Side, compare};
-use super::gate::Gate;
 use super::judge::{self, Samples, Terms, Threshold};
 use super::metric::{Basis, Metric};
 use super::samples::{self, Taken};
