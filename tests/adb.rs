@@ -95,8 +95,8 @@ fn two_hosts_at_once_the_second_is_told() {
     let Some(mut lab) = Lab::new() else { return };
     let serial = lab.phone();
     let bench = Bench::new();
-    let child = spawn(lab.ditbench(bench.dir(), &[&NANO[..], &LONG, &["--on", "adb", "--out", "run"]].concat()));
-    at_work(&lab, 15555);
+    let mut child = spawn(lab.ditbench(bench.dir(), &[&NANO[..], &LONG, &["--on", "adb", "--out", "run"]].concat()));
+    at_work(&lab, 15555, &mut child);
     signal_launch(&lab, 15555, "STOP");
     let second = run(&lab, &bench, &[&NANO, &SHORT, &["--on", "adb", "--out", "second"]]);
     assert_eq!(second.status.code(), Some(2));

@@ -152,8 +152,8 @@ fn unplugged_in_a_launch_and_back_the_run_goes_on() {
     let Some(mut lab) = Lab::new() else { return };
     lab.phone();
     let bench = Bench::new();
-    let child = spawn(lab.ditbench(bench.dir(), &[&NANO[..], &LONG, &["--on", "adb", "--out", "run"]].concat()));
-    at_work(&lab, 15555);
+    let mut child = spawn(lab.ditbench(bench.dir(), &[&NANO[..], &LONG, &["--on", "adb", "--out", "run"]].concat()));
+    at_work(&lab, 15555, &mut child);
     lab.signal(15555, "KILL");
     lab.plug_in(15555, "");
     let output = child.wait_with_output().unwrap();
@@ -174,8 +174,8 @@ fn a_phone_that_stays_away_is_a_row_and_resume_collects_what_it_did_meanwhile() 
     let bench = Bench::new();
     let arguments =
         [&NANO[..], &LONG, &["--fixed-performance", "--on", "adb", "--patience", "1", "--out", "run"]].concat();
-    let child = spawn(lab.ditbench(bench.dir(), &arguments));
-    at_work(&lab, 15555);
+    let mut child = spawn(lab.ditbench(bench.dir(), &arguments));
+    at_work(&lab, 15555, &mut child);
     lab.signal(15555, "KILL");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
@@ -203,7 +203,7 @@ fn a_host_that_is_killed_leaves_a_launch_that_resume_collects() {
     let bench = Bench::new();
     let arguments = [&NANO[..], &LONG, &["--fixed-performance", "--on", "adb", "--out", "run"]].concat();
     let mut child = spawn(lab.ditbench(bench.dir(), &arguments));
-    at_work(&lab, 15555);
+    at_work(&lab, 15555, &mut child);
     signal_launch(&lab, 15555, "STOP");
     child.kill().unwrap();
     child.wait().unwrap();
@@ -233,9 +233,9 @@ fn ctrl_c_leaves_nothing_on_the_phone() {
         lab.phone();
         let bench = Bench::new();
         let arguments = [&NANO[..], &LONG, &["--fixed-performance", "--on", "adb", "--out", "run"]].concat();
-        let child = spawn(lab.ditbench(bench.dir(), &arguments));
+        let mut child = spawn(lab.ditbench(bench.dir(), &arguments));
         if in_a_launch {
-            at_work(&lab, 15555);
+            at_work(&lab, 15555, &mut child);
         } else {
             in_a_push(&lab, 15555);
         }
@@ -256,8 +256,8 @@ fn a_hung_phone_is_a_row_and_not_a_hung_run() {
     lab.phone();
     let bench = Bench::new();
     let arguments = [&NANO[..], &LONG, &["--on", "adb", "--patience", "1", "--out", "run"]].concat();
-    let child = spawn(lab.ditbench(bench.dir(), &arguments));
-    at_work(&lab, 15555);
+    let mut child = spawn(lab.ditbench(bench.dir(), &arguments));
+    at_work(&lab, 15555, &mut child);
     lab.signal(15555, "STOP");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
@@ -327,8 +327,8 @@ fn ended(end: fn(&Lab)) -> (Lab, String) {
     lab.phone();
     let bench = Bench::new();
     let arguments = [&NANO[..], &LONG, &["--fixed-performance", "--on", "adb", "--out", "run"]].concat();
-    let child = spawn(lab.ditbench(bench.dir(), &arguments));
-    at_work(&lab, 15555);
+    let mut child = spawn(lab.ditbench(bench.dir(), &arguments));
+    at_work(&lab, 15555, &mut child);
     end(&lab);
     let output = child.wait_with_output().unwrap();
     measured_nothing(&output);

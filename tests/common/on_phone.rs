@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -12,8 +13,9 @@ use super::lab::{Lab, text, wait_for};
 
 pub const NANO: [&str; 7] = ["run", "--model", "nano", "--backend", "candle", "--precision", "f32"];
 pub const SHORT: [&str; 4] = ["--launches", "1", "--images", "2"];
-/// So long that a test can do something to the phone meanwhile.
-pub const LONG: [&str; 6] = ["--launches", "1", "--images", "400", "--budget", "12s"];
+/// So long that a test can do something to the phone meanwhile: on a steady machine a dozen images are enough for a
+/// launch to end, so each of them takes many steps.
+pub const LONG: [&str; 8] = ["--launches", "1", "--images", "400", "--budget", "12s", "--steps", "28"];
 
 pub fn run(lab: &Lab, bench: &Bench, arguments: &[&[&str]]) -> Output {
     lab.ditbench(bench.dir(), &arguments.concat()).output().expect("the program starts")
@@ -54,10 +56,20 @@ pub fn journal(lab: &Lab, port: u16) -> String {
     std::fs::read_to_string(launches.join(name).join("journal.jsonl")).unwrap_or_default()
 }
 
-/// Waits until the worker on the phone has made some images.
-pub fn at_work(lab: &Lab, port: u16) {
-    // So many that the host, which looks five times a second, has heard of some.
-    wait_for("the launch to be at work", || journal(lab, port).matches("\"image\"").count() > 15);
+/// Waits until the worker on the phone has made some images for a host.
+pub fn at_work(lab: &Lab, port: u16, host: &mut std::process::Child) {
+    // So many that the host, which looks five times a second, has heard of some, and far fewer than a launch makes.
+    wait_for("the launch to be at work", || {
+        let ended = host.try_wait().expect("the host is our child");
+        if let Some(status) = ended {
+            let mut words = String::new();
+            if let Some(mut pipe) = host.stderr.take() {
+                let _ = pipe.read_to_string(&mut words);
+            }
+            panic!("the host ended before its launch was at work: {status}: {words}");
+        }
+        journal(lab, port).matches("\"image\"").count() > 4
+    });
 }
 
 pub fn spawn(mut command: Command) -> std::process::Child {
