@@ -1,5 +1,7 @@
 //! Numbers and tables as people read them in a terminal.
 
+use std::io::Write as _;
+
 /// `1.23 M`, `4.5 G`: three digits and a decimal prefix.
 pub fn count(value: f64) -> String {
     let (scaled, prefix) = prefixed(value);
@@ -30,6 +32,16 @@ pub fn seconds(value: f64) -> String {
 pub fn clock(seconds: f64) -> String {
     let whole = seconds as u64;
     format!("{:02}:{:02}", whole / 60, whole % 60)
+}
+
+/// Says a line on standard error. Whoever read it may be gone, which is no reason for a run to end: its results are on disk.
+pub fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Puts text on standard output, likewise.
+pub fn show(text: &str) {
+    let _ = write!(std::io::stdout(), "{text}");
 }
 
 /// An error and its causes in a line. Some errors give their cause in their own words already; it is not said twice.

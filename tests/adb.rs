@@ -83,6 +83,12 @@ fn two_phones_side_by_side_and_one_that_is_gone() {
     assert_eq!(one.status.code(), Some(2));
     assert!(said(&one).contains(&format!("1 of 2 machines did not come to the end: adb:{second}")), "{}", said(&one));
     assert_eq!(cell(&bench.record("one/127.0.0.1_15555"))["status"], "ok", "the other is not stopped");
+    let page = std::fs::read_to_string(bench.path("one/report.html")).unwrap();
+    let why = format!("no result: adb sees no phone {second}");
+    assert!(page.contains(&format!("<b>adb:{second}:</b> {why}")), "the one that is gone is in the report");
+    ok(&run(&lab, &bench, &[&["report", "one", "--out", "again"]]));
+    let again = std::fs::read_to_string(bench.path("again/table.md")).unwrap();
+    assert!(again.contains(&format!("**adb:{second}**: {why}")), "{again}");
     lab.plug_in(15556, "");
     ok(&run(&lab, &bench, &[&["run", "--resume", "one", "--store", "store.sqlite"]]));
     let stored = run(&lab, &bench, &[&["history", "--store", "store.sqlite", "list"]]);

@@ -118,6 +118,19 @@ fn ctrl_c_keeps_what_was_measured_and_says_how_to_go_on() {
 }
 
 #[test]
+fn a_run_that_nobody_listens_to_any_more_goes_on() {
+    let bench = Bench::new();
+    let arguments =
+        ["run", "--backend", "candle", "--precision", "f32", "--launches", "1", "--images", "2", "--out", "run"];
+    let mut child = start(&bench, &arguments);
+    // As `ditbench run | head` does, or a terminal that is closed.
+    drop((child.stdout.take(), child.stderr.take()));
+    assert!(child.wait().unwrap().success());
+    assert_eq!(bench.record("run")["cells"][0]["status"], "ok");
+    assert!(bench.path("run/report.html").is_file());
+}
+
+#[test]
 fn a_killed_worker_is_a_row_with_its_reason_and_the_run_goes_on() {
     let bench = Bench::new();
     let mut run = start(&bench, &SLOW);

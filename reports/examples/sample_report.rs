@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, png) in sample::images() {
         store.put_file(&name, &png)?;
     }
-    let files = report::report(&[LoadedRun { dir, run: store.run().clone() }], store.dir())?;
+    let files = report::report(&[LoadedRun { dir, run: store.run().clone() }], &[], store.dir())?;
     println!("{}", files.html.display());
     Ok(())
 }

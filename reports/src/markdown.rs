@@ -16,6 +16,9 @@ pub fn of_table(table: &Table) -> String {
         let about = if point.about.is_empty() { String::new() } else { format!("**{}**: ", plain(&point.about)) };
         push(&mut out, &format!("- {about}{}", plain(&point.says)));
     }
+    for absent in &table.absent {
+        push(&mut out, &format!("- **{}**: no result: {}", plain(&absent.machine), plain(&absent.reason)));
+    }
     judged_table(&mut out, table);
     for (name, rows) in groups(table) {
         let rows: Vec<&Row> = rows.into_iter().filter(|row| row.judged.is_none()).collect();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::plots::PlotError;
 use crate::store::{LoadedRun, StoreError, replace_file};
+use crate::table::{Absent, Table};
 use crate::{csv, html, markdown, table};
 
 /// Why a report cannot be made.
@@ -37,16 +38,16 @@ pub struct ReportFiles {
     pub markdown: PathBuf,
 }
 
-/// Writes the report of some runs into a directory, which is made if need be.
+/// Writes the report of some runs into a directory, which is made if need be, and says which machines gave none.
 ///
 /// # Errors
 /// No run, or a file that cannot be written.
-pub fn report(runs: &[LoadedRun], out_dir: &Path) -> Result<ReportFiles, ReportError> {
+pub fn report(runs: &[LoadedRun], absent: &[Absent], out_dir: &Path) -> Result<ReportFiles, ReportError> {
     if runs.is_empty() {
         return Err(ReportError::Nothing);
     }
     let records: Vec<_> = runs.iter().map(|loaded| &loaded.run).collect();
-    let table = table::of_runs(&records);
+    let table = Table { absent: absent.to_vec(), ..table::of_runs(&records) };
     let page = html::of_runs(runs, &table)?;
     std::fs::create_dir_all(out_dir).map_err(|source| StoreError::Io {
         doing: "create",

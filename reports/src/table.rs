@@ -18,6 +18,18 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// What the paper reports, on other hardware.
     pub published: Vec<Published>,
+    /// Machines that were to run the plan and gave no record.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Absent>,
+}
+
+/// A machine without a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Absent {
+    /// As the plan names it: `adb:SERIAL`.
+    pub machine: String,
+    /// Why there is none, and what to do.
+    pub reason: String,
 }
 
 /// One cell, summed up.
@@ -319,7 +331,7 @@ pub fn of_runs(runs: &[&Run]) -> Table {
         let run_number = (runs.len() > 1).then_some(number);
         run.cells.iter().map(move |cell| Row { run_number, ..Row::of(run, cell) })
     });
-    Table { rows: rows.collect(), published: published() }
+    Table { rows: rows.collect(), published: published(), absent: Vec::new() }
 }
 
 /// A row of the paper: other hardware, other runtime, other size. Never to be read as a ranking against ours.

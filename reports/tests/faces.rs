@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use ditbench_reports::{csv, markdown, sample, table};
+use ditbench_reports::store::LoadedRun;
+use ditbench_reports::{csv, markdown, report, sample, table};
 
 fn snapshot(name: &str, found: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
@@ -39,4 +40,16 @@ fn samples_csv() {
     let mut out = Vec::new();
     csv::write_samples(&run, &mut out).unwrap();
     snapshot("samples.csv", &String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn a_machine_without_a_record_is_in_every_face_with_its_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let absent = table::Absent { machine: "adb:X1".into(), reason: "X1 is unauthorized: tap Allow".into() };
+    let runs = [LoadedRun { dir: dir.path().to_owned(), run: sample::run() }];
+    let files = report::report(&runs, &[absent], dir.path()).unwrap();
+    for (file, machine) in [(files.html, "<b>adb:X1:</b>"), (files.markdown, "**adb:X1**:"), (files.json, "adb:X1")] {
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(machine) && text.contains("X1 is unauthorized: tap Allow"), "{}", file.display());
+    }
 }

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use ditbench_reports::record::{Cell, Run};
 use ditbench_reports::store::{LoadedRun, RunStore};
+use ditbench_reports::table::Absent;
 use ditbench_reports::{report, sample, sample_judged, sample_phone};
 use serde_json::Value;
 
@@ -72,7 +73,7 @@ fn page_of(dir: &Path, run: Run) -> PathBuf {
     for (name, png) in sample::images() {
         store.put_file(&name, &png).unwrap();
     }
-    report::report(&[LoadedRun { dir: dir.to_owned(), run: store.run().clone() }], dir).unwrap().html
+    report::report(&[LoadedRun { dir: dir.to_owned(), run: store.run().clone() }], &[], dir).unwrap().html
 }
 
 #[test]
@@ -89,9 +90,16 @@ fn nothing_overlaps_is_cut_or_too_faint() {
         page_of(&dir.path().join("harsh"), harsh()),
         page_of(&dir.path().join("first"), first_images_only()),
     ];
-    pages.push(report::report(&several, &dir.path().join("several")).unwrap().html);
+    pages.push(report::report(&several, &[], &dir.path().join("several")).unwrap().html);
     let machines = [sample_phone::run(), sample::run()].map(|run| LoadedRun { dir: dir.path().join("usual"), run });
-    pages.push(report::report(&machines, &dir.path().join("machines")).unwrap().html);
+    let absent = Absent {
+        machine: "adb:R5CT-10-2-0-7-dresden.farm.example.org:5555".into(),
+        reason:
+            "R5CT-10-2-0-7-dresden.farm.example.org:5555 is unauthorized. Unlock the phone and tap Allow; then: adb -s \
+                 R5CT-10-2-0-7-dresden.farm.example.org:5555 wait-for-device"
+                .into(),
+    };
+    pages.push(report::report(&machines, &[absent], &dir.path().join("machines")).unwrap().html);
     pages.push(judged_page(&dir.path().join("judged")));
     pages.extend(std::env::var_os("DITBENCH_REPORT").map(PathBuf::from));
     let (light, dark) = (look(&browser, &pages, false), look(&browser, &pages, true));
@@ -137,7 +145,7 @@ fn judged_page(dir: &Path) -> PathBuf {
     }
     let judged = LoadedRun { dir: dir.to_owned(), run };
     let timed = LoadedRun { dir: dir.to_owned(), run: sample::run() };
-    report::report(&[judged, timed], dir).unwrap().html
+    report::report(&[judged, timed], &[], dir).unwrap().html
 }
 
 /// The made-up run as a short budget leaves it: one image a launch.

@@ -210,7 +210,7 @@ fn single_cells(plan: &PlanFile) -> Result<Vec<SingleCell>> {
     let mut cells = Vec::new();
     for cell in resolved {
         if let Some((status, why)) = &cell.refusal {
-            eprintln!("left out: {}: {}: {why}", cell.cell.key(), status.name());
+            crate::text::tell(&format!("left out: {}: {}: {why}", cell.cell.key(), status.name()));
             continue;
         }
         let mut single = PlanFile { group: vec![cell.cell.axes(&cell.key.variant)], ..plan.clone() };

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use ditbench_reports::record::Status;
 use ditbench_reports::store::{self, LoadedRun};
-use ditbench_reports::table::{Row, Table, groups};
+use ditbench_reports::table::{Absent, Row, Table, groups};
 use ditbench_reports::{judged, report};
 
+use crate::run::fleet;
 use crate::text::{self, seconds};
 
 /// Arguments of `ditbench report`.
@@ -26,21 +27,37 @@ pub struct ReportArgs {
 /// # Errors
 /// A record that cannot be read, a folder that cannot be written.
 pub fn remake(args: &ReportArgs) -> Result<()> {
-    let runs = args.runs.iter().map(|path| store::read(path)).collect::<Result<Vec<LoadedRun>, _>>()?;
-    let out = args.out.clone().unwrap_or_else(|| runs[0].dir.clone());
-    let page = write(&runs, &out)?;
-    println!("{}", page.display());
+    let mut runs: Vec<LoadedRun> = Vec::new();
+    let mut absent: Vec<Absent> = Vec::new();
+    for path in &args.runs {
+        if fleet::is_fleet(path) {
+            let found = fleet::results(path)?;
+            runs.extend(found.runs);
+            absent.extend(found.absent);
+        } else {
+            runs.push(store::read(path)?);
+        }
+    }
+    let out = args.out.clone().unwrap_or_else(|| match &args.runs[0] {
+        fleet if fleet::is_fleet(fleet) => fleet.clone(),
+        _ => runs[0].dir.clone(),
+    });
+    let page = write(&runs, &absent, &out)?;
+    text::show(&format!("{}\n", page.display()));
     Ok(())
 }
 
-/// Writes page, tables and samples; prints the table; gives the page's path.
+/// Writes page, tables and samples; prints the table, and machines that gave no record; gives the page's path.
 ///
 /// # Errors
 /// A folder that cannot be written.
-pub fn write(runs: &[LoadedRun], out: &Path) -> Result<PathBuf> {
-    let files = report::report(runs, out)?;
+pub fn write(runs: &[LoadedRun], absent: &[Absent], out: &Path) -> Result<PathBuf> {
+    let files = report::report(runs, absent, out)?;
     let records: Vec<_> = runs.iter().map(|loaded| &loaded.run).collect();
-    print!("{}", terminal(&ditbench_reports::table::of_runs(&records)));
+    text::show(&terminal(&ditbench_reports::table::of_runs(&records)));
+    for Absent { machine, reason } in absent {
+        text::show(&format!("  {machine}: no result: {reason}\n"));
+    }
     Ok(std::path::absolute(&files.html).unwrap_or(files.html))
 }
 

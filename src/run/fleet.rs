@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ditbench_reports::store::{self, LoadedRun, RECORD_FILE};
+use ditbench_reports::table::Absent;
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
@@ -33,6 +34,56 @@ struct Member {
     on: Target,
     /// Its directory, below the fleet's.
     dir: String,
+    /// What it said last, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
+}
+
+/// What became of the machines of a run.
+pub struct Results {
+    /// Of those with a record, however far it goes.
+    pub runs: Vec<LoadedRun>,
+    /// The others.
+    pub absent: Vec<Absent>,
+}
+
+/// Reads what the machines of a run have measured.
+///
+/// # Errors
+/// The list of machines cannot be read.
+pub fn results(dir: &Path) -> Result<Results> {
+    Ok(Fleet::read(dir)?.results(dir))
+}
+
+impl Fleet {
+    fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join(FLEET);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
+    }
+
+    fn write(&self, dir: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).context("writing the list of machines")?;
+        std::fs::write(dir.join(FLEET), text).with_context(|| format!("cannot write in {}", dir.display()))
+    }
+
+    fn results(&self, dir: &Path) -> Results {
+        let mut found = Results { runs: Vec::new(), absent: Vec::new() };
+        for member in &self.machines {
+            let run = dir.join(&member.dir);
+            let absent = |reason: String| Absent { machine: member.on.to_string(), reason };
+            if !run.join(RECORD_FILE).is_file() {
+                let reason = member.failed.clone().unwrap_or_else(|| "it has not been run yet".to_owned());
+                found.absent.push(absent(reason));
+                continue;
+            }
+            match store::read(&run) {
+                Ok(run) => found.runs.push(run),
+                Err(error) => found.absent.push(absent(error.to_string())),
+            }
+        }
+        found
+    }
 }
 
 /// Whether a directory holds a run of several machines.
@@ -67,11 +118,10 @@ pub fn start(settings: &Settings, targets: &[Target], common: &Common, orders: &
         let text = serde_json::to_string_pretty(&settings).context("writing the plan")?;
         let path = dir.join(format!("{dir_name}.settings.json"));
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        fleet.machines.push(Member { on: target.clone(), dir: dir_name });
+        fleet.machines.push(Member { on: target.clone(), dir: dir_name, failed: None });
     }
-    let text = serde_json::to_string_pretty(&fleet).context("writing the list of machines")?;
-    std::fs::write(dir.join(FLEET), text).with_context(|| format!("cannot write in {}", dir.display()))?;
-    go(&dir, &fleet, common, orders.store, |member| {
+    fleet.write(&dir)?;
+    go(&dir, fleet, common, orders.store, |member| {
         let settings = dir.join(format!("{}.settings.json", member.dir));
         let mut arguments =
             vec!["--settings".into(), settings.into_os_string(), "--out".into(), dir.join(&member.dir).into()];
@@ -87,10 +137,7 @@ pub fn start(settings: &Settings, targets: &[Target], common: &Common, orders: &
 /// # Errors
 /// As [`start`].
 pub fn resume(dir: &Path, common: &Common, timeout_s: f64, store: Option<&str>) -> Result<()> {
-    let path = dir.join(FLEET);
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let fleet: Fleet = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
-    go(dir, &fleet, common, store, |member| {
+    go(dir, Fleet::read(dir)?, common, store, |member| {
         let run = dir.join(&member.dir);
         if run.join(RECORD_FILE).is_file() {
             return vec!["--resume".into(), run.into(), "--timeout".into(), format!("{timeout_s}s").into()];
@@ -104,7 +151,7 @@ pub fn resume(dir: &Path, common: &Common, timeout_s: f64, store: Option<&str>) 
 /// Runs all at once and reports over what there is.
 fn go(
     dir: &Path,
-    fleet: &Fleet,
+    mut fleet: Fleet,
     common: &Common,
     store: Option<&str>,
     arguments: impl Fn(&Member) -> Vec<std::ffi::OsString>,
@@ -123,32 +170,31 @@ fn go(
         let mut child = command.spawn().context("starting the run of a machine")?;
         let name = member.on.to_string();
         let echoes = [echo(&name, child.stdout.take()), echo(&name, child.stderr.take())];
-        children.push((member, child, echoes));
+        children.push((child, echoes));
     }
     let mut told = false;
-    while children.iter_mut().any(|(_, child, _)| matches!(child.try_wait(), Ok(None))) {
+    while children.iter_mut().any(|(child, _)| matches!(child.try_wait(), Ok(None))) {
         if interrupt::requested() && !told {
             told = true;
-            children.iter().for_each(|(_, child, _)| pass_on(child));
+            children.iter().for_each(|(child, _)| pass_on(child));
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    let mut failed = Vec::new();
-    for (member, mut child, echoes) in children {
-        for echo in echoes {
-            let _ = echo.join();
-        }
-        if !child.wait().is_ok_and(|status| status.success()) {
-            failed.push(member.on.to_string());
-        }
+    for (member, (mut child, echoes)) in fleet.machines.iter_mut().zip(children) {
+        let said: Vec<String> = echoes.into_iter().filter_map(|echo| echo.join().ok().flatten()).collect();
+        let good = child.wait().is_ok_and(|status| status.success());
+        member.failed =
+            (!good).then(|| said.into_iter().next_back().unwrap_or_else(|| "it ended without a word".into()));
     }
-    let loaded = fleet.machines.iter().filter_map(|member| store::read(&dir.join(&member.dir)).ok());
-    let runs: Vec<LoadedRun> = loaded.collect();
-    if runs.is_empty() {
+    fleet.write(dir)?;
+    let failed: Vec<String> =
+        fleet.machines.iter().filter(|member| member.failed.is_some()).map(|member| member.on.to_string()).collect();
+    let found = fleet.results(dir);
+    if found.runs.is_empty() {
         bail!("no machine came as far as a result: {}", failed.join(", "));
     }
-    let page: PathBuf = crate::cli::report::write(&runs, dir)?;
-    println!("{}", page.display());
+    let page: PathBuf = crate::cli::report::write(&found.runs, &found.absent, dir)?;
+    crate::text::show(&format!("{}\n", page.display()));
     if failed.is_empty() {
         return Ok(());
     }
@@ -161,13 +207,18 @@ fn go(
     )
 }
 
-/// Prints what a run says, line by line, with its machine's name before it.
-fn echo(name: &str, pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<()> {
+/// Prints what a run says, line by line, with its machine's name before it; gives the last error that it told of.
+fn echo(name: &str, pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Option<String>> {
     let name = name.to_owned();
     std::thread::spawn(move || {
+        let mut error = None;
         for line in pipe.into_iter().flat_map(|pipe| BufReader::new(pipe).lines()).map_while(Result::ok) {
-            eprintln!("[{name}] {line}");
+            crate::text::tell(&format!("[{name}] {line}"));
+            if let Some(words) = line.strip_prefix("error: ") {
+                error = Some(words.to_owned());
+            }
         }
+        error
     })
 }
 

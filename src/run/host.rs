@@ -23,7 +23,7 @@ pub fn open(settings: &Settings, run: &str) -> Result<Box<dyn Host>> {
             Ok(Box::new(ThisMachine { telemetry: settings.telemetry, sustained: settings.sustained_s.is_some() }))
         }
         Some(Target::Phone(serial)) => {
-            let say = |message: String| eprintln!("{message}");
+            let say = |message: String| crate::text::tell(&message);
             Ok(Box::new(Phone::open(Arc::new(Program::find()), serial, &settings.phone, run, &say)?))
         }
         Some(other) => bail!("\"{other}\" may be several phones: this run is for one"),
@@ -44,7 +44,7 @@ pub fn resolve_for(settings: &Settings, host: &mut dyn Host, common: &Common) ->
     }
     if host.is_phone() && cells.iter().any(|cell| cell.backend.name == "ort") {
         // What the backend can do there is known when its library is there; why there is none is told by its rows.
-        let _ = host.ort_library(common, &|message| eprintln!("{message}"));
+        let _ = host.ort_library(common, &|message| crate::text::tell(&message));
     }
     resolve(cells, host)
 }

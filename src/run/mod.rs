@@ -164,7 +164,11 @@ pub fn resume(path: &Path, common: &Common, timeout_s: f64, budget_s: Option<f64
         }
     };
     let done = resolved.iter().filter(is_done).count();
-    println!("Going on with {}: {done} of {} cells are done.", store.dir().display(), resolved.len());
+    crate::text::show(&format!(
+        "Going on with {}: {done} of {} cells are done.\n",
+        store.dir().display(),
+        resolved.len()
+    ));
     go(settings, resolved, store, common, host.as_mut())
 }
 
@@ -266,7 +270,7 @@ fn work(
     if interrupted {
         bail!("interrupted; what was measured is kept. Go on with: ditbench run --resume {}", store.dir().display());
     }
-    println!("{}", page.display());
+    crate::text::show(&format!("{}\n", page.display()));
     something_was_measured(&store)
 }
 

@@ -29,7 +29,7 @@ impl Progress {
     /// Something that should stay on the screen.
     pub fn line(&self, message: &str) {
         if self.lines {
-            eprintln!("{message}");
+            text::tell(message);
         } else {
             self.bar.println(message);
         }
@@ -39,7 +39,7 @@ impl Progress {
     pub fn launch_done(&self, name: &str, outcome: &str) {
         self.bar.inc(1);
         if self.lines {
-            eprintln!("{} {name}: {outcome}", text::clock(self.bar.elapsed().as_secs_f64()));
+            text::tell(&format!("{} {name}: {outcome}", text::clock(self.bar.elapsed().as_secs_f64())));
         }
     }
 

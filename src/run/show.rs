@@ -19,14 +19,14 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
     let estimates: Vec<Estimate> =
         cells.iter().map(|cell| estimate(&cell.cell, &cell.model, peak * cell.cell.threads as f64)).collect();
     if settings.judging.is_none() {
-        println!(
-            "Plan: {} cells, \"{}\", seed {}, up to {} launches of up to {} images each.\n",
+        crate::text::show(&format!(
+            "Plan: {} cells, \"{}\", seed {}, up to {} launches of up to {} images each.\n\n",
             cells.len(),
             settings.prompt,
             settings.seed,
             settings.launches,
             settings.images
-        );
+        ));
     }
     let rows = cells.iter().zip(&estimates).map(|(cell, estimate)| {
         let refusal = cell.refusal.as_ref().map(|(status, _)| status.name().to_owned());
@@ -42,13 +42,10 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
             refusal.unwrap_or_else(|| bytes(estimate.memory_bytes)),
         ]
     });
-    print!(
-        "{}",
-        table(
-            &["workload", "backend", "variant", "device", "precision", "threads", "FLOPs/image", "≈ image", "≈ memory"],
-            rows
-        )
-    );
+    crate::text::show(&table(
+        &["workload", "backend", "variant", "device", "precision", "threads", "FLOPs/image", "≈ image", "≈ memory"],
+        rows,
+    ));
     let first_round: f64 = cells
         .iter()
         .zip(&estimates)
@@ -64,7 +61,10 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
             seconds(settings.budget_s)
         ),
     };
-    println!("\n{time} The machine has {} threads and {memory} of memory free. (≈: estimates.)\n", host.cores());
+    crate::text::show(&format!(
+        "\n{time} The machine has {} threads and {memory} of memory free. (≈: estimates.)\n\n",
+        host.cores()
+    ));
     estimates
 }
 
@@ -101,7 +101,7 @@ pub fn refuse_what_does_not_fit(
 pub fn report(store: &RunStore) -> Result<PathBuf> {
     let loaded = ditbench_reports::store::read(store.dir())?;
     let cells = loaded.run.cells.clone();
-    let page = crate::cli::report::write(&[loaded], store.dir())?;
+    let page = crate::cli::report::write(&[loaded], &[], store.dir())?;
     profiles(&cells);
     Ok(page)
 }
@@ -128,7 +128,7 @@ fn profiles(cells: &[Cell]) {
         })
         .collect();
     if !lines.is_empty() {
-        print!("{}", table(&["profile", "model", "time under the profiler"], lines));
-        println!();
+        crate::text::show(&table(&["profile", "model", "time under the profiler"], lines));
+        crate::text::show("\n");
     }
 }

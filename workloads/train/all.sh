@@ -29,7 +29,7 @@ fi
 if [ -n "${TUNE:-}" ]; then
     # On one core with bfloat16 the three take 13, 45 and 2 minutes.
     "$python" tune_decoder.py --work "$work" $names $from --steps 6000 --encoder-steps 0
-    "$python" tune_decoder.py --work "$work" $names $from --steps 10000 --square 10
+    "$python" tune_decoder.py --work "$work" $names $from --steps "${DECODER_STEPS:-10000}" --square 10
     "$python" train.py --work "$work" $names $from --steps "${STEPS:-1900}" --narrow-every 1 --bf16
     "$python" tune_on_samples.py --work "$work" $names --steps 400
     made=denoiser.pt

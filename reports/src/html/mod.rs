@@ -47,6 +47,9 @@ pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
         let about = if point.about.is_empty() { String::new() } else { format!("<b>{}:</b> ", escape(&point.about)) };
         page.line(&format!("<li>{about}{}</li>", escape(&point.says)));
     }
+    for absent in &table.absent {
+        page.line(&format!("<li><b>{}:</b> no result: {}</li>", escape(&absent.machine), escape(&absent.reason)));
+    }
     page.raw("</ul>\n</section>\n");
     navigation(&mut page, timed.len() < runs.len(), !timed.is_empty());
     judged_sections(&mut page, runs, table);
@@ -67,7 +70,7 @@ fn timed(runs: &[LoadedRun], table: &Table) -> (Vec<LoadedRun>, Table) {
     let judged = |id: &str| runs.iter().any(|loaded| loaded.run.judging.is_some() && loaded.run.run.id == id);
     let timed = runs.iter().filter(|loaded| loaded.run.judging.is_none()).cloned().collect();
     let rows = table.rows.iter().filter(|row| !judged(&row.run)).cloned().collect();
-    (timed, Table { rows, published: table.published.clone() })
+    (timed, Table { rows, ..table.clone() })
 }
 
 fn navigation(page: &mut Page, judged: bool, timed: bool) {

@@ -3,7 +3,7 @@
 use super::Page;
 use crate::plots::{PlotError, timeline};
 use crate::record::{Launch, Run, Status};
-use crate::table::{self, Row, Table};
+use crate::table::{self, Absent, Row, Table};
 use crate::text::{self, escape};
 
 /// Where several machines ran the same cells: a column for each machine.
@@ -12,7 +12,8 @@ pub(super) fn side_by_side(page: &mut Page, runs: &[&Run], table: &Table) {
     let mut machines = names.clone();
     machines.sort_unstable();
     machines.dedup();
-    if machines.len() < 2 || runs.iter().all(|run| run.machine.phone.is_none()) {
+    let phones = !table.absent.is_empty() || runs.iter().any(|run| run.machine.phone.is_some());
+    if machines.len() + table.absent.len() < 2 || !phones {
         return;
     }
     page.raw(
@@ -31,7 +32,7 @@ pub(super) fn side_by_side(page: &mut Page, runs: &[&Run], table: &Table) {
             "<h3>{}</h3>\n<table role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\"><th role=\"columnheader\" scope=\"col\">Cell</th>",
             escape(&workload)
         ));
-        for name in &names {
+        for name in names.iter().chain(table.absent.iter().map(|absent| &absent.machine)) {
             page.line(&format!("<th role=\"columnheader\" scope=\"col\">{}</th>", escape(name)));
         }
         page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
@@ -41,6 +42,9 @@ pub(super) fn side_by_side(page: &mut Page, runs: &[&Run], table: &Table) {
                 let found = rows.iter().find(|row| row.run == run.run.id && cell_name(row) == cell);
                 let words = found.map_or_else(|| "–".to_owned(), |row| time(row));
                 page.line(&format!("<td role=\"cell\" data-label=\"{}\">{}</td>", escape(name), escape(&words)));
+            }
+            for Absent { machine, .. } in &table.absent {
+                page.line(&format!("<td role=\"cell\" data-label=\"{}\">no result</td>", escape(machine)));
             }
             page.raw("</tr>\n");
         }

@@ -259,11 +259,11 @@ impl Drop for Session {
             return;
         }
         if self.leave || (self.lock.is_none() && self.device.state().is_err()) {
-            eprintln!(
+            crate::text::tell(&format!(
                 "{0}: our files are left in {1} for `ditbench run --resume`; to remove them: adb -s {0} shell rm -r {1}",
                 self.device.serial(),
                 self.folder()
-            );
+            ));
             return;
         }
         self.stop_launches();
@@ -287,9 +287,9 @@ fn sweep(device: &Device, options: &PhoneOptions, away: bool) {
     let done = device.ask_within("removing our files", &script, Limit::always(Duration::from_secs(10)));
     if away && done.is_err() {
         let serial = device.serial();
-        eprintln!(
+        crate::text::tell(&format!(
             "{serial}: what was sent may still be in {folder}; to remove it: adb -s {serial} shell rm -r {folder}"
-        );
+        ));
     }
 }
 
