@@ -1,5 +1,7 @@
 //! The backends that this build has. The one place that names them all.
 
+use std::path::Path;
+
 use ditbench_backend_api::Backend;
 
 /// Names that a plan may use, whether or not this build has them.
@@ -16,6 +18,16 @@ pub fn listed() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// Why this build has not got it, and how to get it.
 pub fn backend(name: &str) -> Result<Box<dyn Backend>, String> {
+    backend_with(name, None)
+}
+
+/// The backend of that name, ONNX Runtime with this library; without one it looks where it usually is.
+///
+/// # Errors
+/// As [`backend`].
+pub fn backend_with(name: &str, ort_library: Option<&Path>) -> Result<Box<dyn Backend>, String> {
+    #[cfg(not(feature = "ort"))]
+    let _ = ort_library;
     match name {
         "reference" => Ok(Box::new(ditbench_reference::Reference)),
         "scripted" => Ok(Box::new(ditbench_scripted::Scripted)),
@@ -24,7 +36,10 @@ pub fn backend(name: &str) -> Result<Box<dyn Backend>, String> {
         #[cfg(feature = "tract")]
         "tract" => Ok(Box::new(ditbench_tract::Tract)),
         #[cfg(feature = "ort")]
-        "ort" => Ok(Box::new(ditbench_ort::OrtBackend::new())),
+        "ort" => Ok(Box::new(match ort_library {
+            Some(library) => ditbench_ort::OrtBackend::with_library(library),
+            None => ditbench_ort::OrtBackend::new(),
+        })),
         _ => Err(format!("this build of ditbench has no {name}: rebuild with `--features {name}`")),
     }
 }

@@ -68,6 +68,19 @@ fn every_backend_agrees_with_the_reference_in_one_run() {
 }
 
 #[test]
+fn a_library_that_was_named_is_the_one_that_is_used_or_the_row_says_why_not() {
+    let bench = Bench::new();
+    let arguments =
+        ["run", "--backend", "ort,candle", "--precision", "f32", "--launches", "1", "--images", "1", "--brief"];
+    bench.ok(&[&arguments[..], &["--ort-lib", "nowhere.so", "--out", "run"]].concat());
+    let record = bench.record("run");
+    let cells = cells(&record);
+    assert_eq!((&cells[0]["status"], &cells[1]["status"]), (&"unsupported".into(), &"ok".into()));
+    let reason = cells[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("nowhere.so") && reason.contains("--ort-lib"), "{reason}");
+}
+
+#[test]
 fn a_way_that_does_not_exist_is_a_row_with_its_reason() {
     let bench = Bench::new();
     bench.ok(&[

@@ -1,6 +1,7 @@
 //! Questions that are answered at once: who the phone is, what it reaches, what its sensors say.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use ditbench_backend_api::{DeviceReport, Variant};
@@ -47,8 +48,8 @@ pub struct BackendFacts {
 ///
 /// # Errors
 /// This build has not got it, and how to get it.
-pub fn facts_of(name: &str) -> Result<BackendFacts, String> {
-    let backend = registry::backend(name)?;
+pub fn facts_of(name: &str, ort_library: Option<&Path>) -> Result<BackendFacts, String> {
+    let backend = registry::backend_with(name, ort_library)?;
     let variants = Scheme::ALL.map(|scheme| (scheme.name().to_owned(), backend.variants(scheme)));
     Ok(BackendFacts { devices: backend.devices(), variants: variants.into_iter().collect() })
 }
@@ -70,7 +71,7 @@ pub(super) fn describe() -> Result<()> {
         memory_available: probe::memory::available(),
         quick_peak: measure::peaks::quick(),
         clusters: clusters::group(&sources.files),
-        backends: registry::NAMES.into_iter().map(|name| (name.to_owned(), facts_of(name))).collect(),
+        backends: registry::NAMES.into_iter().map(|name| (name.to_owned(), facts_of(name, None))).collect(),
     })
 }
 

@@ -19,7 +19,7 @@ pub struct DevicesArgs {
 /// Prints one row per backend and device, and the ways in which each backend runs each precision.
 ///
 /// # Errors
-/// None but a closed output: what is missing is a row.
+/// A library that was named and is not there; a fetch that failed. What is missing is a row.
 pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
     let library = if args.fetch {
         let progress = Progress::new(1);
@@ -29,17 +29,17 @@ pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
         println!("ONNX Runtime: {}\n", library.display());
         Some(library)
     } else {
-        crate::run::find_ort(common).ok()
+        match crate::run::find_ort(common) {
+            // What was named and is not there is a mistake, and not a row.
+            Err(error) if common.ort_lib.is_some() => return Err(error),
+            found => found.ok(),
+        }
     };
-    if let Some(library) = library {
-        // SAFETY: no other thread runs yet that could read the environment.
-        unsafe { std::env::set_var("ORT_DYLIB_PATH", library) };
-    }
     let mut rows = Vec::new();
     let mut ways = Vec::new();
     let mut cures = Vec::new();
     for name in registry::listed() {
-        let backend = match registry::backend(name) {
+        let backend = match registry::backend_with(name, library.as_deref()) {
             Ok(backend) => backend,
             Err(why) => {
                 rows.push(vec![name.to_owned(), "-".to_owned(), "no".to_owned(), String::new(), why]);

@@ -98,7 +98,7 @@ pub struct RunArgs {
     /// Go on with an interrupted run: what is done is not done again
     #[arg(long, value_name = "RUN", conflicts_with = "plan")]
     resume: Option<PathBuf>,
-    /// Show the plan with estimated times and memory, and stop
+    /// Show the plan with estimated times and memory, and stop (ONNX Runtime is fetched if the plan needs it)
     #[arg(long)]
     dry_run: bool,
     /// Print the plan as a plan file, and stop

@@ -15,12 +15,14 @@ use crate::protocol::Event;
 use crate::{measure, probe};
 
 /// The machine that this program runs on.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ThisMachine {
     /// Whether sensors are read while workers are at work, and not only before and after.
     pub telemetry: bool,
     /// Whether what the machine does when it is hot is what is measured.
     pub sustained: bool,
+    /// ONNX Runtime's library, or why there is none; `None` until somebody asked.
+    pub ort: Option<Result<PathBuf, String>>,
 }
 
 impl Host for ThisMachine {
@@ -53,11 +55,16 @@ impl Host for ThisMachine {
     }
 
     fn backend(&self, name: &str) -> Result<BackendFacts, String> {
-        agent::facts_of(name)
+        match &self.ort {
+            Some(Err(why)) if name == "ort" => Err(why.clone()),
+            Some(Ok(library)) => agent::facts_of(name, Some(library)),
+            _ => agent::facts_of(name, None),
+        }
     }
 
     fn ort_library(&mut self, common: &Common, say: &dyn Fn(String)) -> Result<PathBuf, String> {
-        crate::run::fetch_ort(common, say).map_err(|error| crate::text::causes(&error))
+        let fetch = || crate::run::fetch_ort(common, say).map_err(|error| crate::text::causes(&error));
+        self.ort.get_or_insert_with(fetch).clone()
     }
 
     fn peaks(&mut self, threads: &[usize]) -> Vec<Peak> {

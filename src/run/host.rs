@@ -20,7 +20,8 @@ pub fn open(settings: &Settings, run: &str) -> Result<Box<dyn Host>> {
             if settings.phone.cluster.is_some() {
                 bail!("--cluster is for phones: name one with --on adb:SERIAL");
             }
-            Ok(Box::new(ThisMachine { telemetry: settings.telemetry, sustained: settings.sustained_s.is_some() }))
+            let sustained = settings.sustained_s.is_some();
+            Ok(Box::new(ThisMachine { telemetry: settings.telemetry, sustained, ort: None }))
         }
         Some(Target::Phone(serial)) => {
             let say = |message: String| crate::text::tell(&message);
@@ -42,8 +43,8 @@ pub fn resolve_for(settings: &Settings, host: &mut dyn Host, common: &Common) ->
             bail!("part {shard} of the plan has no cell: the plan has fewer cells than parts");
         }
     }
-    if host.is_phone() && cells.iter().any(|cell| cell.backend.name == "ort") {
-        // What the backend can do there is known when its library is there; why there is none is told by its rows.
+    if cells.iter().any(|cell| cell.backend.name == "ort") {
+        // What the backend can do is known when its library is there; why there is none is told by its rows.
         let _ = host.ort_library(common, &|message| crate::text::tell(&message));
     }
     resolve(cells, host)

@@ -282,14 +282,16 @@ pub fn ort_library(
     host.ort_library(common, &|message| progress.now(message)).map(Some)
 }
 
-/// Finds ONNX Runtime's library, or fetches it into the cache.
+/// Finds ONNX Runtime's library, or fetches it into the cache where none was named.
 ///
 /// # Errors
 /// Why it cannot be had, and what to do.
 #[cfg(feature = "ort")]
 pub fn fetch_ort(common: &Common, say: &dyn Fn(String)) -> Result<PathBuf> {
-    if let Ok(found) = find_ort(common) {
-        return Ok(found);
+    let found = find_ort(common);
+    if found.is_ok() || common.ort_lib.is_some() {
+        // What somebody named is used, or it is said why not: never another in its place.
+        return found;
     }
     let cache = crate::paths::cache(common.cache.as_ref())?;
     Ok(ditbench_ort::library::fetch(&cache, |step| say(step.to_string()))?)

@@ -54,6 +54,7 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
         .sum();
     let memory = host.memory_available().map_or_else(|| "an unknown amount".to_owned(), bytes);
     let time = match settings.judging {
+        _ if cells.iter().all(|cell| cell.refusal.is_some()) => "None of this can run here.".to_owned(),
         Some(_) => format!("One picture of every cell takes about {}.", seconds(first_round)),
         None => format!(
             "The first image of every cell takes about {}; the budget of {} goes to more images and launches.",

@@ -27,6 +27,8 @@ impl Bench {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ditbench"));
         command.args(arguments).current_dir(self.dir()).env("DITBENCH_CACHE", cache());
+        // Nothing that the user of this machine fetched before may help.
+        command.env("XDG_CACHE_HOME", self.path("no-cache")).env_remove("ORT_DYLIB_PATH");
         command
     }
 
