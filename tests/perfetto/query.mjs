@@ -57,9 +57,10 @@ function decode(bytes) {
   return fields;
 }
 
-// Rows of a QueryResult's batches.
+// Rows of a QueryResult's batches. Of the messages of a long answer only the first names the columns.
+let columns = 0;
 function rows(result) {
-  const columns = (result[1] ?? []).length;
+  columns ||= (result[1] ?? []).length;
   const cells = (result[3] ?? []).flatMap((batch) => {
     const { 1: kinds, 2: integers, 3: doubles, 4: blobs, 5: strings } = decode(batch);
     const [kind, integer, double] = [kinds, integers, doubles].map((list) => reader(list?.[0] ?? Buffer.alloc(0)));
@@ -69,7 +70,7 @@ function rows(result) {
     while (kind.more()) found.push(read[Number(kind.varint())]());
     return found;
   });
-  return Array.from({ length: columns ? cells.length / columns : 0 }, (_, row) => cells.slice(row * columns, (row + 1) * columns));
+  return Array.from({ length: cells.length / (columns || 1) }, (_, row) => cells.slice(row * columns, (row + 1) * columns));
 }
 
 // The UI runs this file in a worker of a browser, which reads the module; here is what it needs of one.

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::{Pass, block};
+use super::{Node, Pass, block};
 
 /// Writes the passes one after another, as stage → block → node; nodes of one pass are where the runtime had them.
 ///
@@ -22,17 +22,18 @@ pub fn write_trace(title: &str, passes: &[Pass], out: &mut dyn Write) -> io::Res
             Some(step) => format!("{} step {}", pass.stage.replace('_', " "), step + 1),
             None => pass.stage.replace('_', " "),
         };
+        let nodes = in_a_row(pass);
         // A profiler's own clock may run past the pass as we timed it by a rounding: the outer slice holds all.
-        let last = pass.nodes.iter().map(|node| node.start_s + node.seconds).fold(0.0, f64::max);
+        let last = nodes.last().map_or(0.0, |(start, node)| start + node.seconds);
         let length = pass.total_s.max(last);
         events.push(slice(&name, "stage", from, length, json!({})));
-        for (block, start, seconds) in blocks(pass) {
+        for (block, start, seconds) in blocks(&nodes) {
             events.push(slice(block, "block", from + start, seconds, json!({})));
         }
-        for node in &pass.nodes {
+        for (start, node) in nodes {
             let arguments = json!({"op": node.op, "device": node.device, "flops": node.flops, "bytes": node.bytes});
             let name = node.name.as_deref().unwrap_or(&node.op);
-            events.push(slice(name, &node.op, from + node.start_s, node.seconds, arguments));
+            events.push(slice(name, &node.op, from + start, node.seconds, arguments));
         }
         from += length;
     }
@@ -40,16 +41,30 @@ pub fn write_trace(title: &str, passes: &[Pass], out: &mut dyn Write) -> io::Res
     out.write_all(b"\n")
 }
 
+/// The nodes by their starts, in seconds after that of the pass, none before the end of the one before it.
+///
+/// The runtimes execute one node after another. ONNX Runtime's profile is in the order of the ends and in whole microseconds,
+/// so that some seem to overlap by a few; Perfetto drops a slice that is neither in another nor beside it.
+fn in_a_row(pass: &Pass) -> Vec<(f64, &Node)> {
+    let mut nodes: Vec<(f64, &Node)> = pass.nodes.iter().map(|node| (node.start_s, node)).collect();
+    nodes.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut end = f64::NEG_INFINITY;
+    for (start, node) in &mut nodes {
+        *start = start.max(end);
+        end = *start + node.seconds;
+    }
+    nodes
+}
+
 /// Runs of neighbouring nodes of one block: name, start, length.
-fn blocks(pass: &Pass) -> Vec<(&str, f64, f64)> {
+fn blocks<'a>(nodes: &[(f64, &'a Node)]) -> Vec<(&'a str, f64, f64)> {
     let mut blocks: Vec<(&str, f64, f64)> = Vec::new();
-    for node in &pass.nodes {
+    for (from, node) in nodes {
         // What the runtime put in between belongs to the block around it.
         let Some(name) = node.name.as_deref().map(block) else { continue };
-        let end = node.start_s + node.seconds;
         match blocks.last_mut() {
-            Some((last, start, length)) if *last == name => *length = (end - *start).max(*length),
-            _ => blocks.push((name, node.start_s, node.seconds)),
+            Some((last, start, length)) if *last == name => *length = from + node.seconds - *start,
+            _ => blocks.push((name, *from, node.seconds)),
         }
     }
     blocks
@@ -65,8 +80,20 @@ fn metadata(kind: &str, name: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Node;
     use super::*;
+
+    #[test]
+    fn nodes_that_a_coarse_clock_lets_overlap_are_put_in_a_row() {
+        let node = |name: &str, start_s, seconds| Node { name: Some(name.into()), start_s, seconds, ..Node::default() };
+        let pass = Pass {
+            nodes: vec![node("b.0.x", 0.5, 0.2), node("a.0.x", 0.0, 0.3), node("a.0.y", 0.25, 0.25)],
+            ..Pass::default()
+        };
+        let nodes = in_a_row(&pass);
+        let found: Vec<(f64, f64)> = nodes.iter().map(|(start, node)| (*start, node.seconds)).collect();
+        assert_eq!(found, [(0.0, 0.3), (0.3, 0.25), (0.55, 0.2)], "starts move, lengths stay");
+        assert_eq!(blocks(&nodes), [("a.0", 0.0, 0.55), ("b.0", 0.55, 0.2)]);
+    }
 
     #[test]
     fn slices_nest_and_passes_follow_one_another() {
