@@ -2,8 +2,9 @@
 # Trains nano from nothing, or goes on where it was stopped: workloads/train/all.sh WORK [NAMES]
 # NAMES: train on the first so many names only (all, if not given). FROM=FOLDER: start from its checkpoint and encoder.
 # FROM=FOLDER TUNE=1: as models/nano was made, the decoder and one latent for each of NAMES instead of an autoencoder.
+# DECODER_STEPS: how long that goes on (10000).
 set -eu
-[ $# -ge 1 ] || { sed -n 2,4p "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n 2,5p "$0"; exit 2; }
 mkdir -p "$1"
 work=$(cd "$1" && pwd)
 names=${2:+--names $2}
