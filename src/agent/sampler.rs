@@ -1,7 +1,8 @@
 //! Sensors while the worker is at work: a thread of the process that looks after the worker, not of the worker itself, so
 //! that the worker's memory and threads are its own.
 //!
-//! Contract: every second the small files, every fifth time Android's services too. What a reading costs is measured and
+//! Contract: every second the small files, every fifth time Android's services too, and all of it once more when the worker
+//! has ended: a launch of a tenth of a second has a sample too, and heat that came late is seen. What a reading costs is measured and
 //! told with the launch. Values that cannot be read are left out here: the launch's first telemetry says why.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,9 +87,10 @@ fn sample(journal: &Journal, begun: Instant, shared: &Shared) -> Cost {
     let mut cost = Cost::default();
     let cpu_before = thread_cpu_s();
     let mut number = 0u32;
-    while !shared.stop.load(Ordering::Relaxed) {
+    loop {
+        let last = shared.stop.load(Ordering::Relaxed);
         let at_s = begun.elapsed().as_secs_f64();
-        let asked = (services && number.is_multiple_of(SERVICES_EVERY)).then(|| {
+        let asked = (services && (last || number.is_multiple_of(SERVICES_EVERY))).then(|| {
             let started = Instant::now();
             let answer = ask_services(&watch);
             cost.services += 1;
@@ -99,6 +101,9 @@ fn sample(journal: &Journal, begun: Instant, shared: &Shared) -> Cost {
         journal.add(&Line::Sample(Telemetry { at_s, moment: "during".to_owned(), readings }));
         look_at_worker(shared);
         number += 1;
+        if last {
+            break;
+        }
         let next = EVERY * number;
         std::thread::park_timeout(next.saturating_sub(begun.elapsed()).max(Duration::from_millis(50)));
     }
