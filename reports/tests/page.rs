@@ -76,6 +76,16 @@ fn page_of(dir: &Path, run: Run) -> PathBuf {
     report::report(&[LoadedRun { dir: dir.to_owned(), run: store.run().clone() }], &[], dir).unwrap().html
 }
 
+/// A sustained run whose images take tens of milliseconds: the widest words on an axis.
+fn settling() -> Run {
+    let mut run = sample_phone::run();
+    run.run.sustained_s = Some(600.0);
+    for sample in run.cells.iter_mut().flat_map(|cell| &mut cell.launches).flat_map(|launch| &mut launch.samples) {
+        sample.total_s /= 40.0;
+    }
+    run
+}
+
 #[test]
 fn nothing_overlaps_is_cut_or_too_faint() {
     let Some(browser) = chromium() else {
@@ -100,6 +110,7 @@ fn nothing_overlaps_is_cut_or_too_faint() {
                 .into(),
     };
     pages.push(report::report(&machines, &[absent], &dir.path().join("machines")).unwrap().html);
+    pages.push(page_of(&dir.path().join("settling"), settling()));
     pages.push(judged_page(&dir.path().join("judged")));
     pages.extend(std::env::var_os("DITBENCH_REPORT").map(PathBuf::from));
     let (light, dark) = (look(&browser, &pages, false), look(&browser, &pages, true));

@@ -249,7 +249,8 @@ pub(super) fn share_of_peak(workload: &str, entries: &[Entry]) -> Result<Option<
             y += 40;
         }
         canvas.path(vec![(wide(1.0), 0), (wide(1.0), y - 8)], 1, Ink::Text, 1.0)?;
-        canvas.text("measured peak", (wide(1.0), y + 4), SMALL, Anchor::End, Ink::Muted)
+        let anchor = if wide(1.0) < WIDTH / 2 { Anchor::Start } else { Anchor::End };
+        canvas.text("measured peak", (wide(1.0), y + 4), SMALL, anchor, Ink::Muted)
     })?;
     Ok(Some(Figure {
         id: "peak",

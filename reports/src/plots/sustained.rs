@@ -7,7 +7,7 @@ use crate::record::Launch;
 use crate::stats::median;
 use crate::text;
 
-const LEFT: i32 = 46;
+const LEFT: i32 = 58;
 const RIGHT: i32 = WIDTH - 40;
 const TOP: i32 = 24;
 const BOTTOM: i32 = 240;

@@ -6,7 +6,7 @@ use super::canvas::{Anchor, Ink, PlotError, SMALL, WIDTH, draw};
 use crate::record::{Launch, Reading, Telemetry};
 use crate::text;
 
-const LEFT: i32 = 46;
+const LEFT: i32 = 58;
 const RIGHT: i32 = WIDTH - 12;
 /// Height of a panel's plot, and of what is above it: title and legend.
 const PANEL: i32 = 64;
@@ -14,6 +14,8 @@ const PANEL: i32 = 64;
 /// A panel of the figure.
 struct Panel {
     title: &'static str,
+    /// How its values are written.
+    written: fn(f64) -> String,
     lines: Vec<Line>,
 }
 
@@ -27,7 +29,7 @@ struct Line {
 }
 
 /// Lines of a panel in the order of the page's palette that tells best apart.
-const INKS: [Ink; 5] = [Ink::Backend(0), Ink::Backend(1), Ink::Backend(2), Ink::Decoder, Ink::Backend(4)];
+const INKS: [Ink; 5] = [Ink::Backend(0), Ink::Backend(1), Ink::Backend(2), Ink::Backend(4), Ink::Backend(3)];
 
 /// The moments at which sensors were read while the worker was at work.
 fn during(launch: &Launch) -> impl Iterator<Item = &Telemetry> {
@@ -79,15 +81,17 @@ pub(crate) fn launch(label: &str, launch: &Launch) -> Result<Option<Figure>, Plo
     let pressure: Vec<(&str, String)> = pressure.iter().map(|(name, label)| (name.as_str(), label.clone())).collect();
     let mut waiting = lines(launch, &pressure);
     waiting.extend(rate(launch, "steal_s", "stolen, of one core", 100.0, INKS[3]));
+    let number = |value| text::significant(value, 3);
     let panels = [
         Panel {
-            title: "Seconds of each image",
+            title: "Time of each image",
+            written: text::seconds,
             lines: vec![Line { label: String::new(), ink: Ink::Text, points: samples, dots: true }],
         },
-        Panel { title: "Clock, MHz", lines: lines(launch, &clocks) },
-        Panel { title: "Temperature, °C", lines: lines(launch, &heat) },
-        Panel { title: "Power, W", lines: watts },
-        Panel { title: "Waiting, % of time", lines: waiting },
+        Panel { title: "Clock, MHz", written: number, lines: lines(launch, &clocks) },
+        Panel { title: "Temperature, °C", written: number, lines: lines(launch, &heat) },
+        Panel { title: "Power, W", written: number, lines: watts },
+        Panel { title: "Waiting, % of time", written: number, lines: waiting },
     ];
     let panels: Vec<Panel> = panels.into_iter().filter(|panel| !panel.lines.is_empty()).collect();
     let end =
@@ -124,7 +128,7 @@ pub(crate) fn launch(label: &str, launch: &Launch) -> Result<Option<Figure>, Plo
             }
             for value in if high - low > 1e-9 * high.abs() { vec![low, high] } else { vec![low] } {
                 canvas.path(vec![(LEFT, down(value)), (RIGHT, down(value))], 1, Ink::Grid, 1.0)?;
-                canvas.text(&text::significant(value, 3), (LEFT - 5, down(value)), SMALL, Anchor::End, Ink::Muted)?;
+                canvas.text(&(panel.written)(value), (LEFT - 5, down(value)), SMALL, Anchor::End, Ink::Muted)?;
             }
             for line in &panel.lines {
                 let points: Vec<(i32, i32)> =
@@ -215,7 +219,7 @@ fn alt(label: &str, panels: &[Panel], end: f64) -> String {
     let ranges = panels.iter().map(|panel| {
         let values = || panel.lines.iter().flat_map(|line| &line.points).map(|point| point.1);
         let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
-        format!("{} {} to {}", panel.title, text::significant(low, 3), text::significant(high, 3))
+        format!("{} {} to {}", panel.title, (panel.written)(low), (panel.written)(high))
     });
     format!("{label} over {}: {}.", text::seconds(end), ranges.collect::<Vec<_>>().join("; "))
 }
