@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{headline, method, sides, sight, state, value};
+use super::{explained, headline, method, q, sides, state, value};
 use crate::text::escape;
 use crate::verdict::compare::workload;
 use crate::verdict::{Basis, CellVerdict, Enforce, MetricVerdict, Outcome, Verdict};
@@ -143,28 +143,26 @@ fn row(page: &mut String, metric: &MetricVerdict) {
     };
     let size =
         if metric.outcome == Outcome::Regressed { format!(", {}", metric.magnitude.name()) } else { String::new() };
-    let seen = sight(metric);
     let samples = match metric.basis {
         Basis::Value => "by value".to_owned(),
         Basis::Launches | Basis::Iterations => format!("{} + {}", metric.base_samples, metric.head_samples),
     };
     let _ = writeln!(
         page,
-        "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}</th><td role=\"cell\" class=\"words\" data-label=\"Outcome\"><span class=\"{class}\">{}{size}</span> <small>{} {}</small></td>\
+        "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}</th><td role=\"cell\" class=\"words\" data-label=\"Outcome\"><span class=\"{class}\">{}{size}</span> <small>{}</small></td>\
          <td role=\"cell\" data-label=\"Base\"><b class=\"value\">{}</b></td><td role=\"cell\" data-label=\"Head\"><b class=\"value\">{}</b></td><td role=\"cell\" data-label=\"Change\">{}</td>\
          <td role=\"cell\">{}</td><td role=\"cell\" data-label=\"Threshold\">{}<small>{}</small></td><td role=\"cell\" data-label=\"q\">{}</td><td role=\"cell\" data-label=\"Cliff’s delta\">{}</td>\
          <td role=\"cell\" data-label=\"Samples\">{samples}</td></tr>",
         escape(&metric.metric.title()),
         metric.word(),
-        escape(&metric.why),
-        escape(&seen),
+        escape(&explained(metric)),
         value(metric, metric.base),
         value(metric, metric.head),
         escape(&metric.show_change()),
         plot(metric),
         escape(&metric.show_threshold()),
         escape(metric.threshold_from.split(';').nth(1).unwrap_or_default().trim()),
-        metric.q.map_or_else(|| "–".to_owned(), |q| format!("{q:.2e}")),
+        escape(&q(metric)),
         metric.cliffs_delta.map_or_else(|| "–".to_owned(), |delta| format!("{delta:+.2}")),
     );
 }

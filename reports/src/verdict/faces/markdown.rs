@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{explained, headline, method, notable, sides, state, value};
+use super::{explained, headline, method, notable, q, sides, state, value};
 use crate::verdict::{Basis, MetricVerdict, Outcome, Verdict};
 
 /// The verdict: what matters on top, every number in folds.
@@ -81,7 +81,7 @@ fn table(page: &mut String, rows: &[(&str, &MetricVerdict)]) {
             value(metric, metric.head),
             metric.show_change(),
             metric.show_threshold(),
-            metric.q.map_or_else(|| "–".to_owned(), |q| format!("{q:.2e}")),
+            q(metric),
             cell(&if metric.basis == Basis::Value { String::new() } else { explained(metric) })
         );
     }

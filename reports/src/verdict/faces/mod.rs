@@ -76,7 +76,7 @@ pub(super) fn state(cell: &CellVerdict) -> &'static str {
 }
 
 /// What the samples could see, and how many would be enough: `sees +3.1 % or worse; about 24 launches a side would do`.
-pub(super) fn sight(metric: &MetricVerdict) -> String {
+fn sight(metric: &MetricVerdict) -> String {
     let sees = metric
         .detectable
         .filter(|_| metric.outcome != Outcome::Regressed)
@@ -92,6 +92,15 @@ pub(super) fn sight(metric: &MetricVerdict) -> String {
 pub(super) fn explained(metric: &MetricVerdict) -> String {
     let sight = sight(metric);
     if sight.is_empty() { metric.why.clone() } else { format!("{} ({sight})", metric.why) }
+}
+
+/// A q-value with three decimals, which say all that a threshold of some percent asks; or a dash.
+pub(super) fn q(metric: &MetricVerdict) -> String {
+    match metric.q {
+        None => "–".to_owned(),
+        Some(q) if q < 0.001 => "< 0.001".to_owned(),
+        Some(q) => format!("{q:.3}"),
+    }
 }
 
 /// A number or a dash.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{explained, headline, method, notable, sides, state, value};
+use super::{explained, headline, method, notable, q, sides, state, value};
 use crate::verdict::{Basis, CellVerdict, MetricVerdict, Verdict};
 
 /// The verdict. With `all`, every number of every cell; else the strict ones and what changed.
@@ -58,7 +58,7 @@ fn rows(text: &mut String, metrics: &[&MetricVerdict]) {
 }
 
 fn row(metric: &MetricVerdict) -> [String; 6] {
-    let q = metric.q.map(|q| format!("q {}", if q < 0.001 { "< 0.001".into() } else { format!("{q:.3}") }));
+    let q = metric.q.map(|_| format!("q {}", q(metric)));
     let size = match metric.basis {
         Basis::Value => String::new(),
         Basis::Launches | Basis::Iterations => format!("n {}+{}", metric.base_samples, metric.head_samples),
