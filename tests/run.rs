@@ -68,6 +68,19 @@ fn every_backend_agrees_with_the_reference_in_one_run() {
 }
 
 #[test]
+fn an_image_and_a_comparison_find_onnx_runtime_as_a_run_does() {
+    let bench = Bench::new();
+    bench.ok(&["generate", "turtle", "-o", "turtle.png", "--model", "nano", "--backend", "ort"]);
+    assert!(bench.path("turtle.png").is_file());
+    let arguments = ["aa", "--model", "nano", "--backend", "ort", "--precision", "f32", "--images", "1"];
+    let output =
+        bench.run(&[&arguments[..], &["--pairs", "2", "--first", "2", "--noise", "none", "--out", "aa"]].concat());
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("nano-64x64-ort-stock") && !said.contains("left out"), "{said}");
+}
+
+#[test]
 fn a_library_that_was_named_is_the_one_that_is_used_or_the_row_says_why_not() {
     let bench = Bench::new();
     let arguments =

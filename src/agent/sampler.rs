@@ -2,8 +2,8 @@
 //! that the worker's memory and threads are its own.
 //!
 //! Contract: every second the small files, every fifth time Android's services too, and all of it once more when the worker
-//! has ended: a launch of a tenth of a second has a sample too, and heat that came late is seen. What a reading costs is measured and
-//! told with the launch. Values that cannot be read are left out here: the launch's first telemetry says why.
+//! has ended: a launch of a tenth of a second has a sample too, and heat that came late is seen. What a reading costs is
+//! measured and told with the launch. Values that cannot be read are left out here: the launch's first telemetry says why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};

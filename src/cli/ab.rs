@@ -14,7 +14,7 @@ use super::run::{PlanArgs, duration};
 use crate::ab::{self, Comparison, Program, SingleCell};
 use crate::host::ThisMachine;
 use crate::plan::PlanFile;
-use crate::text::{seconds, table};
+use crate::text::{seconds, table, tell};
 
 /// Arguments of `ditbench ab`.
 #[derive(Debug, clap::Args)]
@@ -164,7 +164,7 @@ impl MeasureArgs {
         if dir.exists() {
             bail!("{} is there already: choose another directory with --out DIR", dir.display());
         }
-        let cells = single_cells(&plan)?;
+        let cells = single_cells(&plan, common)?;
         let settings = PlanSettings {
             first: self.first.min(self.pairs),
             most: self.pairs,
@@ -205,12 +205,13 @@ model = 'nano'
 ";
 
 /// Each cell of a plan as a plan of its own, its way of running named: two builds may have different defaults.
-fn single_cells(plan: &PlanFile) -> Result<Vec<SingleCell>> {
-    let resolved = crate::run::resolve(plan.cells(crate::probe::machine::cores())?, &ThisMachine::default())?;
+fn single_cells(plan: &PlanFile, common: &Common) -> Result<Vec<SingleCell>> {
+    let cells = plan.cells(crate::probe::machine::cores())?;
+    let resolved = crate::run::resolve(cells, &mut ThisMachine::default(), common, &|message| tell(&message))?;
     let mut cells = Vec::new();
     for cell in resolved {
         if let Some((status, why)) = &cell.refusal {
-            crate::text::tell(&format!("left out: {}: {}: {why}", cell.cell.key(), status.name()));
+            tell(&format!("left out: {}: {}: {why}", cell.cell.key(), status.name()));
             continue;
         }
         let mut single = PlanFile { group: vec![cell.cell.axes(&cell.key.variant)], ..plan.clone() };

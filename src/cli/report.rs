@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use ditbench_reports::record::Status;
 use ditbench_reports::store::{self, LoadedRun};
 use ditbench_reports::table::{Absent, Row, Table, groups};
@@ -37,6 +37,9 @@ pub fn remake(args: &ReportArgs) -> Result<()> {
         } else {
             runs.push(store::read(path)?);
         }
+    }
+    if let ([], Some(first)) = (runs.as_slice(), absent.first()) {
+        bail!("no machine came as far as a result. {}: {}", first.machine, first.reason);
     }
     let out = args.out.clone().unwrap_or_else(|| match &args.runs[0] {
         fleet if fleet::is_fleet(fleet) => fleet.clone(),

@@ -64,7 +64,8 @@ impl Fleet {
 
     fn write(&self, dir: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).context("writing the list of machines")?;
-        std::fs::write(dir.join(FLEET), text).with_context(|| format!("cannot write in {}", dir.display()))
+        // Whole or not at all: without it the run cannot be gone on with.
+        Ok(store::replace_file(&dir.join(FLEET), |file| file.write_all(text.as_bytes()))?)
     }
 
     fn results(&self, dir: &Path) -> Results {

@@ -43,9 +43,5 @@ pub fn resolve_for(settings: &Settings, host: &mut dyn Host, common: &Common) ->
             bail!("part {shard} of the plan has no cell: the plan has fewer cells than parts");
         }
     }
-    if cells.iter().any(|cell| cell.backend.name == "ort") {
-        // What the backend can do is known when its library is there; why there is none is told by its rows.
-        let _ = host.ort_library(common, &|message| crate::text::tell(&message));
-    }
-    resolve(cells, host)
+    resolve(cells, host, common, &|message| crate::text::tell(&message))
 }

@@ -40,13 +40,13 @@ pub fn make(
     deadline: Instant,
     mut on_event: impl FnMut(&Event),
 ) -> Result<()> {
-    let resolved = resolve(vec![request.cell.clone()], &ThisMachine::default())?;
+    let mut host = ThisMachine::default();
+    let resolved = resolve(vec![request.cell.clone()], &mut host, common, &|message| progress.now(message))?;
     let Some(cell) = resolved.first() else { bail!("nothing to make") };
     if let Some((_, why)) = &cell.refusal {
         bail!("{why}");
     }
-    let ort_lib =
-        prepare::ort_library(&resolved, common, &mut ThisMachine::default(), progress).map_err(anyhow::Error::msg)?;
+    let ort_lib = prepare::ort_library(&resolved, common, &mut host, progress).map_err(anyhow::Error::msg)?;
     let cache = crate::paths::cache(common.cache.as_ref())?;
     let scratch = cache.join(format!("generate-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;

@@ -9,6 +9,7 @@ use ditbench_reports::record::{CellKey, Status};
 use ditbench_workloads::models::{Model, Rung};
 
 use crate::agent::BackendFacts;
+use crate::cli::Common;
 use crate::host::Host;
 use crate::plan::{Cell, Width, Workload};
 
@@ -26,11 +27,16 @@ pub struct Resolved {
     pub refusal: Option<(Status, String)>,
 }
 
-/// Resolves all cells for a host; two cells of one workload share the model.
+/// Resolves all cells for a host; two cells of one workload share the model. ONNX Runtime's library is found, fetched or sent
+/// first where a cell wants it: what that backend can do is known when its library is there.
 ///
 /// # Errors
 /// A workload that cannot be built at all: a mistake in the plan.
-pub fn resolve(cells: Vec<Cell>, host: &dyn Host) -> Result<Vec<Resolved>> {
+pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn Fn(String)) -> Result<Vec<Resolved>> {
+    if cells.iter().any(|cell| cell.backend.name == "ort") {
+        // Why there is none is told by the rows.
+        let _ = host.ort_library(common, say);
+    }
     let mut models: HashMap<Workload, Rc<Model>> = HashMap::new();
     let mut seen = std::collections::HashSet::new();
     let mut backends: HashMap<String, Result<BackendFacts, String>> = HashMap::new();
