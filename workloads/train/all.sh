@@ -1,17 +1,21 @@
 #!/bin/sh
 # Trains nano from nothing, or goes on where it was stopped: workloads/train/all.sh WORK [NAMES]
 # NAMES: train on the first so many names only (all, if not given). FROM=FOLDER: start from its checkpoint and encoder.
-# FROM=FOLDER TUNE=1: as models/nano was made, the decoder and one latent for each of NAMES instead of an autoencoder.
-# DECODER_STEPS: how long that goes on (10000).
+# FROM=FOLDER TUNE=1: as models/nano was made, the decoder and one latent for each picture instead of an autoencoder.
+# DECODER_STEPS, STEPS, BATCH: how long that goes on. LATENT_RATE=0: the latents that FROM comes with stay.
+# AGAIN=N: the first N names come twice an epoch. KNOWN=N: FROM has no latents, and its denoiser knows the first N names.
+# PROCESSES=N: the denoiser on N processes of one thread each (with OMP_NUM_THREADS=1).
 set -eu
-[ $# -ge 1 ] || { sed -n 2,5p "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n 2,7p "$0"; exit 2; }
 mkdir -p "$1"
 work=$(cd "$1" && pwd)
 names=${2:+--names $2}
 from=${FROM:+--from $(cd "$FROM" && pwd)}
+known=${KNOWN:+--known $KNOWN}
+again=${AGAIN:+--again $AGAIN}
 cd "$(dirname "$0")"
 # Steps for the whole data on a GPU; a CPU has to do with fewer.
-ae_steps=${AE_STEPS:-60000} steps=${STEPS:-40000} batch=${BATCH:-128} distill_steps=${DISTILL_STEPS:-2000}
+ae_steps=${AE_STEPS:-60000} steps=${STEPS:-40000} distill_steps=${DISTILL_STEPS:-2000}
 tune_steps=${TUNE_STEPS:-200}
 
 if [ ! -x "$work/venv/bin/python" ]; then
@@ -20,6 +24,8 @@ if [ ! -x "$work/venv/bin/python" ]; then
     "$work/venv/bin/pip" install --require-hashes --no-deps -r requirements-judge.txt
 fi
 python=$work/venv/bin/python
+train=${PROCESSES:+$work/venv/bin/torchrun --standalone --nproc-per-node $PROCESSES}
+train=${train:-$python}
 if [ ! -f "$work/data.npz" ]; then
     cp package.json package-lock.json "$work/"
     npm ci --prefix "$work"
@@ -28,15 +34,14 @@ fi
 # shellcheck disable=SC2086  # no word, two or more
 {
 if [ -n "${TUNE:-}" ]; then
-    # On one core with bfloat16 the three take 13, 45 and 2 minutes.
-    "$python" tune_decoder.py --work "$work" $names $from --steps 6000 --encoder-steps 0
-    "$python" tune_decoder.py --work "$work" $names $from --steps "${DECODER_STEPS:-10000}" --square 10
-    "$python" train.py --work "$work" $names $from --steps "${STEPS:-1900}" --narrow-every 1 --bf16
-    "$python" tune_on_samples.py --work "$work" $names --steps 400
+    "$python" tune_decoder.py --work "$work" $names $from $known $again --steps "${DECODER_STEPS:-10000}" \
+        --batch 16 --square 10 --latent-rate "${LATENT_RATE:-0.01}"
+    $train train.py --work "$work" $names $from $again --steps "${STEPS:-1900}" --batch "${BATCH:-16}" --narrow-every 1 --bf16
+    "$python" tune_on_samples.py --work "$work" $names --seeds 1 --steps "${SAMPLE_STEPS:-400}"
     made=denoiser.pt
 else
     "$python" train_autoencoder.py --work "$work" $from --steps "$ae_steps" --batch 32
-    "$python" train.py --work "$work" $names $from --steps "$steps" --batch "$batch"
+    $train train.py --work "$work" $names $from $again --steps "$steps" --batch "${BATCH:-128}"
     "$python" distill.py --work "$work" $names --steps "$distill_steps"
     made=distilled.pt
 fi

@@ -17,6 +17,12 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def fast_bf16(where: torch.device) -> bool:
+    """Whether bfloat16 pays: on a GPU, and on processors that multiply tiles of it. With AVX-512's instructions alone,
+    these small nets take 1.3 times as long in it as in f32."""
+    return where.type == "cuda" or torch.cpu._is_amx_tile_supported()
+
+
 class Data:
     """data.npz, on a device; with `names`, the first that many rows of each style."""
 
@@ -39,6 +45,12 @@ class Data:
     def pixels(self, rows: torch.Tensor) -> torch.Tensor:
         """[B, 3, H, W] in 0..1."""
         return self.images[rows].permute(0, 3, 1, 2).float() / 255
+
+
+def epoch(pictures: int, again: int, times: int, seed: int) -> torch.Tensor:
+    """All rows in an order of its own, the first `again` of them `times` times more."""
+    order = torch.randperm(pictures + again * times, generator=torch.Generator().manual_seed(seed))
+    return torch.where(order < pictures, order, (order - pictures) % max(1, again))
 
 
 def save(path: Path, state: dict) -> None:

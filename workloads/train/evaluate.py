@@ -2,8 +2,9 @@
 
     python evaluate.py --work WORK --checkpoint models/nano/nano.safetensors --out models/nano
 
-Reads the exported checkpoint, so that what is judged is what ships. Writes figures.json and pictures (PNG grids): the
-first 64 names as data and as made by each width in 4 steps, and the 50 compositions.
+All names of the data are judged too, in 4 steps. Reads the exported checkpoint, so that what is judged is what ships.
+Writes figures.json and pictures (PNG grids): the first 64 names as data and as made by each width in 4 steps, and the 50
+compositions.
 """
 
 import argparse
@@ -44,16 +45,16 @@ def main() -> None:
     images = data.pixels(prompts)
     figures: dict[str, dict] = {}
 
-    def note(name: str, made: torch.Tensor) -> None:
+    def note(name: str, made: torch.Tensor, rows: torch.Tensor = prompts) -> None:
         found = judge.features(net, made)
-        rank = judge.ranks(found, seen, prompts)
-        mean, low, high = judge.kernel_distance(found, seen[prompts])
+        rank = judge.ranks(found, seen, rows)
+        mean, low, high = judge.kernel_distance(found, seen[rows])
         figures[name] = {
             "retrieval@1": round(float((rank < 1).float().mean()), 4),
             "retrieval@5": round(float((rank < 5).float().mean()), 4),
             "kernel_distance_x1000": round(mean, 1),
             "kernel_distance_5_to_95": [round(low, 1), round(high, 1)],
-            "psnr_db": round(common.psnr(made, images), 2),
+            "psnr_db": round(common.psnr(made, data.pixels(rows)), 2),
         }
         print(time.strftime("%H:%M:%S"), name, json.dumps(figures[name]), flush=True)
 
@@ -81,6 +82,10 @@ def main() -> None:
     for path in sorted((args.work / "tuned").glob("*.safetensors")) if args.tuned else ():
         few = {name: value.float().to(where) for name, value in load_file(path).items()}
         note(f"{path.stem}, width 1, 4 steps", make(few, data.plain[prompts], 4, few))
+    everything = torch.arange(len(data), device=where)
+    for width in args.widths:
+        made = torch.cat([make(model.cut(params, width), data.plain[rows], 4) for rows in everything.split(200)])
+        note(f"all {len(data)} names, width {width / model.WIDTH:g}, 4 steps", made, everything)
     floor = model.init(torch.Generator().manual_seed(5))
     note("random denoiser, 4 steps", make({n: v.to(where) for n, v in floor.items()}, data.plain[prompts], 4))
     args.out.mkdir(parents=True, exist_ok=True)

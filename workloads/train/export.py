@@ -4,7 +4,8 @@
 
 From WORK/denoiser.pt (its averaged parameters) and WORK/autoencoder.pt. With --random SEED the weights are random and
 only the cross-check means anything. `nano.safetensors` holds the super-network (narrower nets are cut from it), the text
-encoder and the decoder. `encoder.safetensors` is what training goes on from; the program does not read it.
+encoder and the decoder. `encoder.safetensors`, and `latents.safetensors` where pictures have latents of their own
+(tune_decoder.py), are what training goes on from; the program does not read them.
 `check.safetensors` holds inputs and the outputs that this code computes in f64 on the f16 weights.
 """
 
@@ -62,7 +63,8 @@ def main() -> None:
     if args.random is None:
         state = common.load(args.work / args.denoiser, torch.device("cpu"))
         params, trained = state["ema"], {"steps": str(state["step"]), "seconds": str(round(state["seconds"]))}
-        decoder = common.load(args.work / "autoencoder.pt", torch.device("cpu"))["averaged"]
+        autoencoder = common.load(args.work / "autoencoder.pt", torch.device("cpu"))
+        decoder, latents = autoencoder["averaged"], autoencoder.get("latents")
         encoder = to_f16({name: value for name, value in decoder.items() if name.startswith("encoder.")})
     else:
         generator = torch.Generator().manual_seed(args.random)
@@ -79,6 +81,8 @@ def main() -> None:
     save_file(params | decoder, path, {"format": "pt", **trained})
     if args.random is None:
         save_file(encoder, args.out / "encoder.safetensors")
+        if latents is not None:
+            save_file(to_f16({"latents": latents}), args.out / "latents.safetensors")
     save_file(vectors(params, decoder, data), args.out / "check.safetensors")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     (args.out / "nano.safetensors.sha256").write_text(f"{digest}  nano.safetensors\n")

@@ -8,15 +8,21 @@ WORK/samples.png: the data, then 4 steps at full width.
 
 Each step trains the full net; every --narrow-every steps one narrower net too (at 1: both), on the data and on its distance
 to the full net's prediction (arXiv 2601.08303). The prediction is the clean latent, its squared error weighted by
-1/max(sigma, 0.25). Noise levels: 40 % logit-normal(0.8, 1), 10 % uniform, 25 % sigma = 1, where every picture begins and only
+1/max(sigma, 0.25). Several processes on one machine, each on its core, take a share of every batch:
+
+    OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 train.py --work WORK --batch 32
+
+They draw the same random numbers whatever their count, so it may change when training goes on. Noise levels: 40 % logit-normal(0.8, 1), 10 % uniform, 25 % sigma = 1, where every picture begins and only
 the text can tell which, 25 % at the three other levels of four steps.
 """
 
 import argparse
+import os
 import time
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 
 import autoencoder as ae
@@ -60,22 +66,38 @@ def captions(data: common.Data, rows: torch.Tensor, chance: torch.Tensor) -> tor
     return torch.where((chance > 0.97)[:, None], empty, tokens)
 
 
+def averaged_gradients(params: common.Params, processes: int) -> list[torch.Tensor]:
+    """The gradients that this step has; the mean over all processes."""
+    found = [value.grad for value in params.values() if value.grad is not None]
+    if processes > 1:
+        flat = torch.cat([value.flatten() for value in found])
+        dist.all_reduce(flat)
+        torch._foreach_copy_(found, [part.view_as(value) for part, value in zip(flat.split([v.numel() for v in found]), found)])
+        torch._foreach_div_(found, processes)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--names", type=int, help="train on the first so many pictures of each style; all, if not given")
+    parser.add_argument("--again", type=int, default=0, help="the first so many pictures come oftener than the rest")
+    parser.add_argument("--times", type=int, default=1, help="so many times more an epoch")
     parser.add_argument("--steps", type=int, default=6000, help="all steps, those of an earlier run included")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate, falls linearly to a hundredth")
     parser.add_argument("--narrow-every", type=int, default=3, help="1: both narrower nets in every step")
     parser.add_argument("--from", dest="start", type=Path, help="folder of a checkpoint to start from, if WORK has no state")
-    parser.add_argument("--bf16", action="store_true", help="linear layers in bfloat16: for processors that have it")
+    parser.add_argument("--bf16", action="store_true", help="linear layers in bfloat16, where it is fast")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--save", type=int, default=250)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="compile the step: for a GPU")
     args = parser.parse_args()
     where = common.device()
+    rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if processes > 1:
+        dist.init_process_group("gloo")
     torch.backends.cuda.matmul.allow_tf32 = True
     data = common.Data(args.work / "data.npz", where, args.names)
     averaged, latents = ae.known(args.work, data)
@@ -137,13 +159,13 @@ def main() -> None:
         )
 
     losses = []
-    per_epoch = max(1, len(data) // args.batch)
+    per_epoch = max(1, (len(data) + args.again * args.times) // args.batch)
     while step < args.steps:
         rate = args.rate * min(1, (step + 1) / 100) * max(0.01, 1 - step / args.steps)
         for group in optimiser.param_groups:
             group["lr"] = rate
         # Each epoch in an order of its own, which a resumed run finds again.
-        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(1_000_003 * args.seed + step // per_epoch))
+        order = common.epoch(len(data), args.again, args.times, 1_000_003 * args.seed + step // per_epoch)
         place = step % per_epoch * args.batch
         rows = order[place : place + args.batch].to(where)
         if len(rows) < args.batch:
@@ -156,20 +178,26 @@ def main() -> None:
             narrow = model.WIDTHS[1:]
         elif step % args.narrow_every == 0:
             narrow = (model.WIDTHS[1 + step // args.narrow_every % (len(model.WIDTHS) - 1)],)
-        loss, errors = loss_of(params, narrow, latents[rows], captions(data, rows, chance), sigma, noise, args.bf16)
+        share = slice(rank, None, processes)
+        given = (latents[rows], captions(data, rows, chance), sigma, noise)
+        loss, errors = loss_of(params, narrow, *(value[share] for value in given), args.bf16 and common.fast_bf16(where))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_([value for value in params.values() if value.grad is not None], 1.0)
+        torch.nn.utils.clip_grads_with_norm_(params.values(), 1.0, torch.nn.utils.get_total_norm(averaged_gradients(params, processes)))
         optimiser.step()
         step += 1
         ema.update(params, step)
         losses.append(errors[0])
         if step % 50 == 0:
-            speed, since = 50 * args.batch / (time.time() - since), time.time()
-            others = {f"loss_{width}": float(error) for width, error in zip(narrow, errors[1:])}
-            common.log(logged, step=step, loss=float(torch.stack(losses).mean()), images_per_second=speed, **others)
-            losses = []
-        if step % args.save == 0 or step == args.steps:
+            means = torch.stack([torch.stack(losses).mean(), *errors[1:]])
+            if processes > 1:
+                dist.all_reduce(means)
+                means /= processes
+            speed, since, losses = 50 * args.batch / (time.time() - since), time.time(), []
+            others = {f"loss_{width}": float(error) for width, error in zip(narrow, means[1:])}
+            if rank == 0:
+                common.log(logged, step=step, loss=float(means[0]), images_per_second=speed, **others)
+        if rank == 0 and (step % args.save == 0 or step == args.steps):
             finish()
 
 

@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--square", type=float, default=10.0, help="weight of squared errors beside the absolute ones")
     parser.add_argument("--freeze-encoder", action="store_true")
     parser.add_argument("--from", dest="start", type=Path, help="folder of a checkpoint to start from, if WORK has no state")
-    parser.add_argument("--bf16", action="store_true", help="the decoder's convolutions in bfloat16: for processors that have it")
+    parser.add_argument("--bf16", action="store_true", help="the decoder's convolutions in bfloat16, where it is fast")
     parser.add_argument("--save", type=int, default=250)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -126,8 +126,7 @@ def main() -> None:
             z = ae.batch_norm(ae.encode_raw(params, images))
         level = args.noise * torch.rand(args.batch, 1, 1, 1, generator=generator)
         z = z + (level * torch.randn(z.shape, generator=generator)).to(where)
-        # Convolutions in bfloat16 take half the time where the processor has instructions for it.
-        with torch.autocast(where.type, torch.bfloat16, enabled=args.bf16):
+        with torch.autocast(where.type, torch.bfloat16, enabled=args.bf16 and common.fast_bf16(where)):
             back = ae.decode(params, ae.channels_last(z))
         loss = loss_of(back.float(), images, args.square)
         optimiser.zero_grad(set_to_none=True)

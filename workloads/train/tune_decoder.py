@@ -2,12 +2,12 @@
 
     python tune_decoder.py --work WORK --from ../../models/nano --names 200 --steps 6000
 
-The denoiser of FROM says where its pictures lie in the latent space (its own samples, averaged over seeds); from there
-each latent and the decoder are learnt together, an auto-decoder (DeepSDF's word) in place of an autoencoder. Latents move
-little, so that the denoiser can be trained on from where it stands. An encoder is fitted to the latents at the end: it
-is what training on more pictures starts from. Reads WORK/data.npz; keeps WORK/decoder-tuning.pt (all of its state: the
-same command goes on exactly) and, when done, WORK/autoencoder.pt, which train.py reads: its `latents` are those of the
-first NAMES pictures.
+Latents start as those that FROM comes with (latents.safetensors); without them, its denoiser says where its pictures lie
+in the latent space (its own samples, averaged over seeds). From there each latent and the decoder are learnt together, an
+auto-decoder (DeepSDF's word) in place of an autoencoder. Latents move little, so that the denoiser can be trained on from
+where it stands; with --latent-rate 0 they stay. An encoder is fitted to the latents at the end: it is what training on
+more pictures starts from. Reads WORK/data.npz; keeps WORK/decoder-tuning.pt (all of its state: the same command goes on
+exactly) and, when done, WORK/autoencoder.pt, which train.py reads: its `latents` are those of the first NAMES pictures.
 """
 
 import argparse
@@ -25,12 +25,27 @@ from train_autoencoder import loss_of
 
 
 @torch.no_grad()
-def known_latents(params: common.Params, data: common.Data, seeds: int = 3) -> torch.Tensor:
+def known_latents(params: common.Params, captions: torch.Tensor, seeds: int = 3) -> torch.Tensor:
     """What a trained denoiser makes of each caption: the mean over seeds of 4-step samples."""
-    found = torch.zeros(len(data), model.LATENT, 8, 8, device=data.plain.device)
+    found = torch.zeros(len(captions), model.LATENT, 8, 8, device=captions.device)
     for seed in range(seeds):
         noise = torch.randn(found.shape, generator=torch.Generator().manual_seed(seed)).to(found)
-        found += model.sample(params, data.plain, noise, 4) / seeds
+        found += model.sample(params, captions, noise, 4) / seeds
+    return found
+
+
+@torch.no_grad()
+def start_latents(folder: Path, shipped: common.Params, data: common.Data, known: int | None) -> torch.Tensor:
+    """Those that a checkpoint comes with, else what its denoiser makes of the captions that it knows; for the rest the
+    encoder's."""
+    if (folder / "latents.safetensors").exists():
+        found = load_file(folder / "latents.safetensors")["latents"][: len(data)].float().to(data.images.device)
+    else:
+        found = known_latents(shipped, data.plain[:known])
+    if len(found) < len(data):
+        encoder = {name: value.float().to(found.device) for name, value in load_file(folder / "encoder.safetensors").items()}
+        rest = torch.arange(len(found), len(data), device=found.device).split(256)
+        found = torch.cat([found, *(ae.encode(encoder, data.pixels(rows)) for rows in rest)])
     return found
 
 
@@ -65,7 +80,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--from", dest="start", type=Path, required=True, help="folder with nano.safetensors")
-    parser.add_argument("--names", type=int, default=200)
+    parser.add_argument("--names", type=int, help="tune the first so many; all, if not given")
+    parser.add_argument("--known", type=int, help="the denoiser of FROM knows the first so many; all, if not given; the encoder finds the rest")
+    parser.add_argument("--again", type=int, default=0, help="the first so many pictures come oftener than the rest")
+    parser.add_argument("--times", type=int, default=1, help="so many times more an epoch")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=2e-3, help="learning rate of the decoder, falls to 0 as a cosine")
@@ -90,7 +108,7 @@ def main() -> None:
         shipped = {name: value.float().to(where) for name, value in load_file(args.start / "nano.safetensors").items()}
         state, step, seconds = None, 0, 0.0
         params = {name: value for name, value in shipped.items() if name.startswith("decoder.")}
-        latents = known_latents(shipped, data)
+        latents = start_latents(args.start, shipped, data, args.known)
         # Adam for the latents, in which only those of a batch take part in a step.
         first, second, visits = torch.zeros_like(latents), torch.zeros_like(latents), torch.zeros(len(data), 1, 1, 1, device=where)
     params = {name: ae.channels_last(value).requires_grad_() for name, value in params.items()}
@@ -120,18 +138,17 @@ def main() -> None:
         )
 
     losses = []
-    per_epoch = max(1, len(data) // args.batch)
+    per_epoch = max(1, (len(data) + args.again * args.times) // args.batch)
     while step < args.steps:
         fall = min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / args.steps))
         for group in optimiser.param_groups:
             group["lr"] = args.rate * fall
-        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(1_000_003 * args.seed + step // per_epoch))
-        rows = order[step % per_epoch * args.batch :][: args.batch].to(where)
+        order = common.epoch(len(data), args.again, args.times, 1_000_003 * args.seed + step // per_epoch)
+        rows = order[step % per_epoch * args.batch :][: args.batch].unique().to(where)
         z = latents[rows].requires_grad_()
         level = args.noise * torch.rand(len(rows), 1, 1, 1, generator=generator)
         noisy = z + (level * torch.randn(z.shape, generator=generator)).to(where)
-        # Convolutions in bfloat16 take half the time where the processor has instructions for it.
-        with torch.autocast(where.type, torch.bfloat16):
+        with torch.autocast(where.type, torch.bfloat16, enabled=common.fast_bf16(where)):
             made = ae.decode(params, ae.channels_last(noisy))
         loss = loss_of(made.float(), images[rows], args.square)
         optimiser.zero_grad(set_to_none=True)

@@ -24,6 +24,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--names", type=int)
+    parser.add_argument("--again", type=int, default=0, help="the first so many pictures come oftener than the rest")
+    parser.add_argument("--times", type=int, default=1, help="so many times more")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=5e-4, help="learning rate, falls to 0 as a cosine")
@@ -62,18 +64,18 @@ def main() -> None:
     for step in range(args.steps):
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / args.steps))
-        rows = torch.randint(len(data), (args.batch,), generator=generator)
+        rows = common.epoch(len(data), args.again, args.times, args.steps * args.seed + step)[: args.batch]
         widths = torch.multinomial(chances, args.batch, True, generator=generator)
         seeds = torch.randint(args.seeds, (args.batch,), generator=generator)
         z = torch.stack([made[model.WIDTHS[w]][s, r] for w, s, r in zip(widths, seeds, rows)])
-        with torch.autocast(where.type, torch.bfloat16):
+        with torch.autocast(where.type, torch.bfloat16, enabled=common.fast_bf16(where)):
             image = ae.decode(params, ae.channels_last(z))
         loss = loss_of(image.float(), images[rows.to(where)], args.square)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(params.values(), 1.0)
         optimiser.step()
-        if (step + 1) % 250 == 0 or step + 1 == args.steps:
+        if (step + 1) % 500 == 0 or step + 1 == args.steps:
             show(step + 1)
     state["averaged"] |= {name: value.detach() for name, value in params.items()}
     state["tuned_on_samples"] = args.steps
