@@ -1,4 +1,4 @@
-"""Goes on from a shipped checkpoint without its encoder: tunes the decoder and one free latent for each picture.
+"""Goes on from a shipped checkpoint: tunes the decoder and one free latent for each picture.
 
     python tune_decoder.py --work WORK --from ../../models/nano --names 200 --steps 6000
 
