@@ -12,8 +12,9 @@ to the full net's prediction (arXiv 2601.08303). The prediction is the clean lat
 
     OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 train.py --work WORK --batch 32
 
-They draw the same random numbers whatever their count, so it may change when training goes on. Noise levels: 40 % logit-normal(0.8, 1), 10 % uniform, 25 % sigma = 1, where every picture begins and only
-the text can tell which, 25 % at the three other levels of four steps.
+They draw the same random numbers whatever their count, so it may change when training goes on. Noise levels: a share
+(--grid, half) at the four levels of 4 steps, half of those at sigma = 1, where every picture begins and only the text can
+tell which; of the rest a fifth is uniform and four fifths logit-normal(0.8, 1).
 """
 
 import argparse
@@ -30,14 +31,14 @@ import common
 import model
 
 
-def noise_levels(batch: int, generator: torch.Generator, where: torch.device) -> torch.Tensor:
-    """40 % logit-normal, 10 % uniform, 25 % where every picture begins, 25 % at the other levels of 4 steps."""
+def noise_levels(batch: int, share: float, generator: torch.Generator, where: torch.device) -> torch.Tensor:
+    """A share at the levels of 4 steps, half of it where every picture begins; of the rest a fifth uniform, else logit-normal."""
     normal = torch.sigmoid(0.8 + torch.randn(batch, generator=generator, device=where))
     uniform, kind = (torch.rand(batch, generator=generator, device=where) for _ in range(2))
-    sigma = torch.where(kind < 0.1, uniform, normal).clamp(0.002, 1)
+    sigma = torch.where(kind < 0.2 * (1 - share), uniform, normal).clamp(0.002, 1)
     grid = torch.randint(1, 4, (batch,), generator=generator, device=where) / 4
-    sigma = torch.where((kind > 0.5) & (kind <= 0.75), grid, sigma)
-    return torch.where(kind > 0.75, torch.ones_like(sigma), sigma)
+    sigma = torch.where(kind > 1 - share, grid, sigma)
+    return torch.where(kind > 1 - share / 2, torch.ones_like(sigma), sigma)
 
 
 def step_loss(params, narrow: tuple[int, ...], x0, tokens, sigma, noise, bf16: bool = False):
@@ -87,6 +88,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate, falls linearly to a hundredth")
     parser.add_argument("--narrow-every", type=int, default=3, help="1: both narrower nets in every step")
+    parser.add_argument("--grid", type=float, default=0.5, help="share of noise levels that are among those of 4 steps")
     parser.add_argument("--from", dest="start", type=Path, help="folder of a checkpoint to start from, if WORK has no state")
     parser.add_argument("--bf16", action="store_true", help="linear layers in bfloat16, where it is fast")
     parser.add_argument("--ema", type=float, default=0.998)
@@ -129,7 +131,8 @@ def main() -> None:
         ema.params = state["ema"]
     loss_of = torch.compile(step_loss, dynamic=False) if args.compile else step_loss
     begun = since = time.time()
-    shown = torch.arange(min(32, len(data)), device=where) * max(1, min(200, len(data)) // 32)
+    # 32 of the prompt list's names, or what there is of them: whole rows of 16.
+    shown = torch.arange(32 if len(data) >= 32 else min(16, len(data)), device=where) * max(1, min(200, len(data)) // 32)
     first_noise = torch.randn(len(shown), *latents.shape[1:], generator=torch.Generator().manual_seed(7)).to(where)
 
     def finish() -> None:
@@ -140,8 +143,9 @@ def main() -> None:
                 for width in model.WIDTHS
             ]
             ceiling = ae.decode(averaged, latents[shown])
-        sheet = torch.stack([images[:16], made[0][:16], images[16:], made[0][16:]]).flatten(0, 1)
-        common.write_png(args.work / "samples.png", common.grid(sheet, 16))
+        columns = min(16, len(shown))
+        sheet = torch.cat([row for pair in zip(images.split(columns), made[0].split(columns)) for row in pair])
+        common.write_png(args.work / "samples.png", common.grid(sheet, columns))
         entry = {f"psnr_{width}": common.psnr(image, images) for width, image in zip(model.WIDTHS, made)}
         common.log(logged, step=step, seconds=seconds + time.time() - begun, **entry, ceiling=common.psnr(ceiling, images))
         common.save(
@@ -158,6 +162,7 @@ def main() -> None:
             },
         )
 
+    bf16 = args.bf16 and common.fast_bf16(where)
     losses = []
     per_epoch = max(1, (len(data) + args.again * args.times) // args.batch)
     while step < args.steps:
@@ -171,7 +176,7 @@ def main() -> None:
         if len(rows) < args.batch:
             rows = torch.cat([rows, order[: args.batch - len(rows)].to(where)])
         chance = torch.rand(args.batch, generator=generator, device=where)
-        sigma = noise_levels(args.batch, generator, where)
+        sigma = noise_levels(args.batch, args.grid, generator, where)
         noise = torch.randn(args.batch, *latents.shape[1:], generator=generator, device=where)
         narrow = ()
         if args.narrow_every == 1:
@@ -180,7 +185,7 @@ def main() -> None:
             narrow = (model.WIDTHS[1 + step // args.narrow_every % (len(model.WIDTHS) - 1)],)
         share = slice(rank, None, processes)
         given = (latents[rows], captions(data, rows, chance), sigma, noise)
-        loss, errors = loss_of(params, narrow, *(value[share] for value in given), args.bf16 and common.fast_bf16(where))
+        loss, errors = loss_of(params, narrow, *(value[share] for value in given), bf16)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grads_with_norm_(params.values(), 1.0, torch.nn.utils.get_total_norm(averaged_gradients(params, processes)))

@@ -42,7 +42,7 @@ def main() -> None:
 
     def batch(count: int):
         rows = torch.randint(len(data), (count,), generator=generator, device=where)
-        sigma = noise_levels(count, generator, where)
+        sigma = noise_levels(count, 0.5, generator, where)
         noise = torch.randn(count, *latents.shape[1:], generator=generator, device=where)
         at = sigma.view(-1, 1, 1, 1)
         return data.plain[rows], (1 - at) * latents[rows] + at * noise, model.time_features(sigma)
