@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use ditbench_backend_api::{Backend, BackendError, CompileOptions, Profile, Session};
 use ditbench_workloads::models::Model;
-use ditbench_workloads::pipeline::{self, Inputs, Stage, StageRunner};
+use ditbench_workloads::pipeline::{self, Inputs, Stage, StageRunner, Trace};
 use ditbench_workloads::weights::Weights;
 use ditbench_workloads::{Graph, Tensor};
 
@@ -92,9 +92,7 @@ fn make_series(spec: &LaunchSpec, series: &Series, sessions: &mut Sessions) -> R
     let mut latents = Vec::with_capacity(series.pictures.len());
     for (index, picture) in series.pictures.iter().enumerate() {
         let trace = pipeline::generate(&spec.config, &load_inputs(&picture.inputs)?, sessions)?;
-        if trace.image.iter().any(|value| !value.is_finite()) {
-            bail!("image {index} of the series has values that are not finite: the backend's result is unusable");
-        }
+        check_finite(&trace).with_context(|| format!("image {index} of the series"))?;
         trace
             .save_image(&spec.config, &picture.image)
             .with_context(|| format!("writing {}", picture.image.display()))?;
@@ -109,6 +107,19 @@ fn make_series(spec: &LaunchSpec, series: &Series, sessions: &mut Sessions) -> R
     Ok(())
 }
 
+/// In a picture, what is not a number is black and what is infinite is white: such a result would pass for an image.
+fn check_finite(trace: &Trace) -> Result<()> {
+    let broken = |values: &[f32]| values.iter().any(|value| !value.is_finite());
+    let place = match trace.latents.iter().position(|latent| broken(latent)) {
+        Some(step) => format!("the latent after step {}", step + 1),
+        None if broken(&trace.image) => "the decoder's output".to_owned(),
+        None => return Ok(()),
+    };
+    bail!(
+        "{place} has values that are not finite: the backend's result is unusable. Numbers may have grown beyond what the precision holds (16-bit floats end at 65504), or a kernel is wrong: try another --precision or --backend"
+    )
+}
+
 /// Times images until the rule says stop. The first is saved where that is asked for.
 fn time_images(spec: &LaunchSpec, inputs: &Inputs, sessions: &mut Sessions) -> Result<usize> {
     let started = Instant::now();
@@ -116,6 +127,8 @@ fn time_images(spec: &LaunchSpec, inputs: &Inputs, sessions: &mut Sessions) -> R
     let mut first_image: Option<Vec<f32>> = None;
     loop {
         let trace = pipeline::generate(&spec.config, inputs, sessions)?;
+        // After the clock has stopped, before the image counts as one.
+        check_finite(&trace).with_context(|| format!("image {} of the launch", totals.len()))?;
         let same_bytes = match &first_image {
             None => true,
             Some(first) => first.iter().map(|v| v.to_bits()).eq(trace.image.iter().map(|v| v.to_bits())),
@@ -265,5 +278,30 @@ impl StageRunner for InputsOfEachPass<'_> {
     fn run(&mut self, stage: Stage, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
         self.seen.push((stage, inputs.to_vec()));
         self.sessions.run(stage, inputs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ditbench_workloads::pipeline::Times;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_finite_is_told_with_the_place_where_it_began() {
+        let check = |latents: [f32; 2], image: f32| {
+            let latents = latents.map(|value| vec![1.0, value]).to_vec();
+            check_finite(&Trace { latents, image: vec![0.5, image], times: Times::default() })
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(check([1.0, -2.0], 0.5), Ok(()));
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert!(check([1.0, bad], bad).unwrap_err().contains("latent after step 2 has values that are not finite"));
+            assert!(check([bad, bad], bad).unwrap_err().contains("after step 1"));
+            // Some decoders hold their output between bounds, so a broken latent need not show in the image.
+            assert!(check([bad, bad], 0.5).is_err());
+            let error = check([1.0, 1.0], bad).unwrap_err();
+            assert!(error.contains("decoder") && error.contains("--precision") && !error.contains('\n'), "{error}");
+        }
     }
 }

@@ -61,13 +61,13 @@ fn a_wrong_result_needs_no_reference_to_be_seen_and_no_launch() {
     let wrong = r#"{"denoiser_ms": 0.5, "wrong": 0.01}"#;
     // Too large a number for f32: what is not finite any more, as from a broken kernel.
     let broken = r#"{"denoiser_ms": 0.5, "wrong": 1e39}"#;
-    for (script, words) in [(wrong, "off base's"), (broken, "the result is unusable")] {
+    for (script, fault, words) in [(wrong, "wrong latent", "off base's"), (broken, "failed", "result is unusable")] {
         let bench = Bench::new();
         repository(&bench, &[USUAL, script]);
         let output = ab(&bench, &["--base-rev", "HEAD~1", "--head-rev", "HEAD"]);
         let said = text(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{said}\n{}", text(&output.stderr));
-        assert!(said.contains("wrong latent") && said.contains(words), "{said}");
+        assert!(said.contains(fault) && said.contains(words), "{said}");
         assert_eq!((launches(&bench, "base"), launches(&bench, "head")), (0, 0), "it is wrong, however fast");
         // The records say the same, where their latents are.
         let again = bench.run(&["compare", "ab/base", "ab/head", "--noise", "none"]);

@@ -148,6 +148,24 @@ fn a_killed_worker_is_a_row_with_its_reason_and_the_run_goes_on() {
     assert!(std::fs::read_to_string(bench.path("run/report.html")).unwrap().contains("killed by signal 9"));
 }
 
+#[test]
+fn a_result_that_is_no_number_is_no_image() {
+    let bench = Bench::new();
+    // Too large for f32: infinite, as what outgrows 16 bits is.
+    std::fs::write(bench.path("script.json"), r#"{"wrong": 1e39}"#).unwrap();
+    let scripted = ["--backend", "scripted", "--precision", "f32"];
+    let run = ["run", "--launches", "1", "--images", "2", "--out", "run"];
+    let run = [&run[..], &scripted].concat();
+    let generate = [&["generate", "turtle", "-o", "turtle.png"][..], &scripted].concat();
+    let [_, generated] = [run, generate]
+        .map(|arguments| bench.command(&arguments).env("DITBENCH_SCRIPT", bench.path("script.json")).output().unwrap());
+    let cell = &bench.record("run")["cells"][0];
+    let reason = cell["reason"].as_str().unwrap_or_default();
+    assert!(cell["status"] == "error" && reason.contains("not finite") && reason.contains("--precision"), "{cell}");
+    assert!(!generated.status.success() && text(&generated.stderr).contains("not finite"), "{generated:?}");
+    assert!(!bench.path("turtle.png").exists());
+}
+
 /// A full disk, as a limit on the size of files: every write beyond it fails, whoever runs the test.
 #[test]
 fn a_disk_that_is_full_is_named_and_nothing_half_written_is_taken_for_whole() {

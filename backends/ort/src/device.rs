@@ -5,11 +5,13 @@
 //! to make a session in which a node falls back to the CPU.
 
 use ditbench_backend_api::{BackendError, DeviceReport, Missing};
-use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
+use ort::environment::Environment;
+use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProvider, ExecutionProviderDispatch};
+use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
 
 use crate::NAME;
-use crate::plugin::{Plugin, VARIABLE};
+use crate::plugin::{Plugin, TF32, VARIABLE};
 use crate::runtime::{Runtime, one_line};
 
 /// The processor's name as a device.
@@ -17,36 +19,50 @@ pub const CPU: &str = "cpu";
 /// The processor's provider.
 pub(crate) const CPU_PROVIDER: &str = "CPUExecutionProvider";
 
+/// The provider of NVIDIA's GPUs, built in or a plugin.
+pub(crate) const CUDA_PROVIDER: &str = "CUDAExecutionProvider";
+
 /// A provider that a library may have been built with.
 struct BuiltIn {
     name: &'static str,
     about: &'static str,
     provider: &'static str,
+    /// Whether the library was built with it: no more than that.
     available: fn() -> bool,
     make: fn() -> ExecutionProviderDispatch,
     cure: &'static str,
 }
 
 macro_rules! built_in {
-    ($name:literal, $about:literal, $provider:literal, $ep:ty, $cure:literal) => {
+    ($name:literal, $about:literal, $provider:expr, $ep:ty, $cure:literal) => {
+        built_in!($name, $about, $provider, $ep, $cure, <$ep>::default())
+    };
+    ($name:literal, $about:literal, $provider:expr, $ep:ty, $cure:literal, $made:expr) => {
         BuiltIn {
             name: $name,
             about: $about,
             provider: $provider,
             available: || <$ep as ExecutionProvider>::is_available().unwrap_or(false),
-            make: || <$ep>::default().build().error_on_failure(),
+            make: || $made.build().error_on_failure(),
             cure: $cure,
         }
     };
+}
+
+/// Without TF32, which ONNX Runtime has on by default: f32 would be computed with 10 bits after the point. Written as a
+/// number, as ONNX Runtime's documents do: `with_tf32` writes it as a word.
+fn cuda() -> ep::CUDA {
+    ep::CUDA::default().with_arbitrary_config(TF32, 0)
 }
 
 const BUILT_IN: [BuiltIn; 7] = [
     built_in!(
         "cuda",
         "NVIDIA GPUs, through CUDA",
-        "CUDAExecutionProvider",
+        CUDA_PROVIDER,
         ep::CUDA,
-        "Name the library of the onnxruntime-gpu package with --ort-lib FILE"
+        "Name the library of the onnxruntime-gpu package with --ort-lib FILE",
+        cuda()
     ),
     built_in!(
         "webgpu",
@@ -134,9 +150,7 @@ impl Device {
             );
             return Err(BackendError::Unsupported { backend: NAME, why });
         };
-        if !(built_in.available)() {
-            return Err(unavailable(&built_in.missing()));
-        }
+        built_in.state(&runtime.environment).map_err(|missing| unavailable(&missing))?;
         Ok(Self::BuiltIn((built_in.make)(), built_in.provider))
     }
 
@@ -171,6 +185,10 @@ impl Device {
                 let device = of_plugin(runtime, plugin).nth(*index);
                 let device = device.ok_or_else(|| format!("the plugin's device {index} has gone"))?;
                 let options = plugin.options(device.ep().unwrap_or_default());
+                let builder = plugin
+                    .entries()
+                    .into_iter()
+                    .try_fold(builder, |builder, (key, value)| builder.with_config_entry(key, value).map_err(words))?;
                 builder.with_devices([device], Some(&options)).map_err(words)
             }
         }
@@ -178,8 +196,19 @@ impl Device {
 }
 
 impl BuiltIn {
-    fn missing(&self) -> Missing {
-        Missing { why: "the library was built without it".to_owned(), cure: self.cure.to_owned() }
+    /// Whether sessions can use it here and now: a library that was built with it may not find the driver, or the
+    /// libraries that the provider itself needs.
+    fn state(&self, environment: &Environment) -> Result<(), Missing> {
+        if !(self.available)() {
+            return Err(Missing { why: "the library was built without it".to_owned(), cure: self.cure.to_owned() });
+        }
+        let refused = |why: &str| Missing {
+            why: format!("ONNX Runtime cannot use {}: {}", self.provider, one_line(why)),
+            cure: "Install the device's driver and the libraries that this provider needs".to_owned(),
+        };
+        let builder = Session::builder(environment).map_err(|error| refused(error.message()))?;
+        builder.with_execution_providers([(self.make)()]).map_err(|error| refused(error.message()))?;
+        Ok(())
     }
 }
 
@@ -219,8 +248,43 @@ pub(crate) fn reports(runtime: Result<Runtime, BackendError>) -> Vec<DeviceRepor
         if runtime.plugins.iter().any(|(plugin, _)| plugin.name == built_in.name) {
             continue;
         }
-        let state = if (built_in.available)() { Ok(()) } else { Err(built_in.missing()) };
-        reports.push(report(built_in.name, built_in.about, state));
+        reports.push(report(built_in.name, built_in.about, built_in.state(&runtime.environment)));
     }
     reports
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::{self, LibraryError};
+
+    /// The library that the tests in `tests/` run on.
+    fn runtime() -> Runtime {
+        let named = std::env::var_os(crate::LIBRARY_VARIABLE).map(std::path::PathBuf::from);
+        let cache = library::default_cache().unwrap_or_else(|| std::env::temp_dir().join("ditbench"));
+        let found = library::find(named.as_deref(), &cache).or_else(|error| match error {
+            LibraryError::Named { .. } => Err(error),
+            _ => library::fetch(&cache, |_| ()),
+        });
+        Runtime::get(found).unwrap()
+    }
+
+    #[test]
+    fn a_provider_that_is_there_but_cannot_be_registered_is_unavailable() {
+        let runtime = runtime();
+        // One that no library for this system has; here it says that it has.
+        let foreign = if cfg!(target_vendor = "apple") { "nnapi" } else { "coreml" };
+        let foreign = BUILT_IN.into_iter().find(|built_in| built_in.name == foreign).unwrap();
+        let claimed = BuiltIn { available: || true, ..foreign };
+        let missing = claimed.state(&runtime.environment).unwrap_err();
+        assert!(missing.why.contains(&format!("cannot use {}: ", claimed.provider)), "{missing:?}");
+        assert!(missing.cure.contains("driver") && !missing.why.contains('\n'), "{missing:?}");
+        let absent = BuiltIn { available: || false, ..claimed };
+        assert!(absent.state(&runtime.environment).unwrap_err().why.contains("built without it"));
+    }
+
+    #[test]
+    fn cuda_computes_f32_in_f32() {
+        assert!(format!("{:?}", cuda()).contains(r#""use_tf32": "0""#), "{:?}", cuda());
+    }
 }

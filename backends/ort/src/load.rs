@@ -1,7 +1,7 @@
 //! From a graph to a session: written as ONNX, or found in the cache; loaded by ONNX Runtime.
 //!
-//! Contract: files in the cache that ONNX Runtime cannot load, or that are shorter or longer than they were written,
-//! are made again, once.
+//! Contract: files in the cache that ONNX Runtime cannot read are made again, once. A device that refuses good files is
+//! no reason to: other processes and other devices use them too.
 
 use std::time::Instant;
 
@@ -10,11 +10,12 @@ use ditbench_workloads::Graph;
 use ditbench_workloads::graph::onnx::{self, Cached, Dialect, OnnxError, QuantizedLinear};
 use ditbench_workloads::graph::{Op, WeightId};
 use ditbench_workloads::weights::{Format, Weights};
+use ort::ErrorCode;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::NAME;
-use crate::device::Device;
+use crate::device::{CUDA_PROVIDER, Device};
 use crate::operator;
 use crate::runtime::{Runtime, one_line};
 use crate::session::OrtSession;
@@ -29,17 +30,16 @@ pub(crate) fn load(
 ) -> Result<OrtSession, BackendError> {
     let device = Device::named(&options.device, runtime)?;
     let mut cached = export(graph, weights, dialect, options)?;
-    if cached.found && !is_whole(&cached) {
-        cached = again(&cached, graph, weights, dialect, options)?;
-    }
     let mut start = Instant::now();
     let mut session = commit(runtime, &device, &cached, dialect, options);
-    if session.is_err() && cached.found {
-        cached = again(&cached, graph, weights, dialect, options)?;
+    let files_are_broken = session.as_ref().is_err_and(|refusal| cached.found && refusal.is_of_files(&device));
+    // Where they cannot be made again either, the first error is the one to tell.
+    if files_are_broken && let Ok(made) = again(&cached, graph, weights, dialect, options) {
+        cached = made;
         start = Instant::now();
         session = commit(runtime, &device, &cached, dialect, options);
     }
-    let session = session.map_err(|why| refused(graph, &device, options, why))?;
+    let session = session.map_err(|refusal| refused(graph, &device, options, refusal.why))?;
     let report = CompileReport {
         export_s: if cached.found { 0.0 } else { cached.seconds },
         export_cached: Some(cached.found),
@@ -47,8 +47,8 @@ pub(crate) fn load(
         weight_file_bytes: Some(cached.exported.bytes),
         weight_resident_bytes: None,
     };
-    let numerics = numerics(graph, weights, dialect)?;
     let place = (options.device.clone(), device.provider());
+    let numerics = numerics(graph, weights, dialect, &place.1)?;
     Ok(OrtSession::new(graph.clone(), session, cached.exported.outputs, place, report, numerics))
 }
 
@@ -63,12 +63,6 @@ pub(crate) fn export(
         OnnxError::Weights(error) => BackendError::Weights(error),
         error => BackendError::runtime(NAME, format!("writing {} as ONNX", graph.name), error),
     })
-}
-
-/// Whether both files have the size with which they were written.
-fn is_whole(cached: &Cached) -> bool {
-    let bytes = |path| std::fs::metadata(path).map_or(0, |file| file.len());
-    bytes(&cached.exported.model) + bytes(&cached.exported.data) == cached.exported.bytes
 }
 
 /// Removes the files and writes them anew.
@@ -87,13 +81,44 @@ fn again(
     export(graph, weights, dialect, options)
 }
 
+/// Why there is no session, in ONNX Runtime's words.
+struct Refusal {
+    why: String,
+    /// What kind of error reading the files gave; `None` if it did not come to that.
+    reading: Option<ErrorCode>,
+}
+
+impl Refusal {
+    /// Whether it may be the files' fault. On the CPU nothing else is known to keep a model of ours from being loaded; a
+    /// device may lack memory, a driver or an operation.
+    fn is_of_files(&self, device: &Device) -> bool {
+        let Some(code) = self.reading else { return false };
+        let unreadable = matches!(code, ErrorCode::InvalidProtobuf | ErrorCode::NoModel | ErrorCode::NoSuchFile);
+        let why = self.why.to_lowercase();
+        let of_weights = ["external data", "external initializer"].iter().any(|words| why.contains(words));
+        matches!(device, Device::Cpu) || unreadable || of_weights
+    }
+}
+
 fn commit(
     runtime: &Runtime,
     device: &Device,
     cached: &Cached,
     dialect: &Dialect,
     options: &CompileOptions,
-) -> Result<Session, String> {
+) -> Result<Session, Refusal> {
+    let mut builder = builder(runtime, device, dialect, options).map_err(|why| Refusal { why, reading: None })?;
+    builder
+        .commit_from_file(&cached.exported.model)
+        .map_err(|error| Refusal { why: one_line(&error.to_string()), reading: Some(error.code()) })
+}
+
+fn builder(
+    runtime: &Runtime,
+    device: &Device,
+    dialect: &Dialect,
+    options: &CompileOptions,
+) -> Result<SessionBuilder, String> {
     let words = |error: ort::Error<SessionBuilder>| one_line(&error.to_string());
     let fast = options.memory == MemoryMode::Fast;
     let builder = Session::builder(&runtime.environment).map_err(|error| one_line(&error.to_string()))?;
@@ -114,8 +139,7 @@ fn commit(
     } else {
         builder
     };
-    let mut builder = device.configure(builder, runtime)?;
-    builder.commit_from_file(&cached.exported.model).map_err(|error| one_line(&error.to_string()))
+    device.configure(builder, runtime)
 }
 
 /// What ONNX Runtime's refusal means.
@@ -127,12 +151,17 @@ fn refused(graph: &Graph, device: &Device, options: &CompileOptions, why: String
     BackendError::runtime(NAME, format!("loading {} on {}", graph.name, options.device), why)
 }
 
-/// The precision in which the session computes, given how the weights of its linears are stored.
-fn numerics(graph: &Graph, weights: &Weights, dialect: &Dialect) -> Result<Numerics, BackendError> {
+/// The precision in which the session computes, given how the weights of its linears are stored. What the CPU and CUDA
+/// make of the file is known; of other providers this is what the file asks for, and some compute in less.
+fn numerics(graph: &Graph, weights: &Weights, dialect: &Dialect, provider: &str) -> Result<Numerics, BackendError> {
     let mut found = Numerics::F32;
     for node in &graph.nodes {
         if let Op::Linear { weight, .. } = node.op {
             match packed(graph, weights, dialect, weight)? {
+                // CUDA's kernel does not read the level: it unpacks the weights.
+                QuantizedLinear::MatMulNBits { accuracy_level: 4 } if provider == CUDA_PROVIDER => {
+                    found = Numerics::WeightOnly;
+                }
                 QuantizedLinear::MatMulNBits { accuracy_level: 4 } | QuantizedLinear::DitLinear => {
                     return Ok(Numerics::Int8Activations);
                 }
@@ -150,4 +179,62 @@ fn packed(graph: &Graph, weights: &Weights, dialect: &Dialect, id: WeightId) -> 
         Format::Q8 => dialect.q8,
         _ => QuantizedLinear::Unpacked,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use ditbench_workloads::graph::{DType, GraphBuilder};
+    use ditbench_workloads::weights::{Q4_GROUP_BYTES, WeightData, WeightTensor};
+    use ort::ep;
+
+    use super::*;
+    use crate::device::CPU_PROVIDER;
+
+    #[test]
+    fn only_what_is_broken_is_made_again() {
+        let cuda = Device::BuiltIn(ep::CUDA::default().build(), CUDA_PROVIDER);
+        let refusal = |reading, why: &str| Refusal { why: why.to_owned(), reading };
+        for (code, why) in [
+            (ErrorCode::InvalidProtobuf, "Protobuf parsing failed."),
+            (ErrorCode::NoSuchFile, "File doesn't exist"),
+            (ErrorCode::GenericFailure, "External initializer: a offset: 0 size to read: 8 are out of bounds"),
+        ] {
+            let refusal = refusal(Some(code), why);
+            assert!(refusal.is_of_files(&cuda) && refusal.is_of_files(&Device::Cpu), "{why}");
+        }
+        for (code, why) in [
+            (ErrorCode::GenericFailure, "session.disable_cpu_ep_fallback is set and nodes were assigned to the CPU"),
+            (ErrorCode::ExecutionProviderFailure, "CUDA failure 100: no CUDA-capable device is detected"),
+            (ErrorCode::RuntimeException, "Failed to allocate memory"),
+        ] {
+            let refusal = refusal(Some(code), why);
+            assert!(!refusal.is_of_files(&cuda) && refusal.is_of_files(&Device::Cpu), "{why}");
+        }
+        assert!(!refusal(None, "cannot register").is_of_files(&Device::Cpu), "the files were not even opened");
+    }
+
+    #[test]
+    fn cuda_rounds_no_activations() {
+        let mut b = GraphBuilder::new("toy");
+        let x = b.input("x", &[1, 2, 32], DType::F32);
+        let y = b.linear("project", x, 3);
+        b.output("y", y);
+        let graph = b.finish().unwrap();
+        let few_bits = WeightData::Q4(vec![0; 3 * Q4_GROUP_BYTES].into());
+        let weights = |data| {
+            let weight = WeightTensor { shape: vec![3, 32], data };
+            Weights::new(BTreeMap::from([("project.weight".to_owned(), weight)]))
+        };
+        let (q4, f32) = (weights(few_bits), weights(WeightData::F32(vec![0.0; 96].into())));
+        let (exact, int8) = (Dialect::ort(), Dialect::ort().with_accuracy_level(4));
+        let of = |weights, dialect, provider| numerics(&graph, weights, dialect, provider).unwrap();
+        assert_eq!(of(&q4, &int8, CPU_PROVIDER), Numerics::Int8Activations);
+        assert_eq!(of(&q4, &int8, CUDA_PROVIDER), Numerics::WeightOnly);
+        for provider in [CPU_PROVIDER, CUDA_PROVIDER] {
+            assert_eq!(of(&q4, &exact, provider), Numerics::WeightOnly);
+            assert_eq!(of(&f32, &int8, provider), Numerics::F32);
+        }
+    }
 }

@@ -8,17 +8,23 @@ use std::path::PathBuf;
 use ditbench_backend_api::Missing;
 use ort::environment::Environment;
 
+use crate::device::CUDA_PROVIDER;
 use crate::runtime::one_line;
 
 /// The environment variable that names plugins.
 pub const VARIABLE: &str = "DITBENCH_ORT_EP";
+
+/// The name of CUDA's plugin as a device.
+const CUDA: &str = "cuda";
+/// CUDA's option to compute products of f32 in TF32.
+pub(crate) const TF32: &str = "use_tf32";
 
 /// Names of devices and the names under which their providers must be registered.
 const PROVIDERS: [(&str, &str); 4] = [
     ("webgpu", "WebGpuExecutionProvider"),
     ("qnn", "QNNExecutionProvider"),
     ("openvino", "OpenVINOExecutionProvider"),
-    ("cuda", "CUDAExecutionProvider"),
+    (CUDA, CUDA_PROVIDER),
 ];
 
 /// One plugin, as asked for.
@@ -45,10 +51,15 @@ fn parse(text: &str) -> Result<Vec<Plugin>, String> {
             let mut pairs = entry.split(',').map(|pair| pair.split_once('=').filter(|(key, _)| !key.trim().is_empty()));
             let wrong = || format!("{VARIABLE} has \"{entry}\"; write name=path, then ,key=value for each option");
             let (name, path) = pairs.next().flatten().ok_or_else(wrong)?;
-            let options = pairs
+            let mut options = pairs
                 .map(|pair| pair.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).ok_or_else(wrong))
-                .collect::<Result<_, _>>()?;
-            Ok(Plugin { name: name.trim().to_lowercase(), path: PathBuf::from(path.trim()), options })
+                .collect::<Result<Vec<_>, _>>()?;
+            let name = name.trim().to_lowercase();
+            if name == CUDA && !options.iter().any(|(key, _)| key == TF32) {
+                // ONNX Runtime has it on by default, and f32 would be computed with 10 bits after the point.
+                options.push((TF32.to_owned(), "0".to_owned()));
+            }
+            Ok(Plugin { name, path: PathBuf::from(path.trim()), options })
         })
         .collect()
 }
@@ -63,6 +74,12 @@ impl Plugin {
     /// Options as sessions take them: keys with the provider's name before them.
     pub(crate) fn options(&self, provider: &str) -> Vec<(String, String)> {
         self.options.iter().map(|(key, value)| (format!("{provider}.{key}"), value.clone())).collect()
+    }
+
+    /// Entries of a session's configuration: CUDA's plugin reads TF32 there, the built-in provider among its options.
+    pub(crate) fn entries(&self) -> Vec<(String, String)> {
+        let tf32 = self.options.iter().filter(|(key, _)| self.name == CUDA && key == TF32);
+        tf32.map(|(key, value)| (format!("ep.{CUDA}.{key}"), value.clone())).collect()
     }
 
     pub(crate) fn register(&self, environment: &Environment) -> Result<(), Missing> {
@@ -97,5 +114,16 @@ mod tests {
         for wrong in ["webgpu", "=x", "qnn=/c.so,backend"] {
             assert!(parse(wrong).unwrap_err().contains("name=path"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn cuda_computes_f32_in_f32_unless_told_otherwise() {
+        for (text, value) in [("cuda=/c.so,device_id=1", "0"), ("cuda=/c.so,device_id=1,use_tf32=1", "1")] {
+            let plugin = parse(text).unwrap().remove(0);
+            let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+            assert_eq!(plugin.options("P"), [pair("P.device_id", "1"), pair("P.use_tf32", value)]);
+            assert_eq!(plugin.entries(), [pair("ep.cuda.use_tf32", value)]);
+        }
+        assert!(parse("webgpu=/a.so").unwrap()[0].entries().is_empty());
     }
 }

@@ -98,7 +98,8 @@ fn memory_is_the_arenas() {
 
 /// The file of that name in the one folder of the cache.
 fn exported(cache: &Path, name: &str) -> PathBuf {
-    let folders: Vec<_> = std::fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let found = std::fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
+    let folders: Vec<_> = found.filter(|path| path.is_dir()).collect();
     assert_eq!(folders.len(), 1, "{folders:?}");
     folders[0].join(name)
 }

@@ -22,6 +22,13 @@ fn pieces(name: &str, axis: usize) -> usize {
     }
 }
 
+/// Whether each width has its own copy of a tensor: norms and modulation. As `own_at_each_width` in `train/model.py`.
+fn is_own(name: &str) -> bool {
+    let mut parts = name.rsplit('.');
+    let (last, parent) = (parts.next(), parts.next());
+    name.starts_with("time.") || last == Some("table") || matches!(parent, Some("q_norm" | "k_norm" | "v_norm"))
+}
+
 /// The name of a width's own copy of a tensor.
 fn own_name(width: usize, name: &str) -> String {
     format!("w{width}.{name}")
@@ -46,6 +53,10 @@ impl<S: WeightStore> WeightStore for Cut<S> {
         let shape = self.shapes.get(name)?;
         if let Some(own) = self.store.get(&own_name(self.width, name)) {
             return Some(own);
+        }
+        if is_own(name) {
+            // The widest net's may even have the right shape, and would be wrong all the same.
+            return None;
         }
         let tensor = self.store.get(name)?;
         // What cannot be cut is given as it is: whoever asked finds that its shape is wrong.
@@ -93,7 +104,11 @@ impl Weights {
     /// # Errors
     /// As [`Weights::open`]; tensors that are missing or of another shape; a super-network without the model's width.
     pub fn open_for(path: &Path, model: &Model) -> Result<Self, WeightsError> {
-        let file = WeightFile::open(path)?;
+        Self::fitted(WeightFile::open(path)?, path, model)
+    }
+
+    /// As [`Weights::open_for`], of a file that is mapped already.
+    pub(super) fn fitted(file: WeightFile, path: &Path, model: &Model) -> Result<Self, WeightsError> {
         let width = model.config.denoiser.width;
         let widest = file.get("patch.embed.weight").and_then(|tensor| tensor.shape.first().copied());
         let narrower = widths(&file);
@@ -160,5 +175,19 @@ mod tests {
         assert_eq!(cut.get("n").unwrap().to_f32()[..], [7.0, 8.0]);
         assert_eq!(cut.get("m").unwrap().to_f32()[..], [0.0, 1.0]);
         assert_eq!(cut.names(), ["m", "n"]);
+    }
+
+    #[test]
+    fn norms_and_modulation_are_never_cut_from_the_widest() {
+        let own = ["time.up.weight", "time.final_table", "down.0.modulation.table", "up.1.attn.q_norm.weight"];
+        let shared = ["split.lerp", "text_in.clip_norm.bias", "text.token_embedding", "down.0.attn.q.weight"];
+        let names = own.into_iter().chain(shared);
+        // As in the file: the widest net has all of them, the narrower one has a copy of the first alone.
+        let mut store: BTreeMap<_, _> = names.clone().map(|name| (name.to_owned(), tensor(&[4]))).collect();
+        store.insert("w2.time.up.weight".to_owned(), tensor(&[2]));
+        let cut = Cut { store, width: 2, shapes: names.map(|name| (name.to_owned(), vec![2])).collect() };
+        assert!(cut.get("time.up.weight").is_some());
+        assert!(own[1..].iter().all(|name| cut.get(name).is_none()), "{:?}", cut.names());
+        assert!(shared.iter().all(|name| cut.get(name).is_some_and(|found| found.shape == [2])), "{:?}", cut.names());
     }
 }

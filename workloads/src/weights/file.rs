@@ -14,8 +14,11 @@ use half::{bf16, f16};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use super::cache::hex;
 use super::scheme::Choice;
+use super::state::State;
 use super::{
     Format, GROUP, Q4_GROUP_BYTES, Q8_GROUP_BYTES, WeightData, WeightStore, WeightTensor, Weights, WeightsError,
 };
@@ -61,6 +64,7 @@ struct Entry {
 /// A mapped file.
 pub struct WeightFile {
     map: Mmap,
+    state: State,
     entries: HashMap<String, Entry>,
     header: Header,
 }
@@ -72,7 +76,9 @@ impl WeightFile {
     /// [`WeightsError::File`]: not there, cut off, not safetensors, or a tensor whose bytes do not fit its shape.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
         let fail = |why: String| WeightsError::File { path: path.to_owned(), why };
-        let file = File::open(path).map_err(|error| fail(format!("cannot open the weights: {error}")))?;
+        let cannot_open = |error: std::io::Error| fail(format!("cannot open the weights: {error}"));
+        let file = File::open(path).map_err(cannot_open)?;
+        let state = State::of(&file.metadata().map_err(cannot_open)?);
         // SAFETY: the file is mapped read-only. Whoever changes a weight file while it is in use gets what the system
         // gives; ours are written once and renamed into place.
         let map = unsafe { Mmap::map(&file) }.map_err(|error| fail(format!("cannot map the weights: {error}")))?;
@@ -99,7 +105,17 @@ impl WeightFile {
             entry.check().map_err(|why| fail(format!("tensor \"{name}\": {why}")))?;
             entries.insert(name.to_owned(), entry);
         }
-        Ok(Self { map, entries, header })
+        Ok(Self { map, state, entries, header })
+    }
+
+    /// SHA-256 of the bytes that tensors are read from, in hex. The path may lead to another file by now.
+    pub(super) fn sha256(&self) -> String {
+        hex(&Sha256::digest(&self.map))
+    }
+
+    /// What the file was when it was mapped.
+    pub(super) fn state(&self) -> State {
+        self.state
     }
 
     /// What the metadata says.
@@ -276,15 +292,17 @@ impl View for LazyView<'_> {
     }
 }
 
-/// Writes tensors under their names; nothing is left behind if that fails.
+/// Writes tensors under their names; nothing is left behind if that fails. `allowed` has the last word, when all is written
+/// and has no name yet.
 ///
 /// # Errors
-/// [`WeightsError::File`]: the disk is full, the folder is read-only, a tensor cannot be made.
+/// [`WeightsError::File`]: the disk is full, the folder is read-only, a tensor cannot be made; what `allowed` says.
 pub fn write(
     path: &Path,
     tensors: &BTreeMap<String, Lazy>,
     choice: Option<Choice>,
     origin: &str,
+    allowed: impl FnOnce() -> Result<(), WeightsError>,
 ) -> Result<(), WeightsError> {
     let mut header = Header { choice, origin: origin.to_owned(), ..Header::default() };
     let mut views = Vec::new();
@@ -318,6 +336,7 @@ pub fn write(
             Some(why) => Err(WeightsError::File { path: path.to_owned(), why }),
             None => Ok(()),
         })
+        .and_then(|()| allowed())
         .and_then(|()| File::open(&temporary).and_then(|file| file.sync_all()).map_err(|error| fail(&error)))
         .and_then(|()| std::fs::rename(&temporary, path).map_err(|error| fail(&error)));
     if result.is_err() {
@@ -353,7 +372,7 @@ mod tests {
             ("four".to_owned(), lazy(&[2, 32], Format::Q4, quantize::q4(&values, 32).unwrap())),
             ("eight".to_owned(), lazy(&[2, 32], Format::Q8, quantize::q8(&values, 32).unwrap())),
         ]);
-        write(&path, &tensors, None, "a test").unwrap();
+        write(&path, &tensors, None, "a test", || Ok(())).unwrap();
         path
     }
 
@@ -368,6 +387,23 @@ mod tests {
         assert_eq!((four.format(), four.shape.as_slice()), (Format::Q4, &[2, 32][..]));
         assert!((four.to_f32()[0] + 31.5).abs() < 0.1);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn the_hash_is_of_what_was_mapped_and_another_file_in_its_place_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sample(folder.path());
+        let hash = |path: &Path| hex(&Sha256::digest(std::fs::read(path).unwrap()));
+        let file = WeightFile::open(&path).unwrap();
+        let first = hash(&path);
+        assert_eq!(file.sha256(), first);
+        file.state().check(&path).unwrap();
+        let other = folder.path().join("other");
+        write(&other, &BTreeMap::new(), None, "another", || Ok(())).unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert!(file.sha256() == first && hash(&path) != first);
+        let error = file.state().check(&path).unwrap_err().to_string();
+        assert!(error.contains("w.safetensors: the checkpoint changed while it was read"), "{error}");
     }
 
     #[test]
@@ -392,7 +428,7 @@ mod tests {
                 make: Box::new(move || made.clone()),
             };
             let tensors = BTreeMap::from([("a".to_owned(), lazy(made)), ("b".to_owned(), lazy(Ok(vec![1; 8])))]);
-            let error = write(&folder.path().join("w"), &tensors, None, "").unwrap_err().to_string();
+            let error = write(&folder.path().join("w"), &tensors, None, "", || Ok(())).unwrap_err().to_string();
             assert!(error.contains(told), "{error}");
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         }
@@ -420,7 +456,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_leaves_nothing() {
-        let error = write(Path::new("/dev/full/w"), &BTreeMap::new(), None, "").unwrap_err().to_string();
+        let error = write(Path::new("/dev/full/w"), &BTreeMap::new(), None, "", || Ok(())).unwrap_err().to_string();
         assert!(error.contains("cannot write the weights"), "{error}");
     }
 

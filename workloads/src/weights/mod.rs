@@ -11,6 +11,7 @@ pub mod prepare;
 pub mod published;
 pub mod quantize;
 pub mod scheme;
+mod state;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::cache::{hex, is_whole, lock, sha256_of, stored_hash, sweep};
+use super::cache::{hex, is_whole, lock, stored_hash, sweep};
 use super::file::{Lazy, WeightFile, write};
 use super::init::init_tensor;
 use super::scheme::{Choice, MIXED_BITS, choose, format_of, is_quantizable, left_whole};
+use super::state::State;
 use super::{Format, Scheme, Weights, WeightsError, quantize};
 use crate::graph::WeightSpec;
 use crate::models::Model;
@@ -69,7 +70,7 @@ pub enum Sensitivity<'a> {
 /// Prepares the weights of a model under a scheme, in `cache`. `progress` is told the share done, 0..1.
 ///
 /// # Errors
-/// A checkpoint that does not fit the model or holds what cannot be quantized; a cache that cannot be written.
+/// A checkpoint that does not fit the model, holds what cannot be quantized or changes meanwhile; a cache that cannot be written.
 pub fn prepare(
     model: &Model,
     source: &Source,
@@ -95,12 +96,12 @@ pub fn prepare_by(
     let specs = specs(model);
     let checkpoint = match source {
         Source::Seed(_) => None,
-        Source::File(path) => Some((Weights::open_for(path, model)?, sha256_of(path)?)),
+        Source::File(path) => Some(Checkpoint::open(path, model)?),
     };
     let origin = match source {
         Source::Seed(seed) => format!("random, seed {seed}"),
         Source::File(path) => {
-            let hash = checkpoint.as_ref().map_or("", |(_, hash)| hash.as_str());
+            let hash = checkpoint.as_ref().map_or("", |checkpoint| checkpoint.sha256.as_str());
             format!("{}, SHA-256 {hash}", path.file_name().unwrap_or_default().to_string_lossy())
         }
     };
@@ -118,8 +119,7 @@ pub fn prepare_by(
         cached = is_whole(&path);
         if !cached {
             sweep(&folder);
-            let store = checkpoint.as_ref().map(|(weights, _)| weights);
-            make(&path, &specs, store, source, scheme, sensitivity, &origin, &mut progress)?;
+            make(&path, &specs, checkpoint.as_ref(), source, scheme, sensitivity, &origin, &mut progress)?;
         }
     }
     let file = WeightFile::open(&path)?;
@@ -127,6 +127,25 @@ pub fn prepare_by(
     let unquantized = left_whole(scheme, specs.values());
     let choice = file.header().choice.clone();
     Ok(Prepared { sha256: stored_hash(&path)?, bytes, origin, choice, unquantized, cached, path })
+}
+
+/// A checkpoint, and what it was when it was opened.
+struct Checkpoint {
+    path: PathBuf,
+    weights: Weights,
+    sha256: String,
+    state: State,
+}
+
+impl Checkpoint {
+    fn open(path: &Path, model: &Model) -> Result<Self, WeightsError> {
+        let file = WeightFile::open(path)?;
+        let state = file.state();
+        // Of the bytes from which the numbers will come: by now the path may lead to others.
+        let sha256 = file.sha256();
+        let weights = Weights::fitted(file, path, model)?;
+        Ok(Self { path: path.to_owned(), weights, sha256, state })
+    }
 }
 
 /// All weights of a model, each name once.
@@ -156,7 +175,7 @@ fn key(specs: &BTreeMap<String, WeightSpec>, origin: &str, scheme: Scheme, sensi
 fn make(
     path: &Path,
     specs: &BTreeMap<String, WeightSpec>,
-    store: Option<&Weights>,
+    checkpoint: Option<&Checkpoint>,
     source: &Source,
     scheme: Scheme,
     sensitivity: Sensitivity<'_>,
@@ -164,9 +183,9 @@ fn make(
     progress: &mut impl FnMut(f64),
 ) -> Result<(), WeightsError> {
     let values = |spec: &WeightSpec| -> Vec<f32> {
-        match (store, source) {
+        match (checkpoint, source) {
             // `check` has found every tensor there.
-            (Some(weights), _) => {
+            (Some(Checkpoint { weights, .. }), _) => {
                 weights.store.get(&spec.name).map(|tensor| tensor.to_f32().into_owned()).unwrap_or_default()
             }
             (None, Source::Seed(seed)) => init_tensor(spec, *seed),
@@ -174,7 +193,7 @@ fn make(
         }
     };
     let fail = |why: String| WeightsError::File { path: path.to_owned(), why };
-    if store.is_some() {
+    if checkpoint.is_some() {
         // A checkpoint may hold anything: what cannot be stored is told before anything is written.
         for spec in specs.values() {
             let (k, format) = (spec.shape.last().copied().unwrap_or(1), format_of(scheme, spec));
@@ -222,7 +241,8 @@ fn make(
         let text = serde_json::to_vec_pretty(choice).map_err(|error| fail(error.to_string()))?;
         std::fs::write(choice_path(path), text).map_err(|error| fail(error.to_string()))?;
     }
-    write(path, &tensors, choice, origin)
+    // The hash in the file's name and origin must be that of the numbers in it.
+    write(path, &tensors, choice, origin, || checkpoint.map_or(Ok(()), |it| it.state.check(&it.path)))
 }
 
 /// Where the choice of the mixed scheme lies, as JSON: beside its weights.
@@ -387,6 +407,31 @@ mod tests {
         }
         let made: Vec<_> = std::fs::read_dir(folder.path().join("weights")).unwrap().flatten().collect();
         assert!(made.len() == 1 && made[0].file_name() == ".lock", "{made:?}");
+    }
+
+    #[test]
+    fn a_checkpoint_that_changes_while_it_is_read_gives_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model();
+        let path = checkpoint_with(&model, folder.path(), "", 0.0);
+        let copy = folder.path().join("copy");
+        let source = Source::File(path.clone());
+        std::fs::copy(&path, &copy).unwrap();
+        let written_to = || {
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        };
+        // The same bytes, but who knows.
+        let replaced = || std::fs::rename(&copy, &path).unwrap();
+        for change in [&written_to as &dyn Fn(), &replaced] {
+            let mut change = Some(change);
+            let progress = |_| change.take().into_iter().for_each(|change| change());
+            let error = prepare(&model, &source, Scheme::F16, folder.path(), progress).unwrap_err().to_string();
+            assert!(error.contains("torch.safetensors: the checkpoint changed while it was read"), "{error}");
+            let made: Vec<_> = std::fs::read_dir(folder.path().join("weights")).unwrap().flatten().collect();
+            assert!(made.len() == 1 && made[0].file_name() == ".lock", "{made:?}");
+        }
+        assert!(!prepare(&model, &source, Scheme::F16, folder.path(), |_| {}).unwrap().cached);
     }
 
     #[test]

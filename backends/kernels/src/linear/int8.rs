@@ -129,8 +129,9 @@ impl Kernel for Round<'_> {
                     // 0 unless there is a NaN or an infinity, which integers cannot carry: the scale does.
                     let poison: f32 = poison.iter().sum();
                     let max = max.iter().fold(0.0f32, |a, b| a.max(*b));
-                    // The reciprocal of a denormal maximum would overflow: such a group is zero.
-                    let inverse = if max >= f32::MIN_POSITIVE { 127.0 / max } else { 0.0 };
+                    // Of zero and of the smallest maxima, below 127/f32::MAX, this is infinite: such a group is zero.
+                    let inverse = 127.0 / max;
+                    let inverse = if inverse.is_finite() { inverse } else { 0.0 };
                     let out = &mut self.out[row * groups + g * h + r];
                     out.scale = max / 127.0 + poison;
                     out.sum = 0;

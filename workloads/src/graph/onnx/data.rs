@@ -50,9 +50,10 @@ impl DataFile {
         self.position
     }
 
-    /// Hands everything to the system.
+    /// Waits until everything is on the disk: the file is about to get the name under which it is taken for whole.
     pub(super) fn finish(mut self) -> std::io::Result<u64> {
         self.file.flush()?;
+        self.file.get_ref().sync_all()?;
         Ok(self.position)
     }
 }

@@ -16,6 +16,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -134,8 +135,15 @@ fn write_parts(
     let unpacked = std::mem::take(&mut writer.unpacked).into_values().collect();
     let outputs = writer.output_names.clone();
     let (bytes, nodes, data_bytes) = writer.finish()?;
-    std::fs::write(model, &bytes).map_err(OnnxError::io(model))?;
+    write_through(model, &bytes).map_err(OnnxError::io(model))?;
     Ok((nodes, bytes.len() as u64 + data_bytes, unpacked, outputs))
+}
+
+/// Writes a file and waits until it is on the disk.
+fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// A suffix that no other writer uses at the same time.

@@ -106,10 +106,60 @@ fn files_are_found_again_unless_something_changed() {
         store.insert(name.to_owned(), WeightTensor { shape: tensor.shape, data });
     }
     assert!(!write_cached(&graph, &Weights::new(store), &Dialect::standard(), &cache).unwrap().found, "other weights");
-    // A half-made folder does not count.
-    std::fs::remove_file(first.exported.model.with_file_name("export.json")).unwrap();
-    std::fs::remove_dir_all(first.exported.model.parent().unwrap()).unwrap();
-    assert!(!write_cached(&graph, &weights, &Dialect::standard(), &cache).unwrap().found);
+    std::fs::remove_dir_all(cache).unwrap();
+}
+
+#[test]
+fn an_incomplete_folder_is_replaced() {
+    let (graph, weights) = toy();
+    let cache = folder("incomplete");
+    let make = || write_cached(&graph, &weights, &Dialect::standard(), &cache).unwrap();
+    let whole = make().exported;
+    let spoil: [fn(&Exported); 4] = [
+        |exported| std::fs::remove_file(exported.model.with_file_name("export.json")).unwrap(),
+        |exported| std::fs::remove_file(&exported.data).unwrap(),
+        |exported| std::fs::File::options().write(true).open(&exported.data).unwrap().set_len(7).unwrap(),
+        |exported| std::fs::write(&exported.model, b"").unwrap(),
+    ];
+    for (index, spoil) in spoil.into_iter().enumerate() {
+        spoil(&whole);
+        let again = make();
+        assert!(!again.found && again.exported == whole, "{index}");
+        assert!(make().found, "{index}");
+        let bytes = [&whole.model, &whole.data].map(|path| std::fs::metadata(path).unwrap().len());
+        assert_eq!(bytes.iter().sum::<u64>(), whole.bytes);
+    }
+    let left = std::fs::read_dir(&cache).unwrap().flatten().filter(|entry| entry.file_name() != ".onnx.lock");
+    assert_eq!(left.count(), 1, "what was put aside is gone");
+    std::fs::remove_dir_all(cache).unwrap();
+}
+
+#[test]
+fn only_parts_that_nobody_writes_any_more_are_swept() {
+    let (graph, weights) = toy();
+    let cache = folder("sweep");
+    // No system gives a process this number.
+    let gone = u32::MAX;
+    let part = |name: &str, hours: u64| {
+        let dir = cache.join(name);
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("model.onnx.data.0-0.part"), b"half").unwrap();
+        let time = std::time::SystemTime::now() - std::time::Duration::from_secs(3600 * hours);
+        for path in [dir.join("model.onnx.data.0-0.part"), dir.clone()] {
+            std::fs::File::open(path).unwrap().set_modified(time).unwrap();
+        }
+        dir
+    };
+    let dead = part(&format!("onnx-toy-00.{gone}-0.part"), 2);
+    let kept = [
+        part(&format!("onnx-toy-01.{gone}-0.part"), 0),
+        part(&format!("onnx-toy-02.{}-99.part", std::process::id()), 2),
+        part("onnx-toy-03", 2),
+        part("another.part", 2),
+    ];
+    write_cached(&graph, &weights, &Dialect::standard(), &cache).unwrap();
+    assert!(!dead.exists());
+    assert!(kept.iter().all(|dir| dir.is_dir()), "{kept:?}");
     std::fs::remove_dir_all(cache).unwrap();
 }
 
