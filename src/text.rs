@@ -21,7 +21,7 @@ pub fn bytes(value: u64) -> String {
 /// `1.23 s`, `45.6 ms`, `7.89 µs`.
 pub fn seconds(value: f64) -> String {
     match value.abs() {
-        v if v >= 60.0 => format!("{:.0} min {:02.0} s", (value / 60.0).floor(), value % 60.0),
+        v if v >= 60.0 => format!("{:.0} min {:02.0} s", (value.round() / 60.0).floor(), value.round() % 60.0),
         v if v >= 1.0 => format!("{} s", three(value)),
         v if v >= 1e-3 => format!("{} ms", three(value * 1e3)),
         _ => format!("{} µs", three(value * 1e6)),
@@ -114,6 +114,7 @@ mod tests {
 
     #[test]
     fn numbers_have_three_digits() {
+        assert_eq!((seconds(119.4), seconds(119.7)), ("1 min 59 s".to_owned(), "2 min 00 s".to_owned()));
         assert_eq!(count(428_500_000.0), "428 M");
         assert_eq!(count(1.5e12), "1.50 T");
         assert_eq!(count(12.0), "12");

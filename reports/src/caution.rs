@@ -180,10 +180,10 @@ impl Caution {
     }
 }
 
-/// What a reader should know of a cell. A cell that failed has its reason and no cautions but the recorded ones.
+/// What a reader should know of a cell. A cell without a good launch has its reason and no cautions but the recorded ones.
 pub fn of_cell(cell: &Cell) -> Vec<Caution> {
     let mut cautions = Vec::new();
-    if cell.status == Status::Ok {
+    if cell.has_result() {
         let good: Vec<&Launch> = cell.good_launches().collect();
         of_launches(cell, &good, &mut cautions);
         for stage in &cell.placement {

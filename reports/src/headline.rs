@@ -30,7 +30,15 @@ pub fn of_table(table: &Table) -> Vec<Point> {
         }
     }
     points.extend(of_pictures(table));
-    let failed: Vec<&Row> = table.rows.iter().filter(|row| row.status != Status::Ok).collect();
+    let failed: Vec<&Row> = table.rows.iter().filter(|row| !row.has_figures()).collect();
+    let broken = table.rows.iter().filter(|row| row.has_figures() && row.status != Status::Ok).count();
+    if broken > 0 {
+        let says = format!(
+            "In {broken} of {} cells a later launch failed; their figures are of the launches that ended well.",
+            table.rows.len()
+        );
+        points.push(Point { about: String::new(), says });
+    }
     if !failed.is_empty() {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for row in &failed {
@@ -72,7 +80,7 @@ fn of_pictures(table: &Table) -> Option<Point> {
 
 /// Fastest; fastest with the reference's result; smallest. Rows are sorted by time.
 fn of_workload(rows: &[&Row]) -> String {
-    let good = || rows.iter().copied().filter(|row| row.status == Status::Ok);
+    let good = || rows.iter().copied().filter(|row| row.has_figures());
     let mut timed: Vec<&Row> = good().filter(|row| row.p50_s().is_some()).collect();
     let steady = !timed.is_empty();
     if !steady {

@@ -98,7 +98,7 @@ fn push(out: &mut String, line: &str) {
 
 fn line(row: &Row) -> String {
     let time = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), text::seconds);
-    let image = if row.status == Status::Ok { time(row.p50_s()) } else { format!("**{}**", row.status.name()) };
+    let image = if row.has_figures() { time(row.p50_s()) } else { format!("**{}**", row.status.name()) };
     let interval = row.image_s.value().and_then(|e| e.low.zip(e.high));
     let notes: Vec<String> = row.cautions.iter().map(crate::caution::Caution::short).collect();
     let cells = [

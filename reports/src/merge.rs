@@ -37,7 +37,7 @@ pub fn merge(runs: &[&Run], id: &str, allow: &BTreeSet<Difference>) -> Result<Ru
         }
     }
     for run in rest {
-        for one in differences(first, run).into_iter().chain(revision(first, run)) {
+        for one in differences(first, run).into_iter().chain(program_differs(first, run)) {
             if !found.contains(&one) {
                 found.push(one);
             }
@@ -54,6 +54,17 @@ pub fn merge(runs: &[&Run], id: &str, allow: &BTreeSet<Difference>) -> Result<Ru
         .warnings
         .extend(allowed.into_iter().map(|(kind, says)| format!("merged although the {kind} differs: {says}")));
     for run in rest {
+        let (head, other) = (&mut merged.run, &run.run);
+        // As in a run of one part: what cells differ in stands in their keys.
+        if head.steps != other.steps {
+            head.steps = 0;
+        }
+        if head.sampler != other.sampler {
+            head.sampler.clear();
+        }
+        if head.sigmas != other.sigmas {
+            head.sigmas.clear();
+        }
         run.models.iter().for_each(|model| add_model(&mut merged, model));
         for inputs in &run.inputs {
             if !merged.inputs.contains(inputs) {
@@ -71,7 +82,7 @@ pub fn merge(runs: &[&Run], id: &str, allow: &BTreeSet<Difference>) -> Result<Ru
 }
 
 /// Parts measured by different sources of the program are not parts of one run.
-fn revision(one: &Run, other: &Run) -> Option<(Difference, String)> {
+pub fn program_differs(one: &Run, other: &Run) -> Option<(Difference, String)> {
     let of = |run: &Run| match &run.run.git {
         Reading::Ok(git) => format!("{}{}", git.revision, if git.dirty { " with changes" } else { "" }),
         _ => run.run.tool_version.clone(),
@@ -155,6 +166,22 @@ mod tests {
         assert_eq!(indices, [0, 1]);
         assert_eq!((merged.run.id.as_str(), merged.run.created.as_str()), ("both", "2026-11-23T00:00:01Z"));
         assert!(merged.run.finished.is_some() && merged.warnings[0].contains("a, bb"));
+    }
+
+    #[test]
+    fn parts_of_other_steps_are_parts_and_the_same_cell_at_other_noise_levels_is_not() {
+        let part = |id: &str, steps: u32, sigmas: &[f64]| {
+            let mut run = run(id, &["nano"]);
+            (run.run.steps, run.run.sigmas) = (steps, sigmas.to_vec());
+            (run.cells[0].key.steps, run.cells[0].sigmas) = (steps, sigmas.to_vec());
+            run
+        };
+        let (a, b) = (part("a", 2, &[1.0, 0.5, 0.0]), part("bb", 1, &[1.0, 0.0]));
+        let merged = merge(&[&a, &b], "both", &BTreeSet::new()).unwrap();
+        assert_eq!((merged.cells.len(), merged.run.steps, merged.run.sigmas.len()), (2, 0, 0));
+        let shifted = part("ccc", 2, &[1.0, 0.75, 0.0]);
+        let error = merge(&[&a, &shifted], "both", &BTreeSet::new()).unwrap_err().to_string();
+        assert!(error.contains("noise levels"), "{error}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A run's directory: `record.json`, `samples.csv`, images, the report.
 //!
-//! Contract: `record.json` is rewritten whole after each cell, through a temporary file that is flushed to the disk and
-//! then renamed, so at every moment there is one whole record: killing the program loses the cell in flight and nothing
-//! else, and a full disk leaves the last good record in place. One process at a time writes a run (a lock held through
-//! the operating system, which a crash releases).
+//! Contract: `record.json` is rewritten whole at each change (a run makes one after each launch), through a temporary
+//! file that is flushed to the disk and then renamed, so at every moment there is one whole record: killing the program
+//! loses the launch in flight and nothing else, and a full disk leaves the last good record in place. One process at a
+//! time writes a run (a lock held through the operating system, which a crash releases).
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
@@ -140,8 +140,10 @@ impl RunStore {
     /// There is none, it is damaged or newer, or another process is writing it.
     pub fn resume(dir: &Path) -> Result<Self, StoreError> {
         let dir = if dir.ends_with(RECORD_FILE) { dir.parent().unwrap_or(Path::new(".")) } else { dir };
-        let LoadedRun { dir, run } = read(dir)?;
+        // There must be a run before a lock is put beside it; what counts is the record as it stands under the lock.
+        let LoadedRun { dir, .. } = read(dir)?;
         let lock = lock(&dir)?;
+        let LoadedRun { dir, run } = read(&dir)?;
         let mut store = Self { dir, run, _lock: lock };
         store.run.run.resumed += 1;
         store.run.run.finished = None;

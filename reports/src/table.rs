@@ -224,6 +224,11 @@ impl Row {
         self.p50_s().or(self.first_image_s)
     }
 
+    /// Whether there is something to show: the cell ended well, or a later launch of it failed and the earlier ones count.
+    pub fn has_figures(&self) -> bool {
+        self.status == Status::Ok || self.first_image_s.is_some()
+    }
+
     /// Whether other cells' quality is measured against this one.
     pub fn is_reference(&self) -> bool {
         self.is_reference

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
+use ditbench_reports::record::{Launch, Run, Status};
 use ditbench_reports::store::LoadedRun;
-use ditbench_reports::{csv, markdown, report, sample, table};
+use ditbench_reports::{csv, headline, html, markdown, report, sample, table, text};
 
 fn snapshot(name: &str, found: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
@@ -52,4 +53,31 @@ fn a_machine_without_a_record_is_in_every_face_with_its_reason() {
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.contains(machine) && text.contains("X1 is unauthorized: tap Allow"), "{}", file.display());
     }
+}
+
+#[test]
+fn a_launch_that_fails_late_takes_no_figure_from_any_face() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = sample::run();
+    let cell = run.cells.iter_mut().find(|cell| cell.launches.len() > 1).unwrap();
+    let killed = Launch { status: Status::Oom, reason: Some("killed at 3 GiB".into()), ..Launch::default() };
+    cell.launches.push(killed);
+    (cell.status, cell.reason) = (Status::Oom, Some("killed at 3 GiB".into()));
+    let (key, whole) = (cell.key.clone(), sample::run());
+    let p50 = |run: &Run| {
+        let table = table::of_runs(&[run]);
+        table.rows.iter().find(|row| row.key == key).and_then(|row| row.p50_s()).map(text::seconds).unwrap()
+    };
+    assert_eq!(p50(&run), p50(&whole));
+    let headline: Vec<String> =
+        headline::of_table(&table::of_runs(&[&run])).into_iter().map(|point| point.says).collect();
+    assert!(headline.iter().any(|says| says.contains("In 1 of ")), "{headline:?}");
+    let failed =
+        |run: &Run| html::of_runs(&[LoadedRun { dir: dir.path().into(), run: run.clone() }], &table::of_runs(&[run]));
+    let count = |page: &str| page.matches("class=\"failed\"").count();
+    let (page, before) = (failed(&run).unwrap(), failed(&whole).unwrap());
+    assert_eq!(count(&page), count(&before), "no row more is without figures");
+    assert!(page.contains("killed at 3 GiB") && page.contains("failed launches"));
+    let words = markdown::of_table(&table::of_runs(&[&run]));
+    assert!(words.contains(&p50(&whole).replace('\u{a0}', " ")) && words.contains("killed at 3 GiB"), "{words}");
 }

@@ -39,9 +39,10 @@ Examples:
   ditbench run --model small --size 512 --backend candle,tract,ort --precision f32,q4 --threads 1,2
   ditbench run --plan plan.toml --dry-run             what a plan would do
   ditbench profile --backend candle,ort               where the time goes; --diff A B says what changed
-  ditbench ab --base-rev main                          is this build slower, bigger or wrong? exit code 1 if so
+  ditbench ab --base-rev main                         is this build slower, bigger or wrong? exit code 1 if so
   ditbench compare runs/BASE runs/HEAD                the same from records
-  ditbench history import runs/*; ditbench history page   how numbers went from run to run
+  ditbench history import runs/*/record.json          put runs into a store
+  ditbench history page                               how numbers went from run to run
   ditbench generate \"turtle\" -o turtle.png --backend ort --precision q4
   ditbench inspect --model small --size 1024          parameters, operations, bytes
   ditbench export --model small --precision q4 DIR    ONNX files for other tools
@@ -50,7 +51,8 @@ Examples:
   ditbench doctor --on adb                            is the phone ready, and if not, what to do
   ditbench run --on adb --backend candle,tract        the same measurement on a phone
 
-Exit codes: 0 done, 1 regressed (ab, aa, compare), 2 wrong usage or environment, 3 inconclusive (ab, aa, compare).";
+Exit codes: 0 done; 1 regressed (ab, aa, compare); 2 not done, or not to the end: wrong usage or environment, an
+interruption, nothing that could be measured or compared; 3 inconclusive (ab, aa, compare).";
 
 /// What all commands share.
 #[derive(Clone, Debug, clap::Args)]

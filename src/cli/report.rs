@@ -75,7 +75,7 @@ fn terminal(table: &Table) -> String {
         out.push_str(&format!("\n{workload}\n"));
         let header =
             ["", "threads", "image", "first image", "step", "compile", "memory", "of peak", "latent error", "PSNR"];
-        let good: Vec<_> = rows.iter().filter(|row| row.status == Status::Ok).map(|row| cells(row)).collect();
+        let good: Vec<_> = rows.iter().filter(|row| row.has_figures()).map(|row| cells(row)).collect();
         if !good.is_empty() {
             out.push_str(&text::table(&header, good));
         }

@@ -20,16 +20,17 @@ pub struct PlanArgs {
     plan: Option<PathBuf>,
     #[command(flatten)]
     axes: Axes,
-    /// The prompt
+    /// The prompt [default: turtle]
     #[arg(long)]
     prompt: Option<String>,
-    /// Seed of the noise and of initialised weights
+    /// Seed of the noise and of initialised weights [default: 7]
     #[arg(long)]
     seed: Option<u64>,
-    /// Images per launch, at most
+    /// Images per launch, at most [default: the plan's, else 30; ab and aa: the plan's, else 8; profile: 6]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     images: Option<u32>,
-    /// Time for the whole: 90s, 10m, 1h. The first launch of every cell is always made
+    /// Time for the whole: 90s, 10m, 1h. The first launch of every cell is always made [default: the plan's, else 150s;
+    /// ab and aa: the plan's, else none; 15m for the plan that they run by themselves]
     #[arg(long, value_name = "TIME")]
     budget: Option<String>,
     /// Weights: a safetensors file, or `random` [default: the checkpoint that ditbench carries, else random from the seed]
@@ -57,7 +58,8 @@ pub struct RunArgs {
     settings: Option<PathBuf>,
     #[command(flatten)]
     phone: PhoneOptions,
-    /// Launches (processes) per cell, at most: the independent samples
+    /// Launches (processes) per cell, at most: the independent samples [default: the plan's, else 3, or 1 with
+    /// --sustained; profile: 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     launches: Option<u32>,
     /// Time after which one launch is given up
@@ -83,7 +85,8 @@ pub struct RunArgs {
     /// With --quality full: so many names, and a quarter as many compositions, instead of the whole list
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
     prompts: Option<u32>,
-    /// With --quality full: the judge's file (efficientnet-lite0-57934424.pth), instead of fetching it
+    /// With --quality full: the judge's file (efficientnet-lite0-57934424.pth and no other), if you have it already,
+    /// instead of fetching it
     #[arg(long, value_name = "FILE")]
     judge: Option<PathBuf>,
     /// Leave out what does not change from launch to launch: the machine's peaks, the memory pass, comparing images
@@ -119,6 +122,9 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
             bail!("--resume goes on with the plan that the run began with: leave out --model, --backend and the like");
         }
         if run::fleet::is_fleet(path) {
+            if args.plan.budget.is_some() {
+                bail!("each machine of a run of several goes on with its own budget: leave out --budget");
+            }
             return run::fleet::resume(path, common, duration(&args.timeout, "--timeout")?, args.store.as_deref());
         }
         run::resume(
@@ -143,8 +149,9 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         return Ok(());
     }
     let sustained_s = args.sustained.as_deref().map(|text| duration(text, "--sustained")).transpose()?;
-    if sustained_s.is_some() {
-        plan.launches = plan.launches.or(Some(1));
+    // The default plan's launches are meant to be short.
+    if sustained_s.is_some() && args.launches.is_none() && args.plan.plan.is_none() {
+        plan.launches = Some(1);
     }
     let settings = Settings {
         telemetry: args.telemetry == "on",
@@ -224,7 +231,7 @@ impl RunArgs {
         self.profile = true;
         self.launches = self.launches.or(Some(1));
         self.plan.images = self.plan.images.or(Some(6));
-        if self.plan.plan.is_none() && self.plan.axes == Axes::default() {
+        if self.resume.is_none() && self.plan.plan.is_none() && self.plan.axes == Axes::default() {
             self.plan.axes.model = Some(vec![Variant::Nano]);
         }
     }

@@ -16,10 +16,12 @@ pub struct WorkloadArgs {
     /// Denoiser steps
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub steps: u16,
-    /// Text tokens: 77 (the text encoder alone, as on the phone) or 333 (with a language model's 256)
+    /// Text tokens: 77 (the text encoder alone, as on the phone) or 333 (with a language model's 256); nano has 16 in
+    /// place of the 77
     #[arg(long, default_value = "77")]
     pub text_tokens: TextTokens,
-    /// Rung of the paper's architecture ladder: pixart-mqa, three-stage, assa, final, final-dense
+    /// Architecture, from the paper's baseline to its last step: pixart-mqa, three-stage, assa, final; final-dense is
+    /// final with dense attention
     #[arg(long, default_value = "final", value_parser = parse_rung)]
     pub rung: Rung,
     /// Block layout, Down-Middle-Up: 8-10-10 or 6-20-10 [default: the model's own]

@@ -51,8 +51,9 @@ pub fn launch(
     let (sender, receiver) = mpsc::channel();
     let stdout = child.stdout.take();
     let reader = std::thread::spawn(move || {
-        for line in stdout.into_iter().flat_map(|out| BufReader::new(out).lines()).map_while(Result::ok) {
-            if sender.send(line).is_err() {
+        // A library may print bytes that are no text: they go to the log and end nothing.
+        for line in stdout.into_iter().flat_map(|out| BufReader::new(out).split(b'\n')).map_while(Result::ok) {
+            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
                 break;
             }
         }

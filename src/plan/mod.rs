@@ -36,7 +36,7 @@ pub struct PlanError(pub String);
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Axes {
-    /// Models: nano, tiny, small, full
+    /// Models: nano, tiny, small, full [default: nano]
     #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse::<Variant>)]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub model: Option<Vec<Variant>>,
@@ -45,10 +45,11 @@ pub struct Axes {
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub size: Option<Vec<Size>>,
     /// Backends: candle, tract, ort, reference; a way of running after a colon: candle:stock, ort:exact
+    /// [default: ort,candle,tract]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub backend: Option<Vec<BackendChoice>>,
-    /// Precisions of the weights: f32, f16, q4, q8, mixed, palette4
+    /// Precisions of the weights: f32, f16, q4, q8, mixed, palette4 [default: f32,q4]
     #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_scheme)]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub precision: Option<Vec<Scheme>>,
@@ -64,11 +65,13 @@ pub struct Axes {
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub steps: Option<Vec<usize>>,
-    /// Text tokens: 77 (CLIP alone, as on the phone) or 333 (with the language model's 256)
+    /// Text tokens: 77 (CLIP alone, as on the phone) or 333 (with the language model's 256); nano has 16 in place of
+    /// the 77 [default: 77]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub text_tokens: Option<Vec<TextTokens>>,
-    /// Rungs of the paper's architecture ladder: pixart-mqa, three-stage, assa, final, and final-dense
+    /// Architectures, from the paper's baseline to its last step: pixart-mqa, three-stage, assa, final; final-dense is
+    /// final with dense attention [default: final]
     #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_rung)]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub rung: Option<Vec<Rung>>,

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use ditbench_reports::image::{self, RgbImage};
 use ditbench_reports::quality::{compare_images, step_divergence};
-use ditbench_reports::record::{Cell as Row, CellKey, Quality, Reading, Status};
+use ditbench_reports::record::{Cell as Row, CellKey, Quality, Reading};
 use ditbench_reports::store::RunStore;
 use ditbench_workloads::pipeline::load_latents;
 
@@ -19,7 +19,7 @@ pub fn compare(store: &mut RunStore, cells: &[CellKey]) -> Result<()> {
     let mut compared = Vec::new();
     for key in cells {
         let Some(mut row) = rows.iter().find(|row| row.key == *key).cloned() else { continue };
-        if row.status != Status::Ok {
+        if !row.has_result() {
             continue;
         }
         row.quality = match reference(&rows, &row.key) {
@@ -39,7 +39,7 @@ pub fn compare(store: &mut RunStore, cells: &[CellKey]) -> Result<()> {
 pub(super) fn reference<'a>(rows: &'a [Row], key: &CellKey) -> Option<&'a Row> {
     let same = |row: &&Row| {
         let other = &row.key;
-        row.status == Status::Ok
+        row.has_result()
             && other.precision == "f32"
             && (&other.model, other.height, other.width, other.steps, other.text_tokens, other.batch, &other.sampler)
                 == (&key.model, key.height, key.width, key.steps, key.text_tokens, key.batch, &key.sampler)

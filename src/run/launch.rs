@@ -23,6 +23,9 @@ use crate::text;
 /// Enough precision for a launch: the median's interval within ± 1 %.
 const TIGHT: f64 = 0.01;
 
+/// Text encoder, denoiser, decoder.
+const COMPONENTS: usize = 3;
+
 /// How often a launch in which the machine slowed itself down is made again.
 const REDO: usize = 2;
 
@@ -66,7 +69,7 @@ impl Launcher<'_> {
                 row.launches.truncate(index);
                 row
             }
-            _ => Row { key: cell.key.clone(), variant_about: cell.way.about.clone(), ..Row::default() },
+            _ => cell.row(),
         };
         let name = cell.cell.key();
         let outputs = first.then(|| outputs(store, cell)).transpose()?;
@@ -230,6 +233,10 @@ fn spoiled(launch: &Launch, cores: usize) -> Option<String> {
     const STOLEN: f64 = 0.05;
     // 2, moderate: "the experience is somewhat worse"; 1, light, is not felt.
     const MODERATE: f64 = 2.0;
+    // Only times can be spoiled: a launch that failed is a finding, whatever the machine did meanwhile.
+    if launch.status != Status::Ok {
+        return None;
+    }
     let statuses = launch.telemetry.iter().filter_map(|moment| moment.readings.get("thermal_status")?.value());
     match statuses.copied().max_by(f64::total_cmp) {
         Some(status) if status >= MODERATE => Some(format!("the phone was throttled (thermal status {status:.0})")),
@@ -290,8 +297,10 @@ pub(super) fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared, ex
             ));
         }
     }
+    // Of a worker that died before all stages were there the sum would be a part, or nothing.
+    let whole = collected.compile.len() == COMPONENTS;
     let sum = |of: fn(&ditbench_backend_api::CompileReport) -> Option<u64>| {
-        collected.compile.iter().map(|(_, report)| of(report)).sum()
+        if whole { collected.compile.iter().map(|(_, report)| of(report)).sum() } else { None }
     };
     let expanded = if expands { vec![row.variant_about.clone()] } else { Vec::new() };
     row.warnings.extend(prepared.notes.iter().cloned());
@@ -324,5 +333,42 @@ fn outcome(collected: &Collected, status: Status, reason: Option<&str>) -> Strin
                 ),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ditbench_backend_api::CompileReport;
+
+    use super::*;
+    use crate::protocol::Component;
+
+    #[test]
+    fn a_launch_that_failed_is_never_made_again_for_the_machines_sake() {
+        let slower = Calibration { before_s: Reading::Ok(0.2), after_s: Reading::Ok(0.3) };
+        let launch = |status| Launch { status, calibration: slower.clone(), ..Launch::default() };
+        assert!(spoiled(&launch(Status::Ok), 2).is_some_and(|why| why.contains("50 % slower")));
+        for status in [Status::Oom, Status::Error, Status::Timeout, Status::Interrupted] {
+            assert_eq!(spoiled(&launch(status), 2), None, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn weights_of_a_worker_that_died_while_it_loaded_are_not_known() {
+        let report =
+            CompileReport { weight_file_bytes: Some(100), weight_resident_bytes: Some(50), ..CompileReport::default() };
+        let bytes = |components: &[Component]| {
+            let collected = Collected {
+                compile: components.iter().map(|component| (*component, report)).collect(),
+                ..Collected::default()
+            };
+            let mut row = Row::default();
+            fill(&mut row, &collected, &Prepared::default(), false);
+            row.weights.map(|weights| (weights.disk_bytes, weights.resident_bytes))
+        };
+        assert_eq!(bytes(&[]), Some((None, None)));
+        assert_eq!(bytes(&[Component::TextEncoder]), Some((None, None)));
+        let all = [Component::TextEncoder, Component::Denoiser, Component::Decoder];
+        assert_eq!(bytes(&all), Some((Some(300), Some(150))));
     }
 }

@@ -14,6 +14,7 @@ mod prepare;
 mod profile;
 mod progress;
 mod resolve;
+mod resume;
 mod schedule;
 mod sensitivity;
 mod show;
@@ -41,6 +42,7 @@ use crate::{interrupt, paths};
 use launch::Launcher;
 use resolve::Resolved;
 pub use resolve::resolve;
+pub use resume::resume;
 use schedule::CellState;
 
 /// What a run was asked for, all defaults filled in. Kept in the record, so that a resumed run is the same run.
@@ -130,46 +132,19 @@ pub fn start(
             None => settings.prompt.clone(),
         },
         seed: settings.seed,
-        weights_seed: (!matches!(settings.weights, WeightsChoice::File(_))).then_some(settings.seed),
-        steps: resolved.first().map_or(0, |cell| cell.key.steps),
-        sampler: "euler".to_owned(),
-        sigmas: resolved.first().map_or_else(Vec::new, |cell| {
-            ditbench_workloads::pipeline::sigmas(cell.cell.workload.steps, cell.model.config.denoiser.time_shift)
-        }),
+        weights_seed: resolved
+            .iter()
+            .any(|cell| settings.weights.are_random(&cell.model.config))
+            .then_some(settings.seed),
+        steps: same(resolved.iter().map(|cell| cell.key.steps)).unwrap_or_default(),
+        sampler: same(resolved.iter().map(|cell| cell.key.sampler.clone())).unwrap_or_default(),
+        sigmas: same(resolved.iter().map(Resolved::sigmas)).unwrap_or_default(),
         sustained_s: settings.sustained_s,
         ..RunInfo::default()
     };
     let store = RunStore::create(&dir, Run::new(info, host.machine()))?;
     go(settings, resolved, store, common, host.as_mut())?;
     Ok(Some(dir))
-}
-
-/// Goes on with an interrupted run.
-///
-/// # Errors
-/// No run there, or a mistake in the environment.
-pub fn resume(path: &Path, common: &Common, timeout_s: f64, budget_s: Option<f64>) -> Result<()> {
-    let store = RunStore::resume(path)?;
-    let mut settings: Settings = serde_json::from_value(store.run().run.plan.clone())
-        .with_context(|| format!("{}: the plan in the record cannot be read; run it again", path.display()))?;
-    settings.timeout_s = timeout_s;
-    settings.budget_s = budget_s.unwrap_or(settings.budget_s);
-    let mut host = host::open(&settings, &store.run().run.id)?;
-    let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
-    let is_done = |cell: &&Resolved| match settings.judging {
-        Some(_) => store.is_done(&cell.key),
-        None => {
-            let state = state(&store, cell);
-            state.failed || state.made >= settings.launches
-        }
-    };
-    let done = resolved.iter().filter(is_done).count();
-    crate::text::show(&format!(
-        "Going on with {}: {done} of {} cells are done.\n",
-        store.dir().display(),
-        resolved.len()
-    ));
-    go(settings, resolved, store, common, host.as_mut())
 }
 
 /// Times cells, or judges their pictures.
@@ -213,15 +188,18 @@ fn work(
         host,
         ort_lib,
         progress: &progress,
-        order: 0,
+        order: resume::next_order(store.run()),
         cells: resolved.len(),
         until: started + budget,
     };
-    let mut states: Vec<CellState> = resolved.iter().map(|cell| state(&store, cell)).collect();
+    let mut states: Vec<CellState> = resolved.iter().map(|cell| resume::state(&store, cell)).collect();
     for (index, cell) in resolved.iter().enumerate() {
         if let Some((status, why)) = cell.refusal.clone().or_else(|| launcher.missing_library(cell)) {
             states[index].failed = true;
             progress.launch_done(&cell.cell.key(), &format!("{}: {why}", status.name()));
+            if resume::has_results(&store, &cell.key) {
+                continue;
+            }
             store.put_cell(Row {
                 variant_about: cell.way.about.clone(),
                 ..Row::failed(cell.key.clone(), status, why)
@@ -237,7 +215,11 @@ fn work(
             Ok(prepared) => prepared,
             Err(error) => {
                 states[index].failed = true;
-                store.put_cell(Row::failed(cell.key.clone(), Status::Error, crate::text::causes(&error)))?;
+                let why = crate::text::causes(&error);
+                progress.launch_done(&cell.cell.key(), &format!("{}: {why}", Status::Error.name()));
+                if !resume::has_results(&store, &cell.key) {
+                    store.put_cell(Row::failed(cell.key.clone(), Status::Error, why))?;
+                }
                 continue;
             }
         };
@@ -265,10 +247,10 @@ fn work(
     progress.finish();
     let page = show::report(&store)?;
     if let Some(why) = gone {
-        bail!("{why}. What was measured is kept. Go on with: ditbench run --resume {}", store.dir().display());
+        bail!("{why}. What was measured is kept. Go on with: {}", resume::command(&store, common));
     }
     if interrupted {
-        bail!("interrupted; what was measured is kept. Go on with: ditbench run --resume {}", store.dir().display());
+        bail!("interrupted; what was measured is kept. Go on with: {}", resume::command(&store, common));
     }
     crate::text::show(&format!("{}\n", page.display()));
     something_was_measured(&store)
@@ -276,17 +258,16 @@ fn work(
 
 /// A run of failures is no success for the script that started it.
 fn something_was_measured(store: &RunStore) -> Result<()> {
-    if store.run().cells.iter().all(|cell| cell.status != Status::Ok) {
+    if store.run().cells.iter().all(|cell| !cell.has_result()) {
         bail!("no cell could be measured; each row of the table has its reason");
     }
     Ok(())
 }
 
-/// What a resumed run has of a cell already; nothing in a new run.
-fn state(store: &RunStore, cell: &Resolved) -> CellState {
-    let Some(row) = store.run().cell(&cell.key) else { return CellState::default() };
-    let failed = store.is_done(&cell.key) && row.status != Status::Ok;
-    CellState { made: row.good_launches().count(), failed, longest: None }
+/// What all agree on; `None` if they do not, or if there are none.
+fn same<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
+    let first = values.next()?;
+    values.all(|value| value == first).then_some(first)
 }
 
 /// RFC 3339, UTC, to the second.

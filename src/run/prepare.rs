@@ -23,7 +23,7 @@ use crate::host::Host;
 use crate::protocol::{LaunchSpec, StopRule};
 
 /// What a launch needs on disk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Prepared {
     /// Weights, a safetensors file.
     pub weights: PathBuf,
@@ -204,6 +204,9 @@ pub fn inputs(cell: &Resolved, prompt: &str, seed: u64, folder: &Path) -> Result
 
 fn inputs_entry(cell: &Resolved, made: &Inputs) -> InputsEntry {
     InputsEntry {
+        model: cell.key.model.clone(),
+        steps: cell.key.steps,
+        sampler: cell.key.sampler.clone(),
         height: cell.key.height,
         width: cell.key.width,
         batch: cell.key.batch,

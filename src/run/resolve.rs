@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use ditbench_backend_api::{MemoryMode, Variant};
-use ditbench_reports::record::{CellKey, Status};
+use ditbench_reports::record::{Cell as Row, CellKey, Status};
 use ditbench_workloads::models::{Model, Rung};
 
 use crate::agent::BackendFacts;
@@ -25,6 +25,18 @@ pub struct Resolved {
     pub way: Variant,
     /// Why it cannot run, if it cannot.
     pub refusal: Option<(Status, String)>,
+}
+
+impl Resolved {
+    /// Noise levels of an image, from 1 to 0.
+    pub fn sigmas(&self) -> Vec<f64> {
+        ditbench_workloads::pipeline::sigmas(self.cell.workload.steps, self.model.config.denoiser.time_shift)
+    }
+
+    /// The record's row of it before anything was run.
+    pub fn row(&self) -> Row {
+        Row { key: self.key.clone(), variant_about: self.way.about.clone(), sigmas: self.sigmas(), ..Row::default() }
+    }
 }
 
 /// Resolves all cells for a host; two cells of one workload share the model. ONNX Runtime's library is found, fetched or sent

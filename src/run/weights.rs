@@ -46,6 +46,15 @@ impl fmt::Display for WeightsChoice {
 }
 
 impl WeightsChoice {
+    /// Whether a model's weights are made from the seed.
+    pub fn are_random(&self, config: &ModelConfig) -> bool {
+        match self {
+            Self::File(_) => false,
+            Self::Random => true,
+            Self::Usual => carried(config).is_none(),
+        }
+    }
+
     /// Where the numbers of a model come from.
     ///
     /// # Errors

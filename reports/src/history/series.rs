@@ -200,7 +200,7 @@ pub fn extract(run: &Run) -> Result<Extract, HistoryError> {
         if run.cells[..index].iter().any(|other| other.key == cell.key) {
             return Err(unfit(format!("it has two cells {}", cell.key)));
         }
-        if cell.status != Status::Ok {
+        if !row.has_figures() {
             continue;
         }
         let launches = cell.good_launches().count();

@@ -96,15 +96,9 @@ pub(super) fn conditions(page: &mut Page, runs: &[&Run]) {
                 .collect::<Vec<_>>()
                 .join(", "),
         );
-        fact(
-            page,
-            "Sampler",
-            &format!(
-                "{}, noise levels {}",
-                info.sampler,
-                info.sigmas.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
-            ),
-        );
+        for says in noise_levels(run) {
+            fact(page, "Sampler", &says);
+        }
         fact(
             page,
             "Seeds",
@@ -153,6 +147,19 @@ pub(super) fn conditions(page: &mut Page, runs: &[&Run]) {
         let plan = serde_json::to_string_pretty(&info.plan).unwrap_or_default();
         page.line(&format!("<p class=\"small\">Plan</p>\n<pre>{}</pre>\n</details>", escape(&plan)));
     }
+}
+
+/// Each sampler of the cells with its noise levels, once.
+fn noise_levels(run: &Run) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for cell in &run.cells {
+        let levels: Vec<String> = run.sigmas(cell).iter().map(f64::to_string).collect();
+        let says = format!("{}, noise levels {}", cell.key.sampler, levels.join(", "));
+        if !levels.is_empty() && !found.contains(&says) {
+            found.push(says);
+        }
+    }
+    found
 }
 
 fn machine(page: &mut Page, machine: &Machine) {

@@ -2,7 +2,7 @@
 
 use super::Page;
 use crate::plots::{self, PlotError};
-use crate::record::{CellKey, ProfileRow, Run, Status};
+use crate::record::{CellKey, ProfileRow, Run};
 use crate::table::{Published, Row, Table};
 use crate::text::{self, escape};
 
@@ -10,7 +10,7 @@ use crate::text::{self, escape};
 /// over from machine to machine better than seconds do, so the paper's stand below.
 pub(super) fn models(page: &mut Page, table: &Table) {
     let mut settings: Vec<(CellKey, Vec<(&Row, f64)>)> = Vec::new();
-    for row in table.rows.iter().filter(|row| row.status == Status::Ok) {
+    for row in table.rows.iter().filter(|row| row.has_figures()) {
         let first = || crate::stats::median(&row.first_stages_s.as_ref()?.steps_s);
         let Some(step) = row.step_s().or_else(first).filter(|step| *step > 0.0) else { continue };
         let setting = CellKey { model: String::new(), ..row.key.clone() };

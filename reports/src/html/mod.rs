@@ -170,16 +170,27 @@ fn lead(run: &Run) -> String {
     let memory = run.machine.memory_bytes.value().map(|bytes| format!(", {}", text::bytes(*bytes))).unwrap_or_default();
     let unfinished = if run.run.finished.is_none() { " Not finished." } else { "" };
     format!(
-        "Run {} of {}, on {}{cores}{memory}. Prompt: <q>{}</q>, seed {}, {} steps ({}).{unfinished} ditbench {}.",
+        "Run {} of {}, on {}{cores}{memory}. Prompt: <q>{}</q>, seed {}, {}.{unfinished} ditbench {}.",
         escape(&run.run.id),
         escape(&run.run.created),
         escape(machine),
         escape(&run.run.prompt),
         run.run.seed,
-        run.run.steps,
-        escape(if run.run.sampler.is_empty() { "sampler not recorded" } else { &run.run.sampler }),
+        escape(&sampling(run)),
         escape(&run.run.tool_version)
     )
+}
+
+/// Steps and samplers of all cells: `4 steps (euler)`, `4 steps (euler), 28 steps (euler)`.
+fn sampling(run: &Run) -> String {
+    let mut found: Vec<String> = Vec::new();
+    for key in run.cells.iter().map(|cell| &cell.key) {
+        let says = format!("{} {} ({})", key.steps, if key.steps == 1 { "step" } else { "steps" }, key.sampler);
+        if !found.contains(&says) {
+            found.push(says);
+        }
+    }
+    if found.is_empty() { "no cells".to_owned() } else { found.join(", ") }
 }
 
 fn figure(page: &mut Page, figure: &Figure, caption: &str) {

@@ -2,7 +2,7 @@
 
 use super::Page;
 use crate::plots::{PlotError, timeline};
-use crate::record::{Launch, Run, Status};
+use crate::record::{Launch, Run};
 use crate::table::{self, Absent, Row, Table};
 use crate::text::{self, escape};
 
@@ -77,10 +77,10 @@ fn cell_name(row: &Row) -> String {
 
 fn time(row: &Row) -> String {
     let threads = row.threads();
-    match (row.status, row.p50_s(), row.first_image_s) {
-        (Status::Ok, Some(p50), _) => format!("{}, {threads}", text::seconds(p50)),
-        (Status::Ok, None, Some(first)) => format!("{} (first), {threads}", text::seconds(first)),
-        (status, ..) => status.name().to_owned(),
+    match (row.has_figures(), row.p50_s(), row.first_image_s) {
+        (true, Some(p50), _) => format!("{}, {threads}", text::seconds(p50)),
+        (true, None, Some(first)) => format!("{} (first), {threads}", text::seconds(first)),
+        _ => row.status.name().to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Page;
 use crate::caution::Weight;
-use crate::record::{Reading, Status};
+use crate::record::Reading;
 use crate::table::{Published, Row, Table};
 use crate::text::{self, escape};
 
@@ -32,11 +32,7 @@ pub(super) fn main_tables(page: &mut Page, groups: &[(String, Vec<&Row>)], table
         }
         page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
         for row in rows {
-            if row.status == Status::Ok {
-                good(page, row, several)
-            } else {
-                failed(page, row, several, columns.len() - 1)
-            }
+            if row.has_figures() { good(page, row, several) } else { failed(page, row, several, columns.len() - 1) }
         }
         let model = rows.first().map_or("", |row| row.key.model.as_str());
         let paper: Vec<&Published> = table.published.iter().filter(|paper| paper.model == model).collect();
@@ -167,7 +163,7 @@ fn published(page: &mut Page, row: &Published) {
 pub(super) fn details_table(page: &mut Page, groups: &[(String, Vec<&Row>)]) {
     page.raw("<h2 id=\"more\">More figures</h2>\n<details>\n<summary>Percentiles, compile time, counts, all measures of quality</summary>\n");
     for (name_of_group, rows) in groups {
-        let rows: Vec<&&Row> = rows.iter().filter(|row| row.status == Status::Ok).collect();
+        let rows: Vec<&&Row> = rows.iter().filter(|row| row.has_figures()).collect();
         if rows.is_empty() {
             continue;
         }

@@ -15,7 +15,7 @@ pub(crate) mod timeline;
 
 pub use canvas::PlotError;
 
-use crate::record::{Cell, Run, Status};
+use crate::record::{Cell, Run};
 use crate::table::{Row, Table, workload};
 
 /// A cell, and its row.
@@ -48,7 +48,7 @@ pub fn of_runs(runs: &[&Run], table: &Table) -> Result<Vec<(String, Vec<Figure>)
     let mut groups: Vec<(String, Vec<Entry>)> = Vec::new();
     // The table has one row for each cell, in the same order.
     for (cell, row) in runs.iter().flat_map(|run| &run.cells).zip(&table.rows) {
-        if cell.status != Status::Ok {
+        if !row.has_figures() {
             continue;
         }
         let name = workload(&cell.key);

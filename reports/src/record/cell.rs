@@ -22,6 +22,9 @@ pub struct Cell {
     /// What the variant does, in a sentence.
     #[serde(default)]
     pub variant_about: String,
+    /// Noise levels of an image, `steps + 1` of them from 1 to 0; empty where nothing ran, and in older records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sigmas: Vec<f64>,
     /// Versions of what computed.
     #[serde(default)]
     pub versions: Vec<Version>,
@@ -34,7 +37,8 @@ pub struct Cell {
     /// The independent samples: one process each.
     #[serde(default)]
     pub launches: Vec<Launch>,
-    /// Launches that do not count because the machine slowed itself down in them: kept to be seen, made again.
+    /// Launches that a known cause spoiled (a throttled phone, a machine that slowed down, stolen processors): kept to be
+    /// seen, made again.
     #[serde(default)]
     pub discarded: Vec<Launch>,
     /// Memory, measured in a process of its own in which nothing is timed.
@@ -49,7 +53,7 @@ pub struct Cell {
     /// The image it made: a PNG in the run's directory.
     #[serde(default)]
     pub image: Option<String>,
-    /// SHA-256 of the final latent as little-endian f32.
+    /// Reserved: `None` in this version.
     #[serde(default)]
     pub latent_sha256: Option<String>,
     /// Time by block and operation, from passes of their own under the runtime's profiler.
@@ -67,6 +71,11 @@ impl Cell {
     /// A cell that has not ended well.
     pub fn failed(key: CellKey, status: Status, reason: impl Into<String>) -> Self {
         Self { key, status, reason: Some(reason.into()), ..Self::default() }
+    }
+
+    /// Whether it gave something: it ended well, or a later launch failed and earlier ones count.
+    pub fn has_result(&self) -> bool {
+        self.status == Status::Ok || self.good_launches().next().is_some()
     }
 
     /// Launches that ended well.

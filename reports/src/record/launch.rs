@@ -139,7 +139,7 @@ pub struct Sample {
     /// When it was done: seconds after the launch began, on the clock of [`Launch::telemetry`].
     #[serde(default)]
     pub ended_s: Option<f64>,
-    /// The known cause for which it does not count (`throttled`, `interrupted`); outliers are labelled, never removed.
+    /// Reserved for a known cause for which it does not count: `None` in this version. Outliers are labelled, never removed.
     #[serde(default)]
     pub removed: Option<String>,
 }

@@ -127,7 +127,7 @@ pub struct Peak {
     pub kind: String,
     /// Threads that ran it.
     pub threads: u32,
-    /// Median of `samples`.
+    /// The best of `samples`: what disturbs a peak lowers it.
     pub value: f64,
     /// `GFLOP/s`, `GOP/s`, `GB/s` (10⁹).
     pub unit: String,

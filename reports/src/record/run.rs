@@ -49,6 +49,15 @@ impl Run {
         }
     }
 
+    /// A cell's noise levels; in older records the run's, where it has as many steps.
+    pub fn sigmas<'a>(&'a self, cell: &'a Cell) -> &'a [f64] {
+        let run = &self.run.sigmas;
+        match cell.sigmas.as_slice() {
+            [] if run.len() == cell.key.steps as usize + 1 => run,
+            own => own,
+        }
+    }
+
     /// The model entry that a cell ran: same model, size and text length.
     pub fn model(&self, key: &CellKey) -> Option<&ModelEntry> {
         self.models.iter().find(|entry| {
@@ -91,15 +100,15 @@ pub struct RunInfo {
     pub prompt: String,
     /// Seed of the noise.
     pub seed: u64,
-    /// Seed of the weights, where they are random.
+    /// Seed of the weights, where those of some model are random.
     #[serde(default)]
     pub weights_seed: Option<u64>,
-    /// Denoiser steps of each image.
+    /// Denoiser steps of each image; 0 where cells differ (their keys say how many).
     pub steps: u32,
-    /// Rule by which a step updates the latent: `euler`, `renoise`.
+    /// Rule by which a step updates the latent, as in a cell's key; empty where cells differ.
     #[serde(default)]
     pub sampler: String,
-    /// Noise levels, `steps + 1` of them, 1 to 0.
+    /// Noise levels, `steps + 1` of them, 1 to 0; empty where cells differ ([`crate::record::Cell::sigmas`]).
     #[serde(default)]
     pub sigmas: Vec<f64>,
     /// Seconds for which each launch went on, hot or not, where that is what was measured.
@@ -139,6 +148,15 @@ pub struct Build {
 /// What cells of one size were fed: made once, by the host, and shared by every backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
+    /// Model, empty in records of older programs.
+    #[serde(default)]
+    pub model: String,
+    /// Denoiser steps, 0 in records of older programs.
+    #[serde(default)]
+    pub steps: u32,
+    /// Sampler as in a cell's key, empty in records of older programs.
+    #[serde(default)]
+    pub sampler: String,
     /// Image height in pixels.
     pub height: u32,
     /// Image width in pixels.

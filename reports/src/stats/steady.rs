@@ -56,13 +56,17 @@ pub fn of_many(samples: &[f64], rule: &Averages) -> SteadyState {
     if samples.len() < needed || !usable(samples) {
         return too_few(samples, needed);
     }
-    let (mut fast, mut slow, mut streak) = (samples[0], samples[0], 0);
-    for (place, sample) in samples.iter().enumerate().skip(1) {
+    // From the second image on: the slow average would carry a cold first one along for hundreds of images.
+    let (mut fast, mut slow, mut streak) = (samples[1], samples[1], 1);
+    for (place, sample) in samples.iter().enumerate().skip(2) {
         fast += rule.fast * (sample - fast);
         slow += rule.slow * (sample - slow);
         streak = if (fast / slow - 1.0).abs() < rule.within { streak + 1 } else { 0 };
         if streak >= rule.agreeing {
             let from = place + 1 - streak;
+            if let Some(unsteady) = moved(&samples[from..], rule) {
+                return unsteady;
+            }
             let said = format!(
                 "from sample {from}: fast and slow moving averages within {:.0} % for {} samples",
                 100.0 * rule.within,
@@ -77,6 +81,23 @@ pub fn of_many(samples: &[f64], rule: &Averages) -> SteadyState {
         100.0 * (fast / slow - 1.0)
     );
     SteadyState { state, from: None, said }
+}
+
+/// Whether samples that began steady went on so: the averages agree after a few dozen, and a machine can slow down later.
+fn moved(samples: &[f64], rule: &Averages) -> Option<SteadyState> {
+    let medians: Vec<f64> = samples.rchunks_exact(rule.agreeing).filter_map(median).collect();
+    let (last, first) = (*medians.first()?, *medians.last()?);
+    let farthest = medians.iter().map(|median| median / last - 1.0).max_by(|a, b| a.abs().total_cmp(&b.abs()))?;
+    (farthest.abs() > rule.within).then(|| SteadyState {
+        state: drift(last, first, rule.within),
+        from: None,
+        said: format!(
+            "not steady: the median of some {} samples in a row is {:+.1} % off that of the last {}",
+            rule.agreeing,
+            100.0 * farthest,
+            rule.agreeing
+        ),
+    })
 }
 
 /// By medians of windows. The steady part must be half of all windows at least, and as many as a window is long.
@@ -147,6 +168,9 @@ mod tests {
     fn many_samples() {
         // Flat: steady from the second sample on, the first that has averages to compare.
         assert_eq!(state(&[1.0; 100]), (Steady::Steady, Some(1)));
+        // A cold first image is not a warm-up that lasts.
+        let cold: Vec<f64> = std::iter::once(1.2).chain([1.0; 99]).collect();
+        assert_eq!(state(&cold), (Steady::Steady, Some(1)));
         // A warm-up that the slow average needs long to forget: androidx's own behaviour.
         let warm = |length: usize| -> Vec<f64> { (0..length).map(|i| 1.0 + 9.0 * 0.5f64.powi(i as i32)).collect() };
         assert_eq!(state(&warm(100)).0, Steady::Warming);
@@ -154,5 +178,12 @@ mod tests {
         assert!(found == Steady::Steady && from.unwrap() > 500, "{from:?}");
         let slowing: Vec<f64> = (0..200).map(|i| 1.0 + 0.02 * f64::from(i)).collect();
         assert_eq!(of_many(&slowing[20..], &Averages { agreeing: 100, ..Averages::default() }).state, Steady::Slowing);
+        // So slow that the averages agree at once, so long that the last image takes 1.6 times as long.
+        let creeping: Vec<f64> = (0..600).map(|i| 1.0 + 0.001 * f64::from(i)).collect();
+        assert_eq!(state(&creeping), (Steady::Slowing, None));
+        let throttled: Vec<f64> = [1.0; 42].into_iter().chain([1.5; 58]).collect();
+        assert_eq!(state(&throttled), (Steady::Slowing, None));
+        let hump: Vec<f64> = [1.0; 80].into_iter().chain([1.5; 80]).chain([1.0; 80]).collect();
+        assert_eq!(state(&hump), (Steady::None, None));
     }
 }

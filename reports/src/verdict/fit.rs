@@ -55,7 +55,7 @@ impl FromStr for Difference {
 }
 
 /// What differs between two records, each in a sentence, each once.
-pub(crate) fn differences(one: &Run, other: &Run) -> Vec<(Difference, String)> {
+pub fn differences(one: &Run, other: &Run) -> Vec<(Difference, String)> {
     let mut found: Vec<(Difference, String)> = Vec::new();
     let mut note = |kind, what: &str, a: &str, b: &str| {
         if a != b && !a.is_empty() && !b.is_empty() {
@@ -78,8 +78,6 @@ pub(crate) fn differences(one: &Run, other: &Run) -> Vec<(Difference, String)> {
     let (a, b) = (&one.run, &other.run);
     note(Difference::Workload, "prompt", &a.prompt, &b.prompt);
     note(Difference::Workload, "seed", &a.seed.to_string(), &b.seed.to_string());
-    note(Difference::Workload, "sampler", &a.sampler, &b.sampler);
-    note(Difference::Workload, "noise levels", &levels(&a.sigmas), &levels(&b.sigmas));
     for cell in &one.cells {
         let Some(twin) = other.cell(&cell.key) else { continue };
         of_cell((one, cell), (other, twin), &mut note);
@@ -109,6 +107,7 @@ fn of_cell(
             note(workload, &format!("{what} of {size}"), short(a), short(b));
         }
     }
+    note(workload, &format!("noise levels of {size}"), &levels(one, cell), &levels(other, twin));
     let weights =
         |cell: &Cell| cell.weights.as_ref().map_or(String::new(), |weights| short(&weights.sha256).to_owned());
     note(workload, &format!("weights of {size} in {}", cell.key.precision), &weights(cell), &weights(twin));
@@ -117,8 +116,11 @@ fn of_cell(
 fn inputs<'a>(run: &'a Run, cell: &Cell) -> Option<&'a Inputs> {
     let key = &cell.key;
     run.inputs.iter().find(|inputs| {
-        (inputs.height, inputs.width, inputs.batch, inputs.text_tokens)
-            == (key.height, key.width, key.batch, key.text_tokens)
+        let size = (inputs.height, inputs.width, inputs.batch, inputs.text_tokens)
+            == (key.height, key.width, key.batch, key.text_tokens);
+        // Older records do not say more.
+        let rest = (&inputs.model, inputs.steps, &inputs.sampler) == (&key.model, key.steps, &key.sampler);
+        size && (rest || inputs.model.is_empty())
     })
 }
 
@@ -126,6 +128,6 @@ fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
 }
 
-fn levels(sigmas: &[f64]) -> String {
-    sigmas.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
+fn levels(run: &Run, cell: &Cell) -> String {
+    run.sigmas(cell).iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
 }

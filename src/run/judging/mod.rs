@@ -162,7 +162,7 @@ pub fn work(
     progress.finish();
     let page = show::report(&store)?;
     if interrupted {
-        bail!("interrupted; what was judged is kept. Go on with: ditbench run --resume {}", store.dir().display());
+        bail!("interrupted; what was judged is kept. Go on with: {}", super::resume::command(&store, common));
     }
     println!("{}", page.display());
     super::something_was_measured(&store)
@@ -284,7 +284,7 @@ impl Maker<'_> {
             }
             collected.take(at_s, event);
         })?;
-        let mut row = Row { key: cell.key.clone(), variant_about: cell.way.about.clone(), ..Row::default() };
+        let mut row = cell.row();
         (row.status, row.reason) = status(&exit.cause);
         launch::fill(&mut row, &collected, prepared, cell.way.expands);
         let why = "not measured: this run judges pictures and times nothing";

@@ -1,0 +1,157 @@
+//! Going on with an interrupted run: what is done stays, what is missing is made, and what has changed since is said.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use ditbench_reports::merge;
+use ditbench_reports::record::{Cell as Row, CellKey, Run, RunInfo, Status};
+use ditbench_reports::store::RunStore;
+use ditbench_reports::verdict::{Difference, differences};
+
+use super::resolve::Resolved;
+use super::schedule::CellState;
+use super::{Settings, host};
+use crate::cli::Common;
+use crate::host::Host;
+
+/// Goes on with an interrupted run.
+///
+/// # Errors
+/// No run there, or a mistake in the environment.
+pub fn resume(path: &Path, common: &Common, timeout_s: f64, budget_s: Option<f64>) -> Result<()> {
+    let mut store = RunStore::resume(path)?;
+    let mut settings: Settings = serde_json::from_value(store.run().run.plan.clone())
+        .with_context(|| format!("{}: the plan in the record cannot be read; run it again", path.display()))?;
+    settings.timeout_s = timeout_s;
+    settings.budget_s = budget_s.unwrap_or(settings.budget_s);
+    let mut host = host::open(&settings, &store.run().run.id)?;
+    let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
+    let changed = changed(store.run(), host.as_ref());
+    store.update(|run| {
+        forget_refusals(run, &resolved);
+        for what in changed.iter().map(|what| format!("resumed although this differs: {what}")) {
+            if !run.warnings.contains(&what) {
+                run.warnings.push(what);
+            }
+        }
+    })?;
+    let is_done = |cell: &&Resolved| match settings.judging {
+        Some(_) => store.is_done(&cell.key),
+        None => {
+            let state = state(&store, cell);
+            state.failed || state.made >= settings.launches
+        }
+    };
+    let done = resolved.iter().filter(is_done).count();
+    crate::text::show(&format!(
+        "Going on with {}: {done} of {} cells are done.\n",
+        store.dir().display(),
+        resolved.len()
+    ));
+    for what in changed {
+        crate::text::show(&format!("Not as it began, which the record will say: {what}\n"));
+    }
+    super::go(settings, resolved, store, common, host.as_mut())
+}
+
+/// How this program and machine differ from those that began the run: launches of both will stand in one row.
+fn changed(begun: &Run, host: &dyn Host) -> Vec<String> {
+    let info = RunInfo {
+        id: "what goes on".to_owned(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        git: host.git(),
+        build: host.build(),
+        ..begun.run.clone()
+    };
+    // A phone is found by its serial number, and describing one takes a while.
+    let machine = if host.is_phone() { begun.machine.clone() } else { host.machine() };
+    let now = Run::new(info, machine);
+    let matters =
+        |(kind, says): (Difference, String)| matches!(kind, Difference::Machine | Difference::Build).then_some(says);
+    differences(begun, &now).into_iter().chain(merge::program_differs(begun, &now)).filter_map(matters).collect()
+}
+
+/// Takes out the rows that say a backend was not to be had, if it is there now: its way of running was not known then, so
+/// they have keys of their own.
+fn forget_refusals(run: &mut Run, resolved: &[Resolved]) {
+    let known = |row: &Row| {
+        resolved
+            .iter()
+            .any(|cell| cell.refusal.is_none() && row.key != cell.key && same_but_unknown(&row.key, &cell.key))
+    };
+    run.cells.retain(|row| !(row.launches.is_empty() && row.status == Status::Unsupported && known(row)));
+}
+
+/// Whether `refused` is the key that `found` has while its backend cannot be asked for the variant's full name.
+fn same_but_unknown(refused: &CellKey, found: &CellKey) -> bool {
+    found.variant.starts_with(&refused.variant)
+        && CellKey { variant: found.variant.clone(), ..refused.clone() } == *found
+}
+
+/// Whether a cell that cannot go on has results of an earlier session, which no refusal may replace.
+pub(super) fn has_results(store: &RunStore, key: &CellKey) -> bool {
+    store.run().cells.iter().any(|row| !row.launches.is_empty() && same_but_unknown(key, &row.key))
+}
+
+/// What a resumed run has of a cell already; nothing in a new run.
+pub(super) fn state(store: &RunStore, cell: &Resolved) -> CellState {
+    let Some(row) = store.run().cell(&cell.key) else { return CellState::default() };
+    let failed = store.is_done(&cell.key) && row.status != Status::Ok;
+    CellState { made: row.good_launches().count(), failed, longest: None }
+}
+
+/// The place of the next launch in the order of all: after those of earlier sessions.
+pub(super) fn next_order(run: &Run) -> u32 {
+    let launches = run.cells.iter().flat_map(|cell| cell.launches.iter().chain(&cell.discarded));
+    launches.map(|launch| launch.order + 1).max().unwrap_or(0)
+}
+
+/// The command that goes on with a run.
+pub(super) fn command(store: &RunStore, common: &Common) -> String {
+    let library = common.ort_lib.as_ref().map(|path| format!(" --ort-lib {}", path.display())).unwrap_or_default();
+    format!("ditbench run --resume {}{library}", store.dir().display())
+}
+
+#[cfg(test)]
+mod tests {
+    use ditbench_reports::record::Launch;
+
+    use super::*;
+
+    fn row(variant: &str, launches: u32) -> Row {
+        let launch = |order| Launch { order, status: Status::Ok, ..Launch::default() };
+        Row {
+            key: CellKey { backend: "ort".to_owned(), variant: variant.to_owned(), ..CellKey::default() },
+            launches: (0..launches).map(launch).collect(),
+            ..Row::default()
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_known_again_by_the_beginning_of_its_variant() {
+        let key = |variant| row(variant, 0).key;
+        assert!(same_but_unknown(&key(""), &key("int8")) && same_but_unknown(&key("tuned"), &key("tuned-int8")));
+        assert!(same_but_unknown(&key("int8"), &key("int8")) && !same_but_unknown(&key("stock"), &key("int8")));
+        let other = CellKey { threads: 7, ..key("int8") };
+        assert!(!same_but_unknown(&key(""), &other));
+    }
+
+    #[test]
+    fn results_outlive_a_backend_that_is_not_to_be_had_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = Run { cells: vec![row("int8", 2), row("stock", 0)], ..ditbench_reports::sample::run() };
+        let store = RunStore::create(dir.path(), run).unwrap();
+        assert!(has_results(&store, &row("", 0).key) && has_results(&store, &row("int8", 0).key));
+        assert!(!has_results(&store, &row("stock", 0).key) && !has_results(&store, &row("tuned", 0).key));
+    }
+
+    #[test]
+    fn launches_are_numbered_after_those_of_earlier_sessions() {
+        let mut run = Run { cells: vec![row("int8", 3), row("stock", 2)], ..ditbench_reports::sample::run() };
+        assert_eq!(next_order(&run), 3);
+        run.cells[1].discarded = vec![Launch { order: 8, ..Launch::default() }];
+        assert_eq!(next_order(&run), 9);
+        run.cells.clear();
+        assert_eq!(next_order(&run), 0);
+    }
+}
