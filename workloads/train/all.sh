@@ -3,10 +3,11 @@
 # NAMES: train on the first so many names only (all, if not given). FROM=FOLDER: start from its checkpoint and encoder.
 # FROM=FOLDER TUNE=1: as models/nano was made, the decoder and one latent for each picture instead of an autoencoder.
 # DECODER_STEPS, STEPS, BATCH: how long that goes on. LATENT_RATE=0: the latents that FROM comes with stay.
+# GRID=SHARE: so many of the noise levels are among those of 4 steps (0.5).
 # AGAIN=N TIMES=T: the first N names come T times (1) more an epoch than the rest. KNOWN=N: FROM has no latents, and its denoiser knows the first N names.
 # PROCESSES=N: the denoiser on N processes of one thread each (with OMP_NUM_THREADS=1).
 set -eu
-[ $# -ge 1 ] || { sed -n 2,7p "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n 2,8p "$0"; exit 2; }
 mkdir -p "$1"
 work=$(cd "$1" && pwd)
 names=${2:+--names $2}
@@ -36,12 +37,12 @@ fi
 if [ -n "${TUNE:-}" ]; then
     "$python" tune_decoder.py --work "$work" $names $from $known $again --steps "${DECODER_STEPS:-10000}" \
         --batch 16 --square 10 --latent-rate "${LATENT_RATE:-0.01}"
-    $train train.py --work "$work" $names $from $again --steps "${STEPS:-1900}" --batch "${BATCH:-16}" --narrow-every 1 --bf16
+    $train train.py --work "$work" $names $from $again --steps "${STEPS:-1900}" --batch "${BATCH:-16}" ${GRID:+--grid $GRID} --narrow-every 1 --bf16
     "$python" tune_on_samples.py --work "$work" $names $again --seeds 1 --steps "${SAMPLE_STEPS:-400}"
     made=denoiser.pt
 else
     "$python" train_autoencoder.py --work "$work" $from --steps "$ae_steps" --batch 32
-    $train train.py --work "$work" $names $from $again --steps "$steps" --batch "${BATCH:-128}"
+    $train train.py --work "$work" $names $from $again --steps "$steps" --batch "${BATCH:-128}" ${GRID:+--grid $GRID}
     "$python" distill.py --work "$work" $names --steps "$distill_steps"
     made=distilled.pt
 fi
