@@ -131,6 +131,25 @@ fn a_run_that_nobody_listens_to_any_more_goes_on() {
 }
 
 #[test]
+fn a_program_that_is_removed_while_it_runs_measures_itself_to_the_end() {
+    let bench = Bench::new();
+    let program = bench.path("ditbench");
+    std::fs::copy(env!("CARGO_BIN_EXE_ditbench"), &program).unwrap();
+    let usual = bench.command(&SLOW);
+    let mut command = std::process::Command::new(&program);
+    command.args(usual.get_args()).current_dir(bench.dir());
+    command.envs(usual.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let mut run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
+    wait_until(&mut run, "the first launch was in the record", || launches(&bench).len() == 1);
+    // As a build does that ends while a run is at work.
+    std::fs::remove_file(&program).unwrap();
+    let output = run.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let record = bench.record("run");
+    assert!(record["cells"].as_array().unwrap().iter().all(|cell| cell["status"] == "ok"), "{}", record["cells"]);
+}
+
+#[test]
 fn a_killed_worker_is_a_row_with_its_reason_and_the_run_goes_on() {
     let bench = Bench::new();
     let mut run = start(&bench, &SLOW);

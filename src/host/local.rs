@@ -37,7 +37,7 @@ pub fn launch(
 ) -> std::io::Result<Exit> {
     let mut errors = std::fs::OpenOptions::new().create(true).truncate(true).read(true).write(true).open(log)?;
     let oom_before = crate::probe::memory::oom_kills();
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(crate::paths::this_program()?);
     command.arg("worker").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors.try_clone()?);
     command.env("RAYON_NUM_THREADS", spec.threads.to_string()).env("CANDLE_NUM_THREADS", spec.threads.to_string());
     command.envs(environment.iter().map(|(key, value)| (key, value)));

@@ -159,7 +159,7 @@ fn go(
 ) -> Result<()> {
     let mut children = Vec::new();
     for member in &fleet.machines {
-        let mut command = Command::new(std::env::current_exe().context("finding this program")?);
+        let mut command = Command::new(crate::paths::this_program().context("finding this program")?);
         command.arg("run").args(arguments(member));
         for (flag, value) in [("--cache", &common.cache), ("--ort-lib", &common.ort_lib)] {
             command.args(value.iter().flat_map(|value| [flag.into(), value.clone().into_os_string()]));
