@@ -57,7 +57,7 @@ pub fn resume(path: &Path, common: &Common, timeout_s: f64, budget_s: Option<f64
 /// How this program and machine differ from those that began the run: launches of both will stand in one row.
 fn changed(begun: &Run, host: &dyn Host) -> Vec<String> {
     let info = RunInfo {
-        id: "what goes on".to_owned(),
+        id: "the resumed part".to_owned(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         git: host.git(),
         build: host.build(),
