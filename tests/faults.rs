@@ -150,6 +150,35 @@ fn a_program_that_is_removed_while_it_runs_measures_itself_to_the_end() {
 }
 
 #[test]
+fn a_backend_that_is_gone_when_a_run_goes_on_takes_no_results_along() {
+    let bench = Bench::new();
+    let arguments =
+        ["run", "--backend", "ort", "--threads", "1,2", "--precision", "f32", "--launches", "3", "--out", "run"];
+    let mut run = start(&bench, &arguments);
+    wait_until(&mut run, "the first launch was in the record", || launches(&bench).len() == 1);
+    signal(i32::try_from(run.id()).unwrap(), libc::SIGINT);
+    run.wait_with_output().unwrap();
+    let rows = || bench.record("run")["cells"].as_array().unwrap().clone();
+    let (before, measured) = (rows(), launches(&bench));
+    bench.run(&["run", "--resume", "run", "--ort-lib", "nowhere.so"]);
+    assert!(measured.iter().all(|launch| launches(&bench).contains(launch)), "what was measured is kept");
+    assert_eq!(rows()[0]["status"], before[0]["status"], "{}", rows()[0]);
+    let of_first = rows().into_iter().filter(|row| row["key"]["threads"] == 1).count();
+    assert_eq!(of_first, 1, "a cell with results gets no second row that says it has none");
+    let refused: Vec<_> = rows().into_iter().filter(|row| row["status"] == "unsupported").collect();
+    assert!(refused.iter().all(|row| row["launches"].as_array().is_none_or(Vec::is_empty)), "{refused:?}");
+    bench.ok(&["run", "--resume", "run"]);
+    assert_eq!(rows().len(), 2, "no row is left of what was refused");
+    for row in rows() {
+        assert!(row["status"] == "ok" && row["launches"].as_array().unwrap().len() == 3, "{row}");
+    }
+    let mut orders: Vec<u64> = launches(&bench).iter().map(|launch| launch["order"].as_u64().unwrap()).collect();
+    orders.sort_unstable();
+    orders.dedup();
+    assert_eq!(orders.len(), 6, "each launch has a place of its own");
+}
+
+#[test]
 fn a_killed_worker_is_a_row_with_its_reason_and_the_run_goes_on() {
     let bench = Bench::new();
     let mut run = start(&bench, &SLOW);
