@@ -192,12 +192,13 @@ fn work(
         cells: resolved.len(),
         until: started + budget,
     };
+    let keys: Vec<CellKey> = resolved.iter().map(|cell| cell.key.clone()).collect();
     let mut states: Vec<CellState> = resolved.iter().map(|cell| resume::state(&store, cell)).collect();
     for (index, cell) in resolved.iter().enumerate() {
         if let Some((status, why)) = cell.refusal.clone().or_else(|| launcher.missing_library(cell)) {
             states[index].failed = true;
             progress.launch_done(&cell.cell.key(), &format!("{}: {why}", status.name()));
-            if resume::has_results(&store, &cell.key) {
+            if resume::keep_results(&mut store, &keys, &cell.key, &why)? {
                 continue;
             }
             store.put_cell(Row {
@@ -217,7 +218,7 @@ fn work(
                 states[index].failed = true;
                 let why = crate::text::causes(&error);
                 progress.launch_done(&cell.cell.key(), &format!("{}: {why}", Status::Error.name()));
-                if !resume::has_results(&store, &cell.key) {
+                if !resume::keep_results(&mut store, &keys, &cell.key, &why)? {
                     store.put_cell(Row::failed(cell.key.clone(), Status::Error, why))?;
                 }
                 continue;
@@ -232,7 +233,6 @@ fn work(
     }
     if !settings.brief {
         progress.now("comparing images".to_owned());
-        let keys: Vec<CellKey> = resolved.iter().map(|cell| cell.key.clone()).collect();
         fidelity::compare(&mut store, &keys)?;
     }
     let gone = launcher.host.gone();

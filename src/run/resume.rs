@@ -88,9 +88,25 @@ fn same_but_unknown(refused: &CellKey, found: &CellKey) -> bool {
         && CellKey { variant: found.variant.clone(), ..refused.clone() } == *found
 }
 
-/// Whether a cell that cannot go on has results of an earlier session, which no refusal may replace.
-pub(super) fn has_results(store: &RunStore, key: &CellKey) -> bool {
-    store.run().cells.iter().any(|row| !row.launches.is_empty() && same_but_unknown(key, &row.key))
+/// Keeps the results that a cell of the plan has from an earlier session, with a note why there are no more; `false` if it
+/// has none, so that the reason becomes its row.
+///
+/// # Errors
+/// The record cannot be written.
+pub(super) fn keep_results(store: &mut RunStore, planned: &[CellKey], key: &CellKey, why: &str) -> Result<bool> {
+    // A row that is another cell's own is no result of this one.
+    let own = |row: &Row| row.key == *key || (same_but_unknown(key, &row.key) && !planned.contains(&row.key));
+    let Some(place) = store.run().cells.iter().position(|row| !row.launches.is_empty() && own(row)) else {
+        return Ok(false);
+    };
+    let note = format!("when the run was resumed, no launch of this cell could be made: {why}");
+    store.update(|run| {
+        let warnings = &mut run.cells[place].warnings;
+        if !warnings.contains(&note) {
+            warnings.push(note);
+        }
+    })?;
+    Ok(true)
 }
 
 /// What a resumed run has of a cell already; nothing in a new run.
@@ -140,9 +156,16 @@ mod tests {
     fn results_outlive_a_backend_that_is_not_to_be_had_any_more() {
         let dir = tempfile::tempdir().unwrap();
         let run = Run { cells: vec![row("int8", 2), row("stock", 0)], ..ditbench_reports::sample::run() };
-        let store = RunStore::create(dir.path(), run).unwrap();
-        assert!(has_results(&store, &row("", 0).key) && has_results(&store, &row("int8", 0).key));
-        assert!(!has_results(&store, &row("stock", 0).key) && !has_results(&store, &row("tuned", 0).key));
+        let mut store = RunStore::create(dir.path(), run).unwrap();
+        let mut keeps = |planned: &[&str], variant| {
+            let planned: Vec<CellKey> = planned.iter().map(|variant| row(variant, 0).key).collect();
+            keep_results(&mut store, &planned, &row(variant, 0).key, "no library").unwrap()
+        };
+        assert!(keeps(&[""], "") && keeps(&["int8"], "int8"));
+        assert!(!keeps(&["stock"], "stock") && !keeps(&["tuned"], "tuned"));
+        assert!(!keeps(&["", "int8"], ""), "the row is the other cell's");
+        let warnings = &store.run().cells[0].warnings;
+        assert!(warnings.len() == 1 && warnings[0].contains("no library"), "{warnings:?}");
     }
 
     #[test]

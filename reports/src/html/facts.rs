@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Page;
+use super::{Page, each_once};
 use crate::caution::Weight;
 use crate::record::{Machine, PhoneFacts, Reading, Run};
 use crate::table::Table;
@@ -149,17 +149,13 @@ pub(super) fn conditions(page: &mut Page, runs: &[&Run]) {
     }
 }
 
-/// Each sampler of the cells with its noise levels, once.
+/// Each sampler of the cells with its noise levels.
 fn noise_levels(run: &Run) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for cell in &run.cells {
+    let known = run.cells.iter().filter(|cell| !run.sigmas(cell).is_empty());
+    each_once(known.map(|cell| {
         let levels: Vec<String> = run.sigmas(cell).iter().map(f64::to_string).collect();
-        let says = format!("{}, noise levels {}", cell.key.sampler, levels.join(", "));
-        if !levels.is_empty() && !found.contains(&says) {
-            found.push(says);
-        }
-    }
-    found
+        format!("{}, noise levels {}", cell.key.sampler, levels.join(", "))
+    }))
 }
 
 fn machine(page: &mut Page, machine: &Machine) {

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 
 use crate::headline;
 use crate::plots::{self, Figure, PlotError};
-use crate::record::Run;
+use crate::record::{Cell, Run};
 use crate::store::LoadedRun;
 use crate::table::{self, Table};
 use crate::text::{self, escape};
@@ -147,15 +147,8 @@ impl Page {
 
 /// Which models on which backends.
 fn title(table: &Table) -> String {
-    let distinct = |name: fn(&table::Row) -> &str| {
-        let mut names: Vec<String> = Vec::new();
-        for row in &table.rows {
-            if !names.iter().any(|known| known == name(row)) {
-                names.push(name(row).to_owned());
-            }
-        }
-        text::list(&names)
-    };
+    let distinct =
+        |name: fn(&table::Row) -> &str| text::list(&each_once(table.rows.iter().map(|row| name(row).to_owned())));
     if table.rows.is_empty() {
         return "A run without cells".into();
     }
@@ -183,14 +176,22 @@ fn lead(run: &Run) -> String {
 
 /// Steps and samplers of all cells: `4 steps (euler)`, `4 steps (euler), 28 steps (euler)`.
 fn sampling(run: &Run) -> String {
+    let says = |cell: &Cell| {
+        let steps = if cell.key.steps == 1 { "step" } else { "steps" };
+        format!("{} {steps} ({})", cell.key.steps, cell.key.sampler)
+    };
+    if run.cells.is_empty() { "no cells".to_owned() } else { each_once(run.cells.iter().map(says)).join(", ") }
+}
+
+/// Words in their order, each once.
+fn each_once(words: impl Iterator<Item = String>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    for key in run.cells.iter().map(|cell| &cell.key) {
-        let says = format!("{} {} ({})", key.steps, if key.steps == 1 { "step" } else { "steps" }, key.sampler);
-        if !found.contains(&says) {
-            found.push(says);
+    for word in words {
+        if !found.contains(&word) {
+            found.push(word);
         }
     }
-    if found.is_empty() { "no cells".to_owned() } else { found.join(", ") }
+    found
 }
 
 fn figure(page: &mut Page, figure: &Figure, caption: &str) {

@@ -77,10 +77,10 @@ fn cell_name(row: &Row) -> String {
 
 fn time(row: &Row) -> String {
     let threads = row.threads();
-    match (row.has_figures(), row.p50_s(), row.first_image_s) {
-        (true, Some(p50), _) => format!("{}, {threads}", text::seconds(p50)),
-        (true, None, Some(first)) => format!("{} (first), {threads}", text::seconds(first)),
-        _ => row.status.name().to_owned(),
+    match (row.p50_s(), row.first_image_s) {
+        (Some(p50), _) => format!("{}, {threads}", text::seconds(p50)),
+        (None, Some(first)) => format!("{} (first), {threads}", text::seconds(first)),
+        (None, None) => row.status.name().to_owned(),
     }
 }
 
