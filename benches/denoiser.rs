@@ -18,10 +18,10 @@ use criterion::{
 };
 use ditbench_backend_api::{Backend, Session};
 use ditbench_conformance::inputs;
-use ditbench_workloads::graph::cost;
+use ditbench_graph::cost;
+use ditbench_graph::weights::prepare::{Source, prepare};
+use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_workloads::models::{ImageSize, Layout, Model, Rung, Variant};
-use ditbench_workloads::weights::prepare::{Source, prepare};
-use ditbench_workloads::weights::{Scheme, Weights};
 
 /// `small`, cut down to a block a stage.
 fn model(rung: Rung, side: usize) -> Model {

@@ -6,10 +6,10 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use ditbench_graph::tensor::TensorError;
+use ditbench_graph::{Graph, Tensor};
 use ditbench_workloads::models::{ImageSize, Model, Variant};
 use ditbench_workloads::pipeline::{self, Inputs, Rule, Stage, StageRunner};
-use ditbench_workloads::tensor::TensorError;
-use ditbench_workloads::{Graph, Tensor};
 
 /// Gives results made beforehand: what is left is the pipeline.
 struct Nothing {

@@ -13,11 +13,9 @@ use std::time::Duration;
 use common::{backends, session};
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use ditbench_conformance::{inputs, weights};
-use ditbench_workloads::Graph;
-use ditbench_workloads::graph::{
-    Activation, AttentionPattern, DType, GraphBuilder, Init, Op, ValueId, WeightRole, cost,
-};
-use ditbench_workloads::weights::Scheme;
+use ditbench_graph::Graph;
+use ditbench_graph::weights::Scheme;
+use ditbench_graph::{Activation, AttentionPattern, DType, GraphBuilder, Init, Op, ValueId, WeightRole, cost};
 
 /// Tokens of Down and Up at 512², and of Middle.
 const TOKENS: usize = 32 * 32;

@@ -20,13 +20,13 @@ use std::time::Duration;
 use common::{backends, cache, session, threads};
 use ditbench_backend_api::{BackendError, Session};
 use ditbench_conformance::inputs;
+use ditbench_graph::Tensor;
+use ditbench_graph::cost;
+use ditbench_graph::weights::prepare::{Source, prepare};
+use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_kernels::{Isa, peak};
-use ditbench_workloads::Tensor;
-use ditbench_workloads::graph::cost;
 use ditbench_workloads::models::{ImageSize, Layout, Model, ModelConfig, Rung, Variant};
 use ditbench_workloads::pipeline::{self, Inputs, Rule, Stage, StageRunner};
-use ditbench_workloads::weights::prepare::{Source, prepare};
-use ditbench_workloads::weights::{Scheme, Weights};
 use ratio::{Estimate, line, ratio, seconds};
 
 fn main() {

@@ -1,27 +1,8 @@
-//! Where ditbench keeps what it makes, the user's cache folder, and where it is itself.
+//! Where ditbench keeps what it makes: the user's cache folder, and the folder for what must not be lost.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-
-/// This program, to start again as a worker or as the run of another machine. It may have been built anew or removed since it
-/// was started: then what is started is still the program that runs, where the system can name it.
-///
-/// # Errors
-/// The system cannot say where it is.
-pub fn this_program() -> std::io::Result<PathBuf> {
-    let path = std::env::current_exe()?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let running = PathBuf::from("/proc/self/exe");
-        let file = |path: &PathBuf| std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
-        if file(&running).is_some() && file(&running) != file(&path) {
-            return Ok(running);
-        }
-    }
-    Ok(path)
-}
 
 /// The cache folder: what was asked for, else `$XDG_CACHE_HOME/ditbench`, else the system's usual place. Made if missing.
 ///

@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+pub use ditbench_worker::causes;
+
 /// `1.23 M`, `4.5 G`: three digits and a decimal prefix.
 pub fn count(value: f64) -> String {
     let (scaled, prefix) = prefixed(value);
@@ -42,19 +44,6 @@ pub fn tell(line: &str) {
 /// Puts text on standard output, likewise.
 pub fn show(text: &str) {
     let _ = write!(std::io::stdout(), "{text}");
-}
-
-/// An error and its causes in a line. Some errors give their cause in their own words already; it is not said twice.
-pub fn causes(error: &anyhow::Error) -> String {
-    let mut said = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if said.is_empty() {
-            said = cause;
-        } else if !said.contains(&cause) {
-            said = format!("{said}: {cause}");
-        }
-    }
-    said
 }
 
 fn prefixed(value: f64) -> (f64, &'static str) {
@@ -105,12 +94,6 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cause_is_said_once() {
-        let error = anyhow::anyhow!("the disk is full").context("cannot write x: the disk is full. Free some");
-        assert_eq!(causes(&error.context("saving")), "saving: cannot write x: the disk is full. Free some");
-    }
 
     #[test]
     fn numbers_have_three_digits() {

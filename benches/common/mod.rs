@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use ditbench_backend_api::{Backend, CompileOptions, MemoryMode, Session};
-use ditbench_workloads::Graph;
-use ditbench_workloads::weights::Weights;
+use ditbench_graph::Graph;
+use ditbench_graph::weights::Weights;
 
 /// Folder for prepared weights and exported models: DITBENCH_CACHE, else one below the target folder.
 pub fn cache() -> PathBuf {
@@ -23,11 +23,8 @@ pub fn threads() -> usize {
 /// The backends of this build that can run here, each with what it is called. ONNX Runtime's library is found as
 /// `ditbench run` finds it; without it (`ditbench devices --fetch`) it is left out, and that is said.
 pub fn backends() -> Vec<(&'static str, Box<dyn Backend>)> {
-    let all: [(&str, Box<dyn Backend>); 3] = [
-        ("ort", Box::new(ditbench_ort::OrtBackend::new())),
-        ("candle", Box::new(ditbench_candle::Candle)),
-        ("tract", Box::new(ditbench_tract::Tract)),
-    ];
+    let all = ["ort", "candle", "tract"]
+        .map(|name| (name, ditbench_worker::registry::backend(name).expect("the bench asks for these features")));
     let usable = |(name, backend): &(&str, Box<dyn Backend>)| match backend
         .devices()
         .into_iter()

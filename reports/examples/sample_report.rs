@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ditbench_reports::store::{LoadedRun, RunStore};
+use ditbench_record::store::{LoadedRun, RunStore};
 use ditbench_reports::{report, sample};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,99 +1,15 @@
-//! CSV: every sample of a run, and the table.
+//! CSV: the table; a run's samples are [`ditbench_record::csv`]'s.
 //!
 //! Contract: one header line, RFC 4180 quoting, decimal points, empty where there is no value. Columns are only ever added
 //! at the end.
 
 use std::io::{self, Write};
 
+use ditbench_record::csv::{KEY_COLUMNS, key_values};
+use ditbench_record::{Bounded, Reading};
+
 use crate::judged::JudgedRow;
-use crate::record::{Bounded, CellKey, Reading, Run};
 use crate::table::Table;
-
-/// The columns that name a cell.
-pub(crate) const KEY_COLUMNS: [&str; 13] = [
-    "model",
-    "height",
-    "width",
-    "backend",
-    "variant",
-    "device",
-    "precision",
-    "threads",
-    "batch",
-    "steps",
-    "text_tokens",
-    "memory_mode",
-    "sampler",
-];
-
-pub(crate) fn key_values(key: &CellKey) -> [String; 13] {
-    [
-        key.model.clone(),
-        key.height.to_string(),
-        key.width.to_string(),
-        key.backend.clone(),
-        key.variant.clone(),
-        key.device.clone(),
-        key.precision.clone(),
-        key.threads.to_string(),
-        key.batch.to_string(),
-        key.steps.to_string(),
-        key.text_tokens.to_string(),
-        key.memory.clone(),
-        key.sampler.clone(),
-    ]
-}
-
-/// Every image of every launch, one line each. Denoiser steps share a column, separated by spaces, so that runs of
-/// different step counts have the same columns.
-///
-/// # Errors
-/// Whatever `out` fails with.
-pub fn write_samples(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    let mut writer = csv::Writer::from_writer(out);
-    let columns = [
-        "launch",
-        "order",
-        "pid",
-        "image",
-        "timed",
-        "total_s",
-        "text_encoder_s",
-        "steps_s",
-        "decoder_s",
-        "harness_s",
-        "steady",
-        "removed",
-    ];
-    writer.write_record(["run"].iter().chain(&KEY_COLUMNS).chain(&columns))?;
-    for cell in &run.cells {
-        for launch in &cell.launches {
-            let timed: Vec<u32> = launch.timed().iter().map(|sample| sample.image).collect();
-            for sample in &launch.samples {
-                writer.write_field(&run.run.id)?;
-                for value in key_values(&cell.key) {
-                    writer.write_field(value)?;
-                }
-                let steps: Vec<String> = sample.steps_s.iter().map(f64::to_string).collect();
-                writer.write_record([
-                    launch.index.to_string(),
-                    launch.order.to_string(),
-                    launch.pid.map(|pid| pid.to_string()).unwrap_or_default(),
-                    sample.image.to_string(),
-                    timed.contains(&sample.image).to_string(),
-                    sample.total_s.to_string(),
-                    sample.text_encoder_s.to_string(),
-                    steps.join(" "),
-                    sample.decoder_s.to_string(),
-                    sample.harness_s.to_string(),
-                    launch.steady.state.name().to_owned(),
-                    sample.removed.clone().unwrap_or_default(),
-                ])?;
-            }
-        }
-    }
-    writer.flush()
-}
 
 /// The columns of a row whose pictures were judged.
 fn judged_values(row: &JudgedRow) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! What comes out of a run: the record and its store, statistics, and reports made from records alone.
+//! What comes out of a run: statistics, verdicts, history and reports, made from records alone (`ditbench-record`).
 //!
 //! Contract: this crate knows no backend and no model. A record read from disk is all that it needs.
 
@@ -14,15 +14,14 @@ pub mod merge;
 pub mod plots;
 pub mod profile;
 pub mod quality;
-pub mod record;
 pub mod report;
 pub mod sample;
 pub mod sample_judged;
 pub mod sample_phone;
 pub mod stats;
-pub mod store;
 pub mod table;
 pub mod text;
 pub mod verdict;
 
+use ditbench_record as record;
 pub use image;

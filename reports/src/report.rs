@@ -7,9 +7,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::plots::PlotError;
-use crate::store::{LoadedRun, StoreError, replace_file};
 use crate::table::{Absent, Table};
 use crate::{csv, html, markdown, table};
+use ditbench_record::store::{LoadedRun, StoreError, replace_file};
 
 /// Why a report cannot be made.
 #[derive(Debug, thiserror::Error)]

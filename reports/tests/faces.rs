@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use ditbench_reports::record::{Launch, Run, Status};
-use ditbench_reports::store::LoadedRun;
+use ditbench_record::store::LoadedRun;
+use ditbench_record::{Launch, Run, Status};
 use ditbench_reports::{csv, headline, html, markdown, report, sample, table, text};
 
 fn snapshot(name: &str, found: &str) {
@@ -39,7 +39,7 @@ fn samples_csv() {
     // One cell of few samples, and those that failed, will do.
     run.cells.retain(|cell| cell.launches.len() < 2);
     let mut out = Vec::new();
-    csv::write_samples(&run, &mut out).unwrap();
+    ditbench_record::csv::write_samples(&run, &mut out).unwrap();
     snapshot("samples.csv", &String::from_utf8(out).unwrap());
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ditbench_reports::record::{self, RecordError, SCHEMA_VERSION};
+use ditbench_record::{self, RecordError, SCHEMA_VERSION};
 use ditbench_reports::{sample, sample_judged, sample_phone, table};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -44,7 +44,7 @@ fn lost(old: &Value, new: &Value, path: &str, found: &mut Vec<String>) {
 
 #[test]
 fn the_golden_record_loads_and_loses_nothing() {
-    let run = record::parse(GOLDEN).unwrap();
+    let run = ditbench_record::parse(GOLDEN).unwrap();
     assert_eq!(run.schema_version, 1);
     assert_eq!(run.cells.len(), 8);
     let mut found = Vec::new();
@@ -62,7 +62,7 @@ fn a_record_without_optional_fields_loads() {
         "prompt": "", "seed": 1, "steps": 4}, "machine": {}, "cells": [{"status": "ok", "key": {"model": "nano", "height": 64, "width": 64,
         "backend": "ort", "variant": "stock", "device": "cpu", "precision": "f32", "threads": 1, "batch": 1, "steps": 4, "text_tokens": 77},
         "a_field_of_a_later_program": true}]}"#;
-    let run = record::parse(least).unwrap();
+    let run = ditbench_record::parse(least).unwrap();
     assert_eq!(run.machine.kernel.why(), Some("not recorded"));
     assert!(table::of_runs(&[&run]).rows[0].image_s.why().is_some());
 }
@@ -100,7 +100,7 @@ fn every_field_is_documented() {
 #[test]
 fn a_newer_record_is_refused_with_what_to_do() {
     let newer = GOLDEN.replacen("\"schema_version\": 1", "\"schema_version\": 2", 1);
-    let error = record::parse(&newer).unwrap_err();
+    let error = ditbench_record::parse(&newer).unwrap_err();
     assert!(matches!(error, RecordError::TooNew { found: 2, .. }));
     assert!(error.to_string().contains("Update ditbench"), "{error}");
 }
@@ -112,7 +112,7 @@ proptest! {
     #[test]
     fn a_cut_record_is_refused(at in 0..GOLDEN.trim_end().len()) {
         prop_assume!(GOLDEN.is_char_boundary(at));
-        let error = record::parse(&GOLDEN[..at]).unwrap_err().to_string();
+        let error = ditbench_record::parse(&GOLDEN[..at]).unwrap_err().to_string();
         prop_assert!(error.contains("cut off") && !error.contains('\n'), "{}", error);
     }
 
@@ -122,7 +122,7 @@ proptest! {
         let mut bytes = GOLDEN.as_bytes().to_vec();
         bytes[at] = byte;
         if let Ok(text) = String::from_utf8(bytes) {
-            match record::parse(&text) {
+            match ditbench_record::parse(&text) {
                 Ok(run) => { table::of_runs(&[&run]); }
                 Err(error) => prop_assert!(!error.to_string().contains('\n')),
             }
@@ -132,17 +132,17 @@ proptest! {
     /// Values that no measurement gives (zero, negative, huge) make a table and a page all the same.
     #[test]
     fn odd_values_make_a_report(cell in 0..8usize, scale in prop::sample::select(vec![0.0, -1.0, 1e-300, 1e300, f64::NAN, f64::INFINITY])) {
-        let mut run = record::parse(GOLDEN).unwrap();
+        let mut run = ditbench_record::parse(GOLDEN).unwrap();
         for sample in run.cells[cell].launches.iter_mut().flat_map(|launch| &mut launch.samples) {
             sample.total_s *= scale;
             sample.decoder_s *= scale;
             sample.steps_s.iter_mut().for_each(|step| *step *= scale);
         }
-        if let record::Reading::Ok(quality) = &mut run.cells[cell].quality {
+        if let ditbench_record::Reading::Ok(quality) = &mut run.cells[cell].quality {
             quality.latents.iter_mut().for_each(|step| step.relative_l2 *= scale);
         }
         let table = table::of_runs(&[&run]);
-        let loaded = ditbench_reports::store::LoadedRun { dir: "nowhere".into(), run };
+        let loaded = ditbench_record::store::LoadedRun { dir: "nowhere".into(), run };
         let page = ditbench_reports::html::of_runs(&[loaded], &table).unwrap();
         prop_assert!(page.contains("</html>"));
     }

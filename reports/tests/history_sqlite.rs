@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ditbench_record::Run;
 use ditbench_reports::history::{self, HistoryError, HistoryStore, Imported, Missing};
-use ditbench_reports::record::Run;
 use ditbench_reports::sample;
 use rusqlite::Connection;
 

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ditbench_reports::record::{Cell, Run};
-use ditbench_reports::store::{LoadedRun, RunStore};
+use ditbench_record::store::{LoadedRun, RunStore};
+use ditbench_record::{Cell, Run};
 use ditbench_reports::table::Absent;
 use ditbench_reports::{report, sample, sample_judged, sample_phone};
 use serde_json::Value;
@@ -174,8 +174,7 @@ fn first_images_only() -> Run {
 fn harsh() -> Run {
     let mut run = sample::run();
     run.run.prompt = "x".repeat(300);
-    run.machine.cpu_model =
-        ditbench_reports::record::Reading::Ok("A processor with a name that does not end ".repeat(4));
+    run.machine.cpu_model = ditbench_record::Reading::Ok("A processor with a name that does not end ".repeat(4));
     let cells = run.cells.clone();
     for (copy, scale) in [(1, 1e-9), (2, 1e3), (3, 1e5)] {
         for cell in &cells {

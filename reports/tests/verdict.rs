@@ -1,6 +1,6 @@
 //! The rules of the verdict, each with a planted fault that must be seen and its absence that must not.
 
-use ditbench_reports::record::{PlacementShare, Reading, Run, Status};
+use ditbench_record::{PlacementShare, Reading, Run, Status};
 use ditbench_reports::verdict::{
     Apart, Basis, CellState, CompareError, Design, Difference, Fault, Gate, Magnitude, Metric, Options, Outcome, Side,
     Verdict, compare, noise,
@@ -252,7 +252,7 @@ fn what_cannot_be_compared_is_refused_unless_it_is_allowed_by_name() {
     // A hash that one side did not record is not held against it; two that differ are.
     let hashed = |hash: &str| {
         let mut run = one_cell("c", &factors(8, 0.01, 3));
-        run.cells[0].weights = Some(ditbench_reports::record::WeightsUse { sha256: hash.into(), ..Default::default() });
+        run.cells[0].weights = Some(ditbench_record::WeightsUse { sha256: hash.into(), ..Default::default() });
         run
     };
     assert_eq!(judge(&base, &hashed("abc")).allowed.len(), 0);

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use ditbench_reports::record::{PlacementShare, Reading, Run, Status};
+use ditbench_record::{PlacementShare, Reading, Run, Status};
 use ditbench_reports::verdict::{Difference, Options, Outcome, Side, Verdict, compare, faces};
 
 #[path = "common/launches.rs"]

@@ -1,6 +1,6 @@
 //! Pictures that were judged, in the gate: retrieval@1 is one of its numbers.
 
-use ditbench_reports::record::Run;
+use ditbench_record::Run;
 use ditbench_reports::sample_judged;
 use ditbench_reports::verdict::{Metric, Options, Outcome, Side, Verdict, compare};
 

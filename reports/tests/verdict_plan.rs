@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ditbench_reports::record::Status;
+use ditbench_record::Status;
 use ditbench_reports::verdict::plan::{Build, Next, Plan, Settings, Step, Stop};
 use ditbench_reports::verdict::{Options, Outcome, Side, Verdict, compare};
 

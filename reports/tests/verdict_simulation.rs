@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use ditbench_reports::record::{Launch, Reading};
+use ditbench_record::{Launch, Reading};
 use ditbench_reports::stats::random::Random;
 use ditbench_reports::verdict::plan::{Build, Next, Plan, Settings, Stop};
 use ditbench_reports::verdict::{Design, Difference, Metric, Options, Outcome, Side, Verdict, compare, noise};

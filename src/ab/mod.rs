@@ -21,7 +21,9 @@ pub use build::from_revision;
 pub use side::{Program, Side, SingleCell};
 
 use crate::run::Progress;
-use crate::{interrupt, text};
+use ditbench_worker::interrupt;
+
+use crate::text;
 
 /// What to compare, and how much to measure.
 pub struct Comparison {

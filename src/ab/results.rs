@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ditbench_record::{Cell, Run, Status};
 use ditbench_reports::quality::{QualityError, step_divergence};
-use ditbench_reports::record::{Cell, Run, Status};
 use ditbench_reports::verdict::Apart;
 use ditbench_workloads::pipeline::{load_image, load_latents};
 
@@ -62,7 +62,7 @@ fn file(dir: &Path, cell: &Cell) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use ditbench_reports::record::CellKey;
+    use ditbench_record::CellKey;
     use ditbench_workloads::pipeline::{Times, Trace};
 
     use super::*;

@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
-use ditbench_reports::record::{CellKey, Launch, Run, Status};
-use ditbench_reports::store::{self, RunStore};
+use ditbench_record::store::{self, RunStore};
+use ditbench_record::{CellKey, Launch, Run, Status};
 
-use crate::cli::Common;
+use crate::environment::Common;
 use crate::plan::PlanFile;
 use crate::run::WeightsChoice;
 use crate::text;

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
+use ditbench_record::Run;
+use ditbench_record::store;
 use ditbench_reports::history::Missing;
 use ditbench_reports::history::series::fingerprint;
-use ditbench_reports::record::Run;
-use ditbench_reports::store;
 use ditbench_reports::verdict::{Gate, Side, compare as judge, criterion};
 
 use super::Common;

@@ -1,12 +1,12 @@
 //! `ditbench devices`: what can run here, and for what cannot, why and how to get it.
 
 use anyhow::Result;
-use ditbench_workloads::weights::Scheme;
+use ditbench_graph::weights::Scheme;
 
 use super::Common;
-use crate::registry;
 use crate::run::Progress;
 use crate::text::table;
+use ditbench_worker::registry;
 
 /// Arguments of `ditbench devices`.
 #[derive(Debug, clap::Args)]
@@ -23,13 +23,13 @@ pub struct DevicesArgs {
 pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
     let library = if args.fetch {
         let progress = Progress::new(1);
-        let fetched = crate::run::fetch_ort(common, &|message| progress.now(message));
+        let fetched = crate::ort_library::fetch(common, &|message| progress.now(message));
         progress.finish();
         let library = fetched?;
         println!("ONNX Runtime: {}\n", library.display());
         Some(library)
     } else {
-        match crate::run::find_ort(common) {
+        match crate::ort_library::find(common) {
             // What was named and is not there is a mistake, and not a row.
             Err(error) if common.ort_lib.is_some() => return Err(error),
             found => found.ok(),

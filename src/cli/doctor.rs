@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use ditbench_reports::record::Reading;
+use ditbench_record::Reading;
 
 use super::Common;
 use super::phones::by_answer;
 use crate::host::adb::{
-    Adb, AdbError, Device, ElfMachine, Limit, PhoneOptions, Program, Pusher, Target, choose, find_binary, free_kib,
-    machine_of, quote, read_sources, runs,
+    Adb, AdbError, Device, ElfMachine, Limit, PhoneOptions, Program, Pusher, choose, find_binary, free_kib, machine_of,
+    quote, read_sources, runs,
 };
-use crate::probe::phone::readings::{self, Readings};
-use crate::probe::phone::{Identity, Sources, clusters, props, thermal};
+use crate::plan::Target;
 use crate::text;
+use ditbench_worker::probe::phone::readings::{self, Readings};
+use ditbench_worker::probe::phone::{Identity, Sources, clusters, props, thermal};
 
 /// Arguments of `ditbench doctor`.
 #[derive(Debug, clap::Args)]

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use ditbench_workloads::graph::onnx;
+use ditbench_graph::onnx;
+use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_workloads::models::Model;
-use ditbench_workloads::weights::{Scheme, Weights};
 
 use super::Common;
 use super::workload::WorkloadArgs;

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use ditbench_backend_api::MemoryMode;
-use ditbench_workloads::weights::Scheme;
+use ditbench_graph::weights::Scheme;
 
 use super::Common;
 use super::workload::WorkloadArgs;
 use crate::plan::{BackendChoice, Cell, parse_memory, parse_scheme};
-use crate::protocol::Event;
 use crate::run::{self, Progress, WeightsChoice, one_image};
 use crate::text;
+use ditbench_protocol::Event;
 
 /// Arguments of `ditbench generate`.
 #[derive(Debug, clap::Args)]
@@ -57,7 +57,7 @@ pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
         backend: args.backend.clone(),
         device: args.device.clone(),
         scheme: args.precision,
-        threads: args.threads.map_or_else(crate::probe::machine::cores, usize::from),
+        threads: args.threads.map_or_else(ditbench_worker::probe::machine::cores, usize::from),
         memory: args.memory,
     };
     let output = std::path::absolute(&args.output).context("cannot resolve the output's path")?;

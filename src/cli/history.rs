@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use ditbench_record::store::RECORD_FILE;
 use ditbench_reports::history::{self, HistoryStore, Imported, Missing, SeriesSummary, page};
 use ditbench_reports::stats::changepoints;
-use ditbench_reports::store::RECORD_FILE;
 
 use crate::text::table;
 

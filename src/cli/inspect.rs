@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use ditbench_workloads::graph::cost::{self, Cost};
-use ditbench_workloads::graph::{Graph, WeightRole};
+use ditbench_graph::cost::{self, Cost};
+use ditbench_graph::weights::{Scheme, format_of};
+use ditbench_graph::{Graph, WeightRole};
 use ditbench_workloads::models::{Model, Variant};
-use ditbench_workloads::weights::{Scheme, format_of};
 
 use super::workload::WorkloadArgs;
 use crate::text::{bytes, count, seconds, table};

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use ditbench_record::CellKey;
+use ditbench_record::store::{self, RunStore};
 use ditbench_reports::merge::merge as merged;
-use ditbench_reports::record::CellKey;
-use ditbench_reports::store::{self, RunStore};
 use ditbench_reports::verdict::Difference;
 
 use crate::run::{compare_images, new_id, report};

@@ -16,9 +16,11 @@ pub mod report;
 pub mod run;
 mod workload;
 
-use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::environment::Common;
 
 /// How to run a diffusion transformer on this machine: measure it, look at it, decide
 ///
@@ -27,8 +29,10 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 pub struct Cli {
+    /// What all commands share.
     #[command(flatten)]
     pub common: Common,
+    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -53,17 +57,6 @@ Examples:
 
 Exit codes: 0 done; 1 regressed (ab, aa, compare); 2 not done, or not to the end: wrong usage or environment, an
 interruption, nothing that could be measured or compared; 3 inconclusive (ab, aa, compare).";
-
-/// What all commands share.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Common {
-    /// Folder for prepared weights, exported models and the ONNX Runtime library [default: the user's cache folder]
-    #[arg(long, global = true, env = "DITBENCH_CACHE", value_name = "DIR")]
-    pub cache: Option<PathBuf>,
-    /// The ONNX Runtime library to use, instead of fetching one
-    #[arg(long, global = true, env = "ORT_DYLIB_PATH", value_name = "FILE")]
-    pub ort_lib: Option<PathBuf>,
-}
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -96,7 +89,11 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Questions of a host to this program on a phone; asked by `run --on adb:…`
     #[command(hide = true)]
-    Agent(crate::agent::AgentArgs),
+    Agent {
+        /// The question and what belongs to it
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// One launch, told on standard input; started by `run`
     #[command(hide = true)]
     Worker,
@@ -109,6 +106,49 @@ impl Command {
             Self::Run(_) | Self::Generate(_) | Self::Ab(_) | Self::Aa(_) | Self::Doctor(_) => true,
             Self::Profile(args) => args.runs(),
             _ => false,
+        }
+    }
+}
+
+/// Parses the command line, does what it asks, and turns errors into one clear line and an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if matches!(cli.command, Command::Worker) {
+        return ditbench_worker::worker::main();
+    }
+    if let Command::Agent { words } = &cli.command {
+        return ditbench_worker::agent::main(words);
+    }
+    if cli.command.starts_workers() {
+        ditbench_worker::interrupt::listen();
+    } else {
+        // `ditbench inspect | head` ends quietly. A run must instead survive a worker that closes its pipe.
+        // SAFETY: no other thread runs yet.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    }
+    let common = &cli.common;
+    let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
+    let result = match cli.command {
+        Command::Run(args) => done(run::run(&args, common)),
+        Command::Profile(args) => done(profile::profile(*args, common)),
+        Command::Ab(args) => ab::ab(&args, common),
+        Command::Aa(args) => ab::aa(&args, common),
+        Command::Compare(args) => compare::compare(&args, common),
+        Command::History(args) => done(history::history(&args)),
+        Command::Merge(args) => done(merge::merge(&args)),
+        Command::Generate(args) => done(generate::generate(&args, common)),
+        Command::Inspect(args) => done(inspect::inspect(&args)),
+        Command::Export(args) => done(export::export(&args, common)),
+        Command::Report(args) => done(report::remake(&args)),
+        Command::Devices(args) => done(devices::devices(&args, common)),
+        Command::Doctor(args) => done(doctor::doctor(&args, common)),
+        Command::Worker | Command::Agent { .. } => Ok(ExitCode::SUCCESS),
+    };
+    match result {
+        Ok(exit) => exit,
+        Err(error) => {
+            eprintln!("error: {}", crate::text::causes(&error));
+            ExitCode::from(2)
         }
     }
 }

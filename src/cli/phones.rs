@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use ditbench_reports::record::Reading;
+use ditbench_record::Reading;
 
 use super::devices::left_table;
 use crate::host::adb::{Adb, AdbError, Device, Listed, Program, read_sources};
-use crate::probe::memory;
-use crate::probe::phone::readings::{self, Readings};
-use crate::probe::phone::{Identity, Sources, clusters, props, thermal};
 use crate::text;
+use ditbench_worker::probe::memory;
+use ditbench_worker::probe::phone::readings::{self, Readings};
+use ditbench_worker::probe::phone::{Identity, Sources, clusters, props, thermal};
 
 /// Prints what each phone says of itself. A machine without adb is told how to get it, in a line.
 pub fn list() {
@@ -70,7 +70,7 @@ fn row(one: &Listed, sources: &Sources, readings: &Readings) -> Vec<String> {
     let said = |reading: &Reading<String>| reading.value().cloned().unwrap_or_else(|| "?".to_owned());
     let value = |name: &str| readings.get(name).and_then(Reading::value).copied();
     let groups = clusters::group(&sources.files);
-    let cluster = |c: &crate::probe::phone::Cluster| match c.max_mhz {
+    let cluster = |c: &ditbench_worker::probe::phone::Cluster| match c.max_mhz {
         Some(mhz) => format!("{} {} {:.1} GHz", c.name, c.range(), mhz / 1000.0),
         None => format!("{} {}", c.name, c.range()),
     };

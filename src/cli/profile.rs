@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use ditbench_record::store;
+use ditbench_record::{Cell, ProfileRow};
 use ditbench_reports::profile::{Change, Side, diff};
-use ditbench_reports::record::{Cell, ProfileRow};
-use ditbench_reports::store;
 
 use super::Common;
 use super::run::{RunArgs, run};

@@ -1,15 +1,13 @@
 //! `ditbench report`: the report again, from records alone.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use ditbench_reports::record::Status;
-use ditbench_reports::store::{self, LoadedRun};
-use ditbench_reports::table::{Absent, Row, Table, groups};
-use ditbench_reports::{judged, report};
+use ditbench_record::store::{self, LoadedRun};
+use ditbench_reports::table::Absent;
 
-use crate::run::fleet;
-use crate::text::{self, seconds};
+use crate::run::{fleet, print};
+use crate::text;
 
 /// Arguments of `ditbench report`.
 #[derive(Debug, clap::Args)]
@@ -45,101 +43,7 @@ pub fn remake(args: &ReportArgs) -> Result<()> {
         fleet if fleet::is_fleet(fleet) => fleet.clone(),
         _ => runs[0].dir.clone(),
     });
-    let page = write(&runs, &absent, &out)?;
+    let page = print::write(&runs, &absent, &out)?;
     text::show(&format!("{}\n", page.display()));
     Ok(())
-}
-
-/// Writes page, tables and samples; prints the table, and machines that gave no record; gives the page's path.
-///
-/// # Errors
-/// A folder that cannot be written.
-pub fn write(runs: &[LoadedRun], absent: &[Absent], out: &Path) -> Result<PathBuf> {
-    let files = report::report(runs, absent, out)?;
-    let records: Vec<_> = runs.iter().map(|loaded| &loaded.run).collect();
-    text::show(&terminal(&ditbench_reports::table::of_runs(&records)));
-    for Absent { machine, reason } in absent {
-        text::show(&format!("  {machine}: no result: {reason}\n"));
-    }
-    Ok(std::path::absolute(&files.html).unwrap_or(files.html))
-}
-
-/// The table for a terminal: a block per workload, the fastest first, failed rows with their reasons below.
-fn terminal(table: &Table) -> String {
-    let mut out = judged_block(table);
-    for (workload, rows) in groups(table) {
-        let rows: Vec<&Row> = rows.into_iter().filter(|row| row.judged.is_none()).collect();
-        if rows.is_empty() {
-            continue;
-        }
-        out.push_str(&format!("\n{workload}\n"));
-        let header =
-            ["", "threads", "image", "first image", "step", "compile", "memory", "of peak", "latent error", "PSNR"];
-        let good: Vec<_> = rows.iter().filter(|row| row.has_figures()).map(|row| cells(row)).collect();
-        if !good.is_empty() {
-            out.push_str(&text::table(&header, good));
-        }
-        for row in rows.iter().filter(|row| row.status != Status::Ok) {
-            let reason = row.reason.as_deref().unwrap_or("no reason recorded");
-            out.push_str(&format!("  {} {}: {}: {reason}\n", row.who(), row.key.precision, row.status.name()));
-        }
-    }
-    out.push('\n');
-    out
-}
-
-/// Cells whose pictures were judged.
-fn judged_block(table: &Table) -> String {
-    let header = [
-        "pictures judged",
-        "",
-        "retrieval@1",
-        "95 %",
-        "retrieval@5",
-        "kernel distance",
-        "95 %",
-        "PSNR to the reference",
-    ];
-    let row = |row: &Row| {
-        let judged = row.judged.as_ref()?;
-        let (at_1, about_1) = judged::share(&judged.retrieval_at_1);
-        let (distance, about) = judged.kernel_distance_x1000.value().map(judged::distance).unwrap_or_default();
-        let at_5 = judged::share(&judged.retrieval_at_5).0;
-        let psnr = judged.fidelity.value().map_or_else(|| "-".to_owned(), judged::FidelityRow::psnr);
-        Some(vec![judged::what(&row.key), row.who(), at_1, about_1, at_5, distance, about, psnr])
-    };
-    let rows: Vec<Vec<String>> = table.rows.iter().filter_map(row).collect();
-    if rows.is_empty() { String::new() } else { format!("\n{}", text::table(&header, rows)) }
-}
-
-fn cells(row: &Row) -> Vec<String> {
-    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-    let image = row.image_s.value().map(|estimate| match (estimate.low, estimate.high) {
-        (Some(low), Some(high)) => format!("{} [{}, {}]", seconds(estimate.p50), seconds(low), seconds(high)),
-        _ => seconds(estimate.p50),
-    });
-    // Cells that had time for one image only: their steps are those of that image.
-    let step = row.step_s().or_else(|| {
-        let steps = &row.first_stages_s.as_ref()?.steps_s;
-        (!steps.is_empty()).then(|| steps.iter().sum::<f64>() / steps.len() as f64)
-    });
-    vec![
-        format!("{} {}", row.who(), row.key.precision),
-        row.key.threads.to_string(),
-        or_dash(image),
-        or_dash(row.first_image_s.map(seconds)),
-        or_dash(step.map(seconds)),
-        or_dash(row.compile_s.map(seconds)),
-        or_dash(row.peak_bytes.map(text::bytes)),
-        or_dash(row.peak_share.map(|share| format!("{:.0} %", 100.0 * share))),
-        if row.is_reference() {
-            "reference".to_owned()
-        } else {
-            or_dash(row.latent_relative_l2.map(|error| format!("{error:.1e}")))
-        },
-        match (row.image_identical, row.psnr_db) {
-            (Some(true), _) => "identical".to_owned(),
-            (_, psnr) => or_dash(psnr.map(|db| format!("{db:.1} dB"))),
-        },
-    ]
 }

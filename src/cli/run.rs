@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use ditbench_workloads::models::Variant;
 
 use super::Common;
-use crate::host::adb::{PhoneOptions, Program, Target, choose};
+use crate::host::adb::{PhoneOptions, Program, choose};
+use crate::plan::Target;
 use crate::plan::{Axes, DEFAULT_PLAN, PlanFile, Shard};
 use crate::run::judging::{DEFAULT_PLAN as JUDGING_PLAN, Wanted};
 use crate::run::{self, Settings, WeightsChoice};

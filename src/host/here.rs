@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use ditbench_reports::record::{Build, Git, Machine, Peak, Reading};
+use ditbench_record::{Build, Git, Machine, Peak, Reading};
 
 use super::sampler::Sampler;
-use super::{Exit, Host, Observed, Order, local};
-use crate::agent::{self, BackendFacts};
-use crate::cli::Common;
-use crate::protocol::Event;
-use crate::{measure, probe};
+use ditbench_worker::process::{Exit, Observed, local};
+
+use super::{Host, Order};
+use crate::environment::Common;
+use ditbench_protocol::Event;
+use ditbench_worker::registry::{self, BackendFacts};
+use ditbench_worker::{measure, probe};
 
 /// The machine that this program runs on.
 #[derive(Clone, Debug, Default)]
@@ -57,13 +59,13 @@ impl Host for ThisMachine {
     fn backend(&self, name: &str) -> Result<BackendFacts, String> {
         match &self.ort {
             Some(Err(why)) if name == "ort" => Err(why.clone()),
-            Some(Ok(library)) => agent::facts_of(name, Some(library)),
-            _ => agent::facts_of(name, None),
+            Some(Ok(library)) => registry::facts_of(name, Some(library)),
+            _ => registry::facts_of(name, None),
         }
     }
 
     fn ort_library(&mut self, common: &Common, say: &dyn Fn(String)) -> Result<PathBuf, String> {
-        let fetch = || crate::run::fetch_ort(common, say).map_err(|error| crate::text::causes(&error));
+        let fetch = || crate::ort_library::fetch(common, say).map_err(|error| crate::text::causes(&error));
         self.ort.get_or_insert_with(fetch).clone()
     }
 

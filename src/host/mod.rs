@@ -4,7 +4,6 @@
 
 pub mod adb;
 mod here;
-pub mod local;
 mod sampler;
 
 use std::collections::BTreeMap;
@@ -13,13 +12,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use ditbench_reports::record::{Build, ClockOffset, Git, Machine, Peak, Reading, Telemetry};
+use ditbench_protocol::{Event, LaunchSpec};
+use ditbench_record::{Build, Git, Machine, Peak, Reading};
+use ditbench_worker::process::Exit;
+use ditbench_worker::registry::BackendFacts;
 use ditbench_workloads::models::Model;
-use serde::{Deserialize, Serialize};
 
-use crate::agent::BackendFacts;
-use crate::cli::Common;
-use crate::protocol::{Event, LaunchSpec};
+use crate::environment::Common;
 
 pub use here::ThisMachine;
 
@@ -104,51 +103,4 @@ pub struct Order<'a> {
     pub timeout: Duration,
     /// Where to say what is going on.
     pub say: &'a dyn Fn(String),
-}
-
-/// How a worker ended.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Exit {
-    /// What ended it.
-    pub cause: Cause,
-    /// Largest resident set over its life, bytes, by the kernel's account.
-    pub max_rss: Option<u64>,
-    /// What was seen of the machine meanwhile.
-    pub observed: Observed,
-}
-
-/// What a host saw of a machine during a launch.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Observed {
-    /// Sensors while the worker was at work.
-    pub telemetry: Vec<Telemetry>,
-    /// CPUs on which its threads were seen at work.
-    pub cpus_seen: Vec<u32>,
-    /// The machine's clock against ours.
-    pub clock: Option<ClockOffset>,
-    /// What the reader should know.
-    pub notes: Vec<String>,
-}
-
-/// What ended a worker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// It said that it was done and exited with 0.
-    Finished,
-    /// It said that it failed, and why; or it died without a word, and the end of its error output is here.
-    Failed {
-        /// Whether the backend cannot do this at all.
-        unsupported: bool,
-        /// In its words or ours.
-        why: String,
-    },
-    /// The kernel killed it for want of memory, or an allocation failed.
-    OutOfMemory(String),
-    /// It was still at work at its deadline and was killed.
-    TimedOut(Duration),
-    /// The user interrupted the run.
-    Interrupted,
-    /// The machine went out of reach; the worker may still be at work there.
-    Lost(String),
 }

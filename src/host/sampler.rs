@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ditbench_reports::record::Telemetry;
+use ditbench_record::Telemetry;
 
-use crate::probe;
+use ditbench_worker::probe;
 
 /// From one sample to the next.
 const EVERY: Duration = Duration::from_secs(1);

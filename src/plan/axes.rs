@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use ditbench_backend_api::MemoryMode;
+use ditbench_graph::weights::Scheme;
 use ditbench_workloads::models::{ImageSize, Layout, Rung};
 use ditbench_workloads::pipeline::Rule;
-use ditbench_workloads::weights::Scheme;
 use serde::{Deserialize, Serialize};
 
 /// An image size: `512` or `768x512` (width × height).
@@ -54,10 +54,10 @@ impl FromStr for BackendChoice {
             Some((name, variant)) => (name, Some(variant.to_owned())),
             None => (text, None),
         };
-        if !crate::registry::NAMES.contains(&name) {
+        if !ditbench_worker::registry::NAMES.contains(&name) {
             return Err(format!(
                 "unknown backend \"{name}\": choose from {}",
-                crate::registry::listed().collect::<Vec<_>>().join(", ")
+                ditbench_worker::registry::listed().collect::<Vec<_>>().join(", ")
             ));
         }
         if variant.as_deref() == Some("") {

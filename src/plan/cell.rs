@@ -3,9 +3,9 @@
 use std::fmt;
 
 use ditbench_backend_api::MemoryMode;
-use ditbench_workloads::graph::GraphError;
+use ditbench_graph::GraphError;
+use ditbench_graph::weights::Scheme;
 use ditbench_workloads::models::{ImageSize, ModelConfig, Rung, TextSource, Variant};
-use ditbench_workloads::weights::Scheme;
 use serde::{Deserialize, Serialize};
 
 use super::Axes;

@@ -1,8 +1,8 @@
 //! What an axis is when nobody says, and the plan that `ditbench run` runs by itself.
 
 use ditbench_backend_api::MemoryMode;
+use ditbench_graph::weights::Scheme;
 use ditbench_workloads::models::{ImageSize, Rung, Variant};
-use ditbench_workloads::weights::Scheme;
 
 use super::axes::{BackendChoice, Sampler, Size, TextTokens, Width};
 use super::{Axes, Cell, PlanError, Workload};

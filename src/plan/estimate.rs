@@ -2,9 +2,9 @@
 //!
 //! Contract: estimates are labelled as such and never enter a record as results.
 
-use ditbench_workloads::graph::cost;
+use ditbench_graph::cost;
+use ditbench_graph::weights::Scheme;
 use ditbench_workloads::models::Model;
-use ditbench_workloads::weights::Scheme;
 
 use super::Cell;
 
@@ -53,8 +53,8 @@ pub fn estimate(cell: &Cell, model: &Model, peak_flops: f64) -> Estimate {
 }
 
 /// Bits per weight as stored, scales included.
-fn bits(scheme: Scheme, weight: &ditbench_workloads::graph::WeightSpec) -> f64 {
-    use ditbench_workloads::graph::WeightRole;
+fn bits(scheme: Scheme, weight: &ditbench_graph::WeightSpec) -> f64 {
+    use ditbench_graph::WeightRole;
     match (scheme, weight.role) {
         (Scheme::Q4, WeightRole::Linear) => 4.5,
         (Scheme::Q8, WeightRole::Linear) => 8.5,

@@ -8,6 +8,7 @@ mod cell;
 mod defaults;
 mod estimate;
 mod shard;
+mod target;
 
 use std::collections::HashSet;
 
@@ -21,11 +22,11 @@ pub use cell::{Cell, Workload};
 pub use defaults::{DEFAULT_PLAN, default_size};
 pub use estimate::{Estimate, estimate};
 pub use shard::Shard;
+pub use target::Target;
 
-use crate::host::adb::Target;
 use ditbench_backend_api::MemoryMode;
+use ditbench_graph::weights::Scheme;
 use ditbench_workloads::models::{Rung, Variant};
-use ditbench_workloads::weights::Scheme;
 
 /// A mistake in a plan: what, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,11 +1,11 @@
 //! A worker's events, put together to a launch of the record.
 
 use ditbench_backend_api::{CompileReport, MemoryReport, Numerics, Placement, Profile, VersionReport};
-use ditbench_reports::record::{Launch, MemoryMark, PlacementShare, Sample, StageCompile, StagePlacement, Status};
+use ditbench_record::{Launch, MemoryMark, PlacementShare, Sample, StageCompile, StagePlacement, Status};
 use ditbench_reports::stats::steady;
 
-use crate::host::Cause;
-use crate::protocol::{Component, Event};
+use ditbench_protocol::{Component, Event};
+use ditbench_worker::process::Cause;
 
 /// Everything that one worker said.
 #[derive(Debug, Default)]
@@ -36,17 +36,6 @@ pub struct Collected {
     pub profiled: Vec<(Component, Option<u32>, Profile)>,
     /// SHA-256 of the image's raw output, once it is on disk.
     pub image_sha256: Option<String>,
-}
-
-impl Component {
-    /// The name that records use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::TextEncoder => "text_encoder",
-            Self::Denoiser => "denoiser",
-            Self::Decoder => "decoder",
-        }
-    }
 }
 
 impl Collected {

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::Result;
+use ditbench_record::store::RunStore;
+use ditbench_record::{Cell as Row, CellKey, Quality, Reading};
 use ditbench_reports::image::{self, RgbImage};
 use ditbench_reports::quality::{compare_images, step_divergence};
-use ditbench_reports::record::{Cell as Row, CellKey, Quality, Reading};
-use ditbench_reports::store::RunStore;
 use ditbench_workloads::pipeline::load_latents;
 
 /// Compares every good cell with the reference of its workload and puts the result into the record.

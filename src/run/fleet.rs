@@ -10,14 +10,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ditbench_reports::store::{self, LoadedRun, RECORD_FILE};
+use ditbench_record::store::{self, LoadedRun, RECORD_FILE};
 use ditbench_reports::table::Absent;
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
-use crate::cli::Common;
-use crate::host::adb::Target;
-use crate::interrupt;
+use crate::environment::Common;
+use crate::plan::Target;
+use ditbench_worker::interrupt;
 
 /// The file that makes a directory one of several machines.
 const FLEET: &str = "fleet.json";
@@ -159,7 +159,7 @@ fn go(
 ) -> Result<()> {
     let mut children = Vec::new();
     for member in &fleet.machines {
-        let mut command = Command::new(crate::paths::this_program().context("finding this program")?);
+        let mut command = Command::new(ditbench_worker::process::this_program().context("finding this program")?);
         command.arg("run").args(arguments(member));
         for (flag, value) in [("--cache", &common.cache), ("--ort-lib", &common.ort_lib)] {
             command.args(value.iter().flat_map(|value| [flag.into(), value.clone().into_os_string()]));
@@ -194,7 +194,7 @@ fn go(
     if found.runs.is_empty() {
         bail!("no machine came as far as a result: {}", failed.join(", "));
     }
-    let page: PathBuf = crate::cli::report::write(&found.runs, &found.absent, dir)?;
+    let page: PathBuf = super::print::write(&found.runs, &found.absent, dir)?;
     crate::text::show(&format!("{}\n", page.display()));
     if failed.is_empty() {
         return Ok(());

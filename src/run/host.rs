@@ -6,9 +6,10 @@ use anyhow::{Result, bail};
 
 use super::Settings;
 use super::resolve::{Resolved, resolve};
-use crate::cli::Common;
-use crate::host::adb::{Phone, Program, Target};
+use crate::environment::Common;
+use crate::host::adb::{Phone, Program};
 use crate::host::{Host, ThisMachine};
+use crate::plan::Target;
 
 /// The machine of a run.
 ///

@@ -6,19 +6,21 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use ditbench_reports::record::{
+use ditbench_record::store::RunStore;
+use ditbench_record::{
     Calibration, Cell as Row, CpusUsed, Launch, MemoryPass, Reading, Status, Telemetry, Version, WeightsUse,
 };
-use ditbench_reports::store::RunStore;
 
 use super::collect::{Collected, status};
 use super::profile;
 use super::progress::Progress;
 use super::resolve::Resolved;
 use super::{Prepared, Settings, now};
-use crate::host::{Cause, Exit, Host, Order};
-use crate::protocol::{Event, LaunchSpec, Outputs, StopRule};
+use ditbench_worker::process::{Cause, Exit};
+
+use crate::host::{Host, Order};
 use crate::text;
+use ditbench_protocol::{Event, LaunchSpec, Outputs, StopRule};
 
 /// Enough precision for a launch: the median's interval within ± 1 %.
 const TIGHT: f64 = 0.01;
@@ -341,7 +343,7 @@ mod tests {
     use ditbench_backend_api::CompileReport;
 
     use super::*;
-    use crate::protocol::Component;
+    use ditbench_protocol::Component;
 
     #[test]
     fn a_launch_that_failed_is_never_made_again_for_the_machines_sake() {

@@ -11,6 +11,7 @@ pub mod judging;
 mod launch;
 pub mod one_image;
 mod prepare;
+pub mod print;
 mod profile;
 mod progress;
 mod resolve;
@@ -24,21 +25,24 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use ditbench_reports::record::{Calibration, Cell as Row, CellKey, Reading, Run, RunInfo, Status};
-use ditbench_reports::store::RunStore;
+use ditbench_record::store::RunStore;
+use ditbench_record::{Calibration, Cell as Row, CellKey, Reading, Run, RunInfo, Status};
 use serde::{Deserialize, Serialize};
 
 pub use fidelity::compare as compare_images;
-pub use prepare::{Prepared, Preparer, fetch_ort, find_ort, prepare_weights};
+pub use prepare::{Prepared, Preparer, prepare_weights};
 pub use progress::Progress;
 pub use show::report;
 pub use weights::WeightsChoice;
 
-use crate::cli::Common;
+use crate::environment::Common;
 use crate::host::Host;
-use crate::host::adb::{PhoneOptions, Target};
+use crate::host::adb::PhoneOptions;
+use crate::plan::Target;
 use crate::plan::{PlanFile, Shard};
-use crate::{interrupt, paths};
+use ditbench_worker::interrupt;
+
+use crate::paths;
 use launch::Launcher;
 use resolve::Resolved;
 pub use resolve::resolve;

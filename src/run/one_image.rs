@@ -9,11 +9,11 @@ use super::prepare::{self, Prepared};
 use super::progress::Progress;
 use super::resolve::resolve;
 use super::weights::WeightsChoice;
-use crate::cli::Common;
+use crate::environment::Common;
 use crate::host::ThisMachine;
-use crate::host::local::{self, Cause};
 use crate::plan::Cell;
-use crate::protocol::{Event, LaunchSpec, Outputs, StopRule};
+use ditbench_protocol::{Event, LaunchSpec, Outputs, StopRule};
+use ditbench_worker::process::{Cause, local};
 
 /// What to make.
 pub struct Request<'a> {

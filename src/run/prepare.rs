@@ -4,23 +4,23 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use ditbench_reports::record::{CellKey, Inputs as InputsEntry, ModelEntry, PaperCounts, Stage, WeightFile};
-use ditbench_reports::store::RunStore;
-use ditbench_workloads::graph::cost;
+use ditbench_graph::cost;
+use ditbench_graph::weights::Scheme;
+use ditbench_graph::weights::prepare::{self, Prepared as PreparedWeights, Sensitivity};
+use ditbench_graph::weights::scheme::Choice;
+use ditbench_record::store::RunStore;
+use ditbench_record::{CellKey, Inputs as InputsEntry, ModelEntry, PaperCounts, Stage, WeightFile};
 use ditbench_workloads::models::{Model, Variant};
 use ditbench_workloads::pipeline::Inputs;
-use ditbench_workloads::weights::Scheme;
-use ditbench_workloads::weights::prepare::{self, Prepared as PreparedWeights, Sensitivity};
-use ditbench_workloads::weights::scheme::Choice;
 
 use super::Settings;
 use super::progress::Progress;
 use super::resolve::{Resolved, model_name};
 use super::sensitivity;
 use super::weights::WeightsChoice;
-use crate::cli::Common;
+use crate::environment::Common;
 use crate::host::Host;
-use crate::protocol::{LaunchSpec, StopRule};
+use ditbench_protocol::{LaunchSpec, StopRule};
 
 /// What a launch needs on disk.
 #[derive(Clone, Debug, Default)]
@@ -246,7 +246,7 @@ fn model_entry(cell: &Resolved, store: &RunStore, weights: &PreparedWeights) -> 
     }
 }
 
-fn stage(graph: &ditbench_workloads::Graph) -> Stage {
+fn stage(graph: &ditbench_graph::Graph) -> Stage {
     let total = cost::total(graph);
     Stage {
         name: graph.name.clone(),
@@ -283,47 +283,4 @@ pub fn ort_library(
         return Ok(None);
     }
     host.ort_library(common, &|message| progress.now(message)).map(Some)
-}
-
-/// Finds ONNX Runtime's library, or fetches it into the cache where none was named.
-///
-/// # Errors
-/// Why it cannot be had, and what to do.
-#[cfg(feature = "ort")]
-pub fn fetch_ort(common: &Common, say: &dyn Fn(String)) -> Result<PathBuf> {
-    let found = find_ort(common);
-    if found.is_ok() || common.ort_lib.is_some() {
-        // What somebody named is used, or it is said why not: never another in its place.
-        return found;
-    }
-    let cache = crate::paths::cache(common.cache.as_ref())?;
-    Ok(ditbench_ort::library::fetch(&cache, |step| say(step.to_string()))?)
-}
-
-/// Finds ONNX Runtime's library: what was named, else the cache, else the system.
-///
-/// # Errors
-/// Where it was looked for.
-#[cfg(feature = "ort")]
-pub fn find_ort(common: &Common) -> Result<PathBuf> {
-    let cache = crate::paths::cache(common.cache.as_ref())?;
-    Ok(ditbench_ort::library::find(common.ort_lib.as_deref(), &cache)?)
-}
-
-/// Without the backend there is nothing to fetch.
-///
-/// # Errors
-/// Always.
-#[cfg(not(feature = "ort"))]
-pub fn fetch_ort(_: &Common, _: &dyn Fn(String)) -> Result<PathBuf> {
-    anyhow::bail!("this build of ditbench has no ort: rebuild with `--features ort`")
-}
-
-/// Without the backend there is nothing to find.
-///
-/// # Errors
-/// Always.
-#[cfg(not(feature = "ort"))]
-pub fn find_ort(_: &Common) -> Result<PathBuf> {
-    anyhow::bail!("this build of ditbench has no ort: rebuild with `--features ort`")
 }

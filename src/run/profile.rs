@@ -6,16 +6,16 @@ use std::io::{BufWriter, Write};
 
 use anyhow::{Context, Result};
 use ditbench_backend_api::{NodeTime, Profile};
+use ditbench_graph::Graph;
+use ditbench_graph::cost::node_cost;
+use ditbench_graph::weights::scheme::format_of;
+use ditbench_graph::weights::{Format, Scheme};
+use ditbench_record::store::RunStore;
+use ditbench_record::{Cell as Row, Reading};
 use ditbench_reports::profile::{Node, Pass, rows, write_trace};
-use ditbench_reports::record::{Cell as Row, Reading};
-use ditbench_reports::store::RunStore;
-use ditbench_workloads::Graph;
-use ditbench_workloads::graph::cost::node_cost;
-use ditbench_workloads::weights::scheme::format_of;
-use ditbench_workloads::weights::{Format, Scheme};
 
 use super::resolve::Resolved;
-use crate::protocol::Component;
+use ditbench_protocol::Component;
 
 /// Puts the profile into the row and its trace into the run's directory.
 ///

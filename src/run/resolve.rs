@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use ditbench_backend_api::{MemoryMode, Variant};
-use ditbench_reports::record::{Cell as Row, CellKey, Status};
+use ditbench_record::{Cell as Row, CellKey, Status};
 use ditbench_workloads::models::{Model, Rung};
 
-use crate::agent::BackendFacts;
-use crate::cli::Common;
+use crate::environment::Common;
 use crate::host::Host;
 use crate::plan::{Cell, Width, Workload};
+use ditbench_worker::registry::BackendFacts;
 
 /// A cell with everything that is known before it runs.
 pub struct Resolved {

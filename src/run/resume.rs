@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use ditbench_record::store::RunStore;
+use ditbench_record::{Cell as Row, CellKey, Run, RunInfo, Status};
 use ditbench_reports::merge;
-use ditbench_reports::record::{Cell as Row, CellKey, Run, RunInfo, Status};
-use ditbench_reports::store::RunStore;
 use ditbench_reports::verdict::{Difference, differences};
 
 use super::resolve::Resolved;
 use super::schedule::CellState;
 use super::{Settings, host};
-use crate::cli::Common;
+use crate::environment::Common;
 use crate::host::Host;
 
 /// Goes on with an interrupted run.
@@ -130,7 +130,7 @@ pub(super) fn command(store: &RunStore, common: &Common) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ditbench_reports::record::Launch;
+    use ditbench_record::Launch;
 
     use super::*;
 

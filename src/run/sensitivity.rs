@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use ditbench_backend_api::{BackendError, Session};
+use ditbench_graph::weights::prepare::Source;
+use ditbench_graph::weights::scheme::is_quantizable;
+use ditbench_graph::weights::{WeightData, WeightStore, WeightTensor, Weights, init, quantize};
+use ditbench_graph::{Graph, Tensor};
+use ditbench_graph::{Op, WeightSpec, cost};
 use ditbench_reference::{Array, ReferenceSession, Step};
-use ditbench_workloads::graph::{Op, WeightSpec, cost};
 use ditbench_workloads::models::{Model, ModelConfig};
 use ditbench_workloads::pipeline::{self, Inputs, Rule, Stage, StageRunner};
-use ditbench_workloads::weights::prepare::Source;
-use ditbench_workloads::weights::scheme::is_quantizable;
-use ditbench_workloads::weights::{WeightData, WeightStore, WeightTensor, Weights, init, quantize};
-use ditbench_workloads::{Graph, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -201,7 +201,7 @@ struct Runner {
 
 impl Runner {
     fn new(model: &Model, weights: &Weights) -> Result<Self, BackendError> {
-        let threads = crate::probe::machine::cores();
+        let threads = ditbench_worker::probe::machine::cores();
         let size = model.config.image;
         Ok(Self {
             text_encoder: ReferenceSession::new(&model.text_encoder, weights, threads)?,
@@ -299,8 +299,8 @@ mod tests {
         let spec = |name: &str| WeightSpec {
             name: name.to_owned(),
             shape: vec![2, 32],
-            init: ditbench_workloads::graph::Init::Zeros,
-            role: ditbench_workloads::graph::WeightRole::Linear,
+            init: ditbench_graph::Init::Zeros,
+            role: ditbench_graph::WeightRole::Linear,
         };
         let tensor = |f: fn(usize) -> f32| WeightTensor {
             shape: vec![2, 32],

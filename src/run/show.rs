@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use ditbench_reports::record::Cell;
-use ditbench_reports::store::RunStore;
+use ditbench_record::Cell;
+use ditbench_record::store::RunStore;
 
 use super::Settings;
 use super::resolve::Resolved;
@@ -100,9 +100,9 @@ pub fn refuse_what_does_not_fit(
 /// # Errors
 /// The report cannot be written.
 pub fn report(store: &RunStore) -> Result<PathBuf> {
-    let loaded = ditbench_reports::store::read(store.dir())?;
+    let loaded = ditbench_record::store::read(store.dir())?;
     let cells = loaded.run.cells.clone();
-    let page = crate::cli::report::write(&[loaded], &[], store.dir())?;
+    let page = super::print::write(&[loaded], &[], store.dir())?;
     profiles(&cells);
     Ok(page)
 }

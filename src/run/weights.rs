@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Result;
+use ditbench_graph::weights::Weights;
+use ditbench_graph::weights::prepare::Source;
 use ditbench_workloads::models::{Model, ModelConfig, Variant};
-use ditbench_workloads::weights::Weights;
-use ditbench_workloads::weights::prepare::Source;
-use ditbench_workloads::weights::published::{self, Published};
+use ditbench_workloads::published::{self, Published};
 use serde::{Deserialize, Serialize};
 
 /// What was asked for with `--weights`.

@@ -1,19 +1,13 @@
-//! What ditbench runs: one description of the model, read by everybody.
+//! What ditbench runs: SnapGen++, written once in the graph language of `ditbench-graph`.
 //!
-//! * [`graph`] is the language of models: nodes in execution order with static shapes, their cost, and the ONNX writer.
-//! * [`models`] builds graphs from a config: SnapGen++ and its text encoder and decoder.
-//! * [`weights`] holds the numbers: safetensors files, seeded initialisation, quantizers.
+//! * [`models`] builds graphs from a config: the denoiser, its text encoder and its decoder.
+//! * [`elastic`] cuts narrower nets from one file of weights; [`published`] has the checkpoint that the program carries.
 //! * [`pipeline`] is the way from a prompt to an image: tokenizer, text encoder, denoiser steps, decoder.
 //!
 //! This crate knows no backend and no harness.
 
-pub mod graph;
-pub mod judge;
+pub mod elastic;
 pub mod models;
 pub mod pipeline;
 pub mod prompts;
-pub mod tensor;
-pub mod weights;
-
-pub use graph::Graph;
-pub use tensor::{Tensor, TensorData};
+pub mod published;

@@ -1,7 +1,6 @@
 //! The fixed list of prompts that pictures are judged on.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 const NANO: &str = include_str!("../assets/nano.prompts.json");
 
@@ -24,7 +23,7 @@ pub fn nano() -> Result<Prompts, serde_json::Error> {
 
 /// SHA-256 of nano's list as it is carried, in hex.
 pub fn nano_sha256() -> String {
-    Sha256::digest(NANO).iter().map(|byte| format!("{byte:02x}")).collect()
+    ditbench_graph::hash::sha256(NANO.as_bytes())
 }
 
 #[cfg(test)]

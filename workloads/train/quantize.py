@@ -1,6 +1,6 @@
 """The program's few-bit formats, as values: what a backend computes with after `--precision q4`, `q8` or `mixed`.
 
-q4 and q8 are bit for bit those of `workloads/src/weights/quantize.rs` (palette4 to within rounding); `python quantize.py FILE OURS` compares a file that the program
+q4 and q8 are bit for bit those of `workloads/graph/src/weights/quantize.rs` (palette4 to within rounding); `python quantize.py FILE OURS` compares a file that the program
 prepared (f16 or f32 checkpoint FILE, prepared OURS) with what this module makes of the checkpoint.
 """
 

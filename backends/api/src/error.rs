@@ -1,7 +1,7 @@
 //! The errors of backends: what was wrong, where, what to do next.
 
-use ditbench_workloads::tensor::TensorError;
-use ditbench_workloads::weights::WeightsError;
+use ditbench_graph::tensor::TensorError;
+use ditbench_graph::weights::WeightsError;
 
 /// Why a backend could not compile or run.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,7 @@ impl BackendError {
     ///
     /// # Errors
     /// [`BackendError::Input`] with both shapes, or with both counts.
-    pub fn check_inputs(graph: &ditbench_workloads::Graph, inputs: &[ditbench_workloads::Tensor]) -> Result<(), Self> {
+    pub fn check_inputs(graph: &ditbench_graph::Graph, inputs: &[ditbench_graph::Tensor]) -> Result<(), Self> {
         let input = |input: String, why: String| Err(Self::Input { graph: graph.name.clone(), input, why });
         if inputs.len() != graph.inputs.len() {
             let names: Vec<&str> = graph.inputs.iter().map(|port| port.name.as_str()).collect();

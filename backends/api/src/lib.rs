@@ -9,8 +9,8 @@ mod report;
 
 use std::path::PathBuf;
 
-use ditbench_workloads::weights::Weights;
-use ditbench_workloads::{Graph, Tensor};
+use ditbench_graph::weights::Weights;
+use ditbench_graph::{Graph, Tensor};
 
 pub use error::BackendError;
 pub use options::{CompileOptions, MemoryMode, Variant};
@@ -32,7 +32,7 @@ pub trait Backend: Send + Sync {
 
     /// The named ways in which this backend can run weights of a scheme (`stock`, `tuned`, `int8`, `exact`), the
     /// default first. Empty if it cannot run the scheme at all.
-    fn variants(&self, scheme: ditbench_workloads::weights::Scheme) -> Vec<Variant>;
+    fn variants(&self, scheme: ditbench_graph::weights::Scheme) -> Vec<Variant>;
 
     /// Makes a session: loads the weights, prepares the graph.
     ///

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
 use candle_core::{Device, Tensor};
 use ditbench_backend_api::BackendError;
+use ditbench_graph::Graph;
+use ditbench_graph::weights::{Q4_GROUP_BYTES, Q8_GROUP_BYTES, WeightData, WeightTensor, Weights};
+use ditbench_graph::{Op, WeightId, rope};
 use ditbench_kernels::conv::{ConvSpec, PackedConv};
 use ditbench_kernels::linear::{PackedF32, PackedQ4, PackedQ8};
-use ditbench_workloads::Graph;
-use ditbench_workloads::graph::{Op, WeightId, rope};
-use ditbench_workloads::weights::{Q4_GROUP_BYTES, Q8_GROUP_BYTES, WeightData, WeightTensor, Weights};
 
 use crate::{NAME, Way};
 
@@ -137,7 +137,7 @@ pub fn load(
                 Loaded::StockAngles(table(cos).map_err(|e| failed(&e))?, table(sin).map_err(|e| failed(&e))?)
             }
         }
-        Op::Attention { pattern: ditbench_workloads::graph::AttentionPattern::Causal, .. } if !tuned => {
+        Op::Attention { pattern: ditbench_graph::AttentionPattern::Causal, .. } if !tuned => {
             let tokens = graph.shape(node.inputs[0])[1];
             let mask =
                 (0..tokens * tokens).map(|i| if i % tokens > i / tokens { f32::NEG_INFINITY } else { 0.0 }).collect();
@@ -204,7 +204,7 @@ fn widen(groups: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use ditbench_workloads::weights::quantize;
+    use ditbench_graph::weights::quantize;
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! The order of work: which nodes run together, and which values can be freed afterwards.
 
-use ditbench_workloads::Graph;
-use ditbench_workloads::graph::{Activation, Op};
+use ditbench_graph::Graph;
+use ditbench_graph::{Activation, Op};
 
 /// Nodes that run as one, and what can be freed after them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ fn fits(graph: &Graph, head: usize, tail: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use ditbench_workloads::graph::{DType, GraphBuilder};
+    use ditbench_graph::{DType, GraphBuilder};
 
     use super::*;
 

@@ -6,9 +6,9 @@ use candle_core::{Device, Tensor as CandleTensor};
 use ditbench_backend_api::{
     BackendError, CompileReport, MemoryReport, NodeTime, Numerics, Placement, Profile, Session,
 };
-use ditbench_workloads::graph::Op;
-use ditbench_workloads::weights::Weights;
-use ditbench_workloads::{Graph, Tensor, TensorData};
+use ditbench_graph::Op;
+use ditbench_graph::weights::Weights;
+use ditbench_graph::{Graph, Tensor, TensorData};
 
 use crate::load::{Ledger, Loaded, load};
 use crate::plan::{Step, steps};

@@ -2,7 +2,7 @@
 //! `candle-nn`. No kernel of ditbench's.
 
 use candle_core::{D, Module, Result, Tensor};
-use ditbench_workloads::graph::{Activation, AttentionPattern, Op};
+use ditbench_graph::{Activation, AttentionPattern, Op};
 
 use crate::load::Loaded;
 

@@ -1,11 +1,11 @@
 //! ditbench's kernels as candle custom operations: slices of candle's storage in, a new storage out.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use ditbench_graph::{Activation, AttentionPattern, Op};
 use ditbench_kernels::attention::{AttentionShape, Pattern, attention};
 use ditbench_kernels::conv::conv2d;
 use ditbench_kernels::linear::{Epilogue, linear_f32, linear_q4_f32, linear_q4_int8, linear_q8_f32, linear_q8_int8};
 use ditbench_kernels::{Isa, KernelError, elementwise};
-use ditbench_workloads::graph::{Activation, AttentionPattern, Op};
 
 use crate::load::{Loaded, Packed};
 

@@ -2,7 +2,7 @@
 
 use ditbench_candle::Candle;
 use ditbench_conformance::{Suite, assert_passed};
-use ditbench_workloads::weights::Scheme;
+use ditbench_graph::weights::Scheme;
 
 fn suite(schemes: &[Scheme]) {
     let cache = tempfile::tempdir().unwrap();

@@ -6,10 +6,10 @@ use std::error::Error;
 use std::path::Path;
 
 use ditbench_conformance::{cases, weights};
+use ditbench_graph::onnx::{self, AttentionForm, Dialect, GeluForm, LinearForm};
+use ditbench_graph::tensor::TensorData;
+use ditbench_graph::weights::Scheme;
 use ditbench_reference::ReferenceSession;
-use ditbench_workloads::graph::onnx::{self, AttentionForm, Dialect, GeluForm, LinearForm};
-use ditbench_workloads::tensor::TensorData;
-use ditbench_workloads::weights::Scheme;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();

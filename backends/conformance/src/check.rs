@@ -4,10 +4,10 @@ use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 
 use ditbench_backend_api::{Backend, BackendError, CompileOptions, Numerics};
+use ditbench_graph::tensor::TensorData;
+use ditbench_graph::weights::Scheme;
+use ditbench_graph::{Graph, Tensor};
 use ditbench_reference::{Array, ReferenceSession};
-use ditbench_workloads::tensor::TensorData;
-use ditbench_workloads::weights::Scheme;
-use ditbench_workloads::{Graph, Tensor};
 
 use crate::{Case, Difference, allowed, first_divergence, weights};
 

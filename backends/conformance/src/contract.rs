@@ -1,8 +1,8 @@
 //! What is asked of a backend besides right numbers: errors of the right kind, names that are the graph's.
 
 use ditbench_backend_api::{Backend, BackendError, CompileOptions, Session};
-use ditbench_workloads::weights::{Scheme, Weights};
-use ditbench_workloads::{Graph, Tensor};
+use ditbench_graph::weights::{Scheme, Weights};
+use ditbench_graph::{Graph, Tensor};
 
 use crate::{Case, Outcome, Verdict, weights};
 

@@ -4,7 +4,7 @@
 //!
 //! ```no_run
 //! use ditbench_conformance::{Suite, assert_passed};
-//! use ditbench_workloads::weights::Scheme;
+//! use ditbench_graph::weights::Scheme;
 //! # use ditbench_reference::Reference as MyBackend;
 //!
 //! let cache = std::env::temp_dir().join("mine"); // a folder of the test's own

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use ditbench_backend_api::{Backend, CompileOptions};
+use ditbench_graph::Graph;
+use ditbench_graph::weights::Weights;
+use ditbench_graph::{Node, Op, Port};
 use ditbench_reference::{Array, ReferenceSession};
-use ditbench_workloads::Graph;
-use ditbench_workloads::graph::{Node, Op, Port};
-use ditbench_workloads::weights::Weights;
 
 use crate::{Case, Difference, allowed};
 

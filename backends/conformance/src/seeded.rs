@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use ditbench_workloads::graph::{DType, Init, WeightRole, WeightSpec};
-use ditbench_workloads::weights::{
+use ditbench_graph::weights::{
     Format, GROUP, Q4_GROUP_BYTES, Q8_GROUP_BYTES, Scheme, WeightData, WeightTensor, Weights,
 };
-use ditbench_workloads::{Graph, Tensor};
+use ditbench_graph::{DType, Init, WeightRole, WeightSpec};
+use ditbench_graph::{Graph, Tensor};
 use half::f16;
 
 /// SplitMix64: a stream of well-mixed numbers from any seed.
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn quantized_weights_use_every_code_and_stay_near_the_initial_ones() {
         let case = cases().into_iter().find(|case| case.name == "linear.large").unwrap();
-        let id = ditbench_workloads::graph::WeightId(0);
+        let id = ditbench_graph::WeightId(0);
         let initial = weights(&case.graph, Scheme::F32, 1);
         let initial = initial.tensor(&case.graph, id).unwrap().to_f32().into_owned();
         for (scheme, most) in [(Scheme::Q4, 0.12), (Scheme::Q8, 0.01), (Scheme::F16, 1e-3), (Scheme::Palette4, 0.2)] {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use ditbench_backend_api::{Backend, CompileOptions, MemoryMode};
-use ditbench_workloads::weights::Scheme;
+use ditbench_graph::weights::Scheme;
 
 use crate::{Case, Outcome, Verdict, cases, check, check_contract};
 

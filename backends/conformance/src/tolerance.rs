@@ -17,9 +17,9 @@
 //! no bound is below 2⁻²⁴.
 
 use ditbench_backend_api::Numerics;
-use ditbench_workloads::Graph;
-use ditbench_workloads::graph::{Op, WeightId};
-use ditbench_workloads::weights::{Format, Weights};
+use ditbench_graph::Graph;
+use ditbench_graph::weights::{Format, Weights};
+use ditbench_graph::{Op, WeightId};
 
 /// Products in sequence in one transformer block: key, its compression, attention, output; query, attention, output of
 /// the cross-attention; up and down of the FFN.
@@ -55,7 +55,7 @@ pub fn depth(graph: &Graph) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use ditbench_workloads::weights::Scheme;
+    use ditbench_graph::weights::Scheme;
 
     use super::*;
     use crate::{Case, cases, weights};

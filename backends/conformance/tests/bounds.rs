@@ -5,10 +5,10 @@ mod faulty;
 
 use ditbench_backend_api::Numerics;
 use ditbench_conformance::{Outcome, Suite, assert_passed};
+use ditbench_graph::Graph;
+use ditbench_graph::Op;
+use ditbench_graph::weights::{Format, Scheme, Weights};
 use ditbench_reference::Step;
-use ditbench_workloads::Graph;
-use ditbench_workloads::graph::Op;
-use ditbench_workloads::weights::{Format, Scheme, Weights};
 use faulty::Faulty;
 
 /// Linears with quantized weights computed from activations rounded to 8 bits, one scale for each `group` elements.

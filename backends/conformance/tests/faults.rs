@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ditbench_backend_api::Numerics;
 use ditbench_conformance::{Outcome, Suite, Verdict, cases};
+use ditbench_graph::weights::Scheme;
+use ditbench_graph::{Activation, AttentionPattern, Node, Op, Port};
 use ditbench_reference::Step;
-use ditbench_workloads::graph::{Activation, AttentionPattern, Node, Op, Port};
-use ditbench_workloads::weights::Scheme;
 use faulty::{Faulty, attend};
 
 fn run(backend: &Faulty) -> Vec<Outcome> {

@@ -4,11 +4,11 @@ use ditbench_backend_api::{
     Backend, BackendError, CompileOptions, DeviceReport, Session, Variant as Way, VersionReport,
 };
 use ditbench_conformance::{Suite, Verdict, assert_passed, inputs, table, weights};
+use ditbench_graph::Graph;
+use ditbench_graph::Op;
+use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_reference::{Reference, ReferenceSession};
-use ditbench_workloads::Graph;
-use ditbench_workloads::graph::Op;
 use ditbench_workloads::models::{ImageSize, Model, Variant};
-use ditbench_workloads::weights::{Scheme, Weights};
 
 #[test]
 fn the_reference_passes() {

@@ -16,9 +16,9 @@ use std::process::Command;
 
 use ditbench_backend_api::{Backend, CompileOptions, MemoryMode};
 use ditbench_conformance::{inputs, weights};
-use ditbench_workloads::Graph;
+use ditbench_graph::Graph;
+use ditbench_graph::weights::Scheme;
 use ditbench_workloads::models::{ImageSize, Layout, Model, Variant};
-use ditbench_workloads::weights::Scheme;
 use ratio::{Estimate, line, ratio, seconds};
 
 /// (model, side, scheme, way of running, passes of a launch, pairs of launches)

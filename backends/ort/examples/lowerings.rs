@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use ditbench_backend_api::{CompileOptions, MemoryMode, Session};
 use ditbench_conformance::{inputs, weights};
+use ditbench_graph::cost;
+use ditbench_graph::onnx::{AttentionForm, Dialect, GeluForm, LinearForm, QuantizedLinear};
+use ditbench_graph::weights::Scheme;
 use ditbench_kernels::{Isa, peak};
-use ditbench_workloads::graph::cost;
-use ditbench_workloads::graph::onnx::{AttentionForm, Dialect, GeluForm, LinearForm, QuantizedLinear};
 use ditbench_workloads::models::{ImageSize, Layout, Model, OuterAttention, Variant};
-use ditbench_workloads::weights::Scheme;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();

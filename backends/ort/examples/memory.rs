@@ -14,9 +14,9 @@ use std::time::Instant;
 
 use ditbench_backend_api::{Backend, CompileOptions, MemoryMode};
 use ditbench_conformance::inputs;
+use ditbench_graph::weights::prepare::{Source, prepare};
+use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_workloads::models::{ImageSize, Model, Variant};
-use ditbench_workloads::weights::prepare::{Source, prepare};
-use ditbench_workloads::weights::{Scheme, Weights};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -23,9 +23,9 @@ mod stats;
 use std::path::{Path, PathBuf};
 
 use ditbench_backend_api::{Backend, BackendError, CompileOptions, DeviceReport, Session, Variant, VersionReport};
-use ditbench_workloads::Graph;
-use ditbench_workloads::graph::onnx::{Dialect, QuantizedLinear};
-use ditbench_workloads::weights::{Scheme, Weights};
+use ditbench_graph::Graph;
+use ditbench_graph::onnx::{Dialect, QuantizedLinear};
+use ditbench_graph::weights::{Scheme, Weights};
 
 use library::LibraryError;
 use runtime::Runtime;

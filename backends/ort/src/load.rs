@@ -6,10 +6,10 @@
 use std::time::Instant;
 
 use ditbench_backend_api::{BackendError, CompileOptions, CompileReport, MemoryMode, Numerics};
-use ditbench_workloads::Graph;
-use ditbench_workloads::graph::onnx::{self, Cached, Dialect, OnnxError, QuantizedLinear};
-use ditbench_workloads::graph::{Op, WeightId};
-use ditbench_workloads::weights::{Format, Weights};
+use ditbench_graph::Graph;
+use ditbench_graph::onnx::{self, Cached, Dialect, OnnxError, QuantizedLinear};
+use ditbench_graph::weights::{Format, Weights};
+use ditbench_graph::{Op, WeightId};
 use ort::ErrorCode;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -185,8 +185,8 @@ fn packed(graph: &Graph, weights: &Weights, dialect: &Dialect, id: WeightId) -> 
 mod tests {
     use std::collections::BTreeMap;
 
-    use ditbench_workloads::graph::{DType, GraphBuilder};
-    use ditbench_workloads::weights::{Q4_GROUP_BYTES, WeightData, WeightTensor};
+    use ditbench_graph::weights::{Q4_GROUP_BYTES, WeightData, WeightTensor};
+    use ditbench_graph::{DType, GraphBuilder};
     use ort::ep;
 
     use super::*;

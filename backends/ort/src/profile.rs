@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ditbench_backend_api::{NodeTime, Placement, PlacementEntry, Profile};
-use ditbench_workloads::Graph;
-use ditbench_workloads::graph::Op;
+use ditbench_graph::Graph;
+use ditbench_graph::Op;
 use serde::Deserialize;
 
 use crate::device::{CPU, CPU_PROVIDER};
@@ -148,7 +148,7 @@ impl<'a> Names<'a> {
 
 #[cfg(test)]
 mod tests {
-    use ditbench_workloads::graph::{Activation, DType, GraphBuilder, Init, WeightRole};
+    use ditbench_graph::{Activation, DType, GraphBuilder, Init, WeightRole};
 
     use super::*;
 

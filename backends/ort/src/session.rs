@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 use ditbench_backend_api::{BackendError, CompileReport, MemoryReport, Numerics, Placement, Profile, Session};
-use ditbench_workloads::tensor::{DType, TensorData};
-use ditbench_workloads::{Graph, Tensor};
+use ditbench_graph::tensor::{DType, TensorData};
+use ditbench_graph::{Graph, Tensor};
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::TensorRef;
 

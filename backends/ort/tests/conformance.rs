@@ -3,7 +3,7 @@
 mod common;
 
 use ditbench_conformance::{Suite, assert_passed};
-use ditbench_workloads::weights::Scheme;
+use ditbench_graph::weights::Scheme;
 
 fn passes(scheme: Scheme) {
     let cache = tempfile::tempdir().unwrap();

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use ditbench_backend_api::{Backend, BackendError, CompileOptions, MemoryMode, Session};
 use ditbench_conformance::{inputs, weights};
+use ditbench_graph::weights::Scheme;
+use ditbench_graph::{Graph, Tensor};
 use ditbench_ort::{CPU, OrtBackend};
 use ditbench_workloads::models::{ImageSize, Model, Variant};
-use ditbench_workloads::weights::Scheme;
-use ditbench_workloads::{Graph, Tensor};
 
 fn options(cache: &Path, variant: &str, threads: usize) -> CompileOptions {
     CompileOptions {

@@ -1,7 +1,7 @@
 //! A dense row-major array of f64: every value inside the reference. Token ids are held as whole numbers, which f64
 //! keeps exactly below 2^53.
 
-use ditbench_workloads::tensor::{Tensor, TensorData, TensorError};
+use ditbench_graph::tensor::{Tensor, TensorData, TensorError};
 
 /// A dense row-major array of f64.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! The reference: a plain interpreter of graphs in 64-bit floats, the oracle that every backend is tested against.
 //!
 //! Contract: each operation is one small function that reads like its definition in
-//! [`ditbench_workloads::graph::Op`]; inputs and weights are widened to f64 exactly (whatever their storage format),
+//! [`ditbench_graph::Op`]; inputs and weights are widened to f64 exactly (whatever their storage format),
 //! nothing is fused, and results do not depend on the number of threads. [`ReferenceSession::run_f64`] gives results
 //! before they are rounded to f32, [`ReferenceSession::run_traced`] shows every intermediate value.
 
@@ -15,8 +15,8 @@ use std::time::Instant;
 use ditbench_backend_api::{
     Backend, BackendError, CompileOptions, DeviceReport, Missing, Session, Variant, VersionReport,
 };
-use ditbench_workloads::Graph;
-use ditbench_workloads::weights::{Scheme, Weights};
+use ditbench_graph::Graph;
+use ditbench_graph::weights::{Scheme, Weights};
 
 pub use array::Array;
 pub use session::{ReferenceSession, Step};

@@ -5,9 +5,9 @@ use std::time::Instant;
 use ditbench_backend_api::{
     BackendError, CompileReport, MemoryReport, NodeTime, Numerics, Placement, Profile, Session,
 };
-use ditbench_workloads::graph::{Node, ValueId, WeightId};
-use ditbench_workloads::weights::Weights;
-use ditbench_workloads::{Graph, Tensor};
+use ditbench_graph::weights::Weights;
+use ditbench_graph::{Graph, Tensor};
+use ditbench_graph::{Node, ValueId, WeightId};
 
 use crate::{Array, DEVICE, NAME, ops};
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use ditbench_graph::Tensor;
+use ditbench_graph::weights::{WeightData, WeightTensor, Weights};
+use ditbench_graph::{Activation, AttentionPattern, DType, GraphBuilder, Init, Op, WeightId, WeightRole};
 use ditbench_reference::ReferenceSession;
-use ditbench_workloads::Tensor;
-use ditbench_workloads::graph::{Activation, AttentionPattern, DType, GraphBuilder, Init, Op, WeightId, WeightRole};
-use ditbench_workloads::weights::{WeightData, WeightTensor, Weights};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

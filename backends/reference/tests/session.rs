@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use ditbench_backend_api::{BackendError, Session};
+use ditbench_graph::weights::{Q4_GROUP_BYTES, WeightData, WeightTensor, Weights};
+use ditbench_graph::{Activation, DType, GraphBuilder, Init, Op, WeightRole};
+use ditbench_graph::{Graph, Tensor};
 use ditbench_reference::ReferenceSession;
-use ditbench_workloads::graph::{Activation, DType, GraphBuilder, Init, Op, WeightRole};
-use ditbench_workloads::weights::{Q4_GROUP_BYTES, WeightData, WeightTensor, Weights};
-use ditbench_workloads::{Graph, Tensor};
 
 /// tokens → rows of a table → relu.
 fn graph() -> Graph {

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use ditbench_backend_api::{
     Backend, BackendError, CompileOptions, DeviceReport, Missing, Session, Variant, VersionReport,
 };
-use ditbench_workloads::Graph;
-use ditbench_workloads::weights::{Format, Scheme, Weights};
+use ditbench_graph::Graph;
+use ditbench_graph::weights::{Format, Scheme, Weights};
 
 pub use script::Script;
 
@@ -73,7 +73,7 @@ impl Backend for Scripted {
         })?;
         let mut few_bits = false;
         for index in 0..graph.weights.len() {
-            let tensor = weights.tensor(graph, ditbench_workloads::graph::WeightId(index))?;
+            let tensor = weights.tensor(graph, ditbench_graph::WeightId(index))?;
             few_bits |= matches!(tensor.format(), Format::Q4 | Format::Q8 | Format::Palette4);
         }
         Ok(Box::new(session::ScriptedSession::new(graph, script, few_bits)))

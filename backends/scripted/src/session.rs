@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ditbench_backend_api::{
     BackendError, CompileReport, MemoryReport, NodeTime, Numerics, Placement, PlacementEntry, Profile, Session,
 };
-use ditbench_workloads::{Graph, Tensor};
+use ditbench_graph::{Graph, Tensor};
 
 use crate::Script;
 
@@ -132,7 +132,7 @@ impl Session for ScriptedSession {
 
 #[cfg(test)]
 mod tests {
-    use ditbench_workloads::graph::{DType, GraphBuilder, Op};
+    use ditbench_graph::{DType, GraphBuilder, Op};
 
     use super::*;
 

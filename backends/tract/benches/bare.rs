@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use ditbench_backend_api::{Backend, CompileOptions, MemoryMode};
 use ditbench_conformance::{inputs, weights};
+use ditbench_graph::weights::Scheme;
 use ditbench_tract::Tract;
 use ditbench_workloads::models::{ImageSize, Layout, Model, Variant};
-use ditbench_workloads::weights::Scheme;
 use ratio::{line, ratio, seconds};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::*;

@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use ditbench_backend_api::{Backend, CompileOptions, MemoryMode};
 use ditbench_conformance::{inputs, weights};
+use ditbench_graph::onnx::{self, AttentionForm, Dialect};
+use ditbench_graph::weights::Scheme;
 use ditbench_tract::Tract;
-use ditbench_workloads::graph::onnx::{self, AttentionForm, Dialect};
 use ditbench_workloads::models::{ImageSize, Model, Variant};
-use ditbench_workloads::weights::Scheme;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 use ditbench_backend_api::{
     Backend, BackendError, CompileOptions, DeviceReport, MemoryMode, Session, Variant, VersionReport,
 };
+use ditbench_graph::Graph;
+use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_kernels::Isa;
-use ditbench_workloads::Graph;
-use ditbench_workloads::weights::{Scheme, Weights};
 
 /// The backend's name.
 pub const NAME: &str = "tract";

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ditbench_backend_api::{BackendError, CompileOptions, CompileReport, Numerics};
-use ditbench_workloads::Graph;
-use ditbench_workloads::graph::onnx::{self, Cached, Dialect, OnnxError};
-use ditbench_workloads::graph::{Op, WeightId};
-use ditbench_workloads::weights::{Format, Weights};
+use ditbench_graph::Graph;
+use ditbench_graph::onnx::{self, Cached, Dialect, OnnxError};
+use ditbench_graph::weights::{Format, Weights};
+use ditbench_graph::{Op, WeightId};
 use tract_core::prelude::{RunOptions, TractResult, TypedModel, TypedSimplePlan};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::*;

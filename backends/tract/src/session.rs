@@ -6,8 +6,8 @@ use std::time::Instant;
 use ditbench_backend_api::{
     BackendError, CompileReport, MemoryReport, NodeTime, Numerics, Placement, Profile, Session,
 };
-use ditbench_workloads::tensor::TensorData;
-use ditbench_workloads::{Graph, Tensor};
+use ditbench_graph::tensor::TensorData;
+use ditbench_graph::{Graph, Tensor};
 use rayon::ThreadPool;
 use tract_core::plan;
 use tract_core::prelude::{IntoTValue, TValue, TVec, Tensor as TractTensor, TractResult, TypedSimplePlan};

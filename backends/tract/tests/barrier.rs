@@ -2,9 +2,9 @@
 //! The writer's barrier is there for that. When the first test fails, a new tract is right and the barrier can go.
 
 use ditbench_conformance::{cases, weights};
+use ditbench_graph::onnx::{self, Dialect};
+use ditbench_graph::weights::Scheme;
 use ditbench_reference::ReferenceSession;
-use ditbench_workloads::graph::onnx::{self, Dialect};
-use ditbench_workloads::weights::Scheme;
 use tract_onnx::prelude::*;
 
 /// Relative L2 distance of tract's result from the reference's.

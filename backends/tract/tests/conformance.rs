@@ -1,8 +1,8 @@
 //! The suite that every backend passes: all schemes, all variants, on one thread and on several.
 
 use ditbench_conformance::{Suite, assert_passed};
+use ditbench_graph::weights::Scheme;
 use ditbench_tract::Tract;
-use ditbench_workloads::weights::Scheme;
 
 #[test]
 fn tract_passes_in_every_scheme_and_variant() {

@@ -2,10 +2,10 @@
 
 use ditbench_backend_api::{Backend, BackendError, CompileOptions, MemoryMode, Numerics};
 use ditbench_conformance::{inputs, weights};
+use ditbench_graph::Graph;
+use ditbench_graph::weights::Scheme;
 use ditbench_tract::Tract;
-use ditbench_workloads::Graph;
 use ditbench_workloads::models::{ImageSize, Model, Variant};
-use ditbench_workloads::weights::Scheme;
 
 fn options(cache: &std::path::Path, variant: &str) -> CompileOptions {
     CompileOptions {

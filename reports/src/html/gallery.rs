@@ -17,8 +17,8 @@ use image::imageops;
 use super::Page;
 use crate::judged::what;
 use crate::record::{Judged, Judging, Reading, Run};
-use crate::store::LoadedRun;
 use crate::text::escape;
+use ditbench_record::store::LoadedRun;
 
 /// Names that are shown: every so many of the list, so that nobody chose them.
 const SHOWN: usize = 24;

@@ -12,9 +12,9 @@ use image::imageops::{self, FilterType};
 use super::Page;
 use crate::quality::{self, FULL_SCALE};
 use crate::record::{Cell, Reading};
-use crate::store::LoadedRun;
 use crate::table::{Row, Table, workload};
 use crate::text::{self, escape};
+use ditbench_record::store::LoadedRun;
 
 /// Larger pictures are shown this many pixels wide or high at most, to keep the page small: noise does not compress.
 const SHOWN: u32 = 256;

@@ -15,9 +15,9 @@ use std::fmt::Write as _;
 use crate::headline;
 use crate::plots::{self, Figure, PlotError};
 use crate::record::{Cell, Run};
-use crate::store::LoadedRun;
 use crate::table::{self, Table};
 use crate::text::{self, escape};
+use ditbench_record::store::LoadedRun;
 
 const STYLE: &str = include_str!("style.css");
 

@@ -1,7 +1,6 @@
 //! What every store must do, whatever database it is in.
 
 use ditbench_reports::history::{HistoryError, HistoryStore, Imported, Metric};
-use ditbench_reports::record;
 
 use crate::common::{GOLDEN, numbered};
 
@@ -14,7 +13,7 @@ pub fn contract(open: &mut dyn FnMut() -> Box<dyn HistoryStore>) {
 
     // Byte for byte, layout and all.
     assert_eq!(store.import_text(GOLDEN).unwrap(), Imported::New);
-    let golden = record::parse(GOLDEN).unwrap();
+    let golden = ditbench_record::parse(GOLDEN).unwrap();
     assert_eq!(open().export_text(&golden.run.id).unwrap(), GOLDEN);
     assert_eq!(open().export(&golden.run.id).unwrap(), golden);
 

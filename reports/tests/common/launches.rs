@@ -2,7 +2,7 @@
 
 #![allow(dead_code)]
 
-use ditbench_reports::record::{
+use ditbench_record::{
     Build, Calibration, Cell, CellKey, ImageQuality, Launch, Machine, MemoryMark, MemoryPass, PlacementShare, Quality,
     Reading, Run, RunInfo, Sample, StageCompile, StagePlacement, Status, Steady, SteadyState, StepDivergence,
 };

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use ditbench_reports::record::{self, Run};
+use ditbench_record::{self, Run};
 
 /// The text of a real record as it lies in a file.
 pub const GOLDEN: &str = include_str!("../data/record-v1.json");
@@ -12,10 +12,10 @@ pub fn numbered(number: usize) -> Run {
     static BASE: OnceLock<Run> = OnceLock::new();
     let mut run = BASE
         .get_or_init(|| {
-            let mut run = record::parse(GOLDEN).unwrap();
+            let mut run = ditbench_record::parse(GOLDEN).unwrap();
             run.cells.remove(0);
             run.cells.truncate(2);
-            run.cells.push(record::parse(GOLDEN).unwrap().cells.pop().unwrap());
+            run.cells.push(ditbench_record::parse(GOLDEN).unwrap().cells.pop().unwrap());
             run
         })
         .clone();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::program::{Adb, Limit, Output, Stream};
 use super::{AdbError, list};
-use crate::interrupt;
+use ditbench_worker::interrupt;
 
 /// A shell call that only asks for something.
 pub const CALL: Duration = Duration::from_secs(20);

@@ -6,17 +6,19 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ditbench_reports::record::Telemetry;
+use ditbench_record::Telemetry;
 
 use super::device::quote;
 use super::program::Said;
 use super::push::pull;
 use super::session::Session;
 use super::{AdbError, Limit};
-use crate::agent::{self, Line};
-use crate::host::{Cause, Exit, Observed, Order};
-use crate::interrupt;
-use crate::protocol::{Event, Outputs};
+use ditbench_worker::agent::{self, Line};
+use ditbench_worker::process::{Cause, Exit, Observed};
+
+use crate::host::Order;
+use ditbench_protocol::{Event, Outputs};
+use ditbench_worker::interrupt;
 
 /// A sign of life comes every second; after so long without one the connection is taken for broken.
 const SILENCE: Duration = Duration::from_secs(12);

@@ -18,7 +18,7 @@ pub use binary::{Machine as ElfMachine, find as find_binary, machine_of};
 pub use device::Device;
 pub use device::quote;
 pub use error::AdbError;
-pub use list::{Listed, Target, choose, list};
+pub use list::{Listed, choose, list};
 pub use options::PhoneOptions;
 pub use phone::Phone;
 pub use program::{Adb, Limit, Program};

@@ -7,20 +7,23 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ditbench_backend_api::CompileOptions;
-use ditbench_reports::record::{Build, Git, Machine, Peak, PhoneFacts, Reading};
-use ditbench_workloads::weights::Weights;
+use ditbench_graph::weights::Weights;
+use ditbench_record::{Build, Git, Machine, Peak, PhoneFacts, Reading};
 use serde::de::DeserializeOwned;
 
 use super::launch::{self, Followed, Sent};
 use super::session::Session;
 use super::{Adb, AdbError, Device, ElfMachine, PhoneOptions, machine_of};
-use crate::agent::{BackendFacts, Description};
-use crate::cli::Common;
-use crate::host::{Cause, Exit, Host, Observed, Order};
-use crate::probe::build;
-use crate::probe::phone::{clusters, thermal};
-use crate::protocol::Event;
-use crate::{interrupt, registry};
+use crate::environment::Common;
+use ditbench_worker::agent::Description;
+use ditbench_worker::process::{Cause, Exit, Observed};
+use ditbench_worker::registry::BackendFacts;
+
+use crate::host::{Host, Order};
+use ditbench_protocol::Event;
+use ditbench_worker::probe::build;
+use ditbench_worker::probe::phone::{clusters, thermal};
+use ditbench_worker::{interrupt, registry};
 
 /// Degrees above its first temperature at which a phone counts as cool again.
 const COOL_ENOUGH_C: f64 = 3.0;
@@ -173,7 +176,7 @@ impl Host for Phone {
                 .session
                 .clusters
                 .iter()
-                .map(|c| ditbench_reports::record::Cluster {
+                .map(|c| ditbench_record::Cluster {
                     name: c.name.clone(),
                     cpus: c.range(),
                     capacity: c.capacity,

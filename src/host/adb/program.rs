@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::AdbError;
-use crate::interrupt;
+use ditbench_worker::interrupt;
 
 /// From one question to the next whether a call that takes long should go on.
 const ALIVE_EVERY: Duration = Duration::from_secs(5);

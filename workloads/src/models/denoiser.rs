@@ -5,7 +5,7 @@
 //! the config has it. Output: `prediction [B, C, h, w]`.
 
 use super::{Architecture, Compression, DenoiserConfig, ModelConfig, OuterAttention, TextSource, resample};
-use crate::graph::{
+use ditbench_graph::{
     Activation, AttentionPattern, DType, Graph, GraphBuilder, GraphError, Init, Op, ValueId, WeightRole,
 };
 

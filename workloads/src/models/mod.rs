@@ -12,7 +12,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use crate::graph::{Graph, GraphError};
+use ditbench_graph::{Graph, GraphError};
 
 pub use config::{
     Architecture, AssaConfig, Compression, DecoderConfig, DenoiserConfig, ImageSize, Layout, ModelConfig,

@@ -1,6 +1,6 @@
 //! Between token grids: 2×2 merge, 2×2 split, patchify and unpatchify, all within rank 5.
 
-use crate::graph::{GraphBuilder, ValueId};
+use ditbench_graph::{GraphBuilder, ValueId};
 
 /// `[B, rows·cols, D] → [B, rows/2·cols/2, 4·D]`: each 2×2 of tokens side by side (row by row).
 pub(super) fn merge2x2(b: &mut GraphBuilder, x: ValueId, (rows, cols): (usize, usize)) -> ValueId {

@@ -1,7 +1,7 @@
 //! The counts of the paper (snapgen-pp: parameters within 0.1 %, MACs within 1 %, attended pairs exactly).
 
 use super::*;
-use crate::graph::{AttentionPattern, Op, cost};
+use ditbench_graph::{AttentionPattern, Op, cost};
 
 const SQUARE_1024: ImageSize = ImageSize { height: 1024, width: 1024 };
 
@@ -118,7 +118,7 @@ fn every_size_layout_and_rung_builds_within_rank_five() {
                 rung.apply(&mut config);
                 let model = Model::build(&config).unwrap();
                 assert!(
-                    model.graphs().iter().all(|g| g.values.iter().all(|v| v.shape.len() <= crate::graph::MAX_RANK))
+                    model.graphs().iter().all(|g| g.values.iter().all(|v| v.shape.len() <= ditbench_graph::MAX_RANK))
                 );
                 assert_eq!(model.decoder.shape(model.decoder.outputs[0].value), [1, 3, height, width]);
             }

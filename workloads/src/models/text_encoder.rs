@@ -1,7 +1,7 @@
 //! The text encoder: CLIP's text tower. Token ids `[B, T]` → embeddings `[B, T, D]`.
 
 use super::ModelConfig;
-use crate::graph::{
+use ditbench_graph::{
     Activation, AttentionPattern, DType, Graph, GraphBuilder, GraphError, Init, Op, ValueId, WeightRole,
 };
 

@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::sampler::{Rule, sigmas, time_features};
 use super::tokenizer::{self, TokenizerError};
-use crate::Tensor;
 use crate::models::ModelConfig;
-use crate::weights::init::normal;
+use ditbench_graph::Tensor;
+use ditbench_graph::weights::init::normal;
 
 /// The inputs of one image.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +58,7 @@ pub enum InputsError {
     },
     /// Numbers that do not fit their shape: a mistake of ours.
     #[error(transparent)]
-    Tensor(#[from] crate::tensor::TensorError),
+    Tensor(#[from] ditbench_graph::tensor::TensorError),
 }
 
 impl Inputs {
@@ -199,8 +199,8 @@ impl Inputs {
 /// A tensor's elements, little-endian.
 fn bytes(tensor: &Tensor) -> Vec<u8> {
     match tensor.data() {
-        crate::TensorData::F32(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        crate::TensorData::I64(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        ditbench_graph::TensorData::F32(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        ditbench_graph::TensorData::I64(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
     }
 }
 
@@ -218,7 +218,7 @@ pub(super) fn save_tensors(
     let stored: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(name, tensor)| {
-            let dtype = if tensor.dtype() == crate::tensor::DType::F32 { Dtype::F32 } else { Dtype::I64 };
+            let dtype = if tensor.dtype() == ditbench_graph::tensor::DType::F32 { Dtype::F32 } else { Dtype::I64 };
             (name.clone(), dtype, tensor.shape().to_vec(), bytes(tensor))
         })
         .collect();

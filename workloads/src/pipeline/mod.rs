@@ -18,9 +18,9 @@ pub use image::{ImageError, to_rgb};
 pub use inputs::{Guidance, Inputs, InputsError};
 pub use sampler::{Rule, TIMESTEPS, sigmas, time_features};
 
-use crate::Tensor;
 use crate::models::ModelConfig;
-use crate::tensor::TensorError;
+use ditbench_graph::Tensor;
+use ditbench_graph::tensor::TensorError;
 
 /// A stage of the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

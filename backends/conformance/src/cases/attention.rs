@@ -1,6 +1,6 @@
 //! Attention: every pattern, with as many key/value heads as query heads, fewer, and one.
 
-use ditbench_workloads::graph::{AttentionPattern, Op};
+use ditbench_graph::{AttentionPattern, Op};
 
 use super::{Cases, edit, input};
 

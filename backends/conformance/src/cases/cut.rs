@@ -1,7 +1,7 @@
 //! Parts of a model, cut out of its graph.
 
-use ditbench_workloads::Graph;
-use ditbench_workloads::graph::{Op, Port, ValueId, WeightId};
+use ditbench_graph::Graph;
+use ditbench_graph::{Op, Port, ValueId, WeightId};
 
 /// The nodes whose names begin with one of `prefixes`, as a graph of their own. Values that they read and do not make
 /// become its inputs; values that others read, or that are outputs of the whole, become its outputs.

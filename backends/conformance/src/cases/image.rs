@@ -1,6 +1,6 @@
 //! Convolutions and upsampling.
 
-use ditbench_workloads::graph::{Activation, Init, Op, WeightRole};
+use ditbench_graph::{Activation, Init, Op, WeightRole};
 
 use super::{Cases, input};
 

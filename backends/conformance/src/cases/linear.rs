@@ -1,6 +1,6 @@
 //! Linears: sizes around the edges of tiles, groups along K, and the neighbours that runtimes like to fuse them with.
 
-use ditbench_workloads::graph::{Activation, AttentionPattern, GraphBuilder, Init, Op, ValueId, WeightRole};
+use ditbench_graph::{Activation, AttentionPattern, GraphBuilder, Init, Op, ValueId, WeightRole};
 
 use super::{Cases, edit, input};
 

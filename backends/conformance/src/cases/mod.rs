@@ -8,8 +8,8 @@ mod linear;
 mod pointwise;
 mod shape;
 
-use ditbench_workloads::graph::{DType, GraphBuilder, Init, ValueId};
-use ditbench_workloads::{Graph, Tensor};
+use ditbench_graph::{DType, GraphBuilder, Init, ValueId};
+use ditbench_graph::{Graph, Tensor};
 
 use crate::inputs;
 
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn cases_stay_small() {
         for case in cases() {
-            let macs = ditbench_workloads::graph::cost::total(&case.graph).macs;
+            let macs = ditbench_graph::cost::total(&case.graph).macs;
             assert!(macs < 60_000_000, "{}: {macs} multiply-accumulates", case.name);
         }
     }

@@ -1,6 +1,6 @@
 //! Element-wise operations, norms, tables and rotations.
 
-use ditbench_workloads::graph::{Activation, DType, Init, Op, WeightRole};
+use ditbench_graph::{Activation, DType, Init, Op, WeightRole};
 
 use super::{Cases, edit, input};
 

@@ -1,6 +1,6 @@
 //! Moving elements: reshapes, transposes, joins, cuts, and several outputs.
 
-use ditbench_workloads::graph::{Activation, GraphBuilder, Op};
+use ditbench_graph::{Activation, GraphBuilder, Op};
 
 use super::{Cases, input};
 

@@ -6,9 +6,9 @@ use ditbench_backend_api::{
     Backend, BackendError, CompileOptions, CompileReport, DeviceReport, MemoryReport, Numerics, Placement, Profile,
     Session, Variant, VersionReport,
 };
+use ditbench_graph::weights::{Scheme, Weights};
+use ditbench_graph::{Graph, Tensor};
 use ditbench_reference::{Array, Reference, ReferenceSession, Step};
-use ditbench_workloads::weights::{Scheme, Weights};
-use ditbench_workloads::{Graph, Tensor};
 
 /// Changes what a node of a graph made.
 pub type Fault = Arc<dyn Fn(&mut Step<'_>, &Graph, &Weights) + Send + Sync>;

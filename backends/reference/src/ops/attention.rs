@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ditbench_workloads::graph::AttentionPattern;
+use ditbench_graph::AttentionPattern;
 use rayon::prelude::*;
 
 use crate::Array;

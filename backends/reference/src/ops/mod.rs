@@ -10,7 +10,7 @@ mod rope;
 mod shape;
 
 use ditbench_backend_api::BackendError;
-use ditbench_workloads::graph::{Node, Op, WeightId};
+use ditbench_graph::{Node, Op, WeightId};
 
 use crate::{Array, NAME};
 

@@ -1,6 +1,6 @@
 //! Element by element.
 
-use ditbench_workloads::graph::Activation;
+use ditbench_graph::Activation;
 use rayon::prelude::*;
 
 use crate::Array;

@@ -1,6 +1,6 @@
 //! Rotary position embedding over a grid of tokens.
 
-use ditbench_workloads::graph::rope::tables;
+use ditbench_graph::rope::tables;
 
 use crate::Array;
 

@@ -1,0 +1,95 @@
+//! Every sample of a run, as CSV.
+//!
+//! Contract: one header line, RFC 4180 quoting, decimal points, empty where there is no value. Columns are only ever added
+//! at the end.
+
+use std::io::{self, Write};
+
+use crate::{CellKey, Run};
+
+/// The columns that name a cell.
+pub const KEY_COLUMNS: [&str; 13] = [
+    "model",
+    "height",
+    "width",
+    "backend",
+    "variant",
+    "device",
+    "precision",
+    "threads",
+    "batch",
+    "steps",
+    "text_tokens",
+    "memory_mode",
+    "sampler",
+];
+
+/// The values of [`KEY_COLUMNS`].
+pub fn key_values(key: &CellKey) -> [String; 13] {
+    [
+        key.model.clone(),
+        key.height.to_string(),
+        key.width.to_string(),
+        key.backend.clone(),
+        key.variant.clone(),
+        key.device.clone(),
+        key.precision.clone(),
+        key.threads.to_string(),
+        key.batch.to_string(),
+        key.steps.to_string(),
+        key.text_tokens.to_string(),
+        key.memory.clone(),
+        key.sampler.clone(),
+    ]
+}
+
+/// Every image of every launch, one line each. Denoiser steps share a column, separated by spaces, so that runs of
+/// different step counts have the same columns.
+///
+/// # Errors
+/// Whatever `out` fails with.
+pub fn write_samples(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    let columns = [
+        "launch",
+        "order",
+        "pid",
+        "image",
+        "timed",
+        "total_s",
+        "text_encoder_s",
+        "steps_s",
+        "decoder_s",
+        "harness_s",
+        "steady",
+        "removed",
+    ];
+    writer.write_record(["run"].iter().chain(&KEY_COLUMNS).chain(&columns))?;
+    for cell in &run.cells {
+        for launch in &cell.launches {
+            let timed: Vec<u32> = launch.timed().iter().map(|sample| sample.image).collect();
+            for sample in &launch.samples {
+                writer.write_field(&run.run.id)?;
+                for value in key_values(&cell.key) {
+                    writer.write_field(value)?;
+                }
+                let steps: Vec<String> = sample.steps_s.iter().map(f64::to_string).collect();
+                writer.write_record([
+                    launch.index.to_string(),
+                    launch.order.to_string(),
+                    launch.pid.map(|pid| pid.to_string()).unwrap_or_default(),
+                    sample.image.to_string(),
+                    timed.contains(&sample.image).to_string(),
+                    sample.total_s.to_string(),
+                    sample.text_encoder_s.to_string(),
+                    steps.join(" "),
+                    sample.decoder_s.to_string(),
+                    sample.harness_s.to_string(),
+                    launch.steady.state.name().to_owned(),
+                    sample.removed.clone().unwrap_or_default(),
+                ])?;
+            }
+        }
+    }
+    writer.flush()
+}

@@ -1,0 +1,91 @@
+//! The schema of a run: what `record.json` holds, documented field by field in `docs/FORMAT.md`.
+//!
+//! Contract: plain types only (strings, numbers, lists), so that a record read from disk is all that a report needs. What
+//! could not be known is a [`Reading`] or an `Option` with its reason beside it, never zero. Units are in the names:
+//! `_s` seconds, `_bytes` bytes, `_db` decibels. Additions within a schema version are optional fields with a default;
+//! anything else raises [`SCHEMA_VERSION`].
+
+mod cell;
+pub mod csv;
+mod judged;
+mod launch;
+mod load;
+mod machine;
+mod model;
+mod quality;
+mod run;
+pub mod store;
+
+use serde::{Deserialize, Serialize};
+
+pub use cell::{Cell, CellKey, PlacementShare, ProfileRow, StagePlacement, Status, Version, WeightsUse};
+pub use judged::{Bounded, Difference, Judged, Judging, PromptFidelity, SeriesInputs};
+pub use launch::{
+    ClockOffset, CpusUsed, Launch, MemoryMark, MemoryPass, Sample, StageCompile, Steady, SteadyState, Telemetry,
+};
+pub use load::{RecordError, parse};
+pub use machine::{Calibration, Cluster, Machine, Peak, PhoneFacts};
+pub use model::{ModelEntry, PaperCounts, Stage, WeightFile};
+pub use quality::{ImageQuality, Quality, StepDivergence};
+pub use run::{Build, Git, Inputs, Run, RunInfo};
+
+/// The version of the schema that this program writes, and the newest that it reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A value that may not be there to read, with the reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading<T> {
+    /// The value.
+    Ok(T),
+    /// It exists, but this process may not read it.
+    Denied {
+        /// Who refused, and what would allow it.
+        why: String,
+    },
+    /// It does not exist here, or was not measured.
+    Absent {
+        /// Why not.
+        why: String,
+    },
+}
+
+impl<T> Reading<T> {
+    /// Not there, because.
+    pub fn absent(why: impl Into<String>) -> Self {
+        Self::Absent { why: why.into() }
+    }
+
+    /// There, but not for us, because.
+    pub fn denied(why: impl Into<String>) -> Self {
+        Self::Denied { why: why.into() }
+    }
+
+    /// The value, or `Absent` with this reason.
+    pub fn or_absent(value: Option<T>, why: impl Into<String>) -> Self {
+        value.map_or_else(|| Self::absent(why), Self::Ok)
+    }
+
+    /// The value, if there is one.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Ok(value) => Some(value),
+            Self::Denied { .. } | Self::Absent { .. } => None,
+        }
+    }
+
+    /// Why there is no value; `None` if there is one.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Ok(_) => None,
+            Self::Denied { why } | Self::Absent { why } => Some(why),
+        }
+    }
+}
+
+/// Absent: "not recorded". What an older record of the same schema version lacks reads as this.
+impl<T> Default for Reading<T> {
+    fn default() -> Self {
+        Self::absent("not recorded")
+    }
+}

@@ -1,0 +1,121 @@
+//! Named values out of the sources: what a record and a timeline hold.
+//!
+//! Contract: names carry their unit; every name is there, with a value or with the reason why there is none.
+
+use std::collections::BTreeMap;
+
+use ditbench_record::Reading;
+
+use super::battery::{self, Battery};
+use super::thermal::{self, Kind, Thermal};
+use super::{Cluster, Files, Sources, gpu};
+
+/// Values by name.
+pub type Readings = BTreeMap<String, Reading<f64>>;
+
+/// What every sample reads: files only, some tens of microseconds each.
+pub fn quick(files: &Files, clusters: &[Cluster]) -> Readings {
+    let mut readings = Readings::new();
+    for cluster in clusters {
+        readings.insert(format!("cpu_{}_mhz", cluster.name), cluster.mhz(files));
+    }
+    let power = battery::power(files);
+    let of_power = |of: fn(&battery::Power) -> f64| match &power {
+        Reading::Ok(power) => Reading::Ok(of(power)),
+        Reading::Denied { why } => Reading::denied(why),
+        Reading::Absent { why } => Reading::absent(why),
+    };
+    readings.insert("battery_power_w".into(), of_power(battery::Power::watts));
+    readings.insert("battery_current_a".into(), of_power(|power| power.amperes));
+    readings.insert("gpu_mhz".into(), gpu::mhz(files));
+    readings.insert("gpu_load_percent".into(), gpu::load(files));
+    readings
+}
+
+/// What needs Android's services, which take some tens of milliseconds each: asked every few samples.
+pub fn slow(sources: &Sources) -> Readings {
+    let mut readings = Readings::new();
+    let text = sources.thermal.as_deref().unwrap_or_default();
+    let thermal = thermal::parse(text);
+    let mut put = |name: &str, value: Option<f64>, text: &str, what: &str| {
+        readings.insert(name.to_owned(), or_why(value, text, what));
+    };
+    put("thermal_status", thermal.status.map(f64::from), text, "dumpsys thermalservice gives no status");
+    let of = |kind: Kind, thermal: &Thermal| thermal.hottest(kind);
+    put("skin_c", of(Kind::Skin, &thermal), text, "dumpsys thermalservice has no skin sensor");
+    put("gpu_c", of(Kind::Gpu, &thermal), text, "dumpsys thermalservice has no GPU sensor");
+    let zone = thermal::hottest_cpu_zone(&sources.files);
+    put(
+        "cpu_c",
+        of(Kind::Cpu, &thermal).or(zone),
+        text,
+        "neither dumpsys thermalservice nor a thermal zone of the kernel's tells the CPU's temperature",
+    );
+    let text = sources.battery.as_deref().unwrap_or_default();
+    let Battery { level, celsius, volts, charger, known } = battery::parse(text);
+    put("battery_c", celsius.or_else(|| thermal.hottest(Kind::Battery)), text, "dumpsys battery gives no temperature");
+    put("battery_percent", level, text, "dumpsys battery gives no level");
+    put("battery_v", volts, text, "dumpsys battery gives no voltage");
+    put(
+        "charging",
+        known.then_some(if charger.is_some() { 1.0 } else { 0.0 }),
+        text,
+        "dumpsys battery does not say whether a charger is plugged in",
+    );
+    readings
+}
+
+/// Both.
+pub fn all(sources: &Sources, clusters: &[Cluster]) -> Readings {
+    let mut readings = quick(&sources.files, clusters);
+    readings.extend(slow(sources));
+    readings
+}
+
+/// A value; or denied, in the service's words; or absent.
+fn or_why(value: Option<f64>, text: &str, what: &str) -> Reading<f64> {
+    let complaint = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    match value {
+        Some(value) => Reading::Ok(value),
+        None if complaint.contains("ermission") => Reading::denied(complaint),
+        None if text.lines().count() <= 2 && !complaint.is_empty() => Reading::absent(complaint),
+        None => Reading::absent(what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_a_value_or_a_reason() {
+        let sources = Sources {
+            thermal: Some("Permission Denial: can't dump thermalservice from pid 1, uid 2000".into()),
+            battery: Some("Can't find service: battery".into()),
+            ..Sources::default()
+        };
+        let readings = all(&sources, &[]);
+        assert!(matches!(readings["thermal_status"], Reading::Denied { .. }));
+        assert_eq!(readings["battery_percent"].why(), Some("Can't find service: battery"));
+        assert!(matches!(readings["charging"], Reading::Absent { .. }), "unknown is not \"no\"");
+        assert!(readings.values().all(|r| r.why().is_some_and(|why| !why.is_empty())));
+    }
+
+    #[test]
+    fn values_are_there_under_their_units() {
+        let sources = Sources {
+            thermal: Some("Thermal Status: 0\nCurrent temperatures from HAL:\nTemperature{mValue=35.5, mType=3, mName=s, mStatus=0}\n".into()),
+            battery: Some("  USB powered: true\n  level: 80\n  voltage: 4000\n  temperature: 300\n".into()),
+            files: Files::parse("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq:1800000\n"),
+            ..Sources::default()
+        };
+        let cluster = Cluster { name: "all".into(), cpus: vec![0], ..Cluster::default() };
+        let readings = all(&sources, &[cluster]);
+        let value = |name: &str| readings[name].value().copied();
+        assert_eq!((value("cpu_all_mhz"), value("skin_c"), value("charging")), (Some(1800.0), Some(35.5), Some(1.0)));
+        assert_eq!(
+            (value("battery_c"), value("battery_percent"), value("thermal_status")),
+            (Some(30.0), Some(80.0), Some(0.0))
+        );
+    }
+}

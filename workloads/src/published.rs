@@ -1,0 +1,94 @@
+//! Checkpoints that the program carries.
+//!
+//! Contract: a published checkpoint is a file like a user's own, written to the cache when it is first wanted, so that it
+//! is loaded, checked, cut and quantized by the same path.
+
+use std::path::{Path, PathBuf};
+
+use ditbench_graph::hash;
+use ditbench_graph::weights::WeightsError;
+use ditbench_graph::weights::cache::lock;
+
+/// Nano's super-network: `models/nano/nano.safetensors`, see the model card beside it.
+const NANO: &[u8] = include_bytes!("../../models/nano/nano.safetensors");
+
+/// What is said of a published checkpoint in records and tables.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Published {
+    /// The variant that it fits: `nano`.
+    pub model: &'static str,
+    /// SHA-256 of the file, in hex.
+    pub sha256: &'static str,
+    /// Widths of the nets in it as shares of the widest.
+    pub widths: &'static [f64],
+    bytes: &'static [u8],
+}
+
+/// Nano's checkpoint.
+pub fn nano() -> Published {
+    let sha256 = include_str!("../../models/nano/nano.safetensors.sha256");
+    Published {
+        model: "nano",
+        sha256: sha256.split_once(' ').map_or(sha256, |(hash, _)| hash),
+        widths: &[1.0, 0.5, 0.375],
+        bytes: NANO,
+    }
+}
+
+impl Published {
+    /// The checkpoint as a file in `cache`: found there whole, or written.
+    ///
+    /// # Errors
+    /// A cache that cannot be written.
+    pub fn file(&self, cache: &Path) -> Result<PathBuf, WeightsError> {
+        let folder = cache.join("weights");
+        let short = self.sha256.get(..16).unwrap_or(self.sha256);
+        let path = folder.join(format!("published-{}-{short}.safetensors", self.model));
+        let is_whole = || std::fs::read(&path).is_ok_and(|found| found == self.bytes);
+        if is_whole() {
+            return Ok(path);
+        }
+        let fail = |error: std::io::Error| WeightsError::File {
+            path: path.clone(),
+            why: format!("cannot write the published weights: {error}; choose another folder with --cache"),
+        };
+        std::fs::create_dir_all(&folder).map_err(fail)?;
+        let _lock = lock(&folder)?;
+        if !is_whole() {
+            let temporary = folder.join(format!(".published-{}.part", self.model));
+            std::fs::write(&temporary, self.bytes).map_err(fail)?;
+            std::fs::rename(&temporary, &path).map_err(fail)?;
+        }
+        Ok(path)
+    }
+
+    /// Whether the bytes that the program carries have the hash that is said of them.
+    pub fn is_intact(&self) -> bool {
+        hash::sha256(self.bytes) == self.sha256
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ditbench_graph::weights::Weights;
+
+    use super::*;
+    use crate::models::{ImageSize, Model, Variant};
+
+    #[test]
+    fn the_carried_checkpoint_is_what_its_hash_says_and_fits_nano_at_every_width() {
+        let cache = tempfile::tempdir().unwrap();
+        let published = nano();
+        assert!(published.is_intact());
+        let path = published.file(cache.path()).unwrap();
+        let config = Variant::Nano.config(ImageSize { height: 64, width: 64 });
+        for &share in published.widths {
+            let model = Model::build(&config.narrowed(share).unwrap()).unwrap();
+            Weights::open_for(&path, &model).unwrap();
+        }
+        // A damaged copy is written anew.
+        std::fs::write(&path, b"cut off").unwrap();
+        assert_eq!(published.file(cache.path()).unwrap(), path);
+        assert_eq!(std::fs::read(&path).unwrap(), NANO);
+    }
+}
