@@ -21,7 +21,7 @@ use ditbench_conformance::inputs;
 use ditbench_graph::cost;
 use ditbench_graph::weights::prepare::{Source, prepare};
 use ditbench_graph::weights::{Scheme, Weights};
-use ditbench_workloads::models::{ImageSize, Layout, Model, Rung, Variant};
+use ditbench_workloads::snapgenpp::{ImageSize, Layout, Model, Rung, Variant};
 
 /// `small`, cut down to a block a stage.
 fn model(rung: Rung, side: usize) -> Model {

@@ -8,8 +8,9 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use ditbench_graph::tensor::TensorError;
 use ditbench_graph::{Graph, Tensor};
-use ditbench_workloads::models::{ImageSize, Model, Variant};
-use ditbench_workloads::pipeline::{self, Inputs, Rule, Stage, StageRunner};
+use ditbench_workloads::StageRunner;
+use ditbench_workloads::snapgenpp::pipeline::{self, Feed, Rule};
+use ditbench_workloads::snapgenpp::{ImageSize, Model, Variant};
 
 /// Gives results made beforehand: what is left is the pipeline.
 struct Nothing {
@@ -29,12 +30,12 @@ impl Nothing {
 impl StageRunner for Nothing {
     type Error = TensorError;
 
-    fn run(&mut self, stage: Stage, inputs: &[Tensor]) -> Result<Vec<Tensor>, TensorError> {
+    fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, TensorError> {
         black_box(inputs);
         let index = match stage {
-            Stage::TextEncoder => 0,
-            Stage::Denoiser => 1,
-            Stage::Decoder => 2,
+            "text_encoder" => 0,
+            "denoiser" => 1,
+            _ => 2,
         };
         Ok(vec![self.results[index].clone()])
     }
@@ -44,7 +45,7 @@ fn image(c: &mut Criterion) {
     for (variant, side) in [(Variant::Nano, 64), (Variant::Small, 512), (Variant::Small, 1024)] {
         let config = variant.config(ImageSize { height: side, width: side });
         let model = Model::build(&config).expect("a model");
-        let inputs = Inputs::make(&config, "a red apple", 7, 4, Rule::Euler).expect("inputs");
+        let inputs = Feed::make(&config, "a red apple", 7, 4, Rule::Euler).expect("inputs");
         let mut runner = Nothing::new(&model);
         c.bench_function(&format!("pipeline without stages, {} {side}", variant.name()), |b| {
             b.iter(|| pipeline::generate(&config, black_box(&inputs), &mut runner).expect("an image"));

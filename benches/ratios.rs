@@ -18,15 +18,16 @@ mod ratio;
 use std::time::Duration;
 
 use common::{backends, cache, session, threads};
-use ditbench_backend_api::{BackendError, Session};
+use ditbench_backend_api::Session;
 use ditbench_conformance::inputs;
 use ditbench_graph::Tensor;
 use ditbench_graph::cost;
 use ditbench_graph::weights::prepare::{Source, prepare};
 use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_kernels::{Isa, peak};
-use ditbench_workloads::models::{ImageSize, Layout, Model, ModelConfig, Rung, Variant};
-use ditbench_workloads::pipeline::{self, Inputs, Rule, Stage, StageRunner};
+use ditbench_workloads::snapgenpp::pipeline::{self, Feed, Rule};
+use ditbench_workloads::snapgenpp::{ImageSize, Layout, Model, ModelConfig, Rung, Variant};
+use ditbench_workloads::{RunError, StageRunner};
 use ratio::{Estimate, line, ratio, seconds};
 
 fn main() {
@@ -54,15 +55,11 @@ fn weights(model: &Model, scheme: Scheme) -> Weights {
 struct Sessions([Box<dyn Session>; 3]);
 
 impl StageRunner for Sessions {
-    type Error = BackendError;
+    type Error = RunError;
 
-    fn run(&mut self, stage: Stage, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
-        let index = match stage {
-            Stage::TextEncoder => 0,
-            Stage::Denoiser => 1,
-            Stage::Decoder => 2,
-        };
-        self.0[index].run(inputs)
+    fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        let index = ["text_encoder", "denoiser", "decoder"].iter().position(|known| *known == stage);
+        Ok(self.0[index.ok_or("no such stage")?].run(inputs)?)
     }
 }
 
@@ -71,7 +68,7 @@ fn harness() {
     let config = config(Variant::Nano, 64);
     let model = Model::build(&config).expect("a model");
     let (weights, steps) = (weights(&model, Scheme::F32), 4);
-    let given = Inputs::make(&config, "a red apple", 7, steps, Rule::Euler).expect("inputs");
+    let given = Feed::make(&config, "a red apple", 7, steps, Rule::Euler).expect("inputs");
     let feeds = model.graphs().map(|graph| inputs(graph, 1));
     for (name, backend) in backends() {
         let variant = &backend.variants(Scheme::F32)[0].name;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use common::{Bench, text};
-use ditbench_workloads::pipeline::load_latents;
+use ditbench_workloads::trace::load_latents;
 
 const NAME: &str = "the_static_build_computes_what_this_machine_computes";
 

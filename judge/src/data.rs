@@ -79,7 +79,7 @@ pub fn pictures() -> Result<Vec<RgbImage>, JudgeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ditbench_workloads::prompts;
+    use ditbench_workloads::snapgenpp::prompts;
 
     #[test]
     fn the_data_are_those_of_the_prompt_list_in_its_order() {

@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 
-use ditbench_backend_api::{CompileReport, MemoryMode, MemoryReport, Numerics, Placement, Profile, VersionReport};
+use ditbench_backend_api::{
+    CompileOptions, CompileReport, MemoryMode, MemoryReport, Numerics, Placement, Profile, VersionReport,
+};
 use ditbench_record::MemoryMark;
-use ditbench_workloads::models::ModelConfig;
+use ditbench_workloads::Choice;
 use serde::{Deserialize, Serialize};
 
 /// What one launch is to do. Sent to the worker on its standard input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LaunchSpec {
-    /// The model, all sizes given.
-    pub config: ModelConfig,
+    /// The workload, its model and size, and what was chosen on its axes.
+    pub choice: Choice,
     /// Backend, by name.
     pub backend: String,
     /// Way of running, by name.
@@ -40,6 +42,19 @@ pub struct LaunchSpec {
     /// CPUs that the worker may use; `None`: as the system sees fit.
     #[serde(default)]
     pub cpus: Option<Vec<u32>>,
+}
+
+impl LaunchSpec {
+    /// How its stages are compiled.
+    pub fn compile_options(&self) -> CompileOptions {
+        CompileOptions {
+            device: self.device.clone(),
+            threads: self.threads,
+            variant: self.variant.clone(),
+            memory: self.memory,
+            cache: self.cache.clone(),
+        }
+    }
 }
 
 /// Files that a launch writes.
@@ -80,27 +95,13 @@ pub struct StopRule {
     pub relative_half_width: f64,
 }
 
-/// A part of the pipeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Component {
-    /// Token ids to embeddings.
-    TextEncoder,
-    /// One step.
-    Denoiser,
-    /// Latent to image.
-    Decoder,
-}
-
-impl Component {
-    /// The name that records use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::TextEncoder => "text_encoder",
-            Self::Denoiser => "denoiser",
-            Self::Decoder => "decoder",
-        }
-    }
+/// How long a stage took each time that it ran for an image.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageSeconds {
+    /// The stage's id: `denoiser`.
+    pub stage: String,
+    /// Seconds, one entry for each step; for a stage that is no part of the steps, one in all.
+    pub seconds: Vec<f64>,
 }
 
 /// What a worker says, a line each, in the order in which it happens.
@@ -119,10 +120,10 @@ pub enum Event {
     },
     /// Memory at a moment.
     Memory(MemoryMark),
-    /// One component is ready to run.
+    /// One stage is ready to run.
     Compiled {
-        /// Which.
-        component: Component,
+        /// Its id.
+        stage: String,
         /// How long it took.
         report: CompileReport,
         /// The precision in which it computes.
@@ -132,13 +133,9 @@ pub enum Event {
     Image {
         /// 0 for the first.
         index: usize,
-        /// Seconds of the text encoder.
-        text_encoder_s: f64,
-        /// Seconds of each denoiser step.
-        steps_s: Vec<f64>,
-        /// Seconds of the decoder.
-        decoder_s: f64,
-        /// Seconds of the whole image, the sampler's arithmetic included.
+        /// Stages in the order in which they first ran.
+        stages: Vec<StageSeconds>,
+        /// Seconds of the whole image, the host's arithmetic included.
         total_s: f64,
         /// Bytes of the image are those of the launch's first.
         same_bytes: bool,
@@ -153,20 +150,20 @@ pub enum Event {
         /// SHA-256 of the image's raw output.
         image_sha256: String,
     },
-    /// Where a component's nodes ran, and what the runtime knows of its memory.
+    /// Where a stage's nodes ran, and what the runtime knows of its memory.
     Ran {
-        /// Which.
-        component: Component,
+        /// The stage's id.
+        stage: String,
         /// Where its nodes ran.
         placement: Placement,
         /// What the runtime itself says of its memory.
         memory: MemoryReport,
     },
-    /// One pass of a component under the runtime's profiler.
+    /// One pass of a stage under the runtime's profiler.
     Profiled {
-        /// Which.
-        component: Component,
-        /// The denoiser's step, from 0; with guidance a step has two passes.
+        /// The stage's id.
+        stage: String,
+        /// The step, from 0, where the stage runs in steps; with guidance a step has two passes.
         step: Option<u32>,
         /// Times by node.
         profile: Profile,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ditbench_record::{Cell, Run, Status};
 use ditbench_reports::quality::{QualityError, step_divergence};
 use ditbench_reports::verdict::Apart;
-use ditbench_workloads::pipeline::{load_image, load_latents};
+use ditbench_workloads::trace::{load_image, load_latents};
 
 /// How far head's results are from base's, by cell id: of the cells that ended well in both and of which both kept latents.
 pub fn apart(base: (&Path, &Run), head: (&Path, &Run)) -> BTreeMap<String, Apart> {
@@ -63,7 +63,7 @@ fn file(dir: &Path, cell: &Cell) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use ditbench_record::CellKey;
-    use ditbench_workloads::pipeline::{Times, Trace};
+    use ditbench_workloads::Trace;
 
     use super::*;
 
@@ -74,7 +74,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             std::fs::create_dir(dir.path().join("latents")).unwrap();
             let trace =
-                Trace { latents: vec![vec![1.0, 2.0], last.to_vec()], image: image.to_vec(), times: Times::default() };
+                Trace { latents: vec![vec![1.0, 2.0], last.to_vec()], image: image.to_vec(), ..Trace::default() };
             trace.save_latents(&file(dir.path(), &cell)).unwrap();
             dir
         };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use ditbench_graph::onnx;
 use ditbench_graph::weights::{Scheme, Weights};
-use ditbench_workloads::models::Model;
+use ditbench_workloads::workload;
 
 use super::Common;
 use super::workload::WorkloadArgs;
@@ -40,12 +40,11 @@ pub struct ExportArgs {
 /// # Errors
 /// A workload that cannot be built, weights that do not fit, a folder that cannot be written.
 pub fn export(args: &ExportArgs, common: &Common) -> Result<()> {
-    let workload = args.workload.workload();
-    let model = Model::build(&workload.config()?)?;
+    let pipeline = workload::build(&args.workload.choice()?)?;
     let cache = crate::paths::cache(common.cache.as_ref())?;
     let progress = Progress::new(1);
     let prepared = crate::run::prepare_weights(
-        &model,
+        &pipeline,
         &args.weights.clone().unwrap_or_default(),
         args.seed,
         args.precision,
@@ -56,7 +55,7 @@ pub fn export(args: &ExportArgs, common: &Common) -> Result<()> {
     let weights = Weights::open(&prepared.path)?;
     let dialect = if args.standard { onnx::Dialect::standard() } else { onnx::Dialect::ort() };
     let mut rows = Vec::new();
-    for graph in model.graphs() {
+    for graph in pipeline.graphs() {
         let dir = args.dir.join(&graph.name);
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let exported = onnx::write(graph, &weights, &dialect, &dir)?;

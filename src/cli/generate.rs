@@ -53,7 +53,7 @@ pub struct GenerateArgs {
 /// What the cell cannot do, in the backend's words; a file that cannot be written.
 pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
     let cell = Cell {
-        workload: args.workload.workload(),
+        choice: args.workload.choice()?,
         backend: args.backend.clone(),
         device: args.device.clone(),
         scheme: args.precision,
@@ -66,28 +66,26 @@ pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
         bail!("{}: the folder does not exist; make it first, or choose another with -o FILE", args.output.display());
     }
     let weights = args.weights.clone().unwrap_or_default();
-    let config = cell.workload.config()?;
+    let pipeline = ditbench_workloads::workload::build(&cell.choice)?;
     let progress = Progress::new(1);
     let request =
         one_image::Request { cell, prompt: &args.prompt, seed: args.seed, weights: &weights, output: &output };
     let started = Instant::now();
     let result =
         run::one_image::make(&request, common, &progress, Instant::now() + Duration::from_secs(3600), |event| {
-            if let Event::Image { text_encoder_s, steps_s, decoder_s, total_s, .. } = event {
-                let steps: Vec<String> = steps_s.iter().map(|&s| text::seconds(s)).collect();
-                progress.line(&format!(
-                    "text encoder {}, denoiser steps {}, decoder {}: {} in all",
-                    text::seconds(*text_encoder_s),
-                    steps.join(" + "),
-                    text::seconds(*decoder_s),
-                    text::seconds(*total_s)
-                ));
+            if let Event::Image { stages, total_s, .. } = event {
+                let each = stages.iter().map(|stage| {
+                    let times: Vec<String> = stage.seconds.iter().map(|&s| text::seconds(s)).collect();
+                    format!("{} {}", stage.stage.replace('_', " "), times.join(" + "))
+                });
+                let each = each.collect::<Vec<_>>().join(", ");
+                progress.line(&format!("{each}: {} in all", text::seconds(*total_s)));
             }
         });
     progress.finish();
     result?;
     println!("{} ({} with loading)", args.output.display(), text::seconds(started.elapsed().as_secs_f64()));
-    if !weights.is_trained(&config) {
+    if !weights.is_trained(&pipeline) {
         println!(
             "Note: these weights are random, so the picture is noise; the time is that of a trained model. Give trained ones with --weights FILE."
         );

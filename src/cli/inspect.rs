@@ -6,7 +6,8 @@ use anyhow::Result;
 use ditbench_graph::cost::{self, Cost};
 use ditbench_graph::weights::{Scheme, format_of};
 use ditbench_graph::{Graph, WeightRole};
-use ditbench_workloads::models::{Model, Variant};
+use ditbench_workloads::snapgenpp::{ImageSize, Model, TextSource, Variant};
+use ditbench_workloads::{Pipeline, Role, workload};
 
 use super::workload::WorkloadArgs;
 use crate::text::{bytes, count, seconds, table};
@@ -26,25 +27,31 @@ pub struct InspectArgs {
 /// # Errors
 /// A workload that cannot be built.
 pub fn inspect(args: &InspectArgs) -> Result<()> {
-    let workload = args.workload.workload();
-    let model = Model::build(&workload.config()?)?;
+    let pipeline = workload::build(&args.workload.choice()?)?;
+    let workload = &pipeline.choice;
     println!("{workload}: counted from the graph; one multiply-accumulate (MAC) is two FLOPs.\n");
-    components(&model);
-    println!("\nDenoiser, one step, by part:");
-    by_key(&model.denoiser, |name, _| part(name).to_owned());
-    println!("\nDenoiser, one step, by operation:");
-    by_key(&model.denoiser, |_, kind| kind.to_owned());
-    weights(&model);
-    paper(workload.model, &model);
-    if args.nodes {
-        println!("\nDenoiser, node by node:");
-        by_key(&model.denoiser, |name, kind| format!("{name} ({kind})"));
+    components(&pipeline);
+    for stage in pipeline.stages.iter().filter(|stage| stage.role == Role::Denoiser) {
+        let (id, Some(graph)) = (&stage.id, stage.graph()) else { continue };
+        println!("\n{id}, one pass, by part:");
+        by_key(graph, |name, _| part(name).to_owned());
+        println!("\n{id}, one pass, by operation:");
+        by_key(graph, |_, kind| kind.to_owned());
+    }
+    weights(&pipeline);
+    if let Ok(variant) = workload.model.parse() {
+        paper(variant, &pipeline);
+    }
+    for stage in pipeline.stages.iter().filter(|stage| args.nodes && stage.role == Role::Denoiser) {
+        let (id, Some(graph)) = (&stage.id, stage.graph()) else { continue };
+        println!("\n{id}, node by node:");
+        by_key(graph, |name, kind| format!("{name} ({kind})"));
     }
     Ok(())
 }
 
-fn components(model: &Model) {
-    let rows = model.graphs().map(|graph| {
+fn components(pipeline: &Pipeline) {
+    let rows = pipeline.graphs().into_iter().map(|graph| {
         let total = cost::total(graph);
         vec![
             graph.name.clone(),
@@ -96,33 +103,35 @@ fn part(name: &str) -> &'static str {
     }
 }
 
-fn weights(model: &Model) {
+fn weights(pipeline: &Pipeline) {
     println!("\nWeights of all components on disk, by precision:");
     let rows = Scheme::ALL.iter().map(|&scheme| {
-        let total: f64 = model
+        let total: f64 = pipeline
             .graphs()
-            .iter()
+            .into_iter()
             .flat_map(|graph| &graph.weights)
             .map(|w| format_of(scheme, w).bits() * w.len() as f64 / 8.0)
             .sum();
         vec![scheme.name().to_owned(), bytes(total as u64)]
     });
     print!("{}", table(&["precision", "bytes"], rows));
-    let bulk: usize = model.denoiser.weights.iter().filter(|w| w.role == WeightRole::Linear).map(|w| w.len()).sum();
+    let denoisers = pipeline.stages.iter().filter(|stage| stage.role == Role::Denoiser);
+    let all: Vec<_> = denoisers.filter_map(|stage| stage.graph()).flat_map(|graph| &graph.weights).collect();
+    let bulk: usize = all.iter().filter(|w| w.role == WeightRole::Linear).map(|w| w.len()).sum();
     println!(
         "{:.1} % of the denoiser's parameters are in the layers that the low precisions quantize.",
-        100.0 * bulk as f64 / model.denoiser.parameters() as f64
+        100.0 * bulk as f64 / all.iter().map(|w| w.len()).sum::<usize>().max(1) as f64
     );
 }
 
 /// The paper's counts: (parameters, MACs a step at 1024² with 333 text tokens, ms a step on its phone).
-fn paper(variant: Variant, model: &Model) {
+fn paper(variant: Variant, pipeline: &Pipeline) {
     let Some((parameters, macs)) = variant.published() else {
         println!("\nnano is ours: the paper has no figures for it.");
         return;
     };
-    let mut config = variant.config(ditbench_workloads::models::ImageSize { height: 1024, width: 1024 });
-    config.denoiser.text.gemma = Some(ditbench_workloads::models::TextSource { tokens: 256, width: 2560 });
+    let mut config = variant.config(ImageSize { height: 1024, width: 1024 });
+    config.denoiser.text.gemma = Some(TextSource { tokens: 256, width: 2560 });
     println!("\nThe paper's denoiser (SnapGen++, arXiv 2601.08303), at 1024×1024 with 333 text tokens:");
     let Ok(ours) = Model::build(&config) else { return };
     let counted = cost::by(&ours.denoiser, |node| node.name.starts_with("time.") || node.name.starts_with("text_in."));
@@ -137,5 +146,6 @@ fn paper(variant: Variant, model: &Model) {
     for row in ditbench_reports::table::published().iter().filter(|row| row.model == variant.name()) {
         println!("{}: {} a step on an {} with {}.", row.source, seconds(row.step_s), row.hardware, row.runtime);
     }
-    println!("This image: {} MACs a step.", count(cost::total(&model.denoiser).macs as f64));
+    let macs = pipeline.graph_of(Role::Denoiser).map_or(0, |graph| cost::total(graph).macs);
+    println!("This image: {} MACs a step.", count(macs as f64));
 }

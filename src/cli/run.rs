@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use ditbench_workloads::models::Variant;
-
 use super::Common;
 use crate::host::adb::{PhoneOptions, Program, choose};
 use crate::plan::Target;
@@ -233,7 +231,7 @@ impl RunArgs {
         self.launches = self.launches.or(Some(1));
         self.plan.images = self.plan.images.or(Some(6));
         if self.resume.is_none() && self.plan.plan.is_none() && self.plan.axes == Axes::default() {
-            self.plan.axes.model = Some(vec![Variant::Nano]);
+            self.plan.axes.model = Some(vec!["nano".to_owned()]);
         }
     }
 }

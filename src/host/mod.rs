@@ -16,7 +16,7 @@ use ditbench_protocol::{Event, LaunchSpec};
 use ditbench_record::{Build, Git, Machine, Peak, Reading};
 use ditbench_worker::process::Exit;
 use ditbench_worker::registry::BackendFacts;
-use ditbench_workloads::models::Model;
+use ditbench_workloads::Pipeline;
 
 use crate::environment::Common;
 
@@ -93,8 +93,8 @@ pub struct Order<'a> {
     pub id: String,
     /// For the worker.
     pub spec: &'a LaunchSpec,
-    /// Its model.
-    pub model: &'a Model,
+    /// Its stages.
+    pub pipeline: &'a Pipeline,
     /// Environment variables of the worker.
     pub environment: Vec<(&'static str, OsString)>,
     /// Where the worker's own words go.

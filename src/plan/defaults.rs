@@ -2,49 +2,37 @@
 
 use ditbench_backend_api::MemoryMode;
 use ditbench_graph::weights::Scheme;
-use ditbench_workloads::models::{ImageSize, Rung, Variant};
+use ditbench_workloads::{Choice, workload};
 
-use super::axes::{BackendChoice, Sampler, Size, TextTokens, Width};
-use super::{Axes, Cell, PlanError, Workload};
+use super::axes::{BackendChoice, Size};
+use super::{Axes, Cell, PlanError};
 
 /// The plan of a bare `ditbench run`, as a plan file.
 pub const DEFAULT_PLAN: &str = include_str!("default.toml");
 
 /// The cells of one group.
 pub(super) fn expand(axes: &Axes, cores: usize) -> Result<Vec<Cell>, PlanError> {
-    let models = or(&axes.model, "model", || vec![Variant::Nano])?;
+    let models = or(&axes.model, "model", || vec![workload::ALL[0].models()[0].name.to_owned()])?;
     let backends = or(&axes.backend, "backend", || {
         ["ort", "candle", "tract"].map(|name| BackendChoice { name: name.to_owned(), variant: None }).to_vec()
     })?;
     let schemes = or(&axes.precision, "precision", || vec![Scheme::F32, Scheme::Q4])?;
     let devices = or(&axes.device, "device", || vec!["cpu".to_owned()])?;
     let threads = or(&axes.threads, "threads", || vec![cores])?;
-    let steps = or(&axes.steps, "steps", || vec![4])?;
-    let texts = or(&axes.text_tokens, "text-tokens", || vec![TextTokens::Clip])?;
-    let rungs = or(&axes.rung, "rung", || vec![Rung::Final])?;
-    let widths = or(&axes.width, "width", || vec![Width::FULL])?;
-    let samplers = or(&axes.sampler, "sampler", || vec![Sampler::default()])?;
     let memories = or(&axes.memory, "memory", || vec![MemoryMode::Fast])?;
-    let layouts = match &axes.layout {
-        Some(layouts) => layouts.iter().copied().map(Some).collect(),
-        None => vec![None],
-    };
-    if let Some(zero) = [("threads", &threads), ("steps", &steps)].iter().find(|(_, values)| values.contains(&0)) {
-        return Err(PlanError(format!("{} must be at least 1", zero.0)));
+    let steps = axes.steps.as_ref().map(|_| or(&axes.steps, "steps", Vec::new)).transpose()?;
+    let zero = |values: &[usize]| values.contains(&0);
+    if zero(&threads) || steps.as_deref().is_some_and(zero) {
+        let name = if zero(&threads) { "threads" } else { "steps" };
+        return Err(PlanError(format!("{name} must be at least 1")));
     }
     let mut cells = Vec::new();
-    for &model in &models {
-        let sizes = axes.size.clone().unwrap_or_else(|| vec![default_size(model)]);
-        for &Size(size) in &sizes {
-            let architectures = product(&rungs, &product(&layouts, &widths));
-            let samplings = product(&texts, &product(&steps, &samplers));
-            for ((rung, (layout, width)), (text_tokens, (steps, sampler))) in product(&architectures, &samplings) {
-                let workload = Workload { model, size, steps, text_tokens, rung, layout, width, sampler };
-                for (device, (threads, memory)) in product(&devices, &product(&threads, &memories)) {
-                    for (scheme, backend) in product(&schemes, &backends) {
-                        let (workload, device) = (workload.clone(), device.clone());
-                        cells.push(Cell { workload, backend, device, scheme, threads, memory });
-                    }
+    for model in &models {
+        for choice in choices(axes, model, steps.as_deref())? {
+            for (device, (threads, memory)) in product(&devices, &product(&threads, &memories)) {
+                for (scheme, backend) in product(&schemes, &backends) {
+                    let (choice, device) = (choice.clone(), device.clone());
+                    cells.push(Cell { choice, backend, device, scheme, threads, memory });
                 }
             }
         }
@@ -52,10 +40,28 @@ pub(super) fn expand(axes: &Axes, cores: usize) -> Result<Vec<Cell>, PlanError> 
     Ok(cells)
 }
 
-/// The size of a model's image when nobody says: its own, or 512 for the paper's.
-pub fn default_size(model: Variant) -> Size {
-    let side = model.native_size().min(512);
-    Size(ImageSize { height: side, width: side })
+/// What is generated with one model: its sizes, steps, and values on the axes of its workload.
+fn choices(axes: &Axes, model: &str, steps: Option<&[usize]>) -> Result<Vec<Choice>, PlanError> {
+    let (workload, info) = workload::of_model(model).map_err(|error| PlanError(error.to_string()))?;
+    if let Some(other) = axes.own.names().find(|name| workload.axes().iter().all(|axis| axis.name != *name)) {
+        return Err(PlanError(format!("{model} has no {other}: leave it out, or put the model in a group of its own")));
+    }
+    let sizes = or(&axes.size, "size", || vec![Size(info.usual_size)])?;
+    let steps = steps.map_or_else(|| vec![info.usual_steps], <[usize]>::to_vec);
+    let plain =
+        product(&sizes, &steps).into_iter().map(|(Size(size), steps)| Choice::new(workload.name(), model, size, steps));
+    let mut choices: Vec<Choice> = plain.collect();
+    for axis in workload.axes() {
+        let Some(values) = axes.own.get(axis.name) else { continue };
+        let values = or(&Some(values.to_vec()), axis.name, Vec::new)?;
+        // The default is the absence of a value, so that a plan that names it means the same cell.
+        let with = |choice: &Choice, value: &String| match value {
+            usual if usual == axis.default => choice.clone(),
+            value => choice.clone().with(axis.name, value),
+        };
+        choices = choices.iter().flat_map(|choice| values.iter().map(move |value| with(choice, value))).collect();
+    }
+    Ok(choices)
 }
 
 fn or<T: Clone>(given: &Option<Vec<T>>, name: &str, default: impl FnOnce() -> Vec<T>) -> Result<Vec<T>, PlanError> {

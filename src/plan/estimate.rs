@@ -4,7 +4,7 @@
 
 use ditbench_graph::cost;
 use ditbench_graph::weights::Scheme;
-use ditbench_workloads::models::Model;
+use ditbench_workloads::Pipeline;
 
 use super::Cell;
 
@@ -29,19 +29,15 @@ fn assumed_share(backend: &str) -> f64 {
 }
 
 /// Estimates one cell on a machine of `peak_flops` (f32, all threads of the cell).
-pub fn estimate(cell: &Cell, model: &Model, peak_flops: f64) -> Estimate {
-    // Guidance runs the text encoder and every step twice.
-    let passes = if cell.workload.sampler.guidance().is_some() { 2.0 } else { 1.0 };
-    let [text_encoder, denoiser, decoder] =
-        [&model.text_encoder, &model.denoiser, &model.decoder].map(|graph| cost::total(graph).flops as f64);
-    let flops_per_image = passes * (text_encoder + cell.workload.steps as f64 * denoiser) + decoder;
-    let weights: f64 = model
+pub fn estimate(cell: &Cell, pipeline: &Pipeline, peak_flops: f64) -> Estimate {
+    let flops_per_image = pipeline.flops_per_image() as f64;
+    let weights: f64 = pipeline
         .graphs()
-        .iter()
+        .into_iter()
         .flat_map(|graph| &graph.weights)
         .map(|w| bits(cell.scheme, w) * w.len() as f64 / 8.0)
         .sum();
-    let activations = model.graphs().iter().map(|graph| cost::peak_activation_bytes(graph)).max().unwrap_or(0) as f64;
+    let activations = pipeline.graphs().into_iter().map(cost::peak_activation_bytes).max().unwrap_or(0) as f64;
     // The f64 reference holds everything twice as wide. Runtimes keep a re-laid copy of some weights.
     let (weight_factor, activation_factor) = if cell.backend.name == "reference" { (2.0, 2.0) } else { (1.3, 1.5) };
     const RUNTIME: f64 = 100e6;
@@ -66,8 +62,6 @@ fn bits(scheme: Scheme, weight: &ditbench_graph::WeightSpec) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use ditbench_workloads::models::{ImageSize, Variant};
-
     use super::*;
     use crate::plan::PlanFile;
 
@@ -75,8 +69,8 @@ mod tests {
     fn full_in_four_bits_is_much_smaller_than_in_f32() {
         let text = "[[group]]\nmodel = 'full'\nsize = 512\nbackend = 'ort'\nprecision = ['f32', 'q4']\nthreads = 2";
         let cells = PlanFile::parse(text, "t").unwrap().cells(2).unwrap();
-        let model = Model::build(&Variant::Full.config(ImageSize { height: 512, width: 512 })).unwrap();
-        let [f32, q4] = [&cells[0], &cells[1]].map(|cell| estimate(cell, &model, 2e11));
+        let pipeline = ditbench_workloads::workload::build(&cells[0].choice).unwrap();
+        let [f32, q4] = [&cells[0], &cells[1]].map(|cell| estimate(cell, &pipeline, 2e11));
         assert!(f32.memory_bytes > 8_000_000_000 && q4.memory_bytes < 3_000_000_000, "{f32:?} {q4:?}");
         assert_eq!(f32.flops_per_image, q4.flops_per_image);
     }

@@ -7,6 +7,7 @@ mod axes;
 mod cell;
 mod defaults;
 mod estimate;
+pub mod own;
 mod shard;
 mod target;
 
@@ -14,19 +15,16 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use axes::{
-    BackendChoice, LayoutChoice, Sampler, Size, TextTokens, Width, parse as parse_name, parse_memory, parse_rung,
-    parse_scheme,
-};
-pub use cell::{Cell, Workload};
-pub use defaults::{DEFAULT_PLAN, default_size};
+pub use axes::{BackendChoice, Size, parse_memory, parse_model, parse_scheme};
+pub use cell::Cell;
+pub use defaults::DEFAULT_PLAN;
 pub use estimate::{Estimate, estimate};
+pub use own::OwnAxes;
 pub use shard::Shard;
 pub use target::Target;
 
 use ditbench_backend_api::MemoryMode;
 use ditbench_graph::weights::Scheme;
-use ditbench_workloads::models::{Rung, Variant};
 
 /// A mistake in a plan: what, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,12 +33,12 @@ pub struct PlanError(pub String);
 
 /// The axes of one group of cells; what is absent is the default. Field names are the TOML keys and the flags' names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[serde(default, rename_all = "kebab-case")]
 pub struct Axes {
     /// Models: nano, tiny, small, full [default: nano]
-    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse::<Variant>)]
+    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_model)]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
-    pub model: Option<Vec<Variant>>,
+    pub model: Option<Vec<String>>,
     /// Image sizes in pixels: 512, or WIDTHxHEIGHT [default: 64 for nano, 512 for the others]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
@@ -66,32 +64,19 @@ pub struct Axes {
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub steps: Option<Vec<usize>>,
-    /// Text tokens: 77 (CLIP alone, as on the phone) or 333 (with the language model's 256); nano has 16 in place of
-    /// the 77 [default: 77]
-    #[arg(long, value_delimiter = ',', value_name = "LIST")]
-    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
-    pub text_tokens: Option<Vec<TextTokens>>,
-    /// Architectures, from the paper's baseline to its last step: pixart-mqa, three-stage, assa, final; final-dense is
-    /// final with dense attention [default: final]
-    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_rung)]
-    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
-    pub rung: Option<Vec<Rung>>,
-    /// Block layouts, Down-Middle-Up: 8-10-10, 6-20-10 [default: the model's own]
-    #[arg(long, value_delimiter = ',', value_name = "LIST")]
-    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
-    pub layout: Option<Vec<LayoutChoice>>,
-    /// Widths of the elastic super-network, as shares of the model's: 1, 0.5, 0.375 [default: 1]
-    #[arg(long, value_delimiter = ',', value_name = "LIST")]
-    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
-    pub width: Option<Vec<Width>>,
-    /// Samplers: euler, renoise (DMD2's), and with classifier-free guidance its scale behind: euler+cfg4 [default: euler]
-    #[arg(long, value_delimiter = ',', value_name = "LIST")]
-    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
-    pub sampler: Option<Vec<Sampler>>,
     /// What memory is spent on: fast (memory for speed) or small (speed for memory) [default: fast]
     #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_memory)]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub memory: Option<Vec<MemoryMode>>,
+    /// What only some workloads have.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub own: OwnAxes,
+}
+
+impl Axes {
+    /// The axes that every workload has.
+    pub const NAMES: [&str; 8] = ["model", "size", "backend", "precision", "device", "threads", "steps", "memory"];
 }
 
 /// A plan as users write it: what all cells share, and one or more groups of axes.
@@ -139,12 +124,8 @@ impl PlanFile {
                 device: flags.device.clone().or(take.device),
                 threads: flags.threads.clone().or(take.threads),
                 steps: flags.steps.clone().or(take.steps),
-                text_tokens: flags.text_tokens.clone().or(take.text_tokens),
-                rung: flags.rung.clone().or(take.rung),
-                layout: flags.layout.clone().or(take.layout),
-                width: flags.width.clone().or(take.width),
-                sampler: flags.sampler.clone().or(take.sampler),
                 memory: flags.memory.clone().or(take.memory),
+                own: take.own.overridden_with(&flags.own),
             };
         }
     }
@@ -183,7 +164,7 @@ mod tests {
             for backend in ["ort", "candle", "tract"] {
                 for precision in ["f32", "q4"] {
                     let found = cells.iter().any(|cell| {
-                        cell.workload.to_string().starts_with(model)
+                        cell.choice.to_string().starts_with(model)
                             && cell.backend.name == backend
                             && cell.scheme.name() == precision
                     });
@@ -204,7 +185,7 @@ mod tests {
         });
         let cells = plan.cells(8).unwrap();
         assert!(cells.iter().all(|cell| cell.threads == 2 && cell.backend.name == "ort"));
-        assert_eq!(cells.iter().filter(|cell| cell.workload.model == Variant::Tiny).count(), 2);
+        assert_eq!(cells.iter().filter(|cell| cell.choice.model == "tiny").count(), 2);
     }
 
     #[test]

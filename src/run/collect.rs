@@ -4,7 +4,7 @@ use ditbench_backend_api::{CompileReport, MemoryReport, Numerics, Placement, Pro
 use ditbench_record::{Launch, MemoryMark, PlacementShare, Sample, StageCompile, StagePlacement, Status};
 use ditbench_reports::stats::steady;
 
-use ditbench_protocol::{Component, Event};
+use ditbench_protocol::Event;
 use ditbench_worker::process::Cause;
 
 /// Everything that one worker said.
@@ -19,9 +19,9 @@ pub struct Collected {
     /// The backend's versions.
     pub version: Option<VersionReport>,
     /// How each component was made.
-    pub compile: Vec<(Component, CompileReport)>,
+    pub compile: Vec<(String, CompileReport)>,
     /// The precision of each component, in the same order.
-    pub numerics: Vec<(Component, Numerics)>,
+    pub numerics: Vec<(String, Numerics)>,
     /// Images in order.
     pub samples: Vec<Sample>,
     /// Whether each image had the bytes of the first.
@@ -29,11 +29,11 @@ pub struct Collected {
     /// Memory at moments.
     pub memory: Vec<MemoryMark>,
     /// Where nodes ran.
-    pub placement: Vec<(Component, Placement)>,
+    pub placement: Vec<(String, Placement)>,
     /// What the runtime says of its memory.
     pub runtime_memory: Vec<MemoryReport>,
     /// Passes under the profiler.
-    pub profiled: Vec<(Component, Option<u32>, Profile)>,
+    pub profiled: Vec<(String, Option<u32>, Profile)>,
     /// SHA-256 of the image's raw output, once it is on disk.
     pub image_sha256: Option<String>,
 }
@@ -49,37 +49,44 @@ impl Collected {
                 self.version = Some(version);
             }
             Event::Memory(mark) => self.memory.push(mark),
-            Event::Compiled { component, report, numerics } => {
-                self.compile.push((component, report));
-                self.numerics.push((component, numerics));
+            Event::Compiled { stage, report, numerics } => {
+                self.compile.push((stage.clone(), report));
+                self.numerics.push((stage, numerics));
             }
-            Event::Image { index, text_encoder_s, steps_s, decoder_s, total_s, same_bytes } => {
-                let stages = text_encoder_s + decoder_s + steps_s.iter().sum::<f64>();
+            Event::Image { index, stages, total_s, same_bytes } => {
+                let in_stages: f64 = stages.iter().flat_map(|stage| &stage.seconds).sum();
+                let of = |name: &str| {
+                    stages
+                        .iter()
+                        .find(|stage| stage.stage == name)
+                        .map(|stage| stage.seconds.clone())
+                        .unwrap_or_default()
+                };
                 self.samples.push(Sample {
                     image: u32::try_from(index).unwrap_or(u32::MAX),
                     total_s,
-                    text_encoder_s,
-                    steps_s,
-                    decoder_s,
-                    harness_s: total_s - stages,
+                    text_encoder_s: of("text_encoder").iter().sum(),
+                    steps_s: of("denoiser"),
+                    decoder_s: of("decoder").iter().sum(),
+                    harness_s: total_s - in_stages,
                     ended_s: Some(at_s),
                     removed: None,
                 });
                 self.same_bytes.push(same_bytes);
             }
             Event::Saved { image_sha256 } => self.image_sha256 = Some(image_sha256),
-            Event::Ran { component, placement, memory } => {
-                self.placement.push((component, placement));
+            Event::Ran { stage, placement, memory } => {
+                self.placement.push((stage, placement));
                 self.runtime_memory.push(memory);
             }
-            Event::Profiled { component, step, profile } => self.profiled.push((component, step, profile)),
+            Event::Profiled { stage, step, profile } => self.profiled.push((stage, step, profile)),
             Event::Made { .. } | Event::Finished | Event::Failed { .. } => {}
         }
     }
 
     /// The denoiser's precision: the one that decides how near to the reference results must be.
     pub fn numerics(&self) -> Option<Numerics> {
-        self.numerics.iter().find(|(component, _)| *component == Component::Denoiser).map(|(_, numerics)| *numerics)
+        self.numerics.iter().find(|(stage, _)| stage == "denoiser").map(|(_, numerics)| *numerics)
     }
 
     /// The record's form of it.
@@ -92,7 +99,7 @@ impl Collected {
             started,
             status,
             reason,
-            compile: self.compile.iter().map(|(component, report)| stage_compile(*component, report)).collect(),
+            compile: self.compile.iter().map(|(stage, report)| stage_compile(stage, report)).collect(),
             samples: self.samples.clone(),
             steady: steady::of(&self.samples.iter().map(|sample| sample.total_s).collect::<Vec<f64>>()),
             memory: self.memory.clone(),
@@ -111,8 +118,8 @@ impl Collected {
         };
         let stages = self.placement.iter();
         stages
-            .map(|(component, placement)| StagePlacement {
-                stage: component.name().to_owned(),
+            .map(|(stage, placement)| StagePlacement {
+                stage: stage.clone(),
                 asked: placement.asked.clone(),
                 entries: share(placement),
                 source: placement.source.clone(),
@@ -121,9 +128,9 @@ impl Collected {
     }
 }
 
-fn stage_compile(component: Component, report: &CompileReport) -> StageCompile {
+fn stage_compile(stage: &str, report: &CompileReport) -> StageCompile {
     StageCompile {
-        stage: component.name().to_owned(),
+        stage: stage.to_owned(),
         export_s: report.export_s,
         export_cached: report.export_cached,
         load_s: report.load_s,

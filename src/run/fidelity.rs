@@ -7,7 +7,7 @@ use ditbench_record::store::RunStore;
 use ditbench_record::{Cell as Row, CellKey, Quality, Reading};
 use ditbench_reports::image::{self, RgbImage};
 use ditbench_reports::quality::{compare_images, step_divergence};
-use ditbench_workloads::pipeline::load_latents;
+use ditbench_workloads::trace::load_latents;
 
 /// Compares every good cell with the reference of its workload and puts the result into the record.
 ///

@@ -25,9 +25,6 @@ use ditbench_protocol::{Event, LaunchSpec, Outputs, StopRule};
 /// Enough precision for a launch: the median's interval within ± 1 %.
 const TIGHT: f64 = 0.01;
 
-/// Text encoder, denoiser, decoder.
-const COMPONENTS: usize = 3;
-
 /// How often a launch in which the machine slowed itself down is made again.
 const REDO: usize = 2;
 
@@ -112,7 +109,7 @@ impl Launcher<'_> {
             return Ok(row);
         }
         if first {
-            fill(&mut row, &collected, prepared, cell.way.expands);
+            fill(&mut row, &collected, prepared, cell.way.expands, cell.pipeline.stages.len());
             if self.settings.profile {
                 profile::keep(&mut row, cell, &collected.profiled, store)?;
             }
@@ -153,7 +150,7 @@ impl Launcher<'_> {
         progress.now(format!("{name}: compiling"));
         let timeout = Duration::from_secs_f64(self.settings.timeout_s + self.settings.sustained_s.unwrap_or(0.0));
         let environment = self.environment();
-        let order = Order { id: id.to_owned(), spec, model: &cell.model, environment, log, timeout, say: &say };
+        let order = Order { id: id.to_owned(), spec, pipeline: &cell.pipeline, environment, log, timeout, say: &say };
         let mut exit = self.host.launch(&order, &mut |at_s, event| {
             if let Event::Image { index, total_s, .. } = &event {
                 progress.now(format!("{name}: image {}, {}", index + 1, text::seconds(*total_s)));
@@ -193,7 +190,7 @@ impl Launcher<'_> {
         let order = Order {
             id: format!("{}.{}.memory", store.run().run.id, cell.key.id()),
             spec: &spec,
-            model: &cell.model,
+            pipeline: &cell.pipeline,
             environment: self.environment(),
             log: &log,
             timeout: Duration::from_secs_f64(self.settings.timeout_s),
@@ -276,7 +273,7 @@ fn outputs(store: &RunStore, cell: &Resolved) -> Result<Outputs> {
 }
 
 /// What the first launch of a cell tells of the cell as a whole.
-pub(super) fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared, expands: bool) {
+pub(super) fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared, expands: bool, stages: usize) {
     if let Some(numerics) = collected.numerics() {
         let name = serde_json::to_value(numerics).ok().and_then(|value| value.as_str().map(str::to_owned));
         row.numerics = Reading::or_absent(name, "the worker named a precision that this program does not know");
@@ -300,7 +297,7 @@ pub(super) fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared, ex
         }
     }
     // Of a worker that died before all stages were there the sum would be a part, or nothing.
-    let whole = collected.compile.len() == COMPONENTS;
+    let whole = collected.compile.len() == stages;
     let sum = |of: fn(&ditbench_backend_api::CompileReport) -> Option<u64>| {
         if whole { collected.compile.iter().map(|(_, report)| of(report)).sum() } else { None }
     };
@@ -343,7 +340,6 @@ mod tests {
     use ditbench_backend_api::CompileReport;
 
     use super::*;
-    use ditbench_protocol::Component;
 
     #[test]
     fn a_launch_that_failed_is_never_made_again_for_the_machines_sake() {
@@ -359,18 +355,18 @@ mod tests {
     fn weights_of_a_worker_that_died_while_it_loaded_are_not_known() {
         let report =
             CompileReport { weight_file_bytes: Some(100), weight_resident_bytes: Some(50), ..CompileReport::default() };
-        let bytes = |components: &[Component]| {
+        let bytes = |stages: &[&str]| {
             let collected = Collected {
-                compile: components.iter().map(|component| (*component, report)).collect(),
+                compile: stages.iter().map(|stage| ((*stage).to_owned(), report)).collect(),
                 ..Collected::default()
             };
             let mut row = Row::default();
-            fill(&mut row, &collected, &Prepared::default(), false);
+            fill(&mut row, &collected, &Prepared::default(), false, 3);
             row.weights.map(|weights| (weights.disk_bytes, weights.resident_bytes))
         };
         assert_eq!(bytes(&[]), Some((None, None)));
-        assert_eq!(bytes(&[Component::TextEncoder]), Some((None, None)));
-        let all = [Component::TextEncoder, Component::Denoiser, Component::Decoder];
+        assert_eq!(bytes(&["text_encoder"]), Some((None, None)));
+        let all = ["text_encoder", "denoiser", "decoder"];
         assert_eq!(bytes(&all), Some((Some(300), Some(150))));
     }
 }

@@ -110,7 +110,7 @@ pub fn start(
     let id = new_id();
     let mut host = host::open(&settings, &id)?;
     let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
-    resolved.iter().try_for_each(|cell| settings.weights.check(&cell.model))?;
+    resolved.iter().try_for_each(|cell| settings.weights.check(&cell.pipeline))?;
     if let Some(wanted) = &settings.judging {
         judging::show_plan(wanted, &resolved, host.as_ref())?;
     }
@@ -136,10 +136,7 @@ pub fn start(
             None => settings.prompt.clone(),
         },
         seed: settings.seed,
-        weights_seed: resolved
-            .iter()
-            .any(|cell| settings.weights.are_random(&cell.model.config))
-            .then_some(settings.seed),
+        weights_seed: resolved.iter().any(|cell| settings.weights.are_random(&cell.pipeline)).then_some(settings.seed),
         steps: same(resolved.iter().map(|cell| cell.key.steps)).unwrap_or_default(),
         sampler: same(resolved.iter().map(|cell| cell.key.sampler.clone())).unwrap_or_default(),
         sigmas: same(resolved.iter().map(Resolved::sigmas)).unwrap_or_default(),

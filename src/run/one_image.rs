@@ -51,9 +51,16 @@ pub fn make(
     let scratch = cache.join(format!("generate-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
     let result = (|| {
-        let weights =
-            prepare::prepare_weights(&cell.model, request.weights, request.seed, cell.cell.scheme, &cache, progress)?;
-        let inputs = prepare::inputs(cell, request.prompt, request.seed, &scratch)?;
+        let weights = prepare::prepare_weights(
+            &cell.pipeline,
+            request.weights,
+            request.seed,
+            cell.cell.scheme,
+            &cache,
+            progress,
+        )?;
+        let inputs = cell.pipeline.drive.inputs(request.prompt, request.seed)?;
+        let inputs = prepare::save_inputs(cell, &inputs, &scratch)?;
         let prepared = Prepared {
             weights: weights.path,
             weights_sha256: weights.sha256,

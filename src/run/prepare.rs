@@ -7,15 +7,15 @@ use anyhow::{Context, Result};
 use ditbench_graph::cost;
 use ditbench_graph::weights::Scheme;
 use ditbench_graph::weights::prepare::{self, Prepared as PreparedWeights, Sensitivity};
-use ditbench_graph::weights::scheme::Choice;
+use ditbench_graph::weights::scheme::BitChoice;
 use ditbench_record::store::RunStore;
 use ditbench_record::{CellKey, Inputs as InputsEntry, ModelEntry, PaperCounts, Stage, WeightFile};
-use ditbench_workloads::models::{Model, Variant};
-use ditbench_workloads::pipeline::Inputs;
+use ditbench_workloads::snapgenpp::Variant;
+use ditbench_workloads::{Choice, Inputs, Pipeline, Stage as PipelineStage};
 
 use super::Settings;
 use super::progress::Progress;
-use super::resolve::{Resolved, model_name};
+use super::resolve::Resolved;
 use super::sensitivity;
 use super::weights::WeightsChoice;
 use crate::environment::Common;
@@ -41,7 +41,7 @@ impl Prepared {
     /// A cell's launch: one prompt, nothing kept, nothing profiled. Callers change what they want otherwise.
     pub(super) fn spec(&self, cell: &Resolved, stop: StopRule) -> LaunchSpec {
         LaunchSpec {
-            config: cell.model.config.clone(),
+            choice: cell.cell.choice.clone(),
             backend: cell.cell.backend.name.clone(),
             variant: cell.key.variant.clone(),
             device: cell.cell.device.clone(),
@@ -67,7 +67,7 @@ pub struct Preparer {
     seed: u64,
     choice: WeightsChoice,
     weights: HashMap<(String, Scheme), PreparedWeights>,
-    inputs: HashMap<String, PathBuf>,
+    inputs: HashMap<Choice, PathBuf>,
 }
 
 impl Preparer {
@@ -90,14 +90,14 @@ impl Preparer {
     /// Weights that do not fit the model, a cache or run directory that cannot be written.
     pub fn prepare(&mut self, cell: &Resolved, store: &mut RunStore, progress: &Progress) -> Result<Prepared> {
         let weights = self.weights(cell, store, progress)?;
-        let workload = cell.cell.workload.to_string();
-        if !self.inputs.contains_key(&workload) {
-            let path = inputs(cell, &self.prompt, self.seed, &self.run_dir)?;
-            let made = Inputs::load(&path)?;
+        let choice = &cell.cell.choice;
+        if !self.inputs.contains_key(choice) {
+            let made = cell.pipeline.drive.inputs(&self.prompt, self.seed)?;
+            let path = save_inputs(cell, &made, &self.run_dir)?;
             store.update(|run| run.inputs.push(inputs_entry(cell, &made)))?;
-            self.inputs.insert(workload.clone(), path);
+            self.inputs.insert(choice.clone(), path);
         }
-        Ok(self.prepared(weights, self.inputs[&workload].clone()))
+        Ok(self.prepared(weights, self.inputs[choice].clone()))
     }
 
     /// Where weights are kept.
@@ -126,9 +126,11 @@ impl Preparer {
         store: &mut RunStore,
         progress: &Progress,
     ) -> Result<PreparedWeights> {
-        let key = (model_name(&cell.cell.workload), cell.cell.scheme);
+        // The whole config: two models of one name can differ in what their weights are.
+        let key = (cell.pipeline.config.to_string(), cell.cell.scheme);
         if !self.weights.contains_key(&key) {
-            let made = prepare_weights(&cell.model, &self.choice, self.seed, cell.cell.scheme, &self.cache, progress)?;
+            let made =
+                prepare_weights(&cell.pipeline, &self.choice, self.seed, cell.cell.scheme, &self.cache, progress)?;
             self.weights.insert(key.clone(), made);
         }
         let weights = self.weights[&key].clone();
@@ -146,32 +148,32 @@ impl Preparer {
 /// # Errors
 /// A file that does not fit the model, a cache that cannot be written.
 pub fn prepare_weights(
-    model: &Model,
+    pipeline: &Pipeline,
     choice: &WeightsChoice,
     seed: u64,
     scheme: Scheme,
     cache: &Path,
     progress: &Progress,
 ) -> Result<PreparedWeights> {
-    let source = choice.source(&model.config, seed, cache)?;
-    let what = format!("{} weights in {}", model.config.name, scheme.name());
+    let source = choice.source(pipeline, seed, cache)?;
+    let what = format!("{} weights in {}", pipeline.family, scheme.name());
     let measured = (scheme == Scheme::Mixed)
-        .then(|| sensitivity::measure(&model.config, &source, cache, progress))
+        .then(|| sensitivity::measure(&pipeline.choice, &source, cache, progress))
         .transpose()
         .context("measuring what 4 bits cost each weight, for the mixed scheme")?;
     let sensitivity = measured.as_ref().map_or(Sensitivity::WeightError, |measured| Sensitivity::Measured {
         errors: &measured.errors,
         how: &measured.how,
     });
-    let prepared = prepare::prepare_by(model, &source, scheme, sensitivity, cache, |share| {
+    let prepared = prepare::prepare_by(pipeline, &source, scheme, sensitivity, cache, |share| {
         progress.now(format!("making {what}: {:.0} %", 100.0 * share));
     })?;
     Ok(prepared)
 }
 
 /// How the mixed scheme chose: which measure decided is part of the result.
-pub fn notes(choice: Option<&Choice>) -> Vec<String> {
-    let note = |choice: &Choice| {
+pub fn notes(choice: Option<&BitChoice>) -> Vec<String> {
+    let note = |choice: &BitChoice| {
         format!(
             "mixed: {} weights in 8 bits, {:.2} bits on average; chosen by {}",
             choice.eight_bit.len(),
@@ -182,19 +184,14 @@ pub fn notes(choice: Option<&Choice>) -> Vec<String> {
     choice.map(note).into_iter().collect()
 }
 
-/// Writes the inputs of a cell's workload to `folder` and gives the file.
+/// Writes the inputs of a cell's workload below `folder` and gives the file.
 ///
 /// # Errors
-/// A prompt that cannot be tokenized, a folder that cannot be written.
-pub fn inputs(cell: &Resolved, prompt: &str, seed: u64, folder: &Path) -> Result<PathBuf> {
-    let config = &cell.model.config;
-    let sampler = cell.cell.workload.sampler;
-    let mut made = Inputs::make(config, prompt, seed, cell.cell.workload.steps, sampler.rule)?;
-    if let Some(scale) = sampler.guidance() {
-        made = made.with_guidance(config, scale)?;
-    }
-    let CellKey { width, height, steps, text_tokens, .. } = cell.key;
-    let name = format!("{}-{width}x{height}-s{steps}-x{text_tokens}-{sampler}.safetensors", config.name);
+/// A folder that cannot be written.
+pub fn save_inputs(cell: &Resolved, made: &Inputs, folder: &Path) -> Result<PathBuf> {
+    let CellKey { width, height, steps, text_tokens, sampler, .. } = &cell.key;
+    let family = &cell.pipeline.family;
+    let name = format!("{family}-{width}x{height}-s{steps}-x{text_tokens}-{sampler}.safetensors");
     let folder = std::path::absolute(folder.join("inputs")).context("cannot resolve the run's directory")?;
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join(name);
@@ -223,7 +220,7 @@ fn same_model(a: &ModelEntry, b: &ModelEntry) -> bool {
 
 /// The record's entry of a cell's model, with this scheme's weights added to those known.
 fn model_entry(cell: &Resolved, store: &RunStore, weights: &PreparedWeights) -> ModelEntry {
-    let model = &cell.model;
+    let pipeline = &cell.pipeline;
     let mut files = store.run().model(&cell.key).map(|entry| entry.weights.clone()).unwrap_or_default();
     files.retain(|file| file.scheme != cell.cell.scheme.name());
     files.push(WeightFile {
@@ -235,28 +232,29 @@ fn model_entry(cell: &Resolved, store: &RunStore, weights: &PreparedWeights) -> 
         origin: weights.origin.clone(),
     });
     ModelEntry {
-        name: model_name(&cell.cell.workload),
+        name: pipeline.name.clone(),
         height: cell.key.height,
         width: cell.key.width,
         text_tokens: cell.key.text_tokens,
-        config: serde_json::to_value(&model.config).unwrap_or_default(),
-        stages: model.graphs().iter().map(|graph| stage(graph)).collect(),
-        paper: paper(cell.cell.workload.model),
+        config: pipeline.config.clone(),
+        stages: pipeline.stages.iter().filter_map(stage).collect(),
+        paper: pipeline.choice.model.parse().ok().and_then(paper),
         weights: files,
     }
 }
 
-fn stage(graph: &ditbench_graph::Graph) -> Stage {
+fn stage(stage: &PipelineStage) -> Option<Stage> {
+    let graph = stage.graph()?;
     let total = cost::total(graph);
-    Stage {
-        name: graph.name.clone(),
+    Some(Stage {
+        name: stage.id.clone(),
         graph_sha256: graph.sha256(),
         nodes: graph.nodes.len() as u64,
         parameters: graph.parameters() as u64,
         macs: total.macs,
         flops: total.flops,
         peak_activation_bytes: Some(cost::peak_activation_bytes(graph)),
-    }
+    })
 }
 
 /// What the paper's text gives for a variant's denoiser.

@@ -15,7 +15,6 @@ use ditbench_record::{Cell as Row, Reading};
 use ditbench_reports::profile::{Node, Pass, rows, write_trace};
 
 use super::resolve::Resolved;
-use ditbench_protocol::Component;
 
 /// Puts the profile into the row and its trace into the run's directory.
 ///
@@ -24,7 +23,7 @@ use ditbench_protocol::Component;
 pub fn keep(
     row: &mut Row,
     cell: &Resolved,
-    profiled: &[(Component, Option<u32>, Profile)],
+    profiled: &[(String, Option<u32>, Profile)],
     store: &RunStore,
 ) -> Result<()> {
     let passes = passes(cell, profiled);
@@ -48,23 +47,19 @@ pub fn keep(
     Ok(())
 }
 
-fn passes(cell: &Resolved, profiled: &[(Component, Option<u32>, Profile)]) -> Vec<Pass> {
-    let graph = |component| match component {
-        Component::TextEncoder => &cell.model.text_encoder,
-        Component::Denoiser => &cell.model.denoiser,
-        Component::Decoder => &cell.model.decoder,
-    };
-    let known: HashMap<Component, HashMap<&str, Known>> =
-        [Component::TextEncoder, Component::Denoiser, Component::Decoder]
-            .map(|component| (component, known(graph(component), cell.cell.scheme)))
-            .into();
+fn passes(cell: &Resolved, profiled: &[(String, Option<u32>, Profile)]) -> Vec<Pass> {
+    let graphs = cell.pipeline.stages.iter().filter_map(|stage| Some((stage.id.as_str(), stage.graph()?)));
+    let known: HashMap<&str, HashMap<&str, Known>> =
+        graphs.map(|(stage, graph)| (stage, known(graph, cell.cell.scheme))).collect();
+    // Of a user's own file nothing is known but what the runtime says.
+    let nothing = HashMap::new();
     profiled
         .iter()
-        .map(|(component, step, profile)| Pass {
-            stage: component.name().to_owned(),
+        .map(|(stage, step, profile)| Pass {
+            stage: stage.clone(),
             step: *step,
             total_s: profile.total_s,
-            nodes: nodes(profile, &known[component]),
+            nodes: nodes(profile, known.get(stage.as_str()).unwrap_or(&nothing)),
         })
         .collect()
 }

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use anyhow::{Context, Result};
 use ditbench_backend_api::{MemoryMode, Variant};
 use ditbench_record::{Cell as Row, CellKey, Status};
-use ditbench_workloads::models::{Model, Rung};
+use ditbench_workloads::{Choice, Pipeline, workload};
 
 use crate::environment::Common;
 use crate::host::Host;
-use crate::plan::{Cell, Width, Workload};
+use crate::plan::Cell;
 use ditbench_worker::registry::BackendFacts;
 
 /// A cell with everything that is known before it runs.
@@ -19,8 +19,8 @@ pub struct Resolved {
     pub cell: Cell,
     /// Its key in the record.
     pub key: CellKey,
-    /// The model at its size.
-    pub model: Rc<Model>,
+    /// The stages that a backend runs, and the way between them.
+    pub pipeline: Rc<Pipeline>,
     /// The way of running.
     pub way: Variant,
     /// Why it cannot run, if it cannot.
@@ -30,7 +30,7 @@ pub struct Resolved {
 impl Resolved {
     /// Noise levels of an image, from 1 to 0.
     pub fn sigmas(&self) -> Vec<f64> {
-        ditbench_workloads::pipeline::sigmas(self.cell.workload.steps, self.model.config.denoiser.time_shift)
+        self.pipeline.drive.sigmas()
     }
 
     /// The record's row of it before anything was run.
@@ -39,7 +39,7 @@ impl Resolved {
     }
 }
 
-/// Resolves all cells for a host; two cells of one workload share the model. ONNX Runtime's library is found, fetched or sent
+/// Resolves all cells for a host; two cells of one workload share the pipeline. ONNX Runtime's library is found, fetched or sent
 /// first where a cell wants it: what that backend can do is known when its library is there.
 ///
 /// # Errors
@@ -49,20 +49,20 @@ pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn
         // Why there is none is told by the rows.
         let _ = host.ort_library(common, say);
     }
-    let mut models: HashMap<Workload, Rc<Model>> = HashMap::new();
+    let mut pipelines: HashMap<Choice, Rc<Pipeline>> = HashMap::new();
     let mut seen = std::collections::HashSet::new();
     let mut backends: HashMap<String, Result<BackendFacts, String>> = HashMap::new();
     cells
         .into_iter()
         .map(|cell| {
-            let model = match models.get(&cell.workload) {
-                Some(model) => Rc::clone(model),
+            let pipeline = match pipelines.get(&cell.choice) {
+                Some(pipeline) => Rc::clone(pipeline),
                 None => {
-                    let model = cell.workload.config().and_then(|config| Model::build(&config));
-                    let model = model.with_context(|| format!("cannot build {}", cell.workload))?;
-                    let model = Rc::new(model);
-                    models.insert(cell.workload.clone(), Rc::clone(&model));
-                    model
+                    let built =
+                        workload::build(&cell.choice).with_context(|| format!("cannot build {}", cell.choice))?;
+                    let built = Rc::new(built);
+                    pipelines.insert(cell.choice.clone(), Rc::clone(&built));
+                    built
                 }
             };
             let backend = backends.entry(cell.backend.name.clone()).or_insert_with_key(|name| host.backend(name));
@@ -74,8 +74,8 @@ pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn
                     Err(why) => (unknown(), Some(why)),
                 },
             };
-            let key = key(&cell, &model, &way.name);
-            Ok(Resolved { key, model, way, refusal: refusal.map(|why| (Status::Unsupported, why)), cell })
+            let key = key(&cell, &pipeline, &way.name);
+            Ok(Resolved { key, pipeline, way, refusal: refusal.map(|why| (Status::Unsupported, why)), cell })
         })
         // `tract` and `tract:stock` are one cell where stock is the default.
         .filter(|resolved| resolved.as_ref().map_or(true, |resolved| seen.insert(resolved.key.clone())))
@@ -120,40 +120,25 @@ fn device_missing(facts: &BackendFacts, cell: &Cell) -> Option<String> {
     }
 }
 
-/// The model's name with what sets it apart from the usual: `small`, `small-assa`, `small-6-20-10`.
-pub fn model_name(workload: &Workload) -> String {
-    let mut name = workload.model.name().to_owned();
-    if workload.rung != Rung::Final {
-        name.push('-');
-        name.push_str(workload.rung.name());
-    }
-    if let Some(layout) = workload.layout {
-        name.push_str(&format!("-{layout}"));
-    }
-    if workload.width != Width::FULL {
-        name.push_str(&format!("-w{}", workload.width));
-    }
-    name
-}
-
-fn key(cell: &Cell, model: &Model, variant: &str) -> CellKey {
+fn key(cell: &Cell, pipeline: &Pipeline, variant: &str) -> CellKey {
     let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let own = |name: &str| pipeline.own.iter().find(|(axis, _)| axis == name).map_or("", |(_, value)| value.as_str());
     CellKey {
-        model: model_name(&cell.workload),
-        height: small(cell.workload.size.height),
-        width: small(cell.workload.size.width),
+        model: pipeline.name.clone(),
+        height: small(cell.choice.size.height),
+        width: small(cell.choice.size.width),
         backend: cell.backend.name.clone(),
         variant: variant.to_owned(),
         device: cell.device.clone(),
         precision: cell.scheme.name().to_owned(),
         threads: small(cell.threads),
-        batch: small(model.config.denoiser.batch),
-        steps: small(cell.workload.steps),
-        text_tokens: small(model.config.denoiser.text.tokens()),
+        batch: small(pipeline.batch),
+        steps: small(cell.choice.steps),
+        text_tokens: own("text_tokens").parse().unwrap_or_default(),
         memory: match cell.memory {
             MemoryMode::Fast => "fast".to_owned(),
             MemoryMode::Small => "small".to_owned(),
         },
-        sampler: cell.workload.sampler.to_string(),
+        sampler: own("sampler").to_owned(),
     }
 }

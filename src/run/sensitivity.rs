@@ -17,8 +17,7 @@ use ditbench_graph::weights::{WeightData, WeightStore, WeightTensor, Weights, in
 use ditbench_graph::{Graph, Tensor};
 use ditbench_graph::{Op, WeightSpec, cost};
 use ditbench_reference::{Array, ReferenceSession, Step};
-use ditbench_workloads::models::{Model, ModelConfig};
-use ditbench_workloads::pipeline::{self, Inputs, Rule, Stage, StageRunner};
+use ditbench_workloads::{Choice, ImageSize, Pipeline, Role, RunError, Stage, StageRunner, Trace, workload};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -49,28 +48,29 @@ pub struct Sensitivities {
 ///
 /// # Errors
 /// Weights that do not fit the model, a cache that cannot be written.
-pub fn measure(config: &ModelConfig, source: &Source, cache: &Path, progress: &Progress) -> Result<Sensitivities> {
-    let mut config = config.clone();
+pub fn measure(choice: &Choice, source: &Source, cache: &Path, progress: &Progress) -> Result<Sensitivities> {
     // Weights do not depend on the image's size; the smallest image that the model takes is the quickest to measure on.
-    config.image = smallest(&config);
-    let model = Model::build(&config).context("building the model at its calibration size")?;
-    let path = cache_path(&model, source, cache)?;
+    let pipeline = smallest(choice, STEPS).context("building the model at its calibration size")?;
+    let path = cache_path(&pipeline, source, cache)?;
     if let Some(found) = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         return Ok(found);
     }
-    let inputs = Inputs::make(&config, PROMPT, SEED, STEPS, Rule::Euler)?;
-    let exact = store(&model, source)?;
-    let names: Vec<String> = [&model.text_encoder, &model.denoiser]
-        .into_iter()
+    let exact = store(&pipeline, source)?;
+    let looked_at: Vec<&Graph> =
+        pipeline.stages.iter().filter(|stage| is_looked_at(stage)).filter_map(Stage::graph).collect();
+    let names: Vec<String> = looked_at
+        .iter()
         .flat_map(|graph| &graph.weights)
         .filter(|spec| is_quantizable(spec))
         .map(|spec| spec.name.clone())
         .collect();
-    let flops = (cost::total(&model.text_encoder).flops + cost::total(&model.denoiser).flops) as f64;
-    let measured = if names.len() as f64 * STEPS as f64 * flops <= PATIENCE {
-        one_at_a_time(&model, &inputs, exact, &names, progress)?
+    let flops: u64 = looked_at.iter().map(|graph| cost::total(graph).flops).sum();
+    let measured = if names.len() as f64 * STEPS as f64 * flops as f64 <= PATIENCE {
+        one_at_a_time(&pipeline, exact, &names, progress)?
     } else {
-        layer_by_layer(&model, &inputs, exact, progress)?
+        // At the first noise level alone.
+        let pipeline = smallest(choice, 1).context("building the model at its calibration size")?;
+        layer_by_layer(&pipeline, exact, progress)?
     };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -83,15 +83,24 @@ pub fn measure(config: &ModelConfig, source: &Source, cache: &Path, progress: &P
     Ok(measured)
 }
 
-/// The smallest square image, from 64 pixels up, at which the model can be built.
-fn smallest(config: &ModelConfig) -> ditbench_workloads::models::ImageSize {
-    let own = config.image;
-    let square = |side| ditbench_workloads::models::ImageSize { height: side, width: side };
-    let fits = |size: &_| Model::build(&ModelConfig { image: *size, ..config.clone() }).is_ok();
-    [64, 128, 256].map(square).into_iter().find(fits).unwrap_or(own)
+/// Encoders and denoisers; a decoder, which no scheme quantizes, is left out.
+fn is_looked_at(stage: &Stage) -> bool {
+    matches!(stage.role, Role::Encoder | Role::Denoiser)
 }
 
-fn cache_path(model: &Model, source: &Source, cache: &Path) -> Result<PathBuf> {
+/// The model at the smallest square image, from 64 pixels up, at which it can be built; without guidance.
+fn smallest(choice: &Choice, steps: usize) -> Result<Pipeline> {
+    let mut choice = Choice { steps, ..choice.clone() };
+    choice.own.remove("sampler");
+    let at = |size| workload::build(&Choice { size, ..choice.clone() });
+    let square = |side| ImageSize { height: side, width: side };
+    match [64, 128, 256].map(square).into_iter().find_map(|size| at(size).ok()) {
+        Some(pipeline) => Ok(pipeline),
+        None => Ok(at(choice.size)?),
+    }
+}
+
+fn cache_path(pipeline: &Pipeline, source: &Source, cache: &Path) -> Result<PathBuf> {
     let origin = match source {
         Source::Seed(seed) => format!("seed {seed}"),
         Source::File(path) => {
@@ -102,19 +111,19 @@ fn cache_path(model: &Model, source: &Source, cache: &Path) -> Result<PathBuf> {
     };
     let hash = Sha256::new()
         .chain_update(VERSION.to_le_bytes())
-        .chain_update(serde_json::to_vec(&model.config)?)
+        .chain_update(pipeline.config.to_string())
         .chain_update(origin)
         .finalize();
     let hex: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    Ok(cache.join("sensitivities").join(format!("{}-{hex}.json", model.config.name)))
+    Ok(cache.join("sensitivities").join(format!("{}-{hex}.json", pipeline.family)))
 }
 
 /// The weights as they are before any scheme: made as they are asked for, so that the largest model fits.
-fn store(model: &Model, source: &Source) -> Result<Box<dyn WeightStore>> {
+fn store(pipeline: &Pipeline, source: &Source) -> Result<Box<dyn WeightStore>> {
     Ok(match source {
-        Source::File(path) => Box::new(Weights::open_for(path, model)?),
+        Source::File(path) => Box::new(Weights::open_for(path, pipeline)?),
         Source::Seed(seed) => {
-            let specs = model.graphs().into_iter().flat_map(|graph| &graph.weights);
+            let specs = pipeline.graphs().into_iter().flat_map(|graph| &graph.weights);
             let specs = specs.map(|spec| (spec.name.clone(), spec.clone())).collect();
             Box::new(Seeded { specs, seed: *seed })
         }
@@ -165,23 +174,21 @@ impl WeightStore for Shared {
 
 /// The paper's measure: one weight in 4 bits, everything else exact, and how far the result moves.
 fn one_at_a_time(
-    model: &Model,
-    inputs: &Inputs,
+    pipeline: &Pipeline,
     exact: Box<dyn WeightStore>,
     names: &[String],
     progress: &Progress,
 ) -> Result<Sensitivities> {
     let store = Arc::new(OneInFourBits { exact, only: Mutex::new(None) });
     let weights = Weights::new(Shared(Arc::clone(&store)));
-    let mut runner = Runner::new(model, &weights)?;
-    let truth = pipeline::generate(&model.config, inputs, &mut runner)?.latents;
+    let mut runner = Runner::new(pipeline, &weights)?;
+    let truth = runner.image(pipeline)?.latents;
     let mut errors = BTreeMap::new();
     for (done, name) in names.iter().enumerate() {
         progress.now(format!("measuring what 4 bits cost, weight {} of {}", done + 1, names.len()));
         *store.only.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.clone());
-        let in_text = model.text_encoder.weights.iter().any(|spec| spec.name == *name);
-        runner.text = if in_text { None } else { runner.exact_text.clone() };
-        let moved = pipeline::generate(&model.config, inputs, &mut runner)?.latents;
+        runner.changed = Some(name.clone());
+        let moved = runner.image(pipeline)?.latents;
         let squares = truth.iter().flatten().zip(moved.iter().flatten());
         errors.insert(name.clone(), squares.map(|(a, b)| f64::from(a - b).powi(2)).sum());
     }
@@ -189,78 +196,113 @@ fn one_at_a_time(
     Ok(Sensitivities { how, errors })
 }
 
-/// Text encoder and denoiser on the reference; the decoder, which no scheme quantizes, is left out.
-struct Runner {
-    text_encoder: ReferenceSession,
-    denoiser: ReferenceSession,
-    /// What the text encoder gives, where that is known.
-    text: Option<Vec<Tensor>>,
-    exact_text: Option<Vec<Tensor>>,
-    image: [usize; 4],
+/// Encoders and denoisers on the reference. What a decoder would give is left at zero.
+struct Runner<'a> {
+    stages: Vec<(&'a Stage, Option<ReferenceSession>)>,
+    /// What each encoder gave with exact weights, pass by pass.
+    exact: BTreeMap<String, Vec<Vec<Tensor>>>,
+    /// The weight that is in 4 bits; `None` for the exact first image.
+    changed: Option<String>,
+    /// Passes of this image so far, by stage.
+    passes: BTreeMap<String, usize>,
 }
 
-impl Runner {
-    fn new(model: &Model, weights: &Weights) -> Result<Self, BackendError> {
+impl<'a> Runner<'a> {
+    fn new(pipeline: &'a Pipeline, weights: &Weights) -> Result<Self, BackendError> {
         let threads = ditbench_worker::probe::machine::cores();
-        let size = model.config.image;
-        Ok(Self {
-            text_encoder: ReferenceSession::new(&model.text_encoder, weights, threads)?,
-            denoiser: ReferenceSession::new(&model.denoiser, weights, threads)?,
-            text: None,
-            exact_text: None,
-            image: [1, 3, size.height, size.width],
-        })
+        let session = |stage: &'a Stage| -> Result<_, BackendError> {
+            let graph = stage.graph().filter(|_| is_looked_at(stage));
+            Ok((stage, graph.map(|graph| ReferenceSession::new(graph, weights, threads)).transpose()?))
+        };
+        let stages = pipeline.stages.iter().map(session).collect::<Result<_, _>>()?;
+        Ok(Self { stages, exact: BTreeMap::new(), changed: None, passes: BTreeMap::new() })
+    }
+
+    fn image(&mut self, pipeline: &Pipeline) -> Result<Trace> {
+        self.passes.clear();
+        draw(pipeline, self)
     }
 }
 
-impl StageRunner for Runner {
-    type Error = BackendError;
+/// One image of the calibration prompt.
+fn draw(pipeline: &Pipeline, runner: &mut dyn StageRunner<Error = RunError>) -> Result<Trace> {
+    let inputs = pipeline.drive.inputs(PROMPT, SEED)?;
+    pipeline.drive.image(&inputs, runner).map_err(anyhow::Error::from_boxed)
+}
 
-    fn run(&mut self, stage: Stage, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
-        match (stage, &self.text) {
-            (Stage::TextEncoder, Some(text)) => Ok(text.clone()),
-            (Stage::TextEncoder, None) => {
-                let text = self.text_encoder.run(inputs)?;
-                // The first pass of all is the exact one.
-                self.exact_text.get_or_insert_with(|| text.clone());
-                Ok(text)
-            }
-            (Stage::Denoiser, _) => self.denoiser.run(inputs),
-            (Stage::Decoder, _) => Ok(vec![Tensor::f32(self.image, vec![0.0; self.image.iter().product()])?]),
+/// What a stage that is not run would give.
+fn zeros(graph: &Graph) -> Result<Vec<Tensor>, RunError> {
+    let zero = |port: &ditbench_graph::Port| Tensor::zeros(graph.value(port.value).shape.clone());
+    Ok(graph.outputs.iter().map(zero).collect())
+}
+
+impl StageRunner for Runner<'_> {
+    type Error = RunError;
+
+    fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        let pass = self.passes.entry(stage.to_owned()).or_insert(0);
+        let this = *pass;
+        *pass += 1;
+        let found = self.stages.iter_mut().find(|(known, _)| known.id == stage);
+        let Some((known, session)) = found else { return Err(format!("no stage \"{stage}\"").into()) };
+        let Some(graph) = known.graph() else { return Err(format!("{stage} is no graph of ours").into()) };
+        let Some(session) = session else { return zeros(graph) };
+        let exact = match &self.changed {
+            None => true,
+            Some(name) => graph.weights.iter().all(|spec| spec.name != *name),
+        };
+        let encodes = known.role == Role::Encoder;
+        if let Some(outputs) = self.exact.get(stage).and_then(|passes| passes.get(this)).filter(|_| exact && encodes) {
+            return Ok(outputs.clone());
         }
+        let outputs = session.run(inputs)?;
+        if exact && encodes {
+            self.exact.entry(stage.to_owned()).or_default().push(outputs.clone());
+        }
+        Ok(outputs)
     }
 }
 
 /// For models too large for that: each layer's own output, in one pass, relative to its size.
-fn layer_by_layer(
-    model: &Model,
-    inputs: &Inputs,
-    exact: Box<dyn WeightStore>,
-    progress: &Progress,
-) -> Result<Sensitivities> {
+fn layer_by_layer(pipeline: &Pipeline, exact: Box<dyn WeightStore>, progress: &Progress) -> Result<Sensitivities> {
     let store = Arc::new(OneInFourBits { exact, only: Mutex::new(None) });
     let weights = Weights::new(Shared(Arc::clone(&store)));
-    let runner = Runner::new(model, &weights)?;
-    let mut errors = BTreeMap::new();
-    let mut look = |graph: &Graph, session: &ReferenceSession, feed: &[Tensor]| -> Result<Vec<Array>, BackendError> {
+    let Runner { stages, .. } = Runner::new(pipeline, &weights)?;
+    let mut looker = Looker { stages, store: &store, errors: BTreeMap::new(), progress };
+    draw(pipeline, &mut looker)?;
+    let how = "relative squared error of the layer's own output with its weight in 4 bits, measured in one pass";
+    Ok(Sensitivities { how: how.to_owned(), errors: looker.errors })
+}
+
+/// Runs stages exactly and adds up, layer by layer, what 4 bits would have cost.
+struct Looker<'a> {
+    stages: Vec<(&'a Stage, Option<ReferenceSession>)>,
+    store: &'a OneInFourBits,
+    errors: BTreeMap<String, f64>,
+    progress: &'a Progress,
+}
+
+impl StageRunner for Looker<'_> {
+    type Error = RunError;
+
+    fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        let found = self.stages.iter().find(|(known, _)| known.id == stage);
+        let Some((known, session)) = found else { return Err(format!("no stage \"{stage}\"").into()) };
+        let Some(graph) = known.graph() else { return Err(format!("{stage} is no graph of ours").into()) };
+        let Some(session) = session else { return zeros(graph) };
+        let (store, errors, progress) = (self.store, &mut self.errors, self.progress);
         let nodes = graph.nodes.len();
-        session.run_traced(feed, &mut |step: Step<'_>| {
+        let outputs = session.run_traced(inputs, &mut |step: Step<'_>| {
             progress.now(format!("measuring what 4 bits cost, {} node {} of {nodes}", graph.name, step.index + 1));
             if let Op::Linear { weight, .. } = &step.node.op {
                 let spec = graph.weight(*weight);
-                if let Some(error) = is_quantizable(spec).then(|| own_error(&store, spec, step.inputs[0])).flatten() {
+                if let Some(error) = is_quantizable(spec).then(|| own_error(store, spec, step.inputs[0])).flatten() {
                     *errors.entry(spec.name.clone()).or_insert(0.0) += error;
                 }
             }
-        })
-    };
-    let text = look(&model.text_encoder, &runner.text_encoder, std::slice::from_ref(&inputs.tokens))?;
-    let mut feed = vec![inputs.noise.clone(), inputs.time_features[0].clone()];
-    feed.extend(text.iter().map(Array::to_tensor).collect::<Result<Vec<_>, _>>()?);
-    feed.extend(inputs.gemma.clone());
-    look(&model.denoiser, &runner.denoiser, &feed)?;
-    let how = "relative squared error of the layer's own output with its weight in 4 bits, measured in one pass";
-    Ok(Sensitivities { how: how.to_owned(), errors })
+        })?;
+        Ok(outputs.iter().map(Array::to_tensor).collect::<Result<_, _>>()?)
+    }
 }
 
 /// ‖X·(W − W₄)ᵀ‖² / ‖X·Wᵀ‖² over some rows of the layer's input. `None` where the weight cannot be read or quantized.
@@ -289,8 +331,6 @@ fn own_error(store: &OneInFourBits, spec: &WeightSpec, x: &Array) -> Option<f64>
 
 #[cfg(test)]
 mod tests {
-    use ditbench_workloads::models::{ImageSize, Variant};
-
     use super::*;
 
     /// A linear layer whose weight is a multiple of a 4-bit step loses nothing; any other loses something.
@@ -319,12 +359,11 @@ mod tests {
 
     #[test]
     fn every_weight_that_the_scheme_quantizes_is_measured_in_one_pass() {
-        let config = Variant::Nano.config(ImageSize { height: 64, width: 64 });
-        let model = Model::build(&config).unwrap();
-        let inputs = Inputs::make(&config, PROMPT, SEED, STEPS, Rule::Euler).unwrap();
-        let exact = store(&model, &Source::Seed(7)).unwrap();
-        let measured = layer_by_layer(&model, &inputs, exact, &Progress::new(1)).unwrap();
-        let wanted: Vec<&String> = model
+        let nano = Choice::new("snapgenpp", "nano", ImageSize { height: 64, width: 64 }, 4);
+        let pipeline = smallest(&nano, 1).unwrap();
+        let exact = store(&pipeline, &Source::Seed(7)).unwrap();
+        let measured = layer_by_layer(&pipeline, exact, &Progress::new(1)).unwrap();
+        let wanted: Vec<&String> = pipeline
             .graphs()
             .into_iter()
             .flat_map(|graph| &graph.weights)

@@ -17,7 +17,7 @@ use crate::text::{bytes, count, seconds, table};
 pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Estimate> {
     let peak = host.quick_peak();
     let estimates: Vec<Estimate> =
-        cells.iter().map(|cell| estimate(&cell.cell, &cell.model, peak * cell.cell.threads as f64)).collect();
+        cells.iter().map(|cell| estimate(&cell.cell, &cell.pipeline, peak * cell.cell.threads as f64)).collect();
     if settings.judging.is_none() {
         crate::text::show(&format!(
             "Plan: {} cells, \"{}\", seed {}, up to {} launches of up to {} images each.\n\n",
@@ -31,7 +31,7 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
     let rows = cells.iter().zip(&estimates).map(|(cell, estimate)| {
         let refusal = cell.refusal.as_ref().map(|(status, _)| status.name().to_owned());
         vec![
-            cell.cell.workload.to_string(),
+            cell.cell.choice.to_string(),
             cell.cell.backend.name.clone(),
             cell.key.variant.clone(),
             cell.cell.device.clone(),

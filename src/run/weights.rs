@@ -8,8 +8,7 @@ use std::str::FromStr;
 use anyhow::Result;
 use ditbench_graph::weights::Weights;
 use ditbench_graph::weights::prepare::Source;
-use ditbench_workloads::models::{Model, ModelConfig, Variant};
-use ditbench_workloads::published::{self, Published};
+use ditbench_workloads::Pipeline;
 use serde::{Deserialize, Serialize};
 
 /// What was asked for with `--weights`.
@@ -47,11 +46,11 @@ impl fmt::Display for WeightsChoice {
 
 impl WeightsChoice {
     /// Whether a model's weights are made from the seed.
-    pub fn are_random(&self, config: &ModelConfig) -> bool {
+    pub fn are_random(&self, pipeline: &Pipeline) -> bool {
         match self {
             Self::File(_) => false,
             Self::Random => true,
-            Self::Usual => carried(config).is_none(),
+            Self::Usual => pipeline.drive.checkpoint().is_none(),
         }
     }
 
@@ -59,11 +58,11 @@ impl WeightsChoice {
     ///
     /// # Errors
     /// A cache into which the carried checkpoint cannot be written.
-    pub fn source(&self, config: &ModelConfig, seed: u64, cache: &Path) -> Result<Source> {
+    pub fn source(&self, pipeline: &Pipeline, seed: u64, cache: &Path) -> Result<Source> {
         Ok(match self {
             Self::File(path) => Source::File(path.clone()),
             Self::Random => Source::Seed(seed),
-            Self::Usual => match carried(config) {
+            Self::Usual => match pipeline.drive.checkpoint() {
                 Some(checkpoint) => Source::File(checkpoint.file(cache)?),
                 None => Source::Seed(seed),
             },
@@ -75,55 +74,19 @@ impl WeightsChoice {
     ///
     /// # Errors
     /// Names the file and the first tensors that are missing or have another shape.
-    pub fn check(&self, model: &Model) -> Result<()> {
+    pub fn check(&self, pipeline: &Pipeline) -> Result<()> {
         if let Self::File(path) = self {
-            Weights::open_for(path, model)?;
+            Weights::open_for(path, pipeline)?;
         }
         Ok(())
     }
 
     /// Whether pictures are of something, rather than noise.
-    pub fn is_trained(&self, config: &ModelConfig) -> bool {
+    pub fn is_trained(&self, pipeline: &Pipeline) -> bool {
         match self {
             Self::File(_) => true,
             Self::Random => false,
-            Self::Usual => carried(config).is_some(),
-        }
-    }
-}
-
-/// The checkpoint that the program carries for a model: nano's, at the widths that it holds and at any image size.
-fn carried(config: &ModelConfig) -> Option<Published> {
-    let checkpoint = published::nano();
-    let nano = Variant::Nano.config(config.image);
-    let fits = |share: &f64| match *share {
-        1.0 => nano == *config,
-        share => nano.narrowed(share).is_ok_and(|narrower| narrower == *config),
-    };
-    checkpoint.widths.iter().any(fits).then_some(checkpoint)
-}
-
-#[cfg(test)]
-mod tests {
-    use ditbench_workloads::models::{ImageSize, Rung};
-
-    use super::*;
-
-    const SIZE: ImageSize = ImageSize { height: 64, width: 64 };
-
-    #[test]
-    fn nano_is_trained_at_its_three_widths_and_nothing_else_is() {
-        let nano = Variant::Nano.config(SIZE);
-        for share in [1.0, 0.5, 0.375] {
-            let config = if share == 1.0 { nano.clone() } else { nano.narrowed(share).unwrap() };
-            assert!(WeightsChoice::Usual.is_trained(&config), "{share}");
-            assert!(!WeightsChoice::Random.is_trained(&config));
-        }
-        let mut dense = nano;
-        Rung::PixartMqa.apply(&mut dense);
-        let tiny = Variant::Tiny.config(ImageSize { height: 512, width: 512 });
-        for config in [dense, tiny] {
-            assert!(!WeightsChoice::Usual.is_trained(&config), "{}", config.name);
+            Self::Usual => pipeline.drive.checkpoint().is_some(),
         }
     }
 }

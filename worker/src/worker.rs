@@ -9,16 +9,15 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use ditbench_backend_api::{Backend, BackendError, CompileOptions, Profile, Session};
+use ditbench_backend_api::{Backend, BackendError, Profile, Session};
+use ditbench_graph::Tensor;
 use ditbench_graph::weights::Weights;
-use ditbench_graph::{Graph, Tensor};
-use ditbench_workloads::models::Model;
-use ditbench_workloads::pipeline::{self, Inputs, Stage, StageRunner, Trace};
+use ditbench_workloads::{Inputs, Pipeline, Role, RunError, Source, Stage, StageRunner, Trace, trace, workload};
 
 use crate::measure;
 use crate::measure::pin;
 use crate::probe::memory;
-use ditbench_protocol::{Component, Event, LaunchSpec, Series};
+use ditbench_protocol::{Event, LaunchSpec, Series, StageSeconds};
 
 /// Reads the spec, runs, exits with 0 if all went well.
 pub fn main() -> ExitCode {
@@ -63,22 +62,20 @@ fn launch(spec: &LaunchSpec) -> Result<()> {
     say(&Event::Started { pid: std::process::id(), version: backend.version(), cpus_allowed: pin::allowed() });
     pinned.map_err(anyhow::Error::msg)?;
     say(&Event::Memory(memory::mark("started")));
-    let model = Model::build(&spec.config)?;
+    let pipeline = workload::build(&spec.choice)?;
     let inputs = load_inputs(&spec.inputs)?;
     let weights = Weights::open(&spec.weights)?;
-    let mut sessions = Sessions::compile(backend.as_ref(), &model, &weights, spec)?;
+    let mut sessions = Sessions::compile(backend.as_ref(), &pipeline, &weights, spec)?;
     drop(weights);
     say(&Event::Memory(memory::mark("compiled")));
     if let Some(series) = &spec.series {
-        return make_series(spec, series, &mut sessions);
+        return make_series(&pipeline, series, &mut sessions);
     }
-    let samples = time_images(spec, &inputs, &mut sessions)?;
+    let samples = time_images(spec, &pipeline, &inputs, &mut sessions)?;
     say(&Event::Memory(memory::mark(if samples > 1 { "steady" } else { "ended" })));
-    for (component, session) in sessions.each() {
-        say(&Event::Ran { component, placement: session.placement(), memory: session.memory() });
-    }
+    sessions.tell_what_ran();
     if spec.profile {
-        profile(&inputs, &mut sessions, &spec.config)?;
+        profile(&pipeline, &inputs, &mut sessions)?;
     }
     Ok(())
 }
@@ -88,22 +85,17 @@ fn load_inputs(path: &Path) -> Result<Inputs> {
 }
 
 /// Makes one image of each prompt of a series. Nothing is timed.
-fn make_series(spec: &LaunchSpec, series: &Series, sessions: &mut Sessions) -> Result<()> {
+fn make_series(pipeline: &Pipeline, series: &Series, sessions: &mut Sessions) -> Result<()> {
     let mut latents = Vec::with_capacity(series.pictures.len());
     for (index, picture) in series.pictures.iter().enumerate() {
-        let trace = pipeline::generate(&spec.config, &load_inputs(&picture.inputs)?, sessions)?;
+        let trace = image(pipeline, &load_inputs(&picture.inputs)?, sessions)?;
         check_finite(&trace).with_context(|| format!("image {index} of the series"))?;
-        trace
-            .save_image(&spec.config, &picture.image)
-            .with_context(|| format!("writing {}", picture.image.display()))?;
+        trace.save_image(&picture.image).with_context(|| format!("writing {}", picture.image.display()))?;
         latents.push(trace.latents.into_iter().next_back().unwrap_or_default());
         say(&Event::Made { index });
     }
-    pipeline::save_latents(&series.latents, &latents)
-        .with_context(|| format!("writing {}", series.latents.display()))?;
-    for (component, session) in sessions.each() {
-        say(&Event::Ran { component, placement: session.placement(), memory: session.memory() });
-    }
+    trace::save_latents(&series.latents, &latents).with_context(|| format!("writing {}", series.latents.display()))?;
+    sessions.tell_what_ran();
     Ok(())
 }
 
@@ -112,7 +104,7 @@ fn check_finite(trace: &Trace) -> Result<()> {
     let broken = |values: &[f32]| values.iter().any(|value| !value.is_finite());
     let place = match trace.latents.iter().position(|latent| broken(latent)) {
         Some(step) => format!("the latent after step {}", step + 1),
-        None if broken(&trace.image) => "the decoder's output".to_owned(),
+        None if broken(&trace.image) => "the last stage's output".to_owned(),
         None => return Ok(()),
     };
     bail!(
@@ -121,12 +113,12 @@ fn check_finite(trace: &Trace) -> Result<()> {
 }
 
 /// Times images until the rule says stop. The first is saved where that is asked for.
-fn time_images(spec: &LaunchSpec, inputs: &Inputs, sessions: &mut Sessions) -> Result<usize> {
+fn time_images(spec: &LaunchSpec, pipeline: &Pipeline, inputs: &Inputs, sessions: &mut Sessions) -> Result<usize> {
     let started = Instant::now();
     let mut totals: Vec<f64> = Vec::new();
     let mut first_image: Option<Vec<f32>> = None;
     loop {
-        let trace = pipeline::generate(&spec.config, inputs, sessions)?;
+        let trace = image(pipeline, inputs, sessions)?;
         // After the clock has stopped, before the image counts as one.
         check_finite(&trace).with_context(|| format!("image {} of the launch", totals.len()))?;
         let same_bytes = match &first_image {
@@ -135,9 +127,7 @@ fn time_images(spec: &LaunchSpec, inputs: &Inputs, sessions: &mut Sessions) -> R
         };
         say(&Event::Image {
             index: totals.len(),
-            text_encoder_s: trace.times.text_encoder.as_secs_f64(),
-            steps_s: trace.times.steps.iter().map(std::time::Duration::as_secs_f64).collect(),
-            decoder_s: trace.times.decoder.as_secs_f64(),
+            stages: trace.times.stages.iter().map(seconds).collect(),
             total_s: trace.times.total.as_secs_f64(),
             same_bytes,
         });
@@ -145,9 +135,7 @@ fn time_images(spec: &LaunchSpec, inputs: &Inputs, sessions: &mut Sessions) -> R
         if first_image.is_none() {
             say(&Event::Memory(memory::mark("first_image")));
             if let Some(outputs) = &spec.outputs {
-                trace
-                    .save_image(&spec.config, &outputs.image)
-                    .with_context(|| format!("writing {}", outputs.image.display()))?;
+                trace.save_image(&outputs.image).with_context(|| format!("writing {}", outputs.image.display()))?;
                 trace
                     .save_latents(&outputs.latents)
                     .with_context(|| format!("writing {}", outputs.latents.display()))?;
@@ -174,20 +162,27 @@ fn tight(totals: &[f64], relative_half_width: f64) -> bool {
 const PROFILED: usize = 3;
 
 /// One more image under the runtime's profiler: every stage, every step.
-fn profile(inputs: &Inputs, sessions: &mut Sessions, config: &ditbench_workloads::models::ModelConfig) -> Result<()> {
+fn profile(pipeline: &Pipeline, inputs: &Inputs, sessions: &mut Sessions) -> Result<()> {
     let mut recorder = InputsOfEachPass { sessions, seen: Vec::new() };
-    pipeline::generate(config, inputs, &mut recorder)?;
+    image(pipeline, inputs, &mut recorder)?;
     let seen = recorder.seen;
-    let passes_per_step = if inputs.guidance.is_some() { 2 } else { 1 };
+    let passes_per_step = pipeline.passes_per_step();
     let mut denoised = 0;
     for (stage, tensors) in seen {
-        let step = (stage == Stage::Denoiser).then_some(denoised / passes_per_step);
-        denoised += u32::from(stage == Stage::Denoiser);
-        let session = sessions.of(stage);
-        let passes = (0..PROFILED).map(|_| session.profile(&tensors)).collect::<Result<Vec<_>, _>>()?;
-        say(&Event::Profiled { component: component(stage), step, profile: typical(passes) });
+        let ready = sessions.of(&stage).map_err(anyhow::Error::from_boxed)?;
+        let step = (ready.role == Role::Denoiser).then(|| {
+            denoised += 1;
+            u32::try_from((denoised - 1) / passes_per_step).unwrap_or(u32::MAX)
+        });
+        let passes = (0..PROFILED).map(|_| ready.session.profile(&tensors)).collect::<Result<Vec<_>, _>>()?;
+        say(&Event::Profiled { stage, step, profile: typical(passes) });
     }
     Ok(())
+}
+
+fn seconds(stage: &ditbench_workloads::StageTimes) -> StageSeconds {
+    let seconds = stage.times.iter().map(std::time::Duration::as_secs_f64).collect();
+    StageSeconds { stage: stage.stage.clone(), seconds }
 }
 
 /// The pass in the middle by its whole time, with each node's median time where all passes ran the same nodes.
@@ -204,94 +199,85 @@ fn typical(mut passes: Vec<Profile>) -> Profile {
     middle
 }
 
-/// The three sessions of a pipeline.
-pub struct Sessions {
-    text_encoder: Box<dyn Session>,
-    denoiser: Box<dyn Session>,
-    decoder: Box<dyn Session>,
+/// A stage ready to run.
+struct Ready {
+    id: String,
+    role: Role,
+    session: Box<dyn Session>,
 }
 
+/// The sessions of a pipeline, in the order of its stages.
+pub struct Sessions(Vec<Ready>);
+
 impl Sessions {
-    /// Compiles all three and says how long each took.
-    fn compile(backend: &dyn Backend, model: &Model, weights: &Weights, spec: &LaunchSpec) -> Result<Self> {
-        let options = CompileOptions {
-            device: spec.device.clone(),
-            threads: spec.threads,
-            variant: spec.variant.clone(),
-            memory: spec.memory,
-            cache: spec.cache.clone(),
-        };
-        let make = |component: Component, graph: &Graph| -> Result<Box<dyn Session>> {
+    /// Compiles every stage and says how long each took.
+    fn compile(backend: &dyn Backend, pipeline: &Pipeline, weights: &Weights, spec: &LaunchSpec) -> Result<Self> {
+        let options = spec.compile_options();
+        let make = |stage: &Stage| -> Result<Ready> {
+            let graph = match &stage.source {
+                Source::Graph(graph) => graph,
+                Source::Onnx(path) => bail!("{}: {} cannot run a user's ONNX file", path.display(), backend.name()),
+            };
             let session = backend.compile(graph, weights, &options)?;
-            say(&Event::Compiled { component, report: session.compile_report(), numerics: session.numerics() });
-            Ok(session)
+            say(&Event::Compiled {
+                stage: stage.id.clone(),
+                report: session.compile_report(),
+                numerics: session.numerics(),
+            });
+            Ok(Ready { id: stage.id.clone(), role: stage.role, session })
         };
-        Ok(Self {
-            text_encoder: make(Component::TextEncoder, &model.text_encoder)?,
-            denoiser: make(Component::Denoiser, &model.denoiser)?,
-            decoder: make(Component::Decoder, &model.decoder)?,
-        })
+        pipeline.stages.iter().map(make).collect::<Result<_>>().map(Self)
     }
 
-    fn of(&mut self, stage: Stage) -> &mut dyn Session {
-        match stage {
-            Stage::TextEncoder => self.text_encoder.as_mut(),
-            Stage::Denoiser => self.denoiser.as_mut(),
-            Stage::Decoder => self.decoder.as_mut(),
+    fn of(&mut self, stage: &str) -> Result<&mut Ready, RunError> {
+        let found = self.0.iter_mut().find(|ready| ready.id == stage);
+        found.ok_or_else(|| format!("the pipeline asked for a stage \"{stage}\" that it does not have").into())
+    }
+
+    fn tell_what_ran(&self) {
+        for Ready { id, session, .. } in &self.0 {
+            say(&Event::Ran { stage: id.clone(), placement: session.placement(), memory: session.memory() });
         }
-    }
-
-    fn each(&self) -> [(Component, &dyn Session); 3] {
-        [
-            (Component::TextEncoder, self.text_encoder.as_ref()),
-            (Component::Denoiser, self.denoiser.as_ref()),
-            (Component::Decoder, self.decoder.as_ref()),
-        ]
     }
 }
 
 impl StageRunner for Sessions {
-    type Error = BackendError;
+    type Error = RunError;
 
-    fn run(&mut self, stage: Stage, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
-        self.of(stage).run(inputs)
-    }
-}
-
-fn component(stage: Stage) -> Component {
-    match stage {
-        Stage::TextEncoder => Component::TextEncoder,
-        Stage::Denoiser => Component::Denoiser,
-        Stage::Decoder => Component::Decoder,
+    fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        Ok(self.of(stage)?.session.run(inputs)?)
     }
 }
 
 /// Remembers what each pass was fed, for the profiled ones.
 struct InputsOfEachPass<'a> {
     sessions: &'a mut Sessions,
-    seen: Vec<(Stage, Vec<Tensor>)>,
+    seen: Vec<(String, Vec<Tensor>)>,
 }
 
 impl StageRunner for InputsOfEachPass<'_> {
-    type Error = BackendError;
+    type Error = RunError;
 
-    fn run(&mut self, stage: Stage, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
-        self.seen.push((stage, inputs.to_vec()));
+    fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        self.seen.push((stage.to_owned(), inputs.to_vec()));
         self.sessions.run(stage, inputs)
     }
 }
 
+/// Makes one image on these sessions.
+fn image(pipeline: &Pipeline, inputs: &Inputs, runner: &mut dyn StageRunner<Error = RunError>) -> Result<Trace> {
+    pipeline.drive.image(inputs, runner).map_err(anyhow::Error::from_boxed)
+}
+
 #[cfg(test)]
 mod tests {
-    use ditbench_workloads::pipeline::Times;
-
     use super::*;
 
     #[test]
     fn what_is_not_finite_is_told_with_the_place_where_it_began() {
         let check = |latents: [f32; 2], image: f32| {
             let latents = latents.map(|value| vec![1.0, value]).to_vec();
-            check_finite(&Trace { latents, image: vec![0.5, image], times: Times::default() })
+            check_finite(&Trace { latents, image: vec![0.5, image], ..Trace::default() })
                 .map_err(|error| error.to_string())
         };
         assert_eq!(check([1.0, -2.0], 0.5), Ok(()));
@@ -301,7 +287,7 @@ mod tests {
             // Some decoders hold their output between bounds, so a broken latent need not show in the image.
             assert!(check([bad, bad], 0.5).is_err());
             let error = check([1.0, 1.0], bad).unwrap_err();
-            assert!(error.contains("decoder") && error.contains("--precision") && !error.contains('\n'), "{error}");
+            assert!(error.contains("last stage") && error.contains("--precision") && !error.contains('\n'), "{error}");
         }
     }
 }

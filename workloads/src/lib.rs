@@ -1,13 +1,22 @@
-//! What ditbench runs: SnapGen++, written once in the graph language of `ditbench-graph`.
+//! What ditbench runs: workloads, each written in the graph language of `ditbench-graph`, all behind one trait.
 //!
-//! * [`models`] builds graphs from a config: the denoiser, its text encoder and its decoder.
-//! * [`elastic`] cuts narrower nets from one file of weights; [`published`] has the checkpoint that the program carries.
-//! * [`pipeline`] is the way from a prompt to an image: tokenizer, text encoder, denoiser steps, decoder.
+//! A [`Workload`] turns a [`Choice`] into a [`Pipeline`]: stages that a backend runs, and a [`Drive`] that goes from a prompt
+//! to an image on whatever runs them. A new one is a folder here and a line in [`workload::ALL`].
 //!
 //! This crate knows no backend and no harness.
 
-pub mod elastic;
-pub mod models;
+pub mod choice;
+pub mod image;
+pub mod inputs;
 pub mod pipeline;
-pub mod prompts;
 pub mod published;
+pub mod snapgenpp;
+pub mod trace;
+pub mod workload;
+
+pub use choice::{Axis, Choice};
+pub use image::ImageSize;
+pub use inputs::{Inputs, InputsError};
+pub use pipeline::{Drive, Pipeline, Role, RunError, Source, Stage, StageRunner};
+pub use trace::{StageTimes, Times, Trace};
+pub use workload::{ModelInfo, Workload, WorkloadError};

@@ -73,7 +73,7 @@ mod tests {
     use ditbench_graph::weights::Weights;
 
     use super::*;
-    use crate::models::{ImageSize, Model, Variant};
+    use crate::snapgenpp::{ImageSize, Model, Variant};
 
     #[test]
     fn the_carried_checkpoint_is_what_its_hash_says_and_fits_nano_at_every_width() {

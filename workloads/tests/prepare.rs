@@ -8,7 +8,7 @@ use ditbench_graph::weights::prepare::{Sensitivity, Source, prepare, prepare_by}
 use ditbench_graph::weights::scheme::{MIXED_BITS, is_quantizable};
 use ditbench_graph::weights::{Format, Scheme, Weights, format_of};
 use ditbench_graph::{WeightId, WeightSpec};
-use ditbench_workloads::models::{ImageSize, Model, Variant};
+use ditbench_workloads::snapgenpp::{ImageSize, Model, Variant};
 
 /// All weights of a model, each name once.
 fn specs(model: &Model) -> BTreeMap<String, WeightSpec> {

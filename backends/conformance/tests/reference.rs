@@ -8,7 +8,7 @@ use ditbench_graph::Graph;
 use ditbench_graph::Op;
 use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_reference::{Reference, ReferenceSession};
-use ditbench_workloads::models::{ImageSize, Model, Variant};
+use ditbench_workloads::snapgenpp::{ImageSize, Model, Variant};
 
 #[test]
 fn the_reference_passes() {

@@ -18,7 +18,7 @@ use ditbench_backend_api::{Backend, CompileOptions, MemoryMode};
 use ditbench_conformance::{inputs, weights};
 use ditbench_graph::Graph;
 use ditbench_graph::weights::Scheme;
-use ditbench_workloads::models::{ImageSize, Layout, Model, Variant};
+use ditbench_workloads::snapgenpp::{ImageSize, Layout, Model, Variant};
 use ratio::{Estimate, line, ratio, seconds};
 
 /// (model, side, scheme, way of running, passes of a launch, pairs of launches)

@@ -15,7 +15,7 @@ use ditbench_graph::cost;
 use ditbench_graph::onnx::{AttentionForm, Dialect, GeluForm, LinearForm, QuantizedLinear};
 use ditbench_graph::weights::Scheme;
 use ditbench_kernels::{Isa, peak};
-use ditbench_workloads::models::{ImageSize, Layout, Model, OuterAttention, Variant};
+use ditbench_workloads::snapgenpp::{ImageSize, Layout, Model, OuterAttention, Variant};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();

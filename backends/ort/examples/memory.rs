@@ -16,7 +16,7 @@ use ditbench_backend_api::{Backend, CompileOptions, MemoryMode};
 use ditbench_conformance::inputs;
 use ditbench_graph::weights::prepare::{Source, prepare};
 use ditbench_graph::weights::{Scheme, Weights};
-use ditbench_workloads::models::{ImageSize, Model, Variant};
+use ditbench_workloads::snapgenpp::{ImageSize, Model, Variant};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -9,7 +9,7 @@ use ditbench_conformance::{inputs, weights};
 use ditbench_graph::weights::Scheme;
 use ditbench_graph::{Graph, Tensor};
 use ditbench_ort::{CPU, OrtBackend};
-use ditbench_workloads::models::{ImageSize, Model, Variant};
+use ditbench_workloads::snapgenpp::{ImageSize, Model, Variant};
 
 fn options(cache: &Path, variant: &str, threads: usize) -> CompileOptions {
     CompileOptions {

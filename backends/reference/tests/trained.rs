@@ -7,7 +7,7 @@ use ditbench_graph::weights::file::WeightFile;
 use ditbench_graph::weights::{WeightStore, Weights};
 use ditbench_graph::{Graph, Tensor};
 use ditbench_reference::ReferenceSession;
-use ditbench_workloads::models::{ImageSize, Model, Variant};
+use ditbench_workloads::snapgenpp::{ImageSize, Model, Variant};
 
 /// The vectors are stored in 32 bits: 6e-8 of error.
 const TOLERANCE: f64 = 1e-5;

@@ -11,7 +11,7 @@ use ditbench_backend_api::{Backend, CompileOptions, MemoryMode};
 use ditbench_conformance::{inputs, weights};
 use ditbench_graph::weights::Scheme;
 use ditbench_tract::Tract;
-use ditbench_workloads::models::{ImageSize, Layout, Model, Variant};
+use ditbench_workloads::snapgenpp::{ImageSize, Layout, Model, Variant};
 use ratio::{line, ratio, seconds};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::*;

@@ -13,7 +13,7 @@ use ditbench_conformance::{inputs, weights};
 use ditbench_graph::onnx::{self, AttentionForm, Dialect};
 use ditbench_graph::weights::Scheme;
 use ditbench_tract::Tract;
-use ditbench_workloads::models::{ImageSize, Model, Variant};
+use ditbench_workloads::snapgenpp::{ImageSize, Model, Variant};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -5,7 +5,7 @@ use ditbench_conformance::{inputs, weights};
 use ditbench_graph::Graph;
 use ditbench_graph::weights::Scheme;
 use ditbench_tract::Tract;
-use ditbench_workloads::models::{ImageSize, Model, Variant};
+use ditbench_workloads::snapgenpp::{ImageSize, Model, Variant};
 
 fn options(cache: &std::path::Path, variant: &str) -> CompileOptions {
     CompileOptions {

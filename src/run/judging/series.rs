@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use ditbench_record::SeriesInputs;
-use ditbench_workloads::pipeline::Inputs;
-use ditbench_workloads::prompts::Prompts;
+use ditbench_workloads::snapgenpp::prompts::Prompts;
 use sha2::{Digest, Sha256};
 
-use crate::run::resolve::{Resolved, model_name};
+use crate::run::resolve::Resolved;
 use ditbench_protocol::{Series, SeriesPicture};
 
 /// The inputs of a workload's prompts, on disk.
@@ -26,19 +25,18 @@ pub struct SeriesFiles {
 /// # Errors
 /// A prompt that cannot be tokenized, a folder that cannot be written.
 pub fn write(cell: &Resolved, prompts: &Prompts, seed: u64, run: &Path) -> Result<SeriesFiles> {
-    let config = &cell.model.config;
-    let workload = &cell.cell.workload;
-    let name = format!("{}-s{}-{}", model_name(workload), workload.steps, workload.sampler);
-    let folder = std::path::absolute(run.join("inputs").join(name)).context("cannot resolve the run's directory")?;
+    let (name, steps) = (&cell.pipeline.name, cell.cell.choice.steps);
+    let sampler = &cell.key.sampler;
+    // Text tokens too: two workloads that differ in them alone are fed differently.
+    let text = cell.key.text_tokens;
+    let short = format!("{name}-s{steps}-x{text}-{sampler}");
+    let folder = std::path::absolute(run.join("inputs").join(short)).context("cannot resolve the run's directory")?;
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let (mut noise, mut all) = (Sha256::new(), Sha256::new());
     let mut inputs = Vec::new();
     for (index, prompt) in (0u64..).zip(prompts.names.iter().chain(&prompts.compositions)) {
         let seed = seed.wrapping_add(index);
-        let mut made = Inputs::make(config, prompt, seed, workload.steps, workload.sampler.rule)?;
-        if let Some(scale) = workload.sampler.guidance() {
-            made = made.with_guidance(config, scale)?;
-        }
+        let made = cell.pipeline.drive.inputs(prompt, seed)?;
         noise.update(made.noise_sha256());
         all.update(made.sha256());
         let path = folder.join(format!("{index:04}.safetensors"));
@@ -46,7 +44,7 @@ pub fn write(cell: &Resolved, prompts: &Prompts, seed: u64, run: &Path) -> Resul
         inputs.push(path);
     }
     let about = SeriesInputs {
-        workload: format!("{}, {} steps, {}", model_name(workload), workload.steps, workload.sampler),
+        workload: format!("{name}, {steps} steps, {sampler}"),
         noise_sha256: hex(noise),
         inputs_sha256: hex(all),
     };

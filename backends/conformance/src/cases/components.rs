@@ -1,6 +1,6 @@
 //! Components of SnapGen++ at a small size: blocks, resamplers and ends, cut out of whole models, and whole models.
 
-use ditbench_workloads::models::{
+use ditbench_workloads::snapgenpp::{
     Architecture, Compression, ImageSize, Layout, Model, ModelConfig, OuterAttention, TextSource, Variant,
 };
 
@@ -127,7 +127,7 @@ fn whole(all: &mut Cases) {
 
 #[cfg(test)]
 mod tests {
-    use ditbench_workloads::models::Prediction;
+    use ditbench_workloads::snapgenpp::Prediction;
 
     use super::*;
 

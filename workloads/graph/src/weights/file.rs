@@ -16,7 +16,7 @@ use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::scheme::Choice;
+use super::scheme::BitChoice;
 use super::state::State;
 use super::{
     Format, GROUP, Q4_GROUP_BYTES, Q8_GROUP_BYTES, WeightData, WeightStore, WeightTensor, Weights, WeightsError,
@@ -36,7 +36,7 @@ pub struct Header {
     pub packed: BTreeMap<String, Packed>,
     /// Which tensors the mixed scheme gave 8 bits.
     #[serde(default)]
-    pub choice: Option<Choice>,
+    pub choice: Option<BitChoice>,
     /// Where the numbers come from: `initialised from seed 7`, a checkpoint's file name and hash.
     #[serde(default)]
     pub origin: String,
@@ -300,7 +300,7 @@ impl View for LazyView<'_> {
 pub fn write(
     path: &Path,
     tensors: &BTreeMap<String, Lazy>,
-    choice: Option<Choice>,
+    choice: Option<BitChoice>,
     origin: &str,
     allowed: impl FnOnce() -> Result<(), WeightsError>,
 ) -> Result<(), WeightsError> {

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::cache::{is_whole, lock, stored_hash, sweep};
 use super::file::{Lazy, WeightFile, write};
 use super::init::init_tensor;
-use super::scheme::{Choice, MIXED_BITS, choose, format_of, is_quantizable, left_whole};
+use super::scheme::{BitChoice, MIXED_BITS, choose, format_of, is_quantizable, left_whole};
 use super::state::State;
 use super::{Format, Net, Scheme, Weights, WeightsError, quantize};
 use crate::WeightSpec;
@@ -41,7 +41,7 @@ pub struct Prepared {
     /// Where the numbers come from, in words.
     pub origin: String,
     /// Which weights the mixed scheme gave 8 bits.
-    pub choice: Option<Choice>,
+    pub choice: Option<BitChoice>,
     /// Weights of the bulk that stay in 32 bits under a few-bit scheme, because their rows cannot be cut into groups.
     pub unquantized: Vec<String>,
     /// Whether the file was found rather than made.

@@ -25,7 +25,7 @@ pub fn is_quantizable(spec: &WeightSpec) -> bool {
     spec.role == WeightRole::Linear && spec.shape.get(1).is_some_and(|k| k.is_multiple_of(GROUP))
 }
 
-/// The format of a weight under a scheme; under [`Scheme::Mixed`], the 4-bit one (see [`Choice`] for which get 8).
+/// The format of a weight under a scheme; under [`Scheme::Mixed`], the 4-bit one (see [`BitChoice`] for which get 8).
 pub fn format_of(scheme: Scheme, spec: &WeightSpec) -> Format {
     match scheme {
         Scheme::F32 => Format::F32,
@@ -65,7 +65,7 @@ pub const MIXED_BITS: f64 = 4.3;
 
 /// Which weights [`Scheme::Mixed`] gives 8 bits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Choice {
+pub struct BitChoice {
     /// Names of the weights in 8 bits; the other quantizable ones have 4.
     pub eight_bit: Vec<String>,
     /// Average bits of the quantizable weights, scales left out.
@@ -85,7 +85,7 @@ pub fn choose(
     errors: &BTreeMap<String, f64>,
     budget: f64,
     measured: &str,
-) -> Result<Choice, Unmeasured> {
+) -> Result<BitChoice, Unmeasured> {
     let mut candidates: Vec<&WeightSpec> = specs.iter().copied().filter(|spec| is_quantizable(spec)).collect();
     let mut without = candidates.iter().filter(|spec| errors.get(&spec.name).is_none_or(|error| error.is_nan()));
     if let Some(first) = without.next() {
@@ -106,7 +106,7 @@ pub fn choose(
     }
     eight_bit.sort();
     let average_bits = if total == 0 { 0.0 } else { 4.0 + 4.0 * elements as f64 / total as f64 };
-    Ok(Choice { eight_bit, average_bits, measured: measured.to_owned() })
+    Ok(BitChoice { eight_bit, average_bits, measured: measured.to_owned() })
 }
 
 #[cfg(test)]

@@ -10,14 +10,14 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{SplitDelimiterBehavior, Tokenizer};
 
-use crate::models::ModelConfig;
+use crate::snapgenpp::ModelConfig;
 
 /// CLIP's merges, a line each.
-const CLIP_MERGES: &[u8] = include_bytes!("../../assets/clip-merges.txt.gz");
+const CLIP_MERGES: &[u8] = include_bytes!("../../../assets/clip-merges.txt.gz");
 /// CLIP's vocabulary, with start and end.
 const CLIP_VOCABULARY: usize = 49408;
 /// Nano's tokenizer, in the format of the `tokenizers` library.
-const NANO: &[u8] = include_bytes!("../../assets/nano.tokenizer.json");
+const NANO: &[u8] = include_bytes!("../../../assets/nano.tokenizer.json");
 
 /// Why a prompt cannot be tokenized.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +127,7 @@ fn byte_characters() -> Vec<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::{ImageSize, Variant};
+    use crate::snapgenpp::{ImageSize, Variant};
 
     fn ids(variant: Variant, prompt: &str) -> Vec<i64> {
         encode(&variant.config(ImageSize { height: 512, width: 512 }), prompt).unwrap()

@@ -1,8 +1,17 @@
-//! Models: functions from a config to graphs. Nothing here computes.
+//! SnapGen++: a three-stage diffusion transformer with adaptive sparse attention, its text encoder and its small decoder.
+//! Source: arXiv 2601.08303 v2.
+//!
+//! The config says everything; graphs are functions of it; the pipeline goes from a prompt to an image. What the paper leaves
+//! open is a named field of the config with our default.
 
+mod axes;
 mod config;
 mod decoder;
 mod denoiser;
+mod drive;
+pub mod elastic;
+pub mod pipeline;
+pub mod prompts;
 mod resample;
 mod text_encoder;
 mod variants;
@@ -10,15 +19,25 @@ mod variants;
 #[cfg(test)]
 mod tests;
 
+use ditbench_graph::{Graph, GraphError};
 use serde::{Deserialize, Serialize};
 
-use ditbench_graph::{Graph, GraphError};
-
+pub use axes::{LayoutChoice, Sampler, TextTokens, Width, parse_rung};
 pub use config::{
-    Architecture, AssaConfig, Compression, DecoderConfig, DenoiserConfig, ImageSize, Layout, ModelConfig,
-    OuterAttention, Prediction, TextConfig, TextEncoderConfig, TextSource,
+    Architecture, AssaConfig, Compression, DecoderConfig, DenoiserConfig, Layout, ModelConfig, OuterAttention,
+    Prediction, TextConfig, TextEncoderConfig, TextSource,
 };
+pub use drive::{NAME, SnapGenPp, config_of};
 pub use variants::{Rung, Variant};
+
+pub use crate::ImageSize;
+
+/// The stage that turns token ids into embeddings.
+pub const TEXT_ENCODER: &str = "text_encoder";
+/// The stage that runs in every step.
+pub const DENOISER: &str = "denoiser";
+/// The stage that turns the last latent into an image.
+pub const DECODER: &str = "decoder";
 
 /// The three components of one pipeline, as graphs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

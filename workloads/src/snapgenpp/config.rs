@@ -5,14 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use ditbench_graph::GraphError;
 
-/// Height and width of the image in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ImageSize {
-    /// Rows of pixels.
-    pub height: usize,
-    /// Columns of pixels.
-    pub width: usize,
-}
+use crate::ImageSize;
 
 /// Number of blocks in the Down, Middle and Up stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

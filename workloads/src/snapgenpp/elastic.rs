@@ -10,9 +10,7 @@ use std::path::Path;
 
 use ditbench_graph::Graph;
 use ditbench_graph::weights::file::WeightFile;
-use ditbench_graph::weights::{Net, WeightData, WeightStore, WeightTensor, Weights, WeightsError};
-
-use crate::models::Model;
+use ditbench_graph::weights::{WeightData, WeightStore, WeightTensor, Weights, WeightsError};
 
 /// How many equal parts lie side by side along an axis of a tensor of the denoiser: two streams before a long skip, four
 /// tokens at the merge and the split.
@@ -100,38 +98,31 @@ fn leading(name: &str, tensor: &WeightTensor<'_>, shape: &[usize]) -> Option<Wei
     Some(WeightTensor { shape: shape.to_vec(), data })
 }
 
-impl Net for Model {
-    fn name(&self) -> &str {
-        &self.config.name
-    }
-
-    fn graphs(&self) -> Vec<&Graph> {
-        Self::graphs(self).to_vec()
-    }
-
-    /// The file may hold a wider super-network, from which the model's width is cut.
-    fn fit(&self, file: WeightFile, path: &Path) -> Result<Weights, WeightsError> {
-        let width = self.config.denoiser.width;
-        let widest = file.get("patch.embed.weight").and_then(|tensor| tensor.shape.first().copied());
-        let narrower = widths(&file);
-        let weights = match widest {
-            Some(widest) if widest != width && narrower.contains(&width) => {
-                let specs = self.graphs().into_iter().flat_map(|graph| &graph.weights);
-                let shapes = specs.map(|spec| (spec.name.clone(), spec.shape.clone())).collect();
-                Weights::new(Cut { store: file, width, shapes })
-            }
-            Some(widest) if widest != width && !narrower.is_empty() => {
-                let has = narrower.iter().rev().map(|w| format!(", {w}")).collect::<String>();
-                return Err(WeightsError::File {
-                    path: path.to_owned(),
-                    why: format!("it holds nets of widths {widest}{has}, and none of {width}"),
-                });
-            }
-            _ => Weights::new(file),
-        };
-        weights.check(&self.graphs(), path)?;
-        Ok(weights)
-    }
+/// The weights of graphs of this width in a file, which may hold a wider super-network: the width is then cut from it. Every
+/// name and shape is checked.
+///
+/// # Errors
+/// Tensors that are missing or of another shape; a super-network without this width.
+pub fn fit(file: WeightFile, path: &Path, graphs: &[&Graph], width: usize) -> Result<Weights, WeightsError> {
+    let widest = file.get("patch.embed.weight").and_then(|tensor| tensor.shape.first().copied());
+    let narrower = widths(&file);
+    let weights = match widest {
+        Some(widest) if widest != width && narrower.contains(&width) => {
+            let specs = graphs.iter().flat_map(|graph| &graph.weights);
+            let shapes = specs.map(|spec| (spec.name.clone(), spec.shape.clone())).collect();
+            Weights::new(Cut { store: file, width, shapes })
+        }
+        Some(widest) if widest != width && !narrower.is_empty() => {
+            let has = narrower.iter().rev().map(|w| format!(", {w}")).collect::<String>();
+            return Err(WeightsError::File {
+                path: path.to_owned(),
+                why: format!("it holds nets of widths {widest}{has}, and none of {width}"),
+            });
+        }
+        _ => Weights::new(file),
+    };
+    weights.check(graphs, path)?;
+    Ok(weights)
 }
 
 #[cfg(test)]

@@ -1,40 +1,41 @@
 //! The pipeline against runners made up for the purpose: what it feeds, what it refuses, what it writes.
 
 use super::*;
-use crate::models::{ImageSize, Prediction, TextSource, Variant};
+use crate::snapgenpp::{ImageSize, Prediction, TextSource, Variant};
+use crate::{Inputs, trace};
 
 fn config() -> ModelConfig {
     Variant::Nano.config(ImageSize { height: 64, width: 64 })
 }
 
-fn inputs(config: &ModelConfig, rule: Rule) -> Inputs {
-    Inputs::make(config, "red apple", 7, 4, rule).unwrap()
+fn inputs(config: &ModelConfig, rule: Rule) -> Feed {
+    Feed::make(config, "red apple", 7, 4, rule).unwrap()
 }
 
 /// Gives each stage's output: the denoiser predicts `predict(x, text)`, the text encoder the ids' sum everywhere.
 struct Toy<F> {
     config: ModelConfig,
     predict: F,
-    calls: Vec<Stage>,
+    calls: Vec<String>,
 }
 
 impl<F: FnMut(&[f32], f32) -> Vec<f32>> StageRunner for Toy<F> {
     type Error = TensorError;
 
-    fn run(&mut self, stage: Stage, inputs: &[Tensor]) -> Result<Vec<Tensor>, TensorError> {
-        self.calls.push(stage);
+    fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, TensorError> {
+        self.calls.push(stage.to_owned());
         let d = &self.config.denoiser;
         let filled = |shape: &[usize], value: f32| Tensor::f32(shape, vec![value; shape.iter().product()]);
         Ok(vec![match stage {
-            Stage::TextEncoder => {
+            TEXT_ENCODER => {
                 let sum = inputs[0].as_i64()?.iter().sum::<i64>();
                 filled(&[d.batch, d.text.clip.tokens, d.text.clip.width], sum as f32)?
             }
-            Stage::Denoiser => {
+            DENOISER => {
                 let predicted = (self.predict)(inputs[0].as_f32()?, inputs[2].as_f32()?[0]);
                 Tensor::f32(self.config.latent_shape(d.batch), predicted)?
             }
-            Stage::Decoder => filled(&[1, 3, self.config.image.height, self.config.image.width], 0.5)?,
+            _ => filled(&[1, 3, self.config.image.height, self.config.image.width], 0.5)?,
         }])
     }
 }
@@ -53,9 +54,11 @@ fn a_perfect_model_ends_at_its_image_by_either_rule_and_prediction() {
         assert_ne!(trace.latents[0], trace.latents[3]);
         assert_eq!(trace.image.len(), 3 * 64 * 64);
         assert_eq!(toy.calls.len(), 6);
-        assert_eq!(trace.times.steps.len(), 4);
-        let stages = trace.times.text_encoder + trace.times.steps.iter().sum::<Duration>() + trace.times.decoder;
+        assert_eq!(trace.times.of(DENOISER).len(), 4);
+        let stages: Duration = trace.times.stages.iter().flat_map(|stage| &stage.times).sum();
         assert_eq!(stages + trace.times.outside_stages(), trace.times.total);
+        let names: Vec<&str> = trace.times.stages.iter().map(|stage| stage.stage.as_str()).collect();
+        assert_eq!(names, [TEXT_ENCODER, DENOISER, DECODER]);
     }
 }
 
@@ -76,17 +79,17 @@ fn guidance_goes_from_the_empty_prompt_through_the_full_one() {
         "{} {wanted}",
         trace.latents[3][0]
     );
-    assert_eq!(toy.calls.iter().filter(|stage| **stage == Stage::Denoiser).count(), 8);
-    assert_ne!(plain.sha256(), guided.sha256());
+    assert_eq!(toy.calls.iter().filter(|stage| *stage == DENOISER).count(), 8);
+    assert_ne!(Inputs::from(&plain).sha256(), Inputs::from(&guided).sha256());
 }
 
 /// Gives whatever it was told to.
-struct Wrong(Stage, Vec<Tensor>);
+struct Wrong(&'static str, Vec<Tensor>);
 
 impl StageRunner for Wrong {
     type Error = TensorError;
 
-    fn run(&mut self, stage: Stage, inputs: &[Tensor]) -> Result<Vec<Tensor>, TensorError> {
+    fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, TensorError> {
         if stage == self.0 {
             return Ok(self.1.clone());
         }
@@ -98,10 +101,10 @@ impl StageRunner for Wrong {
 fn a_stage_that_gives_nothing_or_something_else_is_named() {
     let config = config();
     let inputs = inputs(&config, Rule::Euler);
-    for stage in [Stage::TextEncoder, Stage::Denoiser, Stage::Decoder] {
+    for stage in [TEXT_ENCODER, DENOISER, DECODER] {
         for outputs in [vec![], vec![Tensor::zeros([1, 2])], vec![Tensor::zeros([1]), Tensor::zeros([1])]] {
             let error = generate(&config, &inputs, &mut Wrong(stage, outputs)).unwrap_err().to_string();
-            assert!(error.starts_with(stage.name()) && error.contains("but gave ["), "{error}");
+            assert!(error.starts_with(stage) && error.contains("but gave ["), "{error}");
         }
     }
 }
@@ -117,14 +120,15 @@ fn inputs_are_known_bytes_and_come_back_from_their_file() {
         inputs(&config, Rule::Renoise),
         inputs(&config, Rule::Euler).with_guidance(&config, 4.0).unwrap(),
     ] {
-        made.save(&path).unwrap();
+        let stored = Inputs::from(&made);
+        stored.save(&path).unwrap();
         let read = Inputs::load(&path).unwrap();
-        assert_eq!(read, made);
-        assert_eq!(read.sha256(), made.sha256());
-        assert_eq!(made.noise_sha256(), NOISE);
+        assert_eq!(Feed::try_from(&read).unwrap(), made);
+        assert_eq!(Inputs::from(&Feed::try_from(&read).unwrap()).sha256(), stored.sha256());
+        assert_eq!(stored.noise_sha256(), NOISE);
     }
-    let other = Inputs::make(&config, "red apple", 8, 4, Rule::Euler).unwrap();
-    assert_ne!(other.noise_sha256(), NOISE);
+    let other = Feed::make(&config, "red apple", 8, 4, Rule::Euler).unwrap();
+    assert_ne!(Inputs::from(&other).noise_sha256(), NOISE);
 }
 
 /// SHA-256 of nano's first latent for seed 7: the same on every machine.
@@ -132,16 +136,13 @@ const NOISE: &str = "dc4681546f9528e8d093a586d966c300a8f3a49e848cbdb089af20ee5d2
 
 #[test]
 fn inputs_that_do_not_fit_together_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("inputs.safetensors");
     let mut cut = inputs(&config(), Rule::Renoise);
     cut.fresh.pop();
-    cut.save(&path).unwrap();
-    assert!(Inputs::load(&path).unwrap_err().to_string().contains("3 fresh noises do not fit"));
+    let refused = |cut: &Feed| Feed::try_from(&Inputs::from(cut)).unwrap_err().to_string();
+    assert!(refused(&cut).contains("3 fresh noises do not fit"));
     let mut cut = inputs(&config(), Rule::Euler);
     cut.time_features.pop();
-    cut.save(&path).unwrap();
-    assert!(Inputs::load(&path).unwrap_err().to_string().contains("of 3 steps"));
+    assert!(refused(&cut).contains("of 3 steps"));
 }
 
 #[test]
@@ -151,8 +152,8 @@ fn a_trace_is_written_and_read() {
     let trace = generate(&config, &inputs(&config, Rule::Euler), &mut toy).unwrap();
     let folder = tempfile::tempdir().unwrap();
     trace.save_latents(&folder.path().join("latents")).unwrap();
-    assert_eq!(load_latents(&folder.path().join("latents")).unwrap(), trace.latents);
-    trace.save_image(&config, &folder.path().join("image.png")).unwrap();
+    assert_eq!(trace::load_latents(&folder.path().join("latents")).unwrap(), trace.latents);
+    trace.save_image(&folder.path().join("image.png")).unwrap();
     let image = ::image::open(folder.path().join("image.png")).unwrap().to_rgb8();
     assert_eq!((image.dimensions(), image.get_pixel(63, 63).0), ((64, 64), [128, 128, 128]));
 }

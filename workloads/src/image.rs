@@ -1,8 +1,16 @@
-//! From the decoder's output to pixels.
+//! Images: their size, and from a decoder's output to pixels.
 
 use ::image::RgbImage;
+use serde::{Deserialize, Serialize};
 
-use crate::models::ImageSize;
+/// Height and width of the image in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ImageSize {
+    /// Rows of pixels.
+    pub height: usize,
+    /// Columns of pixels.
+    pub width: usize,
+}
 
 /// An image that cannot be written.
 #[derive(Debug, thiserror::Error)]

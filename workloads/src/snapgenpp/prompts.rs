@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-const NANO: &str = include_str!("../assets/nano.prompts.json");
+const NANO: &str = include_str!("../../assets/nano.prompts.json");
 
 /// Prompts of a model's data, and others that are not in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

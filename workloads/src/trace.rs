@@ -1,0 +1,139 @@
+//! One image and how it came about: latents, picture, times.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use ditbench_graph::Tensor;
+use ditbench_graph::hash::sha256;
+use ditbench_graph::tensor::TensorError;
+
+use crate::image::{ImageError, ImageSize, to_rgb};
+use crate::inputs::{InputsError, load_tensors, save_tensors};
+
+/// How long a stage took each time that it ran for an image.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StageTimes {
+    /// The stage's id.
+    pub stage: String,
+    /// One entry for each step; for a stage that is no part of the steps, one in all. Passes that belong together, such as the
+    /// two of classifier-free guidance, are one entry.
+    pub times: Vec<Duration>,
+}
+
+/// How long an image took.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Times {
+    /// Stages in the order in which they first ran.
+    pub stages: Vec<StageTimes>,
+    /// Everything, the host's arithmetic included.
+    pub total: Duration,
+}
+
+impl Times {
+    /// Adds a run of a stage.
+    pub fn push(&mut self, stage: &str, took: Duration) {
+        match self.stages.iter_mut().find(|known| known.stage == stage) {
+            Some(known) => known.times.push(took),
+            None => self.stages.push(StageTimes { stage: stage.to_owned(), times: vec![took] }),
+        }
+    }
+
+    /// The times of a stage; none if it did not run.
+    pub fn of(&self, stage: &str) -> &[Duration] {
+        self.stages.iter().find(|known| known.stage == stage).map_or(&[], |known| &known.times)
+    }
+
+    /// What belongs to no stage: the sampler's arithmetic and the copies between stages.
+    pub fn outside_stages(&self) -> Duration {
+        self.total.saturating_sub(self.stages.iter().flat_map(|stage| &stage.times).sum())
+    }
+}
+
+/// One image and how it came about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trace {
+    /// The latent after each step, of the batch's first.
+    pub latents: Vec<Vec<f32>>,
+    /// The last stage's output: where [`Trace::size`] says so, `[3, H, W]`, 0..1 where the model is trained.
+    pub image: Vec<f32>,
+    /// The size of the picture; `None` where the output is none.
+    pub size: Option<ImageSize>,
+    /// How long it took.
+    pub times: Times,
+}
+
+impl Trace {
+    /// Writes the picture as PNG, if there is one; says whether there was.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save_image(&self, path: &Path) -> Result<bool, ImageError> {
+        let Some(size) = self.size else { return Ok(false) };
+        to_rgb(&self.image, size)
+            .save_with_format(path, ::image::ImageFormat::Png)
+            .map_err(|error| ImageError { path: path.to_owned(), why: error.to_string() })?;
+        Ok(true)
+    }
+
+    /// Writes the latents after each step and the last stage's output to a safetensors file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save_latents(&self, path: &Path) -> Result<(), InputsError> {
+        let mut tensors = numbered(&self.latents)?;
+        tensors.push(("image".to_owned(), Tensor::f32([self.image.len()], self.image.clone())?));
+        save(path, &tensors)
+    }
+
+    /// SHA-256 of the last stage's output, little-endian f32, in hex.
+    pub fn image_sha256(&self) -> String {
+        sha256(&self.image.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())
+    }
+}
+
+/// Writes latents of many images, one each, to a safetensors file.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn save_latents(path: &Path, latents: &[Vec<f32>]) -> Result<(), InputsError> {
+    save(path, &numbered(latents)?)
+}
+
+fn numbered(latents: &[Vec<f32>]) -> Result<Vec<(String, Tensor)>, TensorError> {
+    let tensor = |(index, values): (usize, &Vec<f32>)| {
+        Ok((format!("latent.{index:04}"), Tensor::f32([values.len()], values.clone())?))
+    };
+    latents.iter().enumerate().map(tensor).collect()
+}
+
+fn save(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), InputsError> {
+    let named: Vec<(String, &Tensor)> = tensors.iter().map(|(name, tensor)| (name.clone(), tensor)).collect();
+    save_tensors(path, &named, HashMap::new())
+        .map_err(|why| InputsError::File { path: path.to_owned(), why: format!("cannot write: {why}") })
+}
+
+/// Reads what [`Trace::save_latents`] or [`save_latents`] wrote: the latent after each step, or of each image, in order.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn load_latents(path: &Path) -> Result<Vec<Vec<f32>>, InputsError> {
+    let fail = |why: String| InputsError::File { path: path.to_owned(), why };
+    let data = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let tensors = load_tensors(&data).map_err(fail)?;
+    let mut names: Vec<&String> = tensors.keys().filter(|name| name.starts_with("latent.")).collect();
+    names.sort();
+    names.into_iter().map(|name| Ok(tensors[name].as_f32()?.to_vec())).collect()
+}
+
+/// The last stage's output from a file that [`Trace::save_latents`] wrote.
+///
+/// # Errors
+/// The file cannot be read, or holds no image.
+pub fn load_image(path: &Path) -> Result<Vec<f32>, InputsError> {
+    let fail = |why: String| InputsError::File { path: path.to_owned(), why };
+    let data = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let tensors = load_tensors(&data).map_err(fail)?;
+    let image = tensors.get("image").ok_or_else(|| fail("it holds no image".to_owned()))?;
+    Ok(image.as_f32()?.to_vec())
+}
