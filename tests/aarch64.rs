@@ -84,8 +84,11 @@ fn compare(program: &Path, qemu: &str) {
             model["weights"].as_array().unwrap().iter().find(|w| w["scheme"] == cell["key"]["precision"]).unwrap();
         let inputs = std::fs::read_dir(bench.path("run/inputs")).unwrap().next().unwrap().unwrap().path();
         let latents = bench.path(&format!("{id}-aarch64.safetensors"));
+        let choice = serde_json::json!({
+            "workload": "snapgenpp", "model": "nano", "size": {"height": 64, "width": 64}, "steps": 4,
+        });
         let spec = serde_json::json!({
-            "config": model["config"], "backend": cell["key"]["backend"], "variant": cell["key"]["variant"], "device": "cpu",
+            "choice": choice, "backend": cell["key"]["backend"], "variant": cell["key"]["variant"], "device": "cpu",
             "threads": 1, "memory": "fast", "weights": find(weights["file"].as_str().unwrap()), "inputs": inputs,
             "cache": bench.path("cache-aarch64"),
             "outputs": {"image": bench.path("aarch64.png"), "latents": latents},
