@@ -4,11 +4,20 @@ use std::path::PathBuf;
 
 use ditbench_ort::{LIBRARY_VARIABLE, OrtBackend, library};
 
-/// The backend with a library that is there: the one named, else found, else fetched into the user's cache.
+/// The backend with a library that is there.
+///
+/// # Panics
+/// As [`library`].
+#[allow(dead_code, reason = "each test file is a program of its own")]
+pub fn backend() -> OrtBackend {
+    OrtBackend::with_library(library())
+}
+
+/// A library that is there: the one named, else found, else fetched into the user's cache.
 ///
 /// # Panics
 /// With the cure, if there is none to be had: a test that needs the library must not pass without it.
-pub fn backend() -> OrtBackend {
+pub fn library() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
@@ -19,5 +28,5 @@ pub fn backend() -> OrtBackend {
         library::LibraryError::Named { .. } => Err(error),
         _ => library::fetch(&cache, |_| ()),
     });
-    OrtBackend::with_library(found.unwrap_or_else(|error| panic!("{error}")))
+    found.unwrap_or_else(|error| panic!("{error}"))
 }
