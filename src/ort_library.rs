@@ -18,7 +18,7 @@ pub fn fetch(common: &Common, say: &dyn Fn(String)) -> Result<PathBuf> {
         return found;
     }
     let cache = crate::paths::cache(common.cache.as_ref())?;
-    Ok(ditbench_ort::library::fetch(&cache, |step| say(step.to_string()))?)
+    Ok(ditbench_ort::library::fetch(&cache, &ditbench_worker::interrupt::requested, |step| say(step.to_string()))?)
 }
 
 /// Finds ONNX Runtime's library: what was named, else the cache, else the system.

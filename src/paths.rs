@@ -1,8 +1,23 @@
 //! Where ditbench keeps what it makes: the user's cache folder, and the folder for what must not be lost.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+
+/// Refuses a path that workers could not be told of: their orders are JSON, which is UTF-8. Said before anything is measured.
+///
+/// # Errors
+/// It is not UTF-8; `cure` says what to do.
+pub fn must_be_text(path: &Path, cure: &str) -> Result<()> {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if whole.to_str().is_some() {
+        return Ok(());
+    }
+    bail!(
+        "the path {} is not UTF-8, in which workers are given their orders and records are written: {cure}",
+        whole.display()
+    )
+}
 
 /// The cache folder: what was asked for, else `$XDG_CACHE_HOME/ditbench`, else the system's usual place. Made if missing.
 ///
@@ -13,6 +28,7 @@ pub fn cache(asked: Option<&PathBuf>) -> Result<PathBuf> {
         Some(folder) => folder.clone(),
         None => default_cache()?,
     };
+    must_be_text(&folder, "choose another cache folder with --cache DIR")?;
     std::fs::create_dir_all(&folder).with_context(|| {
         format!("cannot make the cache folder {}; choose another with --cache DIR", folder.display())
     })?;

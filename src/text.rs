@@ -1,8 +1,9 @@
 //! Numbers and tables as people read them in a terminal.
 
-use std::io::Write as _;
+use ditbench_record::one_line;
 
 pub use ditbench_worker::causes;
+pub use ditbench_worker::output::{data, show, tell};
 
 /// `1.23 M`, `4.5 G`: three digits and a decimal prefix.
 pub fn count(value: f64) -> String {
@@ -36,16 +37,6 @@ pub fn clock(seconds: f64) -> String {
     format!("{:02}:{:02}", whole / 60, whole % 60)
 }
 
-/// Says a line on standard error. Whoever read it may be gone, which is no reason for a run to end: its results are on disk.
-pub fn tell(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-/// Puts text on standard output, likewise.
-pub fn show(text: &str) {
-    let _ = write!(std::io::stdout(), "{text}");
-}
-
 fn prefixed(value: f64) -> (f64, &'static str) {
     for (factor, prefix) in [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")] {
         if value.abs() >= factor {
@@ -66,7 +57,8 @@ fn three(value: f64) -> String {
 
 /// A table with aligned columns: the first to the left, the others to the right.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let rows: Vec<Vec<String>> = rows.into_iter().collect();
+    // What a cell holds may come from a record: nothing in it may end the row.
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
     let header: Vec<String> = header.iter().map(|&name| name.to_owned()).collect();
     let width = |column: usize| {
         rows.iter()
@@ -105,6 +97,11 @@ mod tests {
         assert_eq!(bytes(901_000_000), "901 MB");
         assert_eq!(seconds(0.0123), "12.3 ms");
         assert_eq!(seconds(754.0), "12 min 34 s");
+    }
+
+    #[test]
+    fn a_cell_of_a_table_stays_in_its_row() {
+        assert_eq!(table(&["name"], [vec!["a\nb\u{1b}[2J".to_owned()]]), "  name\n  a b\u{fffd}[2J\n");
     }
 
     #[test]

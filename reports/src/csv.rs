@@ -1,7 +1,7 @@
 //! CSV: the table; a run's samples are [`ditbench_record::csv`]'s.
 //!
-//! Contract: one header line, RFC 4180 quoting, decimal points, empty where there is no value. Columns are only ever added
-//! at the end.
+//! Contract: one header line, RFC 4180 quoting, decimal points, empty where there is no value; a text is one line without
+//! control characters. Columns are only ever added at the end.
 
 use std::io::{self, Write};
 
@@ -10,6 +10,7 @@ use ditbench_record::{Bounded, Reading};
 
 use crate::judged::JudgedRow;
 use crate::table::Table;
+use crate::text::one_line;
 
 /// The columns of a row whose pictures were judged.
 fn judged_values(row: &JudgedRow) -> Vec<String> {
@@ -90,12 +91,12 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
         let cautions: Vec<String> = row.cautions.iter().map(crate::caution::Caution::short).collect();
         let values = [
             row.status.name().to_owned(),
-            row.reason.clone().unwrap_or_default(),
-            row.numerics.value().cloned().unwrap_or_default(),
+            row.reason.as_deref().map(one_line).unwrap_or_default(),
+            row.numerics.value().map(|name| one_line(name)).unwrap_or_default(),
             number(row.p50_s()),
             number(estimate.and_then(|e| e.low)),
             number(estimate.and_then(|e| e.high)),
-            estimate.map(|e| e.interval.clone()).unwrap_or_default(),
+            estimate.map(|e| one_line(&e.interval)).unwrap_or_default(),
             whole(estimate.map(|e| e.launches as u64)),
             whole(estimate.map(|e| e.images as u64)),
             number(row.p90_s.value().copied()),
@@ -111,20 +112,21 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
             number(row.gflops),
             number(row.peak_share),
             match &row.reference {
-                Reading::Ok(reference) => reference.clone(),
-                Reading::Denied { why } | Reading::Absent { why } => format!("none: {why}"),
+                Reading::Ok(reference) => one_line(reference),
+                Reading::Denied { why } | Reading::Absent { why } => one_line(&format!("none: {why}")),
             },
             number(row.latent_relative_l2),
             number(row.image_relative_l2),
             number(row.psnr_db),
             number(row.ssim),
             number(row.ssimulacra2),
-            cautions.join("; "),
+            one_line(&cautions.join("; ")),
             number(row.placement_share),
         ];
         let judged = row.judged.as_ref().map_or_else(|| vec![String::new(); 14], judged_values);
-        writer
-            .write_record(std::iter::once(row.run.clone()).chain(key_values(&row.key)).chain(values).chain(judged))?;
+        writer.write_record(
+            std::iter::once(one_line(&row.run)).chain(key_values(&row.key)).chain(values).chain(judged),
+        )?;
     }
     for paper in table.published.iter().filter(|paper| table.rows.iter().any(|row| row.key.model == paper.model)) {
         // By name, because most columns stay empty.

@@ -1,13 +1,15 @@
 //! Markdown of the table: for a terminal, an issue, a pull request.
 //!
-//! Contract: plain pipes, one table for each workload, reasons of failed rows below it. A bar in a name cannot break a row.
+//! Contract: plain pipes, one table for each workload, reasons of failed rows below it. Nothing in a record can break a row,
+//! start markup or speak to a terminal.
 
 use std::fmt::Write as _;
 
+use crate::headline;
 use crate::judged::{self, JudgedRow};
 use crate::record::{Reading, Status};
 use crate::table::{Row, Table, groups};
-use crate::{headline, text};
+use crate::text::{self, markdown as plain};
 
 /// The whole table, with the headline above it.
 pub fn of_table(table: &Table) -> String {
@@ -121,9 +123,4 @@ fn line(row: &Row) -> String {
         notes.join(", "),
     ];
     format!("| {} |", cells.join(" | "))
-}
-
-/// Text that cannot break a table or start markup: bars, line ends and HTML.
-fn plain(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ").replace('<', "&lt;")
 }

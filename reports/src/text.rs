@@ -1,4 +1,9 @@
-//! Numbers as people read them: three significant digits, a fitting unit.
+//! Numbers as people read them: three significant digits, a fitting unit. And text of others, made harmless for each place
+//! that shows it.
+
+use std::ops::Range;
+
+pub use ditbench_record::{inert, one_line};
 
 /// `significant` digits without an exponent: 0.0123, 1.23, 123, 12300.
 pub fn significant(value: f64, digits: i32) -> String {
@@ -75,18 +80,48 @@ pub fn list(items: &[String]) -> String {
     }
 }
 
+/// Text inside a table or a paragraph of Markdown: nothing in it may end a cell, open a tag, call somebody or fetch a
+/// picture.
+pub fn markdown(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in one_line(text).chars() {
+        match c {
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '@' => safe.push_str("&#64;"),
+            '|' | '`' | '*' | '_' | '[' | ']' | '#' | '~' | '\\' => {
+                safe.push('\\');
+                safe.push(c);
+            }
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// What is wrong in a TOML file, in one line: the place, the line as it stands there, TOML's own words.
+pub fn toml_mistake(text: &str, error: &toml::de::Error) -> String {
+    let words = one_line(error.message());
+    let Some(Range { start, .. }) = error.span() else { return words };
+    let Some(before) = text.get(..start) else { return words };
+    let from = before.rfind('\n').map_or(0, |end| end + 1);
+    let (line, column) = (before.matches('\n').count() + 1, before[from..].chars().count() + 1);
+    let stands: String = text[from..].lines().next().unwrap_or_default().trim().chars().take(60).collect();
+    let stands = if stands.is_empty() { String::new() } else { format!(" ({})", one_line(&stands)) };
+    format!("line {line}, column {column}{stands}: {words}")
+}
+
 /// Text made safe inside HTML and SVG, in content and in quoted attributes.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    // Control characters are not allowed in the document; a backend's message may hold them (colour codes).
+    for c in inert(text).chars() {
         match c {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            // Control characters are not allowed in the document; a backend's message may hold them (colour codes).
-            c if c.is_control() && c != '\n' && c != '\t' => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
     }
@@ -124,8 +159,24 @@ mod tests {
     }
 
     #[test]
+    fn a_mistake_in_toml_is_one_line_with_its_place() {
+        let said = |text: &str| {
+            toml_mistake(text, &toml::from_str::<std::collections::BTreeMap<String, u32>>(text).unwrap_err())
+        };
+        assert_eq!(said("a = 1\n  b = -1\n").split(':').next().unwrap(), "line 2, column 7 (b = -1)");
+        for text in ["a = ", "[", "a = 1\na = 2", "é = 'x", "x\u{1b}[2J", "\u{0}", ""] {
+            if let Err(error) = toml::from_str::<std::collections::BTreeMap<String, u32>>(text) {
+                let said = toml_mistake(text, &error);
+                assert!(said.len() > 10 && !said.contains(char::is_control), "{said:?}");
+            }
+        }
+    }
+
+    #[test]
     fn nothing_escapes_from_a_message() {
         assert_eq!(escape("<b a=\"x\">'&\u{1b}[31m"), "&lt;b a=&quot;x&quot;&gt;&#39;&amp;\u{fffd}[31m");
+        let message = "![x](http://a/b.png) <b> @me |#1\\";
+        assert_eq!(markdown(message), "!\\[x\\](http://a/b.png) &lt;b&gt; &#64;me \\|\\#1\\\\");
         assert_eq!(list(&["a".into(), "b".into(), "c".into()]), "a, b and c");
     }
 }

@@ -43,6 +43,45 @@ fn samples_csv() {
     snapshot("samples.csv", &String::from_utf8(out).unwrap());
 }
 
+/// What a terminal would obey, in every text of a record that a table shows.
+#[test]
+fn no_table_passes_on_what_a_terminal_would_obey() {
+    let active = "![x](http://evil/leak.png)\r\n\u{1b}]0;owned\u{7}\u{9b}2J|\u{202e}\u{fffe}";
+    let mut run = sample::run();
+    run.run.id = active.into();
+    run.cells[0].key.device = active.into();
+    run.cells[0].key.model = active.into();
+    for cell in &mut run.cells {
+        cell.warnings.push(active.into());
+        cell.reason = cell.reason.is_some().then(|| active.into());
+        cell.launches.iter_mut().flat_map(|launch| &mut launch.samples).for_each(|s| s.removed = Some(active.into()));
+    }
+    let absent = table::Absent { machine: active.into(), reason: active.into() };
+    let dir = tempfile::tempdir().unwrap();
+    let runs = [LoadedRun { dir: dir.path().to_owned(), run: run.clone() }];
+    let files = report::report(&runs, &[absent], dir.path()).unwrap();
+    let mut samples = Vec::new();
+    ditbench_record::csv::write_samples(&run, &mut samples).unwrap();
+    let faces = [
+        ("Markdown", std::fs::read_to_string(files.markdown).unwrap()),
+        ("CSV", std::fs::read_to_string(files.csv).unwrap()),
+        ("samples", String::from_utf8(samples).unwrap()),
+        ("page", std::fs::read_to_string(files.html).unwrap()),
+    ];
+    for (name, face) in faces {
+        let bad = face.chars().find(|c| {
+            (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202e}' | '\u{fffe}' | '\u{ffff}')
+        });
+        assert_eq!(bad, None, "{name}");
+        assert!(face.contains("owned"), "{name}");
+        assert!(name != "Markdown" || !face.contains("![x]("), "a picture would be fetched");
+        assert!(
+            name == "page" || name == "Markdown" || face.lines().all(|line| !line.starts_with('\u{fffd}')),
+            "{name}"
+        );
+    }
+}
+
 #[test]
 fn a_machine_without_a_record_is_in_every_face_with_its_reason() {
     let dir = tempfile::tempdir().unwrap();

@@ -83,6 +83,76 @@ fn closed_store(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
+/// What somebody else may have put into a file to have it run by whoever opens it.
+#[test]
+fn a_store_that_holds_what_ditbench_did_not_make_is_refused_and_left_alone() {
+    let (_dir, path) = temp();
+    let whole = closed_store(&path);
+    for (crafted, named) in [
+        // Each run that is imported would vanish.
+        ("CREATE TRIGGER t AFTER INSERT ON run BEGIN DELETE FROM run WHERE id = new.id; END", "trigger \"t\""),
+        // Rows without end, where the machines should be.
+        (
+            "DROP TABLE machine; CREATE VIEW machine AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+             SELECT 'a' || i AS fingerprint, 'b' AS description FROM n",
+            "view \"machine\"",
+        ),
+        ("CREATE INDEX slow ON run (hex(zeroblob(100000000)))", "index \"slow\""),
+        ("CREATE TABLE \"a\nb\u{1b}[2J\" (x)", "table \"a b\u{fffd}[2J\""),
+        ("ALTER TABLE point ADD COLUMN more GENERATED ALWAYS AS (1)", "table \"point\""),
+    ] {
+        fs::write(&path, &whole).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(&format!("PRAGMA foreign_keys = OFF; DELETE FROM run; {crafted}")).unwrap();
+        connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        drop(connection);
+        let before = fs::read(&path).unwrap();
+        for missing in [Missing::Refuse, Missing::Create] {
+            let error = history::open(path.to_str().unwrap(), missing).err().expect(named);
+            assert!(matches!(error, HistoryError::Foreign { .. }), "{error}");
+            let error = error.to_string();
+            assert!(error.contains(named) && !error.contains(char::is_control), "{error}");
+        }
+        assert!(fs::read(&path).unwrap() == before, "the file was changed");
+    }
+    // The statistics that SQLite keeps for itself are nobody's.
+    fs::write(&path, &whole).unwrap();
+    Connection::open(&path).unwrap().execute_batch("ANALYZE").unwrap();
+    assert_eq!(history::open(path.to_str().unwrap(), Missing::Refuse).unwrap().runs().unwrap().len(), 20);
+}
+
+#[test]
+fn the_problems_of_a_store_are_a_line_each() {
+    let (_dir, path) = temp();
+    closed_store(&path);
+    let connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "foreign_keys", false).unwrap();
+    connection
+        .execute_batch(
+            "UPDATE run SET id = 'a' || char(10) || 'b' || char(27) || '[2J' WHERE id = 'run-00003';
+             UPDATE run SET record = '{\"schema_version\": 1, \"run\": {\"git\": {\"x' || char(92) || 'ny\": 1}}}' WHERE id = 'run-00004'",
+        )
+        .unwrap();
+    drop(connection);
+    let found = create(&path).integrity().unwrap();
+    assert!(found.problems.len() >= 2, "{found:?}");
+    for problem in &found.problems {
+        assert!(!problem.contains(char::is_control), "{problem:?}");
+    }
+    assert!(found.problems.iter().any(|problem| problem.starts_with("run a b\u{fffd}[2J")), "{found:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_store_and_nobody_waits_for_it() {
+    let (_dir, path) = temp();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(refused(&path).to_string()));
+    let error = receiver.recv_timeout(std::time::Duration::from_secs(20)).expect("an answer");
+    assert!(error.contains("no regular file"), "{error}");
+}
+
 #[test]
 fn a_newer_store_is_refused_and_left_alone() {
     let (_dir, path) = temp();

@@ -49,6 +49,35 @@ fn a_slower_kernel_fails_and_an_equal_one_does_not() {
     assert!(verdict.base.runs[0].id.ends_with("(base)"));
 }
 
+/// A folder that holds more than folders and files: pipes, of which nobody writes into any, and links that lead round.
+#[cfg(unix)]
+#[test]
+fn special_files_are_refused_or_passed_over_and_never_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    save(dir.path(), "x", "base", 1.0, 1);
+    let pipe = |path: &Path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    let read = |dir: &Path| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let dir = dir.to_owned();
+        std::thread::spawn(move || sender.send(criterion::read(&dir, "base").map_err(|error| error.to_string())));
+        receiver.recv_timeout(std::time::Duration::from_secs(20)).expect("an answer")
+    };
+    pipe(&dir.path().join("pipe"));
+    std::os::unix::fs::symlink("..", dir.path().join("x/round")).unwrap();
+    std::os::unix::fs::symlink("/proc", dir.path().join("proc")).unwrap();
+    assert_eq!(read(dir.path()).unwrap().len(), 1);
+    for file in ["sample.json", "benchmark.json"] {
+        let dir = tempfile::tempdir().unwrap();
+        save(dir.path(), "x", "base", 1.0, 1);
+        let path = dir.path().join("x/base").join(file);
+        fs::remove_file(&path).unwrap();
+        pipe(&path);
+        let error = read(dir.path()).unwrap_err();
+        assert!(error.contains(file) && error.contains("no regular file"), "{error}");
+    }
+    assert!(read(Path::new("/proc")).is_err());
+}
+
 #[test]
 fn what_cannot_be_read_is_named() {
     let dir = tempfile::tempdir().unwrap();

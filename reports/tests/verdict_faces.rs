@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use ditbench_record::{PlacementShare, Reading, Run, Status};
+use ditbench_record::{CellKey, PlacementShare, Reading, Run, Status};
+use ditbench_reports::verdict::faces::markdown::Room;
 use ditbench_reports::verdict::{Difference, Options, Outcome, Side, Verdict, compare, faces};
 
 #[path = "common/launches.rs"]
@@ -69,7 +70,8 @@ fn text() {
 
 #[test]
 fn markdown() {
-    let found = faces::markdown::of_verdict(&verdict());
+    let found = faces::markdown::of_verdict(&verdict(), Room::Comment, "");
+    assert!(!found.contains("Shortened"), "it fits");
     snapshot("verdict.md", &found);
     for never in ["<script", "\u{1b}", "@team", "\n::"] {
         assert!(!found.contains(never), "{never}");
@@ -80,6 +82,82 @@ fn markdown() {
     for pair in rows.windows(2).filter(|pair| !pair[1].starts_with("| number") && !pair[1].starts_with("| cell")) {
         assert_eq!(cells(pair[0]), cells(pair[1]), "{}", pair[1]);
     }
+}
+
+/// A verdict over very many cells, of which the last alone is worse.
+fn many(cells: u32) -> Verdict {
+    let side = |id: &str, by: f64| {
+        let cells = (1..=cells).map(|threads| {
+            let by = if threads == cells { by } else { 1.0 };
+            let times: Vec<f64> = factors(10, 0.002, u64::from(threads)).iter().map(|factor| factor * by).collect();
+            cell(CellKey { threads, ..key("ort", "f32") }, &times)
+        });
+        run(id, cells.collect())
+    };
+    let (base, head) = (side("a", 1.0), side("b", 1.5));
+    compare(&Side::of_runs("a", [&base]), &Side::of_runs("b", [&head]), &Options::default()).unwrap()
+}
+
+#[test]
+fn markdown_of_many_cells_fits_into_a_comment_and_says_what_it_leaves_out() {
+    let verdict = many(120);
+    let found = faces::markdown::of_verdict(&verdict, Room::Comment, "everything is in ab/verdict.html");
+    assert!(found.len() <= 65_536 && found.len() > 50_000, "{} bytes", found.len());
+    assert!(found.starts_with("### ❌ ditbench: REGRESSED"), "{}", &found[..100]);
+    let rows: Vec<&str> = found.lines().filter(|line| line.starts_with("| nano")).collect();
+    assert!(rows[0].contains("**regressed**") && rows[0].contains("120 threads"), "{}", rows[0]);
+    assert_eq!(rows.iter().filter(|row| row.contains("**regressed**")).count(), verdict.regressions().count());
+    let note = found.lines().find(|line| line.contains("Shortened")).unwrap();
+    assert!(note.contains("of 120 cells' details") && note.contains("ab/verdict.html"), "{note}");
+    for (open, close) in [("<details>", "</details>"), ("<summary>", "</summary>"), ("<sub>", "</sub>")] {
+        assert_eq!(found.matches(open).count(), found.matches(close).count(), "{open}");
+    }
+    assert!(
+        found.contains("<details><summary>nano 64×64 · ort stock · f32 · cpu · 120 threads: regressed"),
+        "the worse cell's details stay"
+    );
+    // A step's summary has room for more.
+    let summary = faces::github::summary(&verdict, "");
+    assert!(summary.len() > found.len() && !summary.contains("Shortened"), "{} bytes", summary.len());
+    assert_eq!(summary.matches("<details>").count(), 120);
+}
+
+#[test]
+fn what_a_record_says_stays_in_its_place_however_long_it_is() {
+    let long = "x".repeat(200_000);
+    let one = |id: &str| run(id, vec![cell(key("ort", "f32"), &factors(10, 0.002, 3))]);
+    let (base, head) = (one("a"), one("b"));
+    let verdict = compare(&Side::of_runs(long, [&base]), &Side::of_runs("b", [&head]), &Options::default()).unwrap();
+    let found = faces::markdown::of_verdict(&verdict, Room::Comment, "");
+    assert!(found.len() < 65_536 && found.contains("OK: nothing is worse") && found.contains("x…"), "{}", found.len());
+}
+
+#[test]
+fn no_face_passes_on_what_a_terminal_would_obey_or_xml_does_not_allow() {
+    let active = "\u{1b}]0;owned\u{7}\r\u{9b}2J \u{202e}\u{fffe}\u{ffff}\u{0}|";
+    let side = |id: &str, status| {
+        let mut cells =
+            vec![cell(key("ort", "f32"), &factors(10, 0.002, 3)), cell(key("ort", "q4"), &factors(10, 0.002, 3))];
+        (cells[1].status, cells[1].reason) = (status, Some(active.to_owned()));
+        run(id, cells)
+    };
+    let (base, head) = (side("a", Status::Ok), side("b", Status::Error));
+    let verdict = compare(&Side::of_runs(active, [&base]), &Side::of_runs("b", [&head]), &Options::default()).unwrap();
+    let faces = [
+        faces::text::of_verdict(&verdict, true),
+        faces::markdown::of_verdict(&verdict, Room::Comment, active),
+        faces::github::annotations(&verdict),
+        faces::junit::of_verdict(&verdict).unwrap(),
+        faces::html::of_verdict(&verdict),
+    ];
+    for (index, face) in faces.iter().enumerate() {
+        let bad = face.chars().find(|c| {
+            (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202e}' | '\u{fffe}' | '\u{ffff}')
+        });
+        assert_eq!(bad, None, "face {index}");
+        assert!(face.contains("owned"), "face {index}");
+    }
+    quick_junit::Report::deserialize_from_str(&faces[3]).unwrap();
 }
 
 #[test]
@@ -96,7 +174,7 @@ fn github() {
         assert_eq!(line.matches("::").count() - line.matches("%250A::error::").count() * 2, 2, "{line}");
     }
     assert!(found.starts_with("::error") && found.contains("::notice title=improved%3A"));
-    assert_eq!(faces::github::summary(&verdict()), faces::markdown::of_verdict(&verdict()));
+    assert_eq!(faces::github::summary(&verdict(), ""), faces::markdown::of_verdict(&verdict(), Room::Comment, ""));
 }
 
 #[test]

@@ -1,17 +1,22 @@
 //! One build under comparison: a program that is asked to run, and the record of all that it did.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::SystemTime;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use ditbench_fetch::child;
 use ditbench_record::store::{self, RunStore};
 use ditbench_record::{CellKey, Launch, Run, Status};
+use ditbench_worker::interrupt;
 
 use crate::environment::Common;
 use crate::plan::PlanFile;
 use crate::run::WeightsChoice;
 use crate::text;
+
+/// Time for a run that is asked to stop: it ends its worker, compares what it has and writes its report.
+const GRACE: Duration = Duration::from_secs(60);
 
 /// A ditbench program.
 #[derive(Clone, Debug)]
@@ -158,7 +163,8 @@ impl Program {
                 self.file.display()
             );
         }
-        let output = command.stdin(Stdio::null()).output();
+        // Asked to stop, the run keeps what it has measured and ends by itself.
+        let output = child::output(&mut command, &interrupt::requested, GRACE);
         let output = output.with_context(|| format!("cannot start {}", self.file.display()))?;
         // A run in which no cell could be measured ends with an error too; its record came to its end and says why.
         let told = || store::read(dir).is_ok_and(|made| made.run.run.finished.is_some());

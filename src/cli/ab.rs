@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ditbench_reports::verdict::noise::Noise;
@@ -10,11 +9,11 @@ use ditbench_reports::verdict::plan::Settings as PlanSettings;
 
 use super::Common;
 use super::gate::{GateArgs, noise_file};
-use super::run::{PlanArgs, duration};
+use super::run::PlanArgs;
 use crate::ab::{self, Comparison, Program, SingleCell};
 use crate::host::ThisMachine;
-use crate::plan::PlanFile;
-use crate::text::{seconds, table, tell};
+use crate::plan::{Images, PlanFile, Seconds};
+use crate::text::{self, seconds, table, tell};
 
 /// Arguments of `ditbench ab`.
 #[derive(Debug, clap::Args)]
@@ -69,7 +68,7 @@ struct MeasureArgs {
 }
 
 /// Images of a launch, unless the plan says.
-const IMAGES: usize = 8;
+const IMAGES: Images = Images::fixed(8);
 /// Ways in which `aa` deals its launches to two sides.
 const DEALS: usize = 1000;
 
@@ -105,23 +104,29 @@ pub fn aa(args: &AaArgs, common: &Common) -> Result<ExitCode> {
     comparison.options.noise = None;
     let dir = comparison.dir.clone();
     let (noise, verdict) = ab::against_itself(comparison, DEALS, 1)?;
-    let exit = args.gate.publish(&verdict, Some(&dir))?;
+    // With --telemetry the sides differ on purpose: that is no noise to take thresholds from.
+    let kept = if args.telemetry { Ok(None) } else { keep(&noise, &dir, common).map(Some) };
+    let exit = args.gate.publish(&verdict, Some(&dir));
     show(&noise);
-    if args.telemetry {
-        // The sides differ on purpose: this is no noise to take thresholds from.
-        return Ok(exit);
+    if let Some(file) = kept? {
+        let file = file.display();
+        text::show(&format!("Kept in {file}: `ditbench ab` and `ditbench compare` take thresholds from it.\n"));
     }
-    let cache = crate::paths::cache(common.cache.as_ref())?;
-    for file in [dir.join("noise.json"), noise_file(&cache)] {
-        std::fs::write(&file, noise.to_json()).with_context(|| format!("cannot write {}", file.display()))?;
+    exit
+}
+
+/// Writes the machine's noise beside the verdict, and where the next comparison looks for it; gives that file.
+fn keep(noise: &Noise, dir: &Path, common: &Common) -> Result<PathBuf> {
+    let kept = noise_file(&crate::paths::cache(common.cache.as_ref())?);
+    for file in [&dir.join("noise.json"), &kept] {
+        std::fs::write(file, noise.to_json()).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    println!("Kept in {}: `ditbench ab` and `ditbench compare` take thresholds from it.", noise_file(&cache).display());
-    Ok(exit)
+    Ok(kept)
 }
 
 /// The machine's noise, a line a series.
 fn show(noise: &Noise) {
-    println!("\nWhat chance alone does here, by dealing the same launches to two sides {DEALS} times:\n");
+    text::show(&format!("\nWhat chance alone does here, by dealing the same launches to two sides {DEALS} times:\n\n"));
     let rows = noise.series.iter().map(|series| {
         vec![
             series.cell.clone(),
@@ -134,11 +139,12 @@ fn show(noise: &Noise) {
             format!("{:.1} %", 100.0 * series.false_positives),
         ]
     });
-    print!("{}", table(&["cell", "number", "launches", "p90 of changes", "threshold it earns", "false alarms"], rows));
-    println!(
-        "\nThe gate, all numbers together, would have failed in {:.1} % of the {DEALS} (without a confirming block).\n",
+    let header = ["cell", "number", "launches", "p90 of changes", "threshold it earns", "false alarms"];
+    text::show(&table(&header, rows));
+    text::show(&format!(
+        "\nThe gate, all numbers together, would have failed in {:.1} % of the {DEALS} (without a confirming block).\n\n",
         100.0 * noise.false_alarms
-    );
+    ));
 }
 
 fn program(file: Option<&Path>, revision: Option<&str>, measure: &MeasureArgs, common: &Common) -> Result<Program> {
@@ -159,8 +165,8 @@ fn program(file: Option<&Path>, revision: Option<&str>, measure: &MeasureArgs, c
 impl MeasureArgs {
     fn comparison(&self, (base, head): (Program, Program), gate: &GateArgs, common: &Common) -> Result<Comparison> {
         let plan = self.plan.plan_or(COMPARED)?;
-        let budget = plan.budget.as_deref().map(|text| duration(text, "--budget, or the plan's budget")).transpose()?;
         let dir = self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("ab-{}", stamp())));
+        crate::paths::must_be_text(&dir, "choose another directory with --out DIR")?;
         if dir.exists() {
             bail!("{} is there already: choose another directory with --out DIR", dir.display());
         }
@@ -168,23 +174,23 @@ impl MeasureArgs {
         let settings = PlanSettings {
             first: self.first.min(self.pairs),
             most: self.pairs,
-            budget: budget.map(Duration::from_secs_f64),
+            budget: plan.budget.map(Seconds::duration),
             ..PlanSettings::default()
         };
         let timed = cells.iter().filter(|cell| cell.timed).count();
-        println!(
-            "{timed} {}, {} to {} pairs of launches each{}.\nbase: {}\nhead: {}\n",
+        text::show(&format!(
+            "{timed} {}, {} to {} pairs of launches each{}.\nbase: {}\nhead: {}\n\n",
             if timed == 1 { "cell" } else { "cells" },
             settings.first,
             settings.most,
-            budget.map_or_else(String::new, |budget| format!(", {} at most", seconds(budget))),
+            plan.budget.map_or_else(String::new, |budget| format!(", {} at most", seconds(budget.get()))),
             base.label,
             head.label,
-        );
+        ));
         Ok(Comparison {
             base,
             head,
-            images: plan.images.unwrap_or(IMAGES),
+            images: plan.images.unwrap_or(IMAGES).get(),
             cells,
             plan: settings,
             options: gate.options(common)?,

@@ -59,7 +59,7 @@ impl FromStr for Names {
 /// Records that cannot be read or must not be compared.
 pub fn compare(args: &CompareArgs, common: &Common) -> Result<ExitCode> {
     if args.print_gate {
-        print!("{}", Gate::default().to_toml());
+        crate::text::data(&Gate::default().to_toml());
         return Ok(ExitCode::SUCCESS);
     }
     let named = |side: &Option<Names>| side.as_ref().map(|names| names.0.clone()).unwrap_or_default();

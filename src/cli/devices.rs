@@ -5,7 +5,7 @@ use ditbench_graph::weights::Scheme;
 
 use super::Common;
 use crate::run::Progress;
-use crate::text::table;
+use crate::text::{show, table};
 use ditbench_worker::registry;
 
 /// Arguments of `ditbench devices`.
@@ -14,6 +14,13 @@ pub struct DevicesArgs {
     /// Fetch what can be fetched first: the ONNX Runtime library
     #[arg(long)]
     fetch: bool,
+}
+
+impl DevicesArgs {
+    /// Whether it waits for a package client.
+    pub fn fetches(&self) -> bool {
+        self.fetch
+    }
 }
 
 /// Prints one row per backend and device, and the ways in which each backend runs each precision.
@@ -26,7 +33,7 @@ pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
         let fetched = crate::ort_library::fetch(common, &|message| progress.now(message));
         progress.finish();
         let library = fetched?;
-        println!("ONNX Runtime: {}\n", library.display());
+        show(&format!("ONNX Runtime: {}\n\n", library.display()));
         Some(library)
     } else {
         match crate::ort_library::find(common) {
@@ -73,13 +80,13 @@ pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
             }
         }
     }
-    print!("{}", left_table(&["backend", "device", "usable", "what it is", "why not"], rows));
-    println!("\nWays to run each precision, as --backend and --precision take them:");
-    print!("{}", left_table(&["backend", "precision", "", "what it does"], ways));
+    show(&left_table(&["backend", "device", "usable", "what it is", "why not"], rows));
+    show("\nWays to run each precision, as --backend and --precision take them:\n");
+    show(&left_table(&["backend", "precision", "", "what it does"], ways));
     if !cures.is_empty() {
-        println!("\nTo get what is missing:");
+        show("\nTo get what is missing:\n");
         for cure in cures {
-            println!("  {cure}");
+            show(&format!("  {cure}\n"));
         }
     }
     super::phones::list();

@@ -41,7 +41,7 @@ pub fn doctor(args: &DoctorArgs, common: &Common) -> Result<()> {
     let mut faults = 0;
     for target in choose(&args.on, adb.as_ref())? {
         let Target::Phone(serial) = target else { bail!("doctor looks at phones: name one with --on adb:SERIAL") };
-        println!("adb:{serial}");
+        text::show(&format!("adb:{serial}\n"));
         let mut findings = Findings::default();
         let device = Device::new(Arc::clone(&adb), &serial);
         if let Err(error) = examine(&device, &args.phone, common, &mut findings) {
@@ -88,9 +88,9 @@ impl Findings {
 
     fn print(&self) {
         for Finding { mark, about, says, mend } in &self.0 {
-            println!("  {mark:5}  {about}: {says}");
+            text::show(&format!("  {mark:5}  {about}: {says}\n"));
             if let Some(mend) = mend {
-                println!("         mend: {mend}");
+                text::show(&format!("         mend: {mend}\n"));
             }
         }
     }

@@ -12,7 +12,7 @@ use super::workload::WorkloadArgs;
 use crate::plan::parse_scheme;
 use crate::run::Progress;
 use crate::run::WeightsChoice;
-use crate::text::{bytes, table};
+use crate::text::{bytes, show, table};
 
 /// Arguments of `ditbench export`.
 #[derive(Debug, clap::Args)]
@@ -61,6 +61,6 @@ pub fn export(args: &ExportArgs, common: &Common) -> Result<()> {
         let exported = onnx::write(graph, &weights, &dialect, &dir)?;
         rows.push(vec![exported.model.display().to_string(), exported.nodes.to_string(), bytes(exported.bytes)]);
     }
-    print!("{}", table(&["file", "nodes", "bytes with weights"], rows));
+    show(&table(&["file", "nodes", "bytes with weights"], rows));
     Ok(())
 }

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use ditbench_reports::verdict::faces::{self, markdown::Room};
 use ditbench_reports::verdict::noise::Noise;
-use ditbench_reports::verdict::{Difference, Gate, Options, Verdict, faces};
+use ditbench_reports::verdict::{Difference, Gate, Options, Verdict};
 
 use super::Common;
+use crate::text::show;
 
 /// How to judge, and where the verdict goes.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,6 +44,9 @@ pub struct GateArgs {
     github: bool,
 }
 
+/// The name of the verdict's page.
+const PAGE: &str = "verdict.html";
+
 /// Where `aa` keeps a machine's noise.
 pub fn noise_file(cache: &Path) -> PathBuf {
     cache.join("noise.json")
@@ -75,26 +80,38 @@ impl GateArgs {
         Ok(Options { gate, noise, allow, ..Options::default() })
     }
 
-    /// Prints the verdict, writes the faces that were asked for, and those that belong into `dir`.
+    /// Writes the faces that were asked for, and those that belong into `dir`; then prints the verdict, whatever became of
+    /// the files.
     ///
     /// # Errors
     /// A file that cannot be written.
     pub fn publish(&self, verdict: &Verdict, dir: Option<&Path>) -> Result<ExitCode> {
-        print!("{}", faces::text::of_verdict(verdict, self.all));
+        let kept = self.keep(verdict, dir);
+        show(&faces::text::of_verdict(verdict, self.all));
+        if let (Some(dir), Ok(())) = (dir, &kept) {
+            show(&format!("\n{}\n", dir.join(PAGE).display()));
+        }
+        if self.github {
+            show(&faces::github::annotations(verdict));
+        }
+        kept.map(|()| ExitCode::from(verdict.exit_code()))
+    }
+
+    fn keep(&self, verdict: &Verdict, dir: Option<&Path>) -> Result<()> {
+        let whole = self.whole(dir);
+        let markdown = || faces::markdown::of_verdict(verdict, Room::Comment, &whole);
         let junit = || faces::junit::of_verdict(verdict).context("writing JUnit XML");
         if let Some(dir) = dir {
             write(&dir.join("verdict.json"), &faces::json(verdict))?;
-            write(&dir.join("verdict.md"), &faces::markdown::of_verdict(verdict))?;
+            write(&dir.join("verdict.md"), &markdown())?;
             write(&dir.join("junit.xml"), &junit()?)?;
-            let page = dir.join("verdict.html");
-            write(&page, &faces::html::of_verdict(verdict))?;
-            println!("\n{}", page.display());
+            write(&dir.join(PAGE), &faces::html::of_verdict(verdict))?;
         }
         if let Some(file) = &self.junit {
             write(file, &junit()?)?;
         }
         if let Some(file) = &self.markdown {
-            write(file, &faces::markdown::of_verdict(verdict))?;
+            write(file, &markdown())?;
         }
         if let Some(file) = &self.html {
             write(file, &faces::html::of_verdict(verdict))?;
@@ -102,13 +119,21 @@ impl GateArgs {
         if let Some(file) = &self.json {
             write(file, &faces::json(verdict))?;
         }
-        if self.github {
-            print!("{}", faces::github::annotations(verdict));
-            if let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY") {
-                append(Path::new(&file), &faces::github::summary(verdict))?;
-            }
+        if let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|_| self.github) {
+            append(Path::new(&file), &faces::github::summary(verdict, &whole))?;
         }
-        Ok(ExitCode::from(verdict.exit_code()))
+        Ok(())
+    }
+
+    /// Where the whole verdict is, for the faces that may have to leave something out.
+    fn whole(&self, dir: Option<&Path>) -> String {
+        let named = [&self.html, &self.json, &self.junit].into_iter().flatten().map(|file| file.display().to_string());
+        let files: Vec<String> = dir.map(|dir| dir.join(PAGE).display().to_string()).into_iter().chain(named).collect();
+        if files.is_empty() {
+            "`ditbench compare` writes everything with --out DIR".to_owned()
+        } else {
+            format!("everything is in {}", files.join(", "))
+        }
     }
 }
 

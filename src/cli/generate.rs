@@ -9,7 +9,7 @@ use ditbench_graph::weights::Scheme;
 
 use super::Common;
 use super::workload::WorkloadArgs;
-use crate::plan::{BackendChoice, Cell, parse_memory, parse_scheme};
+use crate::plan::{BackendChoice, Cell, Threads, parse_memory, parse_scheme};
 use crate::run::{self, Progress, WeightsChoice, one_image};
 use crate::text;
 use ditbench_protocol::Event;
@@ -34,8 +34,8 @@ pub struct GenerateArgs {
     #[arg(long, default_value = "f32", value_parser = parse_scheme)]
     precision: Scheme,
     /// Threads [default: one per core]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    #[arg(long)]
+    threads: Option<Threads>,
     /// What memory is spent on: fast (memory for speed) or small (speed for memory)
     #[arg(long, default_value = "fast", value_parser = parse_memory)]
     memory: MemoryMode,
@@ -57,10 +57,11 @@ pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
         backend: args.backend.clone(),
         device: args.device.clone(),
         scheme: args.precision,
-        threads: args.threads.map_or_else(ditbench_worker::probe::machine::cores, usize::from),
+        threads: args.threads.unwrap_or_else(|| Threads::nearest(ditbench_worker::probe::machine::cores())),
         memory: args.memory,
     };
     let output = std::path::absolute(&args.output).context("cannot resolve the output's path")?;
+    crate::paths::must_be_text(&output, "choose another file with -o FILE")?;
     let folder = output.parent().filter(|folder| folder.is_dir());
     if folder.is_none() {
         bail!("{}: the folder does not exist; make it first, or choose another with -o FILE", args.output.display());
@@ -84,10 +85,11 @@ pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
         });
     progress.finish();
     result?;
-    println!("{} ({} with loading)", args.output.display(), text::seconds(started.elapsed().as_secs_f64()));
+    let took = text::seconds(started.elapsed().as_secs_f64());
+    text::show(&format!("{} ({took} with loading)\n", args.output.display()));
     if !weights.is_trained(&pipeline) {
-        println!(
-            "Note: these weights are random, so the picture is noise; the time is that of a trained model. Give trained ones with --weights FILE."
+        text::show(
+            "Note: these weights are random, so the picture is noise; the time is that of a trained model. Give trained ones with --weights FILE.\n",
         );
     }
     Ok(())

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use ditbench_record::one_line;
 use ditbench_record::store::RECORD_FILE;
 use ditbench_reports::history::{self, HistoryStore, Imported, Missing, SeriesSummary, page};
 use ditbench_reports::stats::changepoints;
 
-use crate::text::table;
+use crate::text::{data, show, table};
 
 /// Arguments of `ditbench history`.
 #[derive(Debug, clap::Args)]
@@ -119,7 +120,7 @@ pub fn history(args: &HistoryArgs) -> Result<()> {
             match output {
                 Some(file) => std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display())),
                 None => {
-                    print!("{text}");
+                    data(&text);
                     Ok(())
                 }
             }
@@ -133,20 +134,20 @@ pub fn history(args: &HistoryArgs) -> Result<()> {
             if contents.series.is_empty() {
                 bail!("{} has no such series; `ditbench history series` lists what there is", contents.location);
             }
-            for series in &contents.series {
-                for change in &series.changes {
-                    println!("{}: {}", series.summary.key, change.says(series));
-                }
-            }
             std::fs::write(output, page::html(&contents)?)
                 .with_context(|| format!("cannot write {}", output.display()))?;
-            println!("{}", output.display());
+            for series in &contents.series {
+                for change in &series.changes {
+                    show(&format!("{}\n", one_line(&format!("{}: {}", series.summary.key, change.says(series)))));
+                }
+            }
+            show(&format!("{}\n", output.display()));
             Ok(())
         }
         HistoryCommand::Check => {
             let found = args.store.open(Missing::Refuse)?.integrity()?;
             for problem in &found.problems {
-                println!("{problem}");
+                show(&format!("{}\n", one_line(problem)));
             }
             if !found.is_sound() {
                 bail!(
@@ -154,7 +155,7 @@ pub fn history(args: &HistoryArgs) -> Result<()> {
                     found.problems.len()
                 );
             }
-            println!("{} runs and {} points: all as they were put in.", found.runs, found.points);
+            show(&format!("{} runs and {} points: all as they were put in.\n", found.runs, found.points));
             Ok(())
         }
     }
@@ -177,10 +178,10 @@ fn import(store: &mut dyn HistoryStore, runs: &[PathBuf]) -> Result<()> {
             Imported::Already => "was there already",
             Imported::Continued => "replaces an earlier state of the same run",
         };
-        println!("{}: {what}", run.display());
+        show(&format!("{}: {what}\n", run.display()));
     }
     let count = store.runs()?.len();
-    println!("{}: {count} runs", store.location());
+    show(&format!("{}: {count} runs\n", store.location()));
     Ok(())
 }
 
@@ -194,7 +195,7 @@ fn list(store: &mut dyn HistoryStore) -> Result<()> {
             run.description,
         ]
     });
-    print!("{}", table(&["run", "created", "revision", "cells", "machine"], rows));
+    show(&table(&["run", "created", "revision", "cells", "machine"], rows));
     Ok(())
 }
 
@@ -203,6 +204,6 @@ fn series(store: &mut dyn HistoryStore, filter: &Filter) -> Result<()> {
         let key = &series.key;
         vec![key.cell.id(), key.metric.name().to_owned(), series.points.to_string(), key.machine.clone()]
     });
-    print!("{}", table(&["cell", "number", "runs", "machine"], rows));
+    show(&table(&["cell", "number", "runs", "machine"], rows));
     Ok(())
 }

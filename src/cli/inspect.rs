@@ -10,7 +10,7 @@ use ditbench_workloads::snapgenpp::{ImageSize, Model, TextSource, Variant};
 use ditbench_workloads::{Pipeline, Role, workload};
 
 use super::workload::WorkloadArgs;
-use crate::text::{bytes, count, seconds, table};
+use crate::text::{bytes, count, seconds, show, table};
 
 /// Arguments of `ditbench inspect`.
 #[derive(Debug, clap::Args)]
@@ -29,13 +29,13 @@ pub struct InspectArgs {
 pub fn inspect(args: &InspectArgs) -> Result<()> {
     let pipeline = workload::build(&args.workload.choice()?)?;
     let workload = &pipeline.choice;
-    println!("{workload}: counted from the graph; one multiply-accumulate (MAC) is two FLOPs.\n");
+    show(&format!("{workload}: counted from the graph; one multiply-accumulate (MAC) is two FLOPs.\n\n"));
     components(&pipeline);
     for stage in pipeline.stages.iter().filter(|stage| stage.role == Role::Denoiser) {
         let (id, Some(graph)) = (&stage.id, stage.graph()) else { continue };
-        println!("\n{id}, one pass, by part:");
+        show(&format!("\n{id}, one pass, by part:\n"));
         by_key(graph, |name, _| part(name).to_owned());
-        println!("\n{id}, one pass, by operation:");
+        show(&format!("\n{id}, one pass, by operation:\n"));
         by_key(graph, |_, kind| kind.to_owned());
     }
     weights(&pipeline);
@@ -44,7 +44,7 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
     }
     for stage in pipeline.stages.iter().filter(|stage| args.nodes && stage.role == Role::Denoiser) {
         let (id, Some(graph)) = (&stage.id, stage.graph()) else { continue };
-        println!("\n{id}, node by node:");
+        show(&format!("\n{id}, node by node:\n"));
         by_key(graph, |name, kind| format!("{name} ({kind})"));
     }
     Ok(())
@@ -63,13 +63,9 @@ fn components(pipeline: &Pipeline) {
             graph.nodes.len().to_string(),
         ]
     });
-    print!(
-        "{}",
-        table(
-            &["component", "parameters", "MACs", "FLOPs", "activations moved (f32)", "peak activations (f32)", "nodes"],
-            rows
-        )
-    );
+    let header =
+        ["component", "parameters", "MACs", "FLOPs", "activations moved (f32)", "peak activations (f32)", "nodes"];
+    show(&table(&header, rows));
 }
 
 fn by_key(graph: &Graph, key: impl Fn(&str, &str) -> String) {
@@ -81,7 +77,7 @@ fn by_key(graph: &Graph, key: impl Fn(&str, &str) -> String) {
         let share = format!("{:.1} %", 100.0 * cost.flops as f64 / total);
         vec![name, count(cost.macs as f64), share, count(cost.weight_elements as f64), bytes(cost.activation_bytes)]
     });
-    print!("{}", table(&["", "MACs", "share of FLOPs", "parameters", "activations moved (f32)"], rows));
+    show(&table(&["", "MACs", "share of FLOPs", "parameters", "activations moved (f32)"], rows));
 }
 
 /// The part of the denoiser that a node belongs to: stage and role.
@@ -104,7 +100,7 @@ fn part(name: &str) -> &'static str {
 }
 
 fn weights(pipeline: &Pipeline) {
-    println!("\nWeights of all components on disk, by precision:");
+    show("\nWeights of all components on disk, by precision:\n");
     let rows = Scheme::ALL.iter().map(|&scheme| {
         let total: f64 = pipeline
             .graphs()
@@ -114,25 +110,25 @@ fn weights(pipeline: &Pipeline) {
             .sum();
         vec![scheme.name().to_owned(), bytes(total as u64)]
     });
-    print!("{}", table(&["precision", "bytes"], rows));
+    show(&table(&["precision", "bytes"], rows));
     let denoisers = pipeline.stages.iter().filter(|stage| stage.role == Role::Denoiser);
     let all: Vec<_> = denoisers.filter_map(|stage| stage.graph()).flat_map(|graph| &graph.weights).collect();
     let bulk: usize = all.iter().filter(|w| w.role == WeightRole::Linear).map(|w| w.len()).sum();
-    println!(
-        "{:.1} % of the denoiser's parameters are in the layers that the low precisions quantize.",
+    show(&format!(
+        "{:.1} % of the denoiser's parameters are in the layers that the low precisions quantize.\n",
         100.0 * bulk as f64 / all.iter().map(|w| w.len()).sum::<usize>().max(1) as f64
-    );
+    ));
 }
 
 /// The paper's counts: (parameters, MACs a step at 1024² with 333 text tokens, ms a step on its phone).
 fn paper(variant: Variant, pipeline: &Pipeline) {
     let Some((parameters, macs)) = variant.published() else {
-        println!("\nnano is ours: the paper has no figures for it.");
+        show("\nnano is ours: the paper has no figures for it.\n");
         return;
     };
     let mut config = variant.config(ImageSize { height: 1024, width: 1024 });
     config.denoiser.text.gemma = Some(TextSource { tokens: 256, width: 2560 });
-    println!("\nThe paper's denoiser (SnapGen++, arXiv 2601.08303), at 1024×1024 with 333 text tokens:");
+    show("\nThe paper's denoiser (SnapGen++, arXiv 2601.08303), at 1024×1024 with 333 text tokens:\n");
     let Ok(ours) = Model::build(&config) else { return };
     let counted = cost::by(&ours.denoiser, |node| node.name.starts_with("time.") || node.name.starts_with("text_in."));
     let row = |what: &str, paper: f64, ours: f64| {
@@ -142,10 +138,11 @@ fn paper(variant: Variant, pipeline: &Pipeline) {
         row("parameters", parameters as f64, ours.denoiser.parameters() as f64),
         row("MACs a step", macs as f64, counted.get(&false).map_or(0.0, |cost| cost.macs as f64)),
     ];
-    print!("{}", table(&["", "paper", "ours", "difference"], rows));
+    show(&table(&["", "paper", "ours", "difference"], rows));
     for row in ditbench_reports::table::published().iter().filter(|row| row.model == variant.name()) {
-        println!("{}: {} a step on an {} with {}.", row.source, seconds(row.step_s), row.hardware, row.runtime);
+        let step = seconds(row.step_s);
+        show(&format!("{}: {step} a step on an {} with {}.\n", row.source, row.hardware, row.runtime));
     }
     let macs = pipeline.graph_of(Role::Denoiser).map_or(0, |graph| cost::total(graph).macs);
-    println!("This image: {} MACs a step.", count(macs as f64));
+    show(&format!("This image: {} MACs a step.\n", count(macs as f64)));
 }

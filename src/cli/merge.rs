@@ -52,7 +52,7 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
             page.display()
         );
     }
-    println!("{}", page.display());
+    crate::text::show(&format!("{}\n", page.display()));
     Ok(())
 }
 

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::environment::Common;
+use ditbench_worker::output;
 
 /// How to run a diffusion transformer on this machine: measure it, look at it, decide
 ///
@@ -56,7 +57,8 @@ Examples:
   ditbench run --on adb --backend candle,tract        the same measurement on a phone
 
 Exit codes: 0 done; 1 regressed (ab, aa, compare); 2 not done, or not to the end: wrong usage or environment, an
-interruption, nothing that could be measured or compared; 3 inconclusive (ab, aa, compare).";
+interruption, standard output on a full disk, nothing that could be measured or compared; 3 inconclusive (ab, aa,
+compare).";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -100,9 +102,10 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it waits for workers, and so must outlive Ctrl-C and a worker's closed pipe.
-    pub fn starts_workers(&self) -> bool {
+    /// Whether it waits for other processes (workers, phones, a package client), and so must outlive Ctrl-C to end them.
+    pub fn waits_for_others(&self) -> bool {
         match self {
+            Self::Devices(args) => args.fetches(),
             Self::Run(_) | Self::Generate(_) | Self::Ab(_) | Self::Aa(_) | Self::Doctor(_) => true,
             Self::Profile(args) => args.runs(),
             _ => false,
@@ -112,19 +115,19 @@ impl Command {
 
 /// Parses the command line, does what it asks, and turns errors into one clear line and an exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are such an error too. Who reads them may be gone, or on a full disk.
+        Err(said) => return exit_of_words(&said),
+    };
     if matches!(cli.command, Command::Worker) {
         return ditbench_worker::worker::main();
     }
     if let Command::Agent { words } = &cli.command {
-        return ditbench_worker::agent::main(words);
+        return output::exit(ditbench_worker::agent::main(words));
     }
-    if cli.command.starts_workers() {
+    if cli.command.waits_for_others() {
         ditbench_worker::interrupt::listen();
-    } else {
-        // `ditbench inspect | head` ends quietly. A run must instead survive a worker that closes its pipe.
-        // SAFETY: no other thread runs yet.
-        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     }
     let common = &cli.common;
     let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
@@ -144,11 +147,16 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => done(doctor::doctor(&args, common)),
         Command::Worker | Command::Agent { .. } => Ok(ExitCode::SUCCESS),
     };
-    match result {
-        Ok(exit) => exit,
-        Err(error) => {
-            eprintln!("error: {}", crate::text::causes(&error));
-            ExitCode::from(2)
-        }
+    output::exit(result.unwrap_or_else(|error| {
+        output::tell(&format!("error: {}", crate::text::causes(&error)));
+        ExitCode::from(2)
+    }))
+}
+
+/// Prints what the parser of the command line has to say; a reader that went away is no failure.
+fn exit_of_words(said: &clap::Error) -> ExitCode {
+    match said.print() {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::from(2),
+        _ => ExitCode::from(u8::try_from(said.exit_code()).unwrap_or(2)),
     }
 }

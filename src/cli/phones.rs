@@ -14,16 +14,16 @@ use ditbench_worker::probe::phone::{Identity, Sources, clusters, props, thermal}
 /// Prints what each phone says of itself. A machine without adb is told how to get it, in a line.
 pub fn list() {
     let adb: Arc<dyn Adb> = Arc::new(Program::find());
-    println!("\nPhones that adb sees:");
+    text::show("\nPhones that adb sees:\n");
     let listed = match crate::host::adb::list(adb.as_ref()) {
         Ok(listed) => listed,
         Err(error) => {
-            println!("  {error}");
+            text::show(&format!("  {error}\n"));
             return;
         }
     };
     if listed.is_empty() {
-        println!("  {}", AdbError::NoDevice);
+        text::show(&format!("  {}\n", AdbError::NoDevice));
         return;
     }
     let mut rows = Vec::new();
@@ -41,17 +41,16 @@ pub fn list() {
             }
         }
     }
-    print!("{}", left_table(&HEADER, rows));
+    text::show(&left_table(&HEADER, rows));
     for (one, readings) in told {
-        println!("\n  adb:{} tells: {}", one.serial, by_answer(&readings, |reading| reading.value().is_some()));
+        let answered = by_answer(&readings, |reading| reading.value().is_some());
+        text::show(&format!("\n  adb:{} tells: {answered}\n", one.serial));
         let denied = by_answer(&readings, |reading| matches!(reading, Reading::Denied { .. }));
         let absent = by_answer(&readings, |reading| matches!(reading, Reading::Absent { .. }));
-        println!(
-            "  and not: {absent}{}",
-            if denied.is_empty() { String::new() } else { format!("; denied: {denied}") }
-        );
+        let denied = if denied.is_empty() { String::new() } else { format!("; denied: {denied}") };
+        text::show(&format!("  and not: {absent}{denied}\n"));
     }
-    println!("\n  Measure one with: ditbench run --on adb:SERIAL. Is it ready? ditbench doctor --on adb:SERIAL");
+    text::show("\n  Measure one with: ditbench run --on adb:SERIAL. Is it ready? ditbench doctor --on adb:SERIAL\n");
 }
 
 const HEADER: [&str; 9] = ["phone", "model", "SoC", "Android", "ABI", "clusters", "memory", "battery", "heat"];

@@ -9,7 +9,7 @@ use ditbench_reports::profile::{Change, Side, diff};
 
 use super::Common;
 use super::run::{RunArgs, run};
-use crate::text::{seconds, table};
+use crate::text::{seconds, show, table};
 
 /// Arguments of `ditbench profile`.
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,7 @@ fn compare(before: &Path, after: &Path) -> Result<()> {
     let mut pairs: Vec<(&Cell, &Cell)> =
         new.iter().filter_map(|new| Some((old.iter().find(|old| old.key == new.key)?, new))).collect();
     if let ([old], [new], true) = (old.as_slice(), new.as_slice(), pairs.is_empty()) {
-        println!("The two cells differ: {} and {}.\n", old.key, new.key);
+        show(&format!("The two cells differ: {} and {}.\n\n", old.key, new.key));
         pairs.push((old, new));
     }
     if pairs.is_empty() {
@@ -62,21 +62,22 @@ fn compare(before: &Path, after: &Path) -> Result<()> {
         let rows = |cell: &Cell| cell.profile.value().cloned().unwrap_or_default();
         print_changes(&new.key.id(), &rows(old), &rows(new));
     }
-    println!(
-        "Times are those of one pass under the profiler, from one process each: a change of a few percent is noise. `ditbench ab` tells what is real."
+    show(
+        "Times are those of one pass under the profiler, from one process each: a change of a few percent is noise. `ditbench ab` tells what is real.\n",
     );
     Ok(())
 }
 
 fn print_changes(name: &str, before: &[ProfileRow], after: &[ProfileRow]) {
     let total = |rows: &[ProfileRow]| rows.iter().map(|row| row.seconds).sum::<f64>();
-    println!("{name}: one pass of each stage, {} before, {} after.\n", seconds(total(before)), seconds(total(after)));
+    let (was, is) = (seconds(total(before)), seconds(total(after)));
+    show(&format!("{name}: one pass of each stage, {was} before, {is} after.\n\n"));
     for (side, title) in [(Side::Op, "operation"), (Side::BlockAndOp, "block and operation")] {
         let changes = diff(before, after, side);
         let moved: f64 = changes.iter().map(|change| change.difference_s().abs()).sum();
         let shown = changes.iter().take(SHOWN).map(|change| line(change, moved));
-        print!("{}", table(&["stage", title, "before", "after", "ratio", "share of all change"], shown));
-        println!();
+        show(&table(&["stage", title, "before", "after", "ratio", "share of all change"], shown));
+        show("\n");
     }
 }
 

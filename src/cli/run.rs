@@ -6,8 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::Common;
 use crate::host::adb::{PhoneOptions, Program, choose};
-use crate::plan::Target;
-use crate::plan::{Axes, DEFAULT_PLAN, PlanFile, Shard};
+use crate::plan::{Axes, DEFAULT_PLAN, Images, Launches, Names, PlanFile, Seconds, Shard, Target};
 use crate::run::judging::{DEFAULT_PLAN as JUDGING_PLAN, Wanted};
 use crate::run::{self, Settings, WeightsChoice};
 
@@ -23,19 +22,24 @@ pub struct PlanArgs {
     #[arg(long)]
     prompt: Option<String>,
     /// Seed of the noise and of initialised weights [default: 7]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX.cast_unsigned()))]
     seed: Option<u64>,
     /// Images per launch, at most [default: the plan's, else 30; ab and aa: the plan's, else 8; profile: 6]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    images: Option<u32>,
+    #[arg(long)]
+    images: Option<Images>,
     /// Time for the whole: 90s, 10m, 1h. The first launch of every cell is always made [default: the plan's, else 150s;
     /// ab and aa: the plan's, else none; 15m for the plan that they run by themselves]
     #[arg(long, value_name = "TIME")]
-    budget: Option<String>,
+    budget: Option<Seconds>,
     /// Weights: a safetensors file, or `random` [default: the checkpoint that ditbench carries, else random from the seed]
     #[arg(long, value_name = "FILE|random")]
     weights: Option<WeightsChoice>,
 }
+
+/// What a run takes where neither flags nor the plan say.
+const BUDGET: Seconds = Seconds::fixed(150.0);
+const LAUNCHES: Launches = Launches::fixed(3);
+const IMAGES: Images = Images::fixed(30);
 
 /// How pictures are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -59,11 +63,11 @@ pub struct RunArgs {
     phone: PhoneOptions,
     /// Launches (processes) per cell, at most: the independent samples [default: the plan's, else 3, or 1 with
     /// --sustained; profile: 1]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    launches: Option<u32>,
+    #[arg(long)]
+    launches: Option<Launches>,
     /// Time after which one launch is given up
     #[arg(long, value_name = "TIME", default_value = "10m")]
-    timeout: String,
+    timeout: Seconds,
     /// Also make an image under each runtime's profiler, apart from the timed ones: where the time goes
     #[arg(long)]
     profile: bool,
@@ -72,7 +76,7 @@ pub struct RunArgs {
     shard: Option<Shard>,
     /// Let each launch go on for so long, hot or not, and show how times settle: 10m, 30m
     #[arg(long, value_name = "TIME")]
-    sustained: Option<String>,
+    sustained: Option<Seconds>,
     /// Sensors (frequency, temperature, pressure, energy) while workers are at work: on, or off to read them before and
     /// after only
     #[arg(long, default_value = "on", value_parser = ["on", "off"])]
@@ -82,8 +86,8 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value = "reference", hide_possible_values = true, value_name = "reference|full")]
     quality: Look,
     /// With --quality full: so many names, and a quarter as many compositions, instead of the whole list
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
-    prompts: Option<u32>,
+    #[arg(long, value_name = "N")]
+    prompts: Option<Names>,
     /// With --quality full: the judge's file (efficientnet-lite0-57934424.pth and no other), if you have it already,
     /// instead of fetching it
     #[arg(long, value_name = "FILE")]
@@ -124,14 +128,9 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
             if args.plan.budget.is_some() {
                 bail!("each machine of a run of several goes on with its own budget: leave out --budget");
             }
-            return run::fleet::resume(path, common, duration(&args.timeout, "--timeout")?, args.store.as_deref());
+            return run::fleet::resume(path, common, args.timeout, args.store.as_deref());
         }
-        run::resume(
-            path,
-            common,
-            duration(&args.timeout, "--timeout")?,
-            args.plan.budget.as_deref().map(|b| duration(b, "--budget")).transpose()?,
-        )?;
+        run::resume(path, common, args.timeout, args.plan.budget)?;
         return args.keep(Some(path));
     }
     if let Some(path) = &args.settings {
@@ -142,24 +141,23 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
     }
     let judging = args.judging()?;
     let mut plan = args.plan.plan_or(if judging.is_some() { JUDGING_PLAN } else { DEFAULT_PLAN })?;
-    plan.launches = args.launches.map(|n| n as usize).or(plan.launches);
+    plan.launches = args.launches.or(plan.launches);
     if args.print_plan {
-        print!("{}", toml::to_string_pretty(&plan).context("writing the plan as TOML")?);
+        crate::text::data(&toml::to_string_pretty(&plan).context("writing the plan as TOML")?);
         return Ok(());
     }
-    let sustained_s = args.sustained.as_deref().map(|text| duration(text, "--sustained")).transpose()?;
     // The default plan's launches are meant to be short.
-    if sustained_s.is_some() && args.launches.is_none() && args.plan.plan.is_none() {
-        plan.launches = Some(1);
+    if args.sustained.is_some() && args.launches.is_none() && args.plan.plan.is_none() {
+        plan.launches = Some(Launches::fixed(1));
     }
     let settings = Settings {
         telemetry: args.telemetry == "on",
-        sustained_s,
+        sustained_s: args.sustained,
         shard: args.shard,
-        timeout_s: duration(&args.timeout, "--timeout")?,
-        budget_s: duration(plan.budget.as_deref().unwrap_or("150s"), "--budget, or the plan's budget")?,
-        launches: plan.launches.unwrap_or(3),
-        images: plan.images.unwrap_or(30),
+        timeout_s: args.timeout,
+        budget_s: plan.budget.unwrap_or(BUDGET),
+        launches: plan.launches.unwrap_or(LAUNCHES),
+        images: plan.images.unwrap_or(IMAGES),
         prompt: plan.prompt.clone().unwrap_or_else(|| "turtle".to_owned()),
         seed: plan.seed.unwrap_or(7),
         weights: args.plan.weights(),
@@ -168,7 +166,7 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         judging,
         on: None,
         phone: PhoneOptions {
-            sustained: sustained_s.is_some(),
+            sustained: args.sustained.is_some(),
             no_telemetry: args.telemetry == "off",
             ..args.phone.clone()
         },
@@ -222,14 +220,14 @@ impl RunArgs {
             );
         }
         let whole = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        Ok(Some(Wanted { prompts: self.prompts.map(|n| n as usize), judge: self.judge.as_ref().map(whole) }))
+        Ok(Some(Wanted { prompts: self.prompts, judge: self.judge.as_ref().map(whole) }))
     }
 
     /// Turns profiling on; what was not said becomes what a profile wants: one launch, a few images, no default plan.
     pub fn profiled(&mut self) {
         self.profile = true;
-        self.launches = self.launches.or(Some(1));
-        self.plan.images = self.plan.images.or(Some(6));
+        self.launches = self.launches.or(Some(Launches::fixed(1)));
+        self.plan.images = self.plan.images.or(Some(Images::fixed(6)));
         if self.resume.is_none() && self.plan.plan.is_none() && self.plan.axes == Axes::default() {
             self.plan.axes.model = Some(vec!["nano".to_owned()]);
         }
@@ -255,48 +253,13 @@ impl PlanArgs {
         plan.override_with(&self.axes);
         plan.prompt = self.prompt.clone().or(plan.prompt);
         plan.seed = self.seed.or(plan.seed);
-        plan.images = self.images.map(|n| n as usize).or(plan.images);
-        plan.budget = self.budget.clone().or(plan.budget);
+        plan.images = self.images.or(plan.images);
+        plan.budget = self.budget.or(plan.budget);
         Ok(plan)
     }
 
     /// Which weights.
     pub fn weights(&self) -> WeightsChoice {
         self.weights.clone().unwrap_or_default()
-    }
-}
-
-/// Seconds out of `90s`, `1.5m`, `1h`, or a bare number of seconds.
-///
-/// # Errors
-/// Anything else, named by `what`.
-pub fn duration(text: &str, what: &str) -> Result<f64> {
-    let text = text.trim();
-    let (number, factor) = match text.char_indices().next_back() {
-        Some((end, 's')) => (&text[..end], 1.0),
-        Some((end, 'm')) => (&text[..end], 60.0),
-        Some((end, 'h')) => (&text[..end], 3600.0),
-        _ => (text, 1.0),
-    };
-    match number.trim().parse::<f64>() {
-        Ok(value) if value.is_finite() && value > 0.0 && value * factor < 1e7 => Ok(value * factor),
-        _ => bail!("{what}: \"{text}\" is no time; write 90s, 10m or 1h"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read() {
-        assert_eq!(duration("90s", "t").unwrap(), 90.0);
-        assert_eq!(duration("1.5m", "t").unwrap(), 90.0);
-        assert_eq!(duration("2h", "t").unwrap(), 7200.0);
-        assert_eq!(duration("45", "t").unwrap(), 45.0);
-        for bad in ["", "s", "-1s", "ten", "1d", "inf", "nan", "1e99h"] {
-            let error = duration(bad, "--budget").unwrap_err().to_string();
-            assert!(error.starts_with("--budget: "), "{error}");
-        }
     }
 }

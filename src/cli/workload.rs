@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 use ditbench_workloads::{Choice, workload};
 
-use crate::plan::{OwnAxes, Size, own, parse_model};
+use crate::plan::{OwnAxes, Size, Steps, own, parse_model};
 
 /// One workload.
 #[derive(Clone, Debug, clap::Args)]
@@ -15,8 +15,8 @@ pub struct WorkloadArgs {
     #[arg(long)]
     pub size: Option<Size>,
     /// Denoiser steps [default: 4]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub steps: Option<u16>,
+    #[arg(long)]
+    pub steps: Option<Steps>,
     #[command(flatten)]
     own: OneOfEach,
 }
@@ -29,7 +29,7 @@ impl WorkloadArgs {
     pub fn choice(&self) -> anyhow::Result<Choice> {
         let (workload, info) = workload::of_model(&self.model)?;
         let size = self.size.map_or(info.usual_size, |size| size.0);
-        let steps = self.steps.map_or(info.usual_steps, usize::from);
+        let steps = self.steps.map_or(info.usual_steps, Steps::get);
         let mut choice = Choice::new(workload.name(), &self.model, size, steps);
         for name in self.own.0.names() {
             let Some(axis) = workload.axes().iter().find(|axis| axis.name == name) else {

@@ -6,6 +6,7 @@ use ditbench_workloads::Choice;
 use serde::{Deserialize, Serialize};
 
 use super::axes::{BackendChoice, Size};
+use super::bounds::{Steps, Threads};
 use super::{Axes, OwnAxes};
 
 /// One row of the table to be.
@@ -20,7 +21,7 @@ pub struct Cell {
     /// How the weights are stored.
     pub scheme: Scheme,
     /// Threads that computing may use.
-    pub threads: usize,
+    pub threads: Threads,
     /// What memory is spent on.
     pub memory: MemoryMode,
 }
@@ -36,7 +37,7 @@ impl Cell {
             precision: Some(vec![self.scheme]),
             device: Some(vec![self.device.clone()]),
             threads: Some(vec![self.threads]),
-            steps: Some(vec![steps]),
+            steps: Some(vec![Steps::nearest(steps)]),
             memory: Some(vec![self.memory]),
             own: OwnAxes::single(&own),
         }

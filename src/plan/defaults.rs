@@ -5,27 +5,47 @@ use ditbench_graph::weights::Scheme;
 use ditbench_workloads::{Choice, workload};
 
 use super::axes::{BackendChoice, Size};
+use super::bounds::{Steps, Threads};
 use super::{Axes, Cell, PlanError};
 
 /// The plan of a bare `ditbench run`, as a plan file.
 pub const DEFAULT_PLAN: &str = include_str!("default.toml");
 
+/// Backends and precisions when nobody says.
+const BACKENDS: [&str; 3] = ["ort", "candle", "tract"];
+const SCHEMES: [Scheme; 2] = [Scheme::F32, Scheme::Q4];
+
+/// How many cells a group multiplies out to, those that are the same counted again.
+pub(super) fn count(axes: &Axes) -> u128 {
+    fn values<T>(given: Option<&Vec<T>>, default: usize) -> u128 {
+        given.map_or(default, Vec::len) as u128
+    }
+    let Axes { model, size, backend, precision, device, threads, steps, memory, own } = axes;
+    let of_every_workload = [
+        values(model.as_ref(), 1),
+        values(size.as_ref(), 1),
+        values(backend.as_ref(), BACKENDS.len()),
+        values(precision.as_ref(), SCHEMES.len()),
+        values(device.as_ref(), 1),
+        values(threads.as_ref(), 1),
+        values(steps.as_ref(), 1),
+        values(memory.as_ref(), 1),
+    ];
+    let own = own.names().filter_map(|name| own.get(name)).map(|given| given.len() as u128);
+    of_every_workload.into_iter().chain(own).fold(1, u128::saturating_mul)
+}
+
 /// The cells of one group.
 pub(super) fn expand(axes: &Axes, cores: usize) -> Result<Vec<Cell>, PlanError> {
     let models = or(&axes.model, "model", || vec![workload::ALL[0].models()[0].name.to_owned()])?;
     let backends = or(&axes.backend, "backend", || {
-        ["ort", "candle", "tract"].map(|name| BackendChoice { name: name.to_owned(), variant: None }).to_vec()
+        BACKENDS.map(|name| BackendChoice { name: name.to_owned(), variant: None }).to_vec()
     })?;
-    let schemes = or(&axes.precision, "precision", || vec![Scheme::F32, Scheme::Q4])?;
+    let schemes = or(&axes.precision, "precision", || SCHEMES.to_vec())?;
     let devices = or(&axes.device, "device", || vec!["cpu".to_owned()])?;
-    let threads = or(&axes.threads, "threads", || vec![cores])?;
+    let threads = or(&axes.threads, "threads", || vec![Threads::nearest(cores)])?;
     let memories = or(&axes.memory, "memory", || vec![MemoryMode::Fast])?;
     let steps = axes.steps.as_ref().map(|_| or(&axes.steps, "steps", Vec::new)).transpose()?;
-    let zero = |values: &[usize]| values.contains(&0);
-    if zero(&threads) || steps.as_deref().is_some_and(zero) {
-        let name = if zero(&threads) { "threads" } else { "steps" };
-        return Err(PlanError(format!("{name} must be at least 1")));
-    }
     let mut cells = Vec::new();
     for model in &models {
         for choice in choices(axes, model, steps.as_deref())? {
@@ -41,13 +61,14 @@ pub(super) fn expand(axes: &Axes, cores: usize) -> Result<Vec<Cell>, PlanError> 
 }
 
 /// What is generated with one model: its sizes, steps, and values on the axes of its workload.
-fn choices(axes: &Axes, model: &str, steps: Option<&[usize]>) -> Result<Vec<Choice>, PlanError> {
+fn choices(axes: &Axes, model: &str, steps: Option<&[Steps]>) -> Result<Vec<Choice>, PlanError> {
     let (workload, info) = workload::of_model(model).map_err(|error| PlanError(error.to_string()))?;
     if let Some(other) = axes.own.names().find(|name| workload.axes().iter().all(|axis| axis.name != *name)) {
         return Err(PlanError(format!("{model} has no {other}: leave it out, or put the model in a group of its own")));
     }
     let sizes = or(&axes.size, "size", || vec![Size(info.usual_size)])?;
-    let steps = steps.map_or_else(|| vec![info.usual_steps], <[usize]>::to_vec);
+    let steps: Vec<usize> =
+        steps.map_or_else(|| vec![info.usual_steps], |steps| steps.iter().map(|steps| steps.get()).collect());
     let plain =
         product(&sizes, &steps).into_iter().map(|(Size(size), steps)| Choice::new(workload.name(), model, size, steps));
     let mut choices: Vec<Choice> = plain.collect();

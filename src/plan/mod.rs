@@ -4,6 +4,7 @@
 //! group. Expansion asks no backend anything: a cell that turns out impossible becomes a row that says why.
 
 mod axes;
+mod bounds;
 mod cell;
 mod defaults;
 mod estimate;
@@ -16,6 +17,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 pub use axes::{BackendChoice, Size, parse_memory, parse_model, parse_scheme};
+pub use bounds::{Images, Launches, Names, Patience, Seconds, Steps, Threads};
 pub use cell::Cell;
 pub use defaults::DEFAULT_PLAN;
 pub use estimate::{Estimate, estimate};
@@ -25,11 +27,15 @@ pub use target::Target;
 
 use ditbench_backend_api::MemoryMode;
 use ditbench_graph::weights::Scheme;
+use ditbench_reports::text::toml_mistake;
 
 /// A mistake in a plan: what, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PlanError(pub String);
+
+/// The most cells of a plan: each takes at least a process and a row, and has its model in memory before the first one runs.
+pub const MOST_CELLS: u128 = 2000;
 
 /// The axes of one group of cells; what is absent is the default. Field names are the TOML keys and the flags' names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -59,11 +65,11 @@ pub struct Axes {
     /// Thread counts [default: one per core]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
-    pub threads: Option<Vec<usize>>,
+    pub threads: Option<Vec<Threads>>,
     /// Denoiser steps [default: 4]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
-    pub steps: Option<Vec<usize>>,
+    pub steps: Option<Vec<Steps>>,
     /// What memory is spent on: fast (memory for speed) or small (speed for memory) [default: fast]
     #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_memory)]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
@@ -88,11 +94,12 @@ pub struct PlanFile {
     /// Seed of the noise and of initialised weights.
     pub seed: Option<u64>,
     /// Launches (processes) per cell, at most.
-    pub launches: Option<usize>,
+    pub launches: Option<Launches>,
     /// Images per launch, at most.
-    pub images: Option<usize>,
+    pub images: Option<Images>,
     /// Time for the whole run: `90s`, `10m`, `1h`.
-    pub budget: Option<String>,
+    #[serde(with = "bounds::time_as_text")]
+    pub budget: Option<Seconds>,
     /// Where to run, as `--on` takes it: `["adb:A", "adb:B"]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on: Option<Vec<Target>>,
@@ -106,7 +113,7 @@ impl PlanFile {
     /// # Errors
     /// TOML's own message, with line and column, or an unknown key.
     pub fn parse(text: &str, source: &str) -> Result<Self, PlanError> {
-        toml::from_str(text).map_err(|error| PlanError(format!("{source}: {}", error.to_string().trim_end())))
+        toml::from_str(text).map_err(|error| PlanError(format!("{source}, {}", toml_mistake(text, &error))))
     }
 
     /// Replaces, in every group, the axes that `flags` gives.
@@ -133,8 +140,14 @@ impl PlanFile {
     /// All cells, in the order of the axes, each once.
     ///
     /// # Errors
-    /// An axis with no value, a thread or step count of 0.
+    /// An axis with no value; more cells than [`MOST_CELLS`], which are counted before any is made.
     pub fn cells(&self, cores: usize) -> Result<Vec<Cell>, PlanError> {
+        let count = self.group.iter().map(defaults::count).fold(0, u128::saturating_add);
+        if count > MOST_CELLS {
+            return Err(PlanError(format!(
+                "the plan multiplies out to {count} cells, and {MOST_CELLS} are the most of one plan: give fewer values, or write several plans"
+            )));
+        }
         let mut seen = HashSet::new();
         let mut cells = Vec::new();
         for group in &self.group {
@@ -179,12 +192,12 @@ mod tests {
         let mut plan =
             PlanFile::parse("[[group]]\nmodel = 'nano'\n[[group]]\nmodel = ['tiny']\nthreads = 1", "t").unwrap();
         plan.override_with(&Axes {
-            threads: Some(vec![2]),
+            threads: Some(vec![Threads::fixed(2)]),
             backend: Some(vec!["ort".parse().unwrap()]),
             ..Axes::default()
         });
         let cells = plan.cells(8).unwrap();
-        assert!(cells.iter().all(|cell| cell.threads == 2 && cell.backend.name == "ort"));
+        assert!(cells.iter().all(|cell| cell.threads.get() == 2 && cell.backend.name == "ort"));
         assert_eq!(cells.iter().filter(|cell| cell.choice.model == "tiny").count(), 2);
     }
 
@@ -200,9 +213,53 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let error = PlanFile::parse("[[group]]\nmodle = 'nano'", "plan.toml").unwrap_err().to_string();
-        assert!(error.starts_with("plan.toml: ") && error.contains("modle"), "{error}");
+        assert!(error.starts_with("plan.toml, line 2") && error.contains("modle") && !error.contains('\n'), "{error}");
         let error = PlanFile::parse("[[group]]\nmodel = 'huge'", "plan.toml").unwrap_err().to_string();
         assert!(error.contains("huge") && error.contains("nano"), "{error}");
+    }
+
+    #[test]
+    fn numbers_beyond_their_bounds_are_refused_where_they_stand() {
+        let refused = |text: &str| {
+            let error = PlanFile::parse(text, "plan.toml").unwrap_err().to_string();
+            assert!(error.starts_with("plan.toml, line ") && !error.contains('\n'), "{error}");
+            error
+        };
+        for (text, bounds) in [
+            ("[[group]]\nsteps = 9223372036854775807", "from 1 to 1000"),
+            ("[[group]]\nsteps = [4, 0]", "from 1 to 1000"),
+            ("[[group]]\nthreads = 5000", "from 1 to 4096"),
+            ("[[group]]\nthreads = -1", "from 1 to 4096"),
+            ("launches = 1001", "from 1 to 1000"),
+            ("images = 0", "from 1 to 100000"),
+            ("budget = '-1s'", "up to 100 days"),
+            ("budget = '1e300'", "up to 100 days"),
+        ] {
+            assert!(refused(text).contains(bounds), "{text}: {}", refused(text));
+        }
+    }
+
+    #[test]
+    fn cells_are_counted_before_any_is_made() {
+        let list = |count: usize| (1..=count).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+        let plan = |steps: usize, threads: usize| {
+            let axes = format!(
+                "[[group]]\nbackend = 'ort'\nprecision = 'f32'\nsteps = [{}]\nthreads = [{}]\n",
+                list(steps),
+                list(threads)
+            );
+            PlanFile::parse(&axes, "t").unwrap().cells(2)
+        };
+        assert_eq!(plan(20, 100).unwrap().len(), 2000);
+        let error = plan(1000, 4096).unwrap_err().to_string();
+        assert!(error.contains("4096000 cells") && error.contains("2000"), "{error}");
+        // So many that their number itself is hard to hold.
+        let many = |axis: &str, value: &str| format!("{axis} = [{}]\n", vec![value; 10_000].join(", "));
+        let lists: String =
+            [("size", "64"), ("device", "'cpu'"), ("layout", "'1-1-1'"), ("width", "1"), ("steps", "4")]
+                .map(|(axis, value)| many(axis, value))
+                .concat();
+        assert!(PlanFile::parse(&format!("[[group]]\n{lists}"), "t").unwrap().cells(2).is_err());
     }
 
     proptest::proptest! {

@@ -5,23 +5,39 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::Part;
+
 /// Part `index` (from 1) of `of`: every `of`-th cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Fields")]
 pub struct Shard {
-    index: usize,
-    of: usize,
+    index: Part,
+    of: Part,
+}
+
+/// As a record holds it, not looked at yet.
+#[derive(Deserialize)]
+struct Fields {
+    index: Part,
+    of: Part,
+}
+
+impl TryFrom<Fields> for Shard {
+    type Error = String;
+
+    fn try_from(Fields { index, of }: Fields) -> Result<Self, String> {
+        if index <= of { Ok(Self { index, of }) } else { Err(format!("there is no part {index} of {of}")) }
+    }
 }
 
 impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is no part of a plan: write 2/5 for the second of five");
-        let (index, of) = text.split_once('/').ok_or_else(wrong)?;
-        match (index.trim().parse(), of.trim().parse()) {
-            (Ok(index), Ok(of)) if index >= 1 && index <= of => Ok(Self { index, of }),
-            _ => Err(wrong()),
-        }
+        let wrong = |why: &str| format!("\"{text}\" is no part of a plan: {why}write 2/5 for the second of five");
+        let (index, of) = text.split_once('/').ok_or_else(|| wrong(""))?;
+        let part = |text: &str| text.parse().map_err(|error| wrong(&format!("{error}; ")));
+        Self::try_from(Fields { index: part(index)?, of: part(of)? }).map_err(|why| wrong(&format!("{why}; ")))
     }
 }
 
@@ -34,7 +50,7 @@ impl fmt::Display for Shard {
 impl Shard {
     /// Its cells: dealt out one by one, so that neighbours in the plan, which take about as long, go to different machines.
     pub fn take<T>(self, cells: Vec<T>) -> Vec<T> {
-        cells.into_iter().skip(self.index - 1).step_by(self.of).collect()
+        cells.into_iter().skip(self.index.get() - 1).step_by(self.of.get()).collect()
     }
 }
 
@@ -53,8 +69,14 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        for bad in ["", "1", "0/3", "4/3", "a/b", "-1/2", "1/0"] {
+        for bad in ["", "1", "0/3", "4/3", "a/b", "-1/2", "1/0", "1/10001"] {
             assert!(bad.parse::<Shard>().unwrap_err().contains("2/5"), "{bad}");
         }
+        // A record is not believed either.
+        for bad in [r#"{"index": 1, "of": 0}"#, r#"{"index": 0, "of": 0}"#, r#"{"index": 3, "of": 2}"#] {
+            assert!(serde_json::from_str::<Shard>(bad).is_err(), "{bad}");
+        }
+        let shard: Shard = "2/3".parse().unwrap();
+        assert_eq!(serde_json::from_str::<Shard>(&serde_json::to_string(&shard).unwrap()).unwrap(), shard);
     }
 }

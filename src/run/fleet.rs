@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 use crate::environment::Common;
-use crate::plan::Target;
+use crate::plan::{Seconds, Target};
 use ditbench_worker::interrupt;
 
 /// The file that makes a directory one of several machines.
@@ -108,6 +108,7 @@ pub struct Orders<'a> {
 /// A directory that cannot be written; at the end, machines that failed.
 pub fn start(settings: &Settings, targets: &[Target], common: &Common, orders: &Orders) -> Result<()> {
     let dir = orders.out.map_or_else(|| Path::new("runs").join(super::new_id()), Path::to_path_buf);
+    crate::paths::must_be_text(&dir, "choose another directory with --out DIR")?;
     if dir.join(FLEET).exists() || dir.join(RECORD_FILE).exists() {
         bail!("{} already holds a run. Give another directory, or continue this one with --resume", dir.display());
     }
@@ -137,11 +138,11 @@ pub fn start(settings: &Settings, targets: &[Target], common: &Common, orders: &
 ///
 /// # Errors
 /// As [`start`].
-pub fn resume(dir: &Path, common: &Common, timeout_s: f64, store: Option<&str>) -> Result<()> {
+pub fn resume(dir: &Path, common: &Common, timeout: Seconds, store: Option<&str>) -> Result<()> {
     go(dir, Fleet::read(dir)?, common, store, |member| {
         let run = dir.join(&member.dir);
         if run.join(RECORD_FILE).is_file() {
-            return vec!["--resume".into(), run.into(), "--timeout".into(), format!("{timeout_s}s").into()];
+            return vec!["--resume".into(), run.into(), "--timeout".into(), timeout.to_string().into()];
         }
         // It failed before it had a record.
         let settings = dir.join(format!("{}.settings.json", member.dir));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use ditbench_record::store::RunStore;
@@ -19,6 +19,7 @@ use super::{Prepared, Settings, now};
 use ditbench_worker::process::{Cause, Exit};
 
 use crate::host::{Host, Order};
+use crate::plan::Seconds;
 use crate::text;
 use ditbench_protocol::{Event, LaunchSpec, Outputs, StopRule};
 
@@ -72,10 +73,10 @@ impl Launcher<'_> {
         };
         let name = cell.cell.key();
         let outputs = first.then(|| outputs(store, cell)).transpose()?;
-        let share = self.settings.budget_s / (self.cells * self.settings.launches).max(1) as f64;
+        let share = self.settings.budget_s.get() / (self.cells * self.settings.launches.get()).max(1) as f64;
         let stop = match self.settings.sustained_s {
-            Some(seconds) => StopRule { images: usize::MAX, seconds, relative_half_width: 0.0 },
-            None => StopRule { images: self.settings.images, seconds: share, relative_half_width: TIGHT },
+            Some(time) => StopRule { images: usize::MAX, seconds: time.get(), relative_half_width: 0.0 },
+            None => StopRule { images: self.settings.images.get(), seconds: share, relative_half_width: TIGHT },
         };
         let spec = self.spec(cell, prepared, outputs, stop);
         let log = store.dir().join("logs").join(format!("{}-{index}.log", cell.key.id()));
@@ -120,7 +121,7 @@ impl Launcher<'_> {
         row.launches.push(launch);
         if self.settings.brief {
             row.memory_pass = Reading::absent("a brief run makes no pass of its own for memory");
-        } else if first && status == Status::Ok && total_of_first(&row) < self.settings.budget_s / 100.0 {
+        } else if first && status == Status::Ok && total_of_first(&row) < self.settings.budget_s.get() / 100.0 {
             row.memory_pass = self.memory_pass(cell, prepared, store)?;
         } else if first {
             row.memory_pass = Reading::absent(
@@ -148,7 +149,8 @@ impl Launcher<'_> {
         let (started, begun) = (now(), Instant::now());
         let mut collected = Collected::default();
         progress.now(format!("{name}: compiling"));
-        let timeout = Duration::from_secs_f64(self.settings.timeout_s + self.settings.sustained_s.unwrap_or(0.0));
+        let sustained = self.settings.sustained_s.map(Seconds::duration).unwrap_or_default();
+        let timeout = self.settings.timeout_s.duration() + sustained;
         let environment = self.environment();
         let order = Order { id: id.to_owned(), spec, pipeline: &cell.pipeline, environment, log, timeout, say: &say };
         let mut exit = self.host.launch(&order, &mut |at_s, event| {
@@ -183,7 +185,7 @@ impl Launcher<'_> {
 
     /// A launch in which nothing is timed and only memory is looked at.
     fn memory_pass(&mut self, cell: &Resolved, prepared: &Prepared, store: &RunStore) -> Result<Reading<MemoryPass>> {
-        let stop = StopRule { images: 2, seconds: self.settings.timeout_s, relative_half_width: 0.0 };
+        let stop = StopRule { images: 2, seconds: self.settings.timeout_s.get(), relative_half_width: 0.0 };
         let spec = self.spec(cell, prepared, None, stop);
         let log = store.dir().join("logs").join(format!("{}-memory.log", cell.key.id()));
         let progress = self.progress;
@@ -193,7 +195,7 @@ impl Launcher<'_> {
             pipeline: &cell.pipeline,
             environment: self.environment(),
             log: &log,
-            timeout: Duration::from_secs_f64(self.settings.timeout_s),
+            timeout: self.settings.timeout_s.duration(),
             say: &|message| progress.now(message),
         };
         let mut collected = Collected::default();

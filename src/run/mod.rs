@@ -22,7 +22,7 @@ mod show;
 mod weights;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use ditbench_record::store::RunStore;
@@ -38,8 +38,7 @@ pub use weights::WeightsChoice;
 use crate::environment::Common;
 use crate::host::Host;
 use crate::host::adb::PhoneOptions;
-use crate::plan::Target;
-use crate::plan::{PlanFile, Shard};
+use crate::plan::{Images, Launches, PlanFile, Seconds, Shard, Target};
 use ditbench_worker::interrupt;
 
 use crate::paths;
@@ -57,13 +56,13 @@ pub struct Settings {
     /// Seed of the noise and of initialised weights.
     pub seed: u64,
     /// Launches per cell, at most.
-    pub launches: usize,
+    pub launches: Launches,
     /// Images per launch, at most.
-    pub images: usize,
+    pub images: Images,
     /// Seconds for the whole run.
-    pub budget_s: f64,
+    pub budget_s: Seconds,
     /// Seconds after which one launch is given up.
-    pub timeout_s: f64,
+    pub timeout_s: Seconds,
     /// Whether each cell's first launch also makes an image under the runtime's profiler.
     #[serde(default)]
     pub profile: bool,
@@ -79,7 +78,7 @@ pub struct Settings {
     pub telemetry: bool,
     /// Seconds for which each launch goes on, hot or not; `None` for launches that end when enough is known.
     #[serde(default)]
-    pub sustained_s: Option<f64>,
+    pub sustained_s: Option<Seconds>,
     /// Whether pictures of many prompts are made and judged, instead of timing one.
     #[serde(default)]
     pub judging: Option<judging::Wanted>,
@@ -108,6 +107,10 @@ pub fn start(
     force: bool,
 ) -> Result<Option<PathBuf>> {
     let id = new_id();
+    let dir = out.map_or_else(|| Path::new("runs").join(&id), Path::to_path_buf);
+    if !dry_run {
+        paths::must_be_text(&dir, "choose another directory with --out DIR")?;
+    }
     let mut host = host::open(&settings, &id)?;
     let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
     resolved.iter().try_for_each(|cell| settings.weights.check(&cell.pipeline))?;
@@ -122,14 +125,14 @@ pub fn start(
     if let Some(wanted) = &settings.judging {
         judging::check(wanted, common)?;
     }
-    let dir = out.map_or_else(|| Path::new("runs").join(&id), Path::to_path_buf);
     let info = RunInfo {
         id,
         created: now(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         git: host.git(),
         build: host.build(),
-        command_line: std::env::args().collect(),
+        // What is no UTF-8 stands as a replacement character in it: a record is text.
+        command_line: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
         plan: serde_json::to_value(&settings).context("writing the plan into the record")?,
         prompt: match &settings.judging {
             Some(wanted) => wanted.said()?,
@@ -140,7 +143,7 @@ pub fn start(
         steps: same(resolved.iter().map(|cell| cell.key.steps)).unwrap_or_default(),
         sampler: same(resolved.iter().map(|cell| cell.key.sampler.clone())).unwrap_or_default(),
         sigmas: same(resolved.iter().map(Resolved::sigmas)).unwrap_or_default(),
-        sustained_s: settings.sustained_s,
+        sustained_s: settings.sustained_s.map(Seconds::get),
         ..RunInfo::default()
     };
     let store = RunStore::create(&dir, Run::new(info, host.machine()))?;
@@ -171,11 +174,11 @@ fn work(
     host: &mut dyn Host,
 ) -> Result<()> {
     let cache = paths::cache(common.cache.as_ref())?;
-    let progress = Progress::new(resolved.len() * settings.launches);
+    let progress = Progress::new(resolved.len() * settings.launches.get());
     let ort_lib = prepare::ort_library(&resolved, common, host, &progress);
     progress.now("measuring this machine's peaks".to_owned());
     let calibration_before = host.calibrate();
-    let threads: Vec<usize> = resolved.iter().map(|cell| cell.cell.threads).collect();
+    let threads: Vec<usize> = resolved.iter().map(|cell| cell.cell.threads.get()).collect();
     let peaks = if settings.brief { Vec::new() } else { host.peaks(&threads) };
     store.update(|run| {
         run.machine.peaks = peaks;
@@ -183,7 +186,7 @@ fn work(
     })?;
     let mut preparer = Preparer::new(cache, &settings, store.dir());
     let started = Instant::now();
-    let budget = Duration::from_secs_f64(settings.budget_s);
+    let budget = settings.budget_s.duration();
     let mut launcher = Launcher {
         settings: &settings,
         host,
@@ -208,7 +211,7 @@ fn work(
             })?;
         }
     }
-    while let Some(index) = schedule::next(&states, settings.launches, budget.saturating_sub(started.elapsed())) {
+    while let Some(index) = schedule::next(&states, settings.launches.get(), budget.saturating_sub(started.elapsed())) {
         if interrupt::requested() || launcher.host.gone().is_some() {
             break;
         }

@@ -45,7 +45,7 @@ impl Prepared {
             backend: cell.cell.backend.name.clone(),
             variant: cell.key.variant.clone(),
             device: cell.cell.device.clone(),
-            threads: cell.cell.threads,
+            threads: cell.cell.threads.get(),
             memory: cell.cell.memory,
             weights: self.weights.clone(),
             inputs: self.inputs.clone(),

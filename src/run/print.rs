@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use ditbench_record::Status;
+use ditbench_record::one_line;
 use ditbench_record::store::LoadedRun;
 use ditbench_reports::table::{Absent, Row, Table, groups};
 use ditbench_reports::{judged, report};
@@ -19,7 +20,7 @@ pub fn write(runs: &[LoadedRun], absent: &[Absent], out: &Path) -> Result<PathBu
     let records: Vec<_> = runs.iter().map(|loaded| &loaded.run).collect();
     text::show(&terminal(&ditbench_reports::table::of_runs(&records)));
     for Absent { machine, reason } in absent {
-        text::show(&format!("  {machine}: no result: {reason}\n"));
+        text::show(&format!("  {}\n", one_line(&format!("{machine}: no result: {reason}"))));
     }
     Ok(std::path::absolute(&files.html).unwrap_or(files.html))
 }
@@ -32,7 +33,7 @@ fn terminal(table: &Table) -> String {
         if rows.is_empty() {
             continue;
         }
-        out.push_str(&format!("\n{workload}\n"));
+        out.push_str(&format!("\n{}\n", one_line(&workload)));
         let header =
             ["", "threads", "image", "first image", "step", "compile", "memory", "of peak", "latent error", "PSNR"];
         let good: Vec<_> = rows.iter().filter(|row| row.has_figures()).map(|row| cells(row)).collect();
@@ -41,7 +42,8 @@ fn terminal(table: &Table) -> String {
         }
         for row in rows.iter().filter(|row| row.status != Status::Ok) {
             let reason = row.reason.as_deref().unwrap_or("no reason recorded");
-            out.push_str(&format!("  {} {}: {}: {reason}\n", row.who(), row.key.precision, row.status.name()));
+            let says = format!("{} {}: {}: {reason}", row.who(), row.key.precision, row.status.name());
+            out.push_str(&format!("  {}\n", one_line(&says)));
         }
     }
     out.push('\n');

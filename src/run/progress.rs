@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use ditbench_reports::text::inert;
+
 use crate::text;
 
 /// Where there is no terminal, what goes on now is a line at most this often: a log shows that something does.
@@ -35,7 +37,7 @@ impl Progress {
             *said = Some(Instant::now());
             text::tell(&format!("{} {message}", text::clock(self.bar.elapsed().as_secs_f64())));
         }
-        self.bar.set_message(message);
+        self.bar.set_message(inert(&message).into_owned());
     }
 
     /// Something that should stay on the screen.
@@ -43,7 +45,7 @@ impl Progress {
         if self.lines {
             text::tell(message);
         } else {
-            self.bar.println(message);
+            self.bar.println(inert(message));
         }
     }
 

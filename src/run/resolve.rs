@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ditbench_backend_api::{MemoryMode, Variant};
 use ditbench_record::{Cell as Row, CellKey, Status};
 use ditbench_workloads::{Choice, Pipeline, workload};
@@ -48,6 +48,9 @@ pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn
     if cells.iter().any(|cell| cell.backend.name == "ort") {
         // Why there is none is told by the rows.
         let _ = host.ort_library(common, say);
+        if ditbench_worker::interrupt::requested() {
+            bail!("interrupted before anything was measured");
+        }
     }
     let mut pipelines: HashMap<Choice, Rc<Pipeline>> = HashMap::new();
     let mut seen = std::collections::HashSet::new();
@@ -131,7 +134,7 @@ fn key(cell: &Cell, pipeline: &Pipeline, variant: &str) -> CellKey {
         variant: variant.to_owned(),
         device: cell.device.clone(),
         precision: cell.scheme.name().to_owned(),
-        threads: small(cell.threads),
+        threads: small(cell.threads.get()),
         batch: small(pipeline.batch),
         steps: small(cell.choice.steps),
         text_tokens: own("text_tokens").parse().unwrap_or_default(),

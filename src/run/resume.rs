@@ -13,12 +13,14 @@ use super::schedule::CellState;
 use super::{Settings, host};
 use crate::environment::Common;
 use crate::host::Host;
+use crate::plan::Seconds;
 
 /// Goes on with an interrupted run.
 ///
 /// # Errors
 /// No run there, or a mistake in the environment.
-pub fn resume(path: &Path, common: &Common, timeout_s: f64, budget_s: Option<f64>) -> Result<()> {
+pub fn resume(path: &Path, common: &Common, timeout_s: Seconds, budget_s: Option<Seconds>) -> Result<()> {
+    crate::paths::must_be_text(path, "move the run to another directory")?;
     let mut store = RunStore::resume(path)?;
     let mut settings: Settings = serde_json::from_value(store.run().run.plan.clone())
         .with_context(|| format!("{}: the plan in the record cannot be read; run it again", path.display()))?;
@@ -39,7 +41,7 @@ pub fn resume(path: &Path, common: &Common, timeout_s: f64, budget_s: Option<f64
         Some(_) => store.is_done(&cell.key),
         None => {
             let state = state(&store, cell);
-            state.failed || state.made >= settings.launches
+            state.failed || state.made >= settings.launches.get()
         }
     };
     let done = resolved.iter().filter(is_done).count();
@@ -119,7 +121,7 @@ pub(super) fn state(store: &RunStore, cell: &Resolved) -> CellState {
 /// The place of the next launch in the order of all: after those of earlier sessions.
 pub(super) fn next_order(run: &Run) -> u32 {
     let launches = run.cells.iter().flat_map(|cell| cell.launches.iter().chain(&cell.discarded));
-    launches.map(|launch| launch.order + 1).max().unwrap_or(0)
+    launches.map(|launch| launch.order.saturating_add(1)).max().unwrap_or(0)
 }
 
 /// The command that goes on with a run.

@@ -17,7 +17,7 @@ use crate::text::{bytes, count, seconds, table};
 pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Estimate> {
     let peak = host.quick_peak();
     let estimates: Vec<Estimate> =
-        cells.iter().map(|cell| estimate(&cell.cell, &cell.pipeline, peak * cell.cell.threads as f64)).collect();
+        cells.iter().map(|cell| estimate(&cell.cell, &cell.pipeline, peak * cell.cell.threads.get() as f64)).collect();
     if settings.judging.is_none() {
         crate::text::show(&format!(
             "Plan: {} cells, \"{}\", seed {}, up to {} launches of up to {} images each.\n\n",
@@ -59,7 +59,7 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
         None => format!(
             "The first image of every cell takes about {}; the budget of {} goes to more images and launches.",
             seconds(first_round),
-            seconds(settings.budget_s)
+            seconds(settings.budget_s.get())
         ),
     };
     crate::text::show(&format!(

@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod interrupt;
 pub mod measure;
+pub mod output;
 pub mod probe;
 pub mod process;
 pub mod registry;

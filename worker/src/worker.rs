@@ -22,13 +22,13 @@ use ditbench_protocol::{Event, LaunchSpec, Series, StageSeconds};
 /// Reads the spec, runs, exits with 0 if all went well.
 pub fn main() -> ExitCode {
     // A panic is a bug: its message goes to the log in one line, and the parent makes a row of it.
-    std::panic::set_hook(Box::new(|info| eprintln!("{info}")));
+    std::panic::set_hook(Box::new(|info| crate::output::tell(&info.to_string())));
     let spec: LaunchSpec = match serde_json::from_reader(std::io::stdin().lock()) {
         Ok(spec) => spec,
         Err(error) => {
-            eprintln!(
+            crate::output::tell(&format!(
                 "error: `ditbench worker` is started by `ditbench run` and takes its orders as JSON on standard input: {error}"
-            );
+            ));
             return ExitCode::from(2);
         }
     };

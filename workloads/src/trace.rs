@@ -113,13 +113,21 @@ fn save(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), InputsError> {
         .map_err(|why| InputsError::File { path: path.to_owned(), why: format!("cannot write: {why}") })
 }
 
+/// A file of a run's folder, which may hold anything: reading a pipe in it would wait for ever.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    std::fs::read(path)
+}
+
 /// Reads what [`Trace::save_latents`] or [`save_latents`] wrote: the latent after each step, or of each image, in order.
 ///
 /// # Errors
 /// The file cannot be read.
 pub fn load_latents(path: &Path) -> Result<Vec<Vec<f32>>, InputsError> {
     let fail = |why: String| InputsError::File { path: path.to_owned(), why };
-    let data = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let data = read(path).map_err(|error| fail(error.to_string()))?;
     let tensors = load_tensors(&data).map_err(fail)?;
     let mut names: Vec<&String> = tensors.keys().filter(|name| name.starts_with("latent.")).collect();
     names.sort();
@@ -132,7 +140,7 @@ pub fn load_latents(path: &Path) -> Result<Vec<Vec<f32>>, InputsError> {
 /// The file cannot be read, or holds no image.
 pub fn load_image(path: &Path) -> Result<Vec<f32>, InputsError> {
     let fail = |why: String| InputsError::File { path: path.to_owned(), why };
-    let data = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let data = read(path).map_err(|error| fail(error.to_string()))?;
     let tensors = load_tensors(&data).map_err(fail)?;
     let image = tensors.get("image").ok_or_else(|| fail("it holds no image".to_owned()))?;
     Ok(image.as_f32()?.to_vec())

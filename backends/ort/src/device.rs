@@ -264,7 +264,7 @@ mod tests {
         let cache = library::default_cache().unwrap_or_else(|| std::env::temp_dir().join("ditbench"));
         let found = library::find(named.as_deref(), &cache).or_else(|error| match error {
             LibraryError::Named { .. } => Err(error),
-            _ => library::fetch(&cache, |_| ()),
+            _ => library::fetch(&cache, &|| false, |_| ()),
         });
         Runtime::get(found).unwrap()
     }

@@ -51,10 +51,10 @@ pub const CURE: &str = "Fetch it with `ditbench devices --fetch`, or name one wi
 ///
 /// # Errors
 /// No wheel for this machine; what [`ditbench_fetch::fetch`] says.
-pub fn fetch(cache: &Path, progress: impl FnMut(Step)) -> Result<PathBuf, LibraryError> {
+pub fn fetch(cache: &Path, stop: &dyn Fn() -> bool, progress: impl FnMut(Step)) -> Result<PathBuf, LibraryError> {
     let wheel =
         wheel::here().ok_or(LibraryError::Platform { os: std::env::consts::OS, arch: std::env::consts::ARCH })?;
-    Ok(ditbench_fetch::fetch(&wheel, cache, progress)?)
+    Ok(ditbench_fetch::fetch(&wheel, cache, stop, progress)?)
 }
 
 /// Finds the library: the file named by `explicit`, else the one in `cache`, else the system's.

@@ -33,18 +33,24 @@ impl ScriptedSession {
         let mut held = vec![0u8; script.memory_mib << 20];
         // Written, so that the pages are there: only then are they resident.
         held.iter_mut().step_by(1024).for_each(|byte| *byte = 1);
-        wait(Duration::from_secs_f64(script.compile_ms.max(0.0) / 1e3), started);
+        wait(milliseconds(script.compile_ms), started);
         Self {
             name: graph.name.clone(),
             outputs: graph.outputs.iter().map(|port| graph.shape(port.value).to_vec()).collect(),
             graph: graph.clone(),
-            pass: Duration::from_secs_f64((ms * level(script.launch_noise)).max(0.0) / 1e3),
+            pass: milliseconds(ms * level(script.launch_noise)),
             load_s: started.elapsed().as_secs_f64(),
             error: (script.wrong + if few_bits { script.few_bits_error } else { 0.0 }) as f32,
             elsewhere: script.elsewhere.clamp(0.0, 1.0),
             held,
         }
     }
+}
+
+/// A script may say anything: what is below 0 or no time is none, what is too long is as long as can be.
+fn milliseconds(ms: f64) -> Duration {
+    let seconds = (ms / 1e3).clamp(0.0, 1e6);
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
 /// The speed of this launch: 1 give or take the noise, the same for all stages of a process only by chance.

@@ -1,11 +1,11 @@
 //! Every sample of a run, as CSV.
 //!
-//! Contract: one header line, RFC 4180 quoting, decimal points, empty where there is no value. Columns are only ever added
-//! at the end.
+//! Contract: one header line, RFC 4180 quoting, decimal points, empty where there is no value; a text is one line without
+//! control characters. Columns are only ever added at the end.
 
 use std::io::{self, Write};
 
-use crate::{CellKey, Run};
+use crate::{CellKey, Run, one_line};
 
 /// The columns that name a cell.
 pub const KEY_COLUMNS: [&str; 13] = [
@@ -27,19 +27,19 @@ pub const KEY_COLUMNS: [&str; 13] = [
 /// The values of [`KEY_COLUMNS`].
 pub fn key_values(key: &CellKey) -> [String; 13] {
     [
-        key.model.clone(),
+        one_line(&key.model),
         key.height.to_string(),
         key.width.to_string(),
-        key.backend.clone(),
-        key.variant.clone(),
-        key.device.clone(),
-        key.precision.clone(),
+        one_line(&key.backend),
+        one_line(&key.variant),
+        one_line(&key.device),
+        one_line(&key.precision),
         key.threads.to_string(),
         key.batch.to_string(),
         key.steps.to_string(),
         key.text_tokens.to_string(),
-        key.memory.clone(),
-        key.sampler.clone(),
+        one_line(&key.memory),
+        one_line(&key.sampler),
     ]
 }
 
@@ -69,7 +69,7 @@ pub fn write_samples(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         for launch in &cell.launches {
             let timed: Vec<u32> = launch.timed().iter().map(|sample| sample.image).collect();
             for sample in &launch.samples {
-                writer.write_field(&run.run.id)?;
+                writer.write_field(one_line(&run.run.id))?;
                 for value in key_values(&cell.key) {
                     writer.write_field(value)?;
                 }
@@ -86,7 +86,7 @@ pub fn write_samples(run: &Run, out: &mut dyn Write) -> io::Result<()> {
                     sample.decoder_s.to_string(),
                     sample.harness_s.to_string(),
                     launch.steady.state.name().to_owned(),
-                    sample.removed.clone().unwrap_or_default(),
+                    sample.removed.as_deref().map(one_line).unwrap_or_default(),
                 ])?;
             }
         }

@@ -7,6 +7,8 @@
 
 mod cell;
 pub mod csv;
+mod file;
+mod inert;
 mod judged;
 mod launch;
 mod load;
@@ -19,6 +21,8 @@ pub mod store;
 use serde::{Deserialize, Serialize};
 
 pub use cell::{Cell, CellKey, PlacementShare, ProfileRow, StagePlacement, Status, Version, WeightsUse};
+pub use file::open_regular;
+pub use inert::{inert, one_line};
 pub use judged::{Bounded, Difference, Judged, Judging, PromptFidelity, SeriesInputs};
 pub use launch::{
     ClockOffset, CpusUsed, Launch, MemoryMark, MemoryPass, Sample, StageCompile, Steady, SteadyState, Telemetry,

@@ -1,6 +1,6 @@
 //! Reading a record from text: each way to fail is one clear line.
 
-use super::{Run, SCHEMA_VERSION};
+use super::{Run, SCHEMA_VERSION, one_line};
 
 /// Why a record cannot be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum RecordError {
 /// [`RecordError`]: damaged text, something else than a run, or a newer schema.
 pub fn parse(text: &str) -> Result<Run, RecordError> {
     let value: serde_json::Value =
-        serde_json::from_str(text).map_err(|error| RecordError::Corrupt { why: error.to_string() })?;
+        serde_json::from_str(text).map_err(|error| RecordError::Corrupt { why: one_line(&error.to_string()) })?;
     let not_a_run = |why: &str| RecordError::NotARun { why: why.to_owned() };
     let found = value.get("schema_version").ok_or_else(|| not_a_run("it has no schema_version"))?;
     let found = found.as_u64().ok_or_else(|| not_a_run("its schema_version is no whole number"))?;
@@ -46,9 +46,9 @@ pub fn parse(text: &str) -> Result<Run, RecordError> {
     }
     if found > u64::from(SCHEMA_VERSION) {
         let writer = value.pointer("/run/tool_version").and_then(serde_json::Value::as_str);
-        let written_by = writer.map(|version| format!(" (ditbench {version})")).unwrap_or_default();
+        let written_by = writer.map(|version| format!(" (ditbench {})", one_line(version))).unwrap_or_default();
         return Err(RecordError::TooNew { found, written_by });
     }
     // Parsed again from the text, not from the value, so that the error has its line and column.
-    serde_json::from_str(text).map_err(|error| RecordError::NotARun { why: error.to_string() })
+    serde_json::from_str(text).map_err(|error| RecordError::NotARun { why: one_line(&error.to_string()) })
 }

@@ -6,10 +6,10 @@
 //! time writes a run (a lock held through the operating system, which a crash releases).
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::{Cell, CellKey, RecordError, Run, SCHEMA_VERSION, Status, csv, parse};
+use crate::{Cell, CellKey, RecordError, Run, SCHEMA_VERSION, Status, csv, open_regular, parse};
 
 /// The record's file name.
 pub const RECORD_FILE: &str = "record.json";
@@ -144,7 +144,7 @@ impl RunStore {
         let lock = lock(&dir)?;
         let LoadedRun { dir, run } = read(&dir)?;
         let mut store = Self { dir, run, _lock: lock };
-        store.run.run.resumed += 1;
+        store.run.run.resumed = store.run.run.resumed.saturating_add(1);
         store.run.run.finished = None;
         store.run.schema_version = SCHEMA_VERSION;
         Ok(store)
@@ -234,7 +234,10 @@ pub struct LoadedRun {
 /// There is none, it cannot be read, is damaged, or was written by a newer program.
 pub fn read(path: &Path) -> Result<LoadedRun, StoreError> {
     let file = if path.is_dir() { path.join(RECORD_FILE) } else { path.to_owned() };
-    let text = match fs::read_to_string(&file) {
+    // What a directory holds was named by nobody.
+    let opened = if path.is_dir() { open_regular(&file) } else { File::open(&file) };
+    let mut text = String::new();
+    let text = match opened.and_then(|mut file| file.read_to_string(&mut text)).map(|_| text) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(StoreError::NoRecord { dir: path.to_owned() });

@@ -19,6 +19,17 @@ pub enum HistoryError {
         /// What is there.
         why: String,
     },
+    /// The store holds what acts by itself: a view or a trigger, an index or a table of somebody else's.
+    #[error(
+        "the history {store} holds {what}, which ditbench did not make: reading the history could do anything. Nothing was read or changed. If \
+         it is yours, take it out with SQLite's own tool; else put back a copy, or give another --store"
+    )]
+    Foreign {
+        /// Where.
+        store: String,
+        /// Its kind and name.
+        what: String,
+    },
     /// The store was cut off or overwritten.
     #[error(
         "the history {store} is damaged: {why}. Nothing was changed. Put back a copy; or make a new history and import the runs' record.json \

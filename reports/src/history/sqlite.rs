@@ -2,23 +2,31 @@
 //!
 //! Contract: the file is written ahead (WAL), flushed to the disk at each commit, so that readers never wait and writers queue up.
 //! A file is looked at before anything is written to it: another program's, a newer one's and a damaged one are left as they are.
+//! It may come from anybody (a build's artefact, a colleague), so it is not trusted: it must hold the tables and indexes that
+//! this program makes and nothing else, since a view or a trigger in it would run as part of our questions. What is left to
+//! read is then no more than the file itself.
 
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi, params_from_iter};
 
-use super::sql::{Database, Row, Session, VERSION, Value, Work, migrations_after};
+use super::sql::{Database, MIGRATIONS, Row, Session, VERSION, Value, Work, migrations_after};
 use super::store::Store;
 use super::{HistoryError, Missing};
+use crate::record::one_line;
 
 /// "ditb": tells a history from other programs' SQLite files.
 const APPLICATION_ID: i64 = 0x6469_7462;
 
 /// How long a writer waits for the others. An import takes milliseconds; a queue of a thousand is waited out.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The longest text or row, in bytes: some hundred times the largest record that was seen.
+const LONGEST: i32 = 256 << 20;
 
 /// An open file.
 pub(super) struct Sqlite {
@@ -39,6 +47,9 @@ pub(super) fn open(path: &Path, missing: Missing) -> Result<Store<Sqlite>, Histo
     // A path that cannot even be asked about goes on, so that SQLite says why.
     if missing == Missing::Refuse && path.try_exists().is_ok_and(|exists| !exists) {
         return Err(HistoryError::Missing { store: location });
+    }
+    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return Err(HistoryError::NotAStore { store: location, why: "it is no regular file".into() });
     }
     // Never open the file by other means here: closing it would release the locks that this process's other connections hold
     // on it (https://sqlite.org/howtocorrupt.html, 2.2). Asking for its length is safe.
@@ -65,6 +76,7 @@ impl Sqlite {
     fn prepare(&mut self, missing: Missing, settled: Option<u64>) -> Result<(), HistoryError> {
         const DOING: &str = "opening it";
         self.connection.busy_timeout(PATIENCE).map_err(told(&self.location, DOING))?;
+        self.distrust().map_err(told(&self.location, DOING))?;
         let identity = self.identity()?;
         let fresh = identity.application == 0 && identity.version == 0 && identity.tables == 0;
         if fresh && missing == Missing::Refuse {
@@ -72,10 +84,11 @@ impl Sqlite {
         }
         if !fresh {
             self.accept(&identity)?;
+            self.refuse_foreign(identity.version)?;
             self.refuse_cut_off(settled)?;
             let problems = self.pragma_rows("PRAGMA quick_check(1)")?;
             if let Some(why) = problems.into_iter().next() {
-                return Err(self.damaged(why));
+                return Err(self.damaged(one_line(&why)));
             }
         }
         self.write_ahead()?;
@@ -83,6 +96,39 @@ impl Sqlite {
         let settings = "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA foreign_keys = ON;";
         self.connection.execute_batch(settings).map_err(told(&self.location, DOING))?;
         self.migrate()
+    }
+
+    /// Nothing in the file's schema may act, and no value be longer than [`LONGEST`].
+    fn distrust(&self) -> Result<(), rusqlite::Error> {
+        for (setting, on) in [
+            (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+            (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+            (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+            (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        ] {
+            self.connection.set_db_config(setting, on)?;
+        }
+        // SAFETY: the handle is of an open connection that lives over the call, which only stores a number.
+        unsafe { ffi::sqlite3_limit(self.connection.handle(), ffi::SQLITE_LIMIT_LENGTH, LONGEST) };
+        Ok(())
+    }
+
+    /// Refuses a schema that is not the one that this program gave its files at that version, statement for statement.
+    fn refuse_foreign(&self, version: i64) -> Result<(), HistoryError> {
+        let fault = told(&self.location, "reading its schema");
+        let made = Connection::open_in_memory().map_err(&fault)?;
+        for migration in MIGRATIONS.iter().take(usize::try_from(version).unwrap_or(0)) {
+            made.execute_batch(migration).map_err(&fault)?;
+        }
+        let (ours, theirs) = (schema(&made).map_err(&fault)?, schema(&self.connection).map_err(&fault)?);
+        if let Some((kind, name, _)) = theirs.iter().find(|object| !ours.contains(object)) {
+            let what = format!("the {} \"{}\"", one_line(kind), one_line(name));
+            return Err(HistoryError::Foreign { store: self.location.clone(), what });
+        }
+        match ours.iter().find(|object| !theirs.contains(object)) {
+            Some((kind, name, _)) => Err(self.damaged(format!("it lacks the {kind} {name}"))),
+            None => Ok(()),
+        }
     }
 
     fn identity(&mut self) -> Result<Identity, HistoryError> {
@@ -93,7 +139,7 @@ impl Sqlite {
             Ok(Identity {
                 application: number("PRAGMA application_id")?,
                 version: number("PRAGMA user_version")?,
-                tables: number("SELECT count(*) FROM sqlite_schema")?,
+                tables: number("SELECT count(*) FROM (SELECT 1 FROM sqlite_schema LIMIT 1)")?,
             })
         };
         read(&mut self.connection).map_err(told(&self.location, "reading it"))
@@ -214,6 +260,15 @@ impl Database for Sqlite {
     }
 }
 
+/// Kind, name and statement of what a database holds, less the statistics that SQLite itself keeps.
+fn schema(connection: &Connection) -> Result<Vec<(String, String, Option<String>)>, rusqlite::Error> {
+    // More than any file of ours holds: the rest of somebody else's is not read.
+    let sql = "SELECT type, name, sql FROM sqlite_schema WHERE substr(name, 1, 11) <> 'sqlite_stat' LIMIT 100";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    rows.collect()
+}
+
 struct Transaction<'a> {
     transaction: &'a rusqlite::Transaction<'a>,
     location: &'a str,
@@ -270,7 +325,7 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 fn told(location: &str, doing: &'static str) -> impl Fn(rusqlite::Error) -> HistoryError + use<> {
     let store = location.to_owned();
     move |error| {
-        let (store, why) = (store.clone(), error.to_string());
+        let (store, why) = (store.clone(), one_line(&error.to_string()));
         let failed = |cure| HistoryError::Database { store: store.clone(), doing, why: why.clone(), cure };
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
@@ -283,6 +338,7 @@ fn told(location: &str, doing: &'static str) -> impl Fn(rusqlite::Error) -> Hist
                     "it is no SQLite database. If it was a history, its beginning has been overwritten: put back a copy"
                         .into(),
             },
+            Some(ErrorCode::TooBig) => failed("A history takes records of up to 256 MiB: keep this one as a file"),
             Some(ErrorCode::DiskFull) => {
                 failed("The disk is full: free some space and try again; what was committed is kept")
             }

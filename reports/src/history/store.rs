@@ -9,7 +9,7 @@ use super::record::{Known, Prepared, meet, prepare, sha256};
 use super::series::{self, Metric, Point, SeriesKey};
 use super::sql::{Database, Row, Session, Value, insert};
 use super::{HistoryError, HistoryStore, Imported, Integrity, RunSummary, SeriesSummary};
-use crate::record::CellKey;
+use crate::record::{CellKey, one_line};
 
 /// A store in a database.
 pub(super) struct Store<D> {
@@ -314,7 +314,8 @@ impl<D: Database> HistoryStore for Store<D> {
     }
 
     fn integrity(&mut self) -> Result<Integrity, HistoryError> {
-        let mut found = Integrity { problems: self.database.check()?, ..Integrity::default() };
+        let problems = self.database.check()?.iter().map(|problem| one_line(problem)).collect();
+        let mut found = Integrity { problems, ..Integrity::default() };
         let structure = found.clone();
         self.database.read(&mut |session| {
             // Called again, it starts again.
@@ -340,21 +341,22 @@ fn check_all(session: &mut dyn Session, found: &mut Integrity) -> Result<(), His
             continue;
         };
         found.runs += 1;
+        let named = one_line(&id);
         // One record in memory at a time.
         let select = format!("SELECT {} FROM run WHERE id = $1", RUN_COLUMNS.join(", "));
         let rows = session.query(DOING, &select, &[id.as_str().into()])?;
         let Some(row) = rows.first() else {
-            found.problems.push(format!("run {id}: its row is not found under its id"));
+            found.problems.push(format!("run {named}: its row is not found under its id"));
             continue;
         };
         let Some(text) = row.text(RUN_COLUMNS.len() - 1) else {
-            found.problems.push(format!("run {id}: its record is no text"));
+            found.problems.push(format!("run {named}: its record is no text"));
             continue;
         };
         let given = match prepare(&text) {
             Ok(given) => given,
             Err(error) => {
-                found.problems.push(format!("run {id}: {error}"));
+                found.problems.push(one_line(&format!("run {named}: {error}")));
                 continue;
             }
         };
@@ -365,7 +367,7 @@ fn check_all(session: &mut dyn Session, found: &mut Integrity) -> Result<(), His
             .map(|(column, _)| column)
             .collect();
         if !wrong.is_empty() {
-            found.problems.push(format!("run {id}: its record does not agree with its {}", wrong.join(", ")));
+            found.problems.push(format!("run {named}: its record does not agree with its {}", wrong.join(", ")));
         }
         let rows = session.query(DOING, &of_run, &[id.as_str().into()])?;
         found.points += rows.len() as u64;
@@ -377,7 +379,7 @@ fn check_all(session: &mut dyn Session, found: &mut Integrity) -> Result<(), His
             })
             .collect();
         if stored.as_ref() != Some(&given.extract.points) {
-            found.problems.push(format!("run {id}: its points are not those of its record"));
+            found.problems.push(format!("run {named}: its points are not those of its record"));
         }
     }
     Ok(())

@@ -15,6 +15,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::imageops;
 
 use super::Page;
+use super::images;
 use crate::judged::what;
 use crate::record::{Judged, Judging, Reading, Run};
 use crate::text::escape;
@@ -157,7 +158,7 @@ fn sheet(dir: &Path, judged: &Judged, shown: &Shown, names_only: bool) -> Result
     let files = if names_only { &shown.names } else { &shown.files };
     let open = |index: &usize| {
         let path = dir.join(folder).join(format!("{index:04}.png"));
-        image::open(&path).map(|image| image.to_rgb8()).map_err(|error| format!("{folder}/{index:04}.png: {error}"))
+        images::read(&path).map_err(|error| format!("{folder}/{index:04}.png: {error}"))
     };
     let pictures: Vec<RgbImage> = files.iter().map(open).collect::<Result<_, _>>()?;
     let (width, height) = pictures.first().map(RgbImage::dimensions).ok_or("there are no prompts")?;

@@ -1,6 +1,6 @@
 //! The images, each beside a map of where it differs from the reference's.
 
-use std::io::Cursor;
+use std::io::{BufReader, Cursor};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -11,7 +11,7 @@ use image::imageops::{self, FilterType};
 
 use super::Page;
 use crate::quality::{self, FULL_SCALE};
-use crate::record::{Cell, Reading};
+use crate::record::{Cell, Reading, open_regular};
 use crate::table::{Row, Table, workload};
 use crate::text::{self, escape};
 use ditbench_record::store::LoadedRun;
@@ -91,7 +91,13 @@ fn load(dir: &Path, cell: &Cell) -> Result<RgbImage, String> {
     if Path::new(name).file_name().is_none_or(|file| file != name) {
         return Err(format!("\"{name}\" is not a file name"));
     }
-    image::open(dir.join(name)).map(|image| image.to_rgb8()).map_err(|error| format!("{name}: {error}"))
+    read(&dir.join(name)).map_err(|error| format!("{name}: {error}"))
+}
+
+/// A picture of a run's folder.
+pub(super) fn read(path: &Path) -> Result<RgbImage, image::ImageError> {
+    let file = BufReader::new(open_regular(path)?);
+    Ok(image::ImageReader::new(file).with_guessed_format()?.decode()?.into_rgb8())
 }
 
 /// An `img` with the picture inside, made smaller if it is large.

@@ -140,7 +140,7 @@ impl Canvas<'_> {
         let colour = ink.rgb();
         let font = ("sans-serif", size * 1.24).into_font();
         let style = TextStyle::from(font).color(&colour).pos(Pos::new(h_pos, VPos::Center));
-        self.check(self.area.draw(&Text::new(words.to_owned(), (x, y), style)))
+        self.check(self.area.draw(&Text::new(text::one_line(words), (x, y), style)))
     }
 
     /// A filled rectangle from its left and top, faint by `alpha` (1 is solid).

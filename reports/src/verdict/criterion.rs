@@ -3,11 +3,17 @@
 //! Contract: a sample is the time per iteration of one of criterion's batches. All batches of a benchmark are from **one
 //! process**: they share memory layout, caches and clocks, so they are not independent as launches are, and the interval is
 //! narrower than what another process would show. The gate's threshold for `iteration_s` leaves room for that.
+//!
+//! Only folders and regular files are looked at, as deep as criterion makes them: what else a folder may hold (a pipe, a
+//! link that leads round) is not waited for.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+use crate::record::{one_line, open_regular};
 
 /// One benchmark as criterion saved it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,24 +69,31 @@ struct BenchmarkFile {
     full_id: String,
 }
 
+/// Folders from the one that is named to the saved one: `criterion/group/function/parameter/new`, and one to spare.
+const DEEPEST: usize = 6;
+/// The largest file that is read, in bytes: some ten thousand times what criterion writes of a hundred samples.
+const LARGEST: u64 = 64 << 20;
+
 /// Every benchmark under `dir` that was saved as `name` (`new`, `base`, or a baseline's name), by id.
 ///
 /// # Errors
 /// [`CriterionError`]: an unreadable directory, a file of another format, nothing saved under that name.
 pub fn read(dir: &Path, name: &str) -> Result<Vec<Bench>, CriterionError> {
     let mut found = Vec::new();
-    let mut open = vec![dir.to_owned()];
-    while let Some(folder) = open.pop() {
+    let mut open = vec![(dir.to_owned(), 1)];
+    while let Some((folder, depth)) = open.pop() {
         let io = |source| CriterionError::Io { path: folder.clone(), source };
         for entry in fs::read_dir(&folder).map_err(io)? {
-            let path = entry.map_err(io)?.path();
-            if !path.is_dir() {
+            let entry = entry.map_err(io)?;
+            // The entry itself: a link is not followed.
+            if !entry.file_type().map_err(io)?.is_dir() {
                 continue;
             }
-            if path.file_name().is_some_and(|file| file == name) && path.join("sample.json").is_file() {
+            let path = entry.path();
+            if entry.file_name() == name && fs::symlink_metadata(path.join("sample.json")).is_ok() {
                 found.push(bench(&path, format!("{} ({name})", dir.display()))?);
-            } else {
-                open.push(path);
+            } else if depth < DEEPEST {
+                open.push((path, depth + 1));
             }
         }
     }
@@ -108,7 +121,12 @@ fn bench(saved: &Path, from: String) -> Result<Bench, CriterionError> {
 }
 
 fn parse<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, CriterionError> {
-    let text = fs::read_to_string(path).map_err(|source| CriterionError::Io { path: path.to_owned(), source })?;
-    serde_json::from_str(&text)
-        .map_err(|error| CriterionError::Format { path: path.to_owned(), why: error.to_string() })
+    let wrong = |why: String| CriterionError::Format { path: path.to_owned(), why };
+    let io = |source| CriterionError::Io { path: path.to_owned(), source };
+    let mut text = String::new();
+    open_regular(path).and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text)).map_err(io)?;
+    if text.len() as u64 > LARGEST {
+        return Err(wrong(format!("it is larger than {} MiB", LARGEST >> 20)));
+    }
+    serde_json::from_str(&text).map_err(|error| wrong(one_line(&error.to_string())))
 }

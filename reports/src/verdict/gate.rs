@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::metric::{ALL, Better, Metric};
+use crate::text::toml_mistake;
 
 /// The built-in gate, with its reasons.
 pub const DEFAULT: &str = include_str!("gate-default.toml");
@@ -170,8 +171,7 @@ impl Gate {
     /// # Errors
     /// [`GateError`]: no TOML, an unknown name, a senseless number, a threshold without a reason.
     pub fn parse(text: &str) -> Result<Self, GateError> {
-        let file: GateFile =
-            toml::from_str(text).map_err(|error| GateError::Text(error.to_string().trim_end().to_owned()))?;
+        let file: GateFile = toml::from_str(text).map_err(|error| GateError::Text(toml_mistake(text, &error)))?;
         let mut gate = Self::default();
         gate.level = file.level.unwrap_or(gate.level);
         gate.machine_drift = file.machine_drift.unwrap_or(gate.machine_drift);

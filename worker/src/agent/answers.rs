@@ -35,7 +35,7 @@ pub struct Description {
 
 /// Prints an answer.
 fn say(answer: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string(answer).context("writing the answer")?);
+    crate::output::data(&format!("{}\n", serde_json::to_string(answer).context("writing the answer")?));
     Ok(())
 }
 

@@ -34,7 +34,7 @@ pub(super) fn follow(folder: &Path, from: u64) -> Result<()> {
                 std::thread::sleep(LOOK);
             }
             Err(_) => {
-                println!("{GONE}");
+                crate::output::data(&format!("{GONE}\n"));
                 return Ok(());
             }
         }

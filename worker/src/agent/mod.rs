@@ -66,10 +66,10 @@ impl Ask {
 /// Does what was asked.
 pub fn main(words: &[String]) -> ExitCode {
     let Some(ask) = Ask::parse(words) else {
-        eprintln!(
+        crate::output::tell(&format!(
             "error: `agent {}` is no question of a host; the versions there and here may differ",
             words.join(" ")
-        );
+        ));
         return ExitCode::from(2);
     };
     let done = match &ask {
@@ -85,7 +85,7 @@ pub fn main(words: &[String]) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", crate::causes(&error));
+            crate::output::tell(&format!("error: {}", crate::causes(&error)));
             ExitCode::from(2)
         }
     }

@@ -57,7 +57,7 @@ pub(super) fn start(folder: &Path) -> Result<()> {
     let child = command.spawn().context("starting the launch")?;
     // Written here already, so that the launch is known to be there before we have said so.
     std::fs::write(folder.join(PID), child.id().to_string()).context("writing the launch's process id")?;
-    println!("{}", child.id());
+    crate::output::data(&format!("{}\n", child.id()));
     Ok(())
 }
 
@@ -80,7 +80,8 @@ pub(super) fn supervise(folder: &Path) -> Result<()> {
     let sampler = order.telemetry.then(|| Sampler::start(Arc::clone(&journal), begun));
     let environment: Vec<(&str, OsString)> =
         order.environment.iter().map(|(key, value)| (key.as_str(), OsString::from(value))).collect();
-    let deadline = begun + Duration::from_secs_f64(order.timeout_s);
+    let timeout = Duration::try_from_secs_f64(order.timeout_s).context("the order's time limit")?;
+    let deadline = begun.checked_add(timeout).context("the order's time limit is too long")?;
     let ended = local::launch(&order.spec, &environment, &folder.join("worker.log"), deadline, |event| {
         if let (Event::Started { pid, .. }, Some(sampler)) = (&event, &sampler) {
             sampler.watch(*pid);

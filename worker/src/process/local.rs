@@ -36,6 +36,7 @@ pub fn launch(
     deadline: Instant,
     mut on_event: impl FnMut(Event),
 ) -> std::io::Result<Ended> {
+    let orders = serde_json::to_vec(spec)?;
     let mut errors = std::fs::OpenOptions::new().create(true).truncate(true).read(true).write(true).open(log)?;
     let oom_before = crate::probe::memory::oom_kills();
     let mut command = Command::new(super::this_program()?);
@@ -47,7 +48,7 @@ pub fn launch(
     let pid = child.id();
     if let Some(mut stdin) = child.stdin.take() {
         // A child that died at once closes the pipe: its exit says more than our write error.
-        let _ = serde_json::to_writer(&mut stdin, spec).map(|()| stdin.flush());
+        let _ = stdin.write_all(&orders).and_then(|()| stdin.flush());
     }
     let (sender, receiver) = mpsc::channel();
     let stdout = child.stdout.take();

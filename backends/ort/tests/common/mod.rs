@@ -26,7 +26,7 @@ pub fn library() -> PathBuf {
     let named = std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from);
     let found = library::find(named.as_deref(), &cache).or_else(|error| match error {
         library::LibraryError::Named { .. } => Err(error),
-        _ => library::fetch(&cache, |_| ()),
+        _ => library::fetch(&cache, &|| false, |_| ()),
     });
     found.unwrap_or_else(|error| panic!("{error}"))
 }

@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 
 use super::{explained, headline, markdown};
+use crate::text::inert;
 use crate::verdict::{CellVerdict, MetricVerdict, Outcome, Verdict};
 
 /// Annotations: `::error` for each fault and regression, `::warning` for what is undecided, `::notice` for what improved.
@@ -49,9 +50,9 @@ pub fn annotations(verdict: &Verdict) -> String {
     lines.replace('\u{a0}', " ")
 }
 
-/// What to append to the file that `GITHUB_STEP_SUMMARY` names.
-pub fn summary(verdict: &Verdict) -> String {
-    markdown::of_verdict(verdict)
+/// What to append to the file that `GITHUB_STEP_SUMMARY` names; `whole` says where everything is, should it not fit.
+pub fn summary(verdict: &Verdict, whole: &str) -> String {
+    markdown::of_verdict(verdict, markdown::Room::Summary, whole)
 }
 
 /// Cells that have numbers of a kind, with what there is to say of them.
@@ -68,7 +69,7 @@ fn by_cell(
 
 fn data(text: &str) -> String {
     let escaped = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    escaped.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    inert(&escaped).into_owned()
 }
 
 fn property(text: &str) -> String {

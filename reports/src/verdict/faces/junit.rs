@@ -1,11 +1,13 @@
 //! The verdict as JUnit XML, which every CI system shows.
 //!
 //! Contract: a suite for each cell, a case for each number, and one case for what fails whatever the speed. Regressed is a
-//! failure; an undecided number is skipped with its reason, because it neither passed nor failed. Valid by Jenkins's schema.
+//! failure; an undecided number is skipped with its reason, because it neither passed nor failed. Valid by Jenkins's schema,
+//! and XML whatever a record holds.
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{explained, value};
+use crate::text::inert;
 use crate::verdict::{CellVerdict, MetricVerdict, Outcome, Verdict};
 
 /// Why there is no XML.
@@ -43,7 +45,7 @@ fn suite(cell: &CellVerdict) -> TestSuite {
         let says: Vec<String> =
             cell.findings.iter().map(|finding| format!("{}: {}", finding.fault.name(), finding.says)).collect();
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-        status.set_type(first.fault.name()).set_message(says.join("; "));
+        status.set_type(first.fault.name()).set_message(inert(&says.join("; ")).as_ref());
         whole.status = status;
     } else if cell.outcome.is_none() {
         let mut status = TestCaseStatus::skipped();
@@ -59,13 +61,14 @@ fn suite(cell: &CellVerdict) -> TestSuite {
 fn case(cell: &CellVerdict, metric: &MetricVerdict) -> TestCase {
     let (base, head) = (value(metric, metric.base), value(metric, metric.head));
     let says = format!("{base} → {head}, {}; {}", metric.show_change(), explained(metric));
+    let says = inert(&says);
     let status = if metric.fails() {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-        status.set_type("regressed").set_message(says.as_str());
+        status.set_type("regressed").set_message(says.as_ref());
         status
     } else if metric.outcome == Outcome::Inconclusive {
         let mut status = TestCaseStatus::skipped();
-        status.set_type("inconclusive").set_message(says.as_str());
+        status.set_type("inconclusive").set_message(says.as_ref());
         status
     } else {
         TestCaseStatus::success()

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{explained, headline, method, notable, q, sides, state, value};
+use crate::text::one_line as plain;
 use crate::verdict::{Basis, CellVerdict, MetricVerdict, Verdict};
 
 /// The verdict. With `all`, every number of every cell; else the strict ones and what changed.
@@ -36,11 +37,6 @@ fn hidden(text: &mut String, cell: &CellVerdict, shown: usize) {
     if hidden > 0 {
         let _ = writeln!(text, "  {hidden} more numbers are not shown");
     }
-}
-
-/// Text from a record in one line: nothing in it may end the line or speak to the terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || c == '\u{a0}' { ' ' } else { c }).collect()
 }
 
 fn rows(text: &mut String, metrics: &[&MetricVerdict]) {
