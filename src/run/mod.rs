@@ -122,6 +122,8 @@ pub fn start(
         return Ok(None);
     }
     show::refuse_what_does_not_fit(&resolved, &estimates, force, host.as_ref())?;
+    // What is wrong with the cache is said before there is a run's directory that holds nothing.
+    paths::cache(common.cache.as_ref())?;
     if let Some(wanted) = &settings.judging {
         judging::check(wanted, common)?;
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{explained, headline, method, notable, q, sides, state, value};
-use crate::text::one_line as plain;
+use crate::text::one_line;
 use crate::verdict::{Basis, CellVerdict, MetricVerdict, Verdict};
 
 /// The verdict. With `all`, every number of every cell; else the strict ones and what changed.
@@ -37,6 +37,11 @@ fn hidden(text: &mut String, cell: &CellVerdict, shown: usize) {
     if hidden > 0 {
         let _ = writeln!(text, "  {hidden} more numbers are not shown");
     }
+}
+
+/// Text in one line, as a terminal breaks it.
+fn plain(text: &str) -> String {
+    one_line(text).replace('\u{a0}', " ")
 }
 
 fn rows(text: &mut String, metrics: &[&MetricVerdict]) {
