@@ -168,7 +168,7 @@ impl Pipeline {
 }
 
 impl Net for Pipeline {
-    fn name(&self) -> &str {
+    fn family(&self) -> &str {
         &self.family
     }
 

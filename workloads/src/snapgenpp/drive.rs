@@ -192,7 +192,7 @@ impl Drive for Way {
 }
 
 impl Net for Model {
-    fn name(&self) -> &str {
+    fn family(&self) -> &str {
         &self.config.name
     }
 

@@ -215,8 +215,8 @@ impl WeightStore for BTreeMap<String, WeightTensor<'static>> {
 
 /// What weights are for: graphs that share one file, and how a file is fitted to them.
 pub trait Net {
-    /// The name that files made for it begin with.
-    fn name(&self) -> &str;
+    /// What files made for it are called by: nets of one family share weights where their shapes allow it.
+    fn family(&self) -> &str;
 
     /// Its graphs, in the order in which their weights are checked.
     fn graphs(&self) -> Vec<&crate::Graph>;

@@ -107,7 +107,7 @@ pub fn prepare_by(
     };
     let key = key(&specs, &origin, scheme, sensitivity);
     let folder = cache.join("weights");
-    let path = folder.join(format!("{}-{}-{}.safetensors", net.name(), scheme.name(), &key[..16]));
+    let path = folder.join(format!("{}-{}-{}.safetensors", net.family(), scheme.name(), &key[..16]));
     let mut cached = is_whole(&path);
     if !cached {
         std::fs::create_dir_all(&folder).map_err(|error| WeightsError::File {
