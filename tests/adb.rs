@@ -115,7 +115,7 @@ fn two_hosts_at_once_the_second_is_told() {
 }
 
 #[test]
-fn a_throttled_launch_is_made_again_at_most_twice() {
+fn a_launch_that_was_held_back_is_made_again_at_most_twice() {
     let Some(mut lab) = Lab::new() else { return };
     lab.phone();
     let bench = Bench::new();
@@ -130,12 +130,36 @@ fn a_throttled_launch_is_made_again_at_most_twice() {
     let row = cell(&record);
     assert_eq!(row["status"], "ok");
     assert_eq!(row["discarded"].as_array().unwrap().len(), 2);
-    assert!(row["discarded"][0]["reason"].as_str().unwrap().contains("throttled"));
+    assert!(row["discarded"][0]["reason"].as_str().unwrap().contains("held back: thermal status 3"));
     assert!(row["warnings"].to_string().contains("counts although"), "{}", row["warnings"]);
     assert_eq!(row["launches"].as_array().unwrap().len(), 1);
     ok(&run(&lab, &bench, &[&NANO, &SHORT, &["--on", "adb", "--sustained", "3s", "--out", "hot"]]));
     let record = bench.record("hot");
     assert_eq!(cell(&record)["discarded"].as_array().map_or(0, Vec::len), 0, "heat is what is measured");
+}
+
+#[test]
+fn a_cap_at_status_0_is_found_and_the_launch_is_made_again() {
+    let Some(mut lab) = Lab::new() else { return };
+    let serial = lab.phone();
+    let bench = Bench::new();
+    // The clock that the big core is allowed falls while a worker is at work, and Android says nothing.
+    let cap = "/sys/devices/system/cpu/cpu1/cpufreq/scaling_max_freq";
+    let dumpsys = lab.data(15555).join("bin/dumpsys");
+    let script = std::fs::read_to_string(&dumpsys).unwrap().replace(
+        "case $1 in",
+        &format!("if ps -eo args | grep -q '[a]gent supervise'; then echo 1900000 > {cap}; else echo 2900000 > {cap}; fi\ncase $1 in"),
+    );
+    std::fs::write(&dumpsys, script).unwrap();
+    ok(&run(&lab, &bench, &[&NANO, &SHORT, &["--brief", "--on", "adb", "--out", "run"]]));
+    let record = bench.record("run");
+    let row = cell(&record);
+    assert_eq!(row["discarded"].as_array().map_or(0, Vec::len), 2, "{row}");
+    let why = row["discarded"][0]["reason"].as_str().unwrap();
+    assert!(why.contains("big cores were allowed 66 % of their clock"), "{why}");
+    let page = std::fs::read_to_string(bench.path("run/report.html")).unwrap();
+    assert!(page.contains("held back"), "the table says so");
+    let _ = lab.on_phone(&serial, "true");
 }
 
 #[test]

@@ -73,14 +73,22 @@ fn an_ndk_in_the_usual_folder_is_found_and_must_be_new_enough() {
     machine.tool("cargo-ndk", "");
     machine.tool("cargo", "echo \"cargo $*; strip $CARGO_PROFILE_RELEASE_STRIP; ndk $ANDROID_NDK_HOME\"");
     machine.file("sysroot/lib/rustlib/aarch64-linux-android/lib/libstd-1.rlib", "");
-    machine.file("home/Android/Sdk/ndk/27.2.12479018/source.properties", "Pkg.Desc = Android NDK\nPkg.Revision = 27.2.12479018\n");
+    machine.file(
+        "home/Android/Sdk/ndk/27.2.12479018/source.properties",
+        "Pkg.Desc = Android NDK\nPkg.Revision = 27.2.12479018\n",
+    );
     machine.file("target/aarch64-linux-android/release/ditbench", "program");
     let (code, said) = machine.build("android");
     assert!(code == Some(3) && said.contains("27.2.12479018/ is r27"), "{said}");
     machine.file("home/Android/Sdk/ndk/28.2.13676358/source.properties", "Pkg.Revision = 28.2.13676358\n");
     let (code, said) = machine.build("android");
     assert_eq!(code, Some(0), "{said}");
-    for word in ["cargo ndk -t arm64-v8a", "--no-default-features --features candle,tract,ort", "strip symbols", "28.2.13676358"] {
+    for word in [
+        "cargo ndk -t arm64-v8a",
+        "--no-default-features --features candle,tract,ort",
+        "strip symbols",
+        "28.2.13676358",
+    ] {
         assert!(said.contains(word), "no \"{word}\" in\n{said}");
     }
 }
@@ -94,7 +102,12 @@ fn a_library_that_is_not_there_is_built_from_its_sources() {
     machine.file("target/aarch64-unknown-linux-musl/release/ditbench", "program");
     let (code, said) = machine.build("musl");
     assert_eq!(code, Some(0), "{said}");
-    for word in ["building it from", "cargo build --target aarch64-unknown-linux-musl", "std std,panic_abort", "-Clink-self-contained=no"] {
+    for word in [
+        "building it from",
+        "cargo build --target aarch64-unknown-linux-musl",
+        "std std,panic_abort",
+        "-Clink-self-contained=no",
+    ] {
         assert!(said.contains(word), "no \"{word}\" in\n{said}");
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{ClockOffset, Cluster, CpusUsed, Launch, PhoneFacts, Reading, Run, Sample, Status, Telemetry};
+use crate::record::{
+    ClockOffset, Cluster, CpusUsed, HotThreshold, Launch, PhoneFacts, Reading, Run, Sample, Status, Telemetry,
+};
 use crate::sample;
 
 /// Two cells of the sample run, as a phone would have made them.
@@ -19,6 +21,7 @@ pub fn run() -> Run {
         cpus: cpus.into(),
         capacity: Some(capacity),
         max_mhz: Some(max_mhz),
+        core: None,
     };
     run.machine.phone = Some(PhoneFacts {
         model: Reading::Ok("Example Phone 9".into()),
@@ -34,11 +37,16 @@ pub fn run() -> Run {
         ],
         asked_cpus: Some("4-8".into()),
         sustained: true,
+        thresholds: vec![HotThreshold {
+            sensor: "VIRTUAL-SKIN".into(),
+            skin: true,
+            celsius: vec![None, Some(37.0), Some(39.0), Some(43.0), Some(45.0)],
+        }],
     });
     for cell in &mut run.cells {
         cell.launches.iter_mut().for_each(heat_up);
         let discarded = Launch {
-            reason: Some("the phone was throttled (thermal status 3)".into()),
+            reason: Some("it was held back: thermal status 3".into()),
             ..cell.launches.first().cloned().unwrap_or_default()
         };
         cell.discarded.push(discarded);
@@ -64,6 +72,9 @@ fn heat_up(launch: &mut Launch) {
             ok("cpu_little_mhz", 1704.0),
             ok("cpu_mid_mhz", 2367.0 - 500.0 * (warm - 0.6).max(0.0)),
             ok("cpu_big_mhz", big),
+            ok("cpu_big_allowed_mhz", big),
+            ok("cpu_mid_allowed_mhz", 2367.0),
+            ok("cpu_little_allowed_mhz", 1704.0),
             ok("battery_power_w", 6.5 - 2.0 * warm),
         ]);
         if during.len().is_multiple_of(5) {

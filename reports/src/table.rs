@@ -209,7 +209,7 @@ impl Row {
             ssim: image.and_then(|image| image.ssim.value().copied()),
             ssimulacra2: image.and_then(|image| image.ssimulacra2.value().copied()),
             judged: cell.judged.as_ref().map(JudgedRow::of),
-            cautions: caution::of_cell(cell),
+            cautions: caution::of_cell(run, cell),
             image_s,
         }
     }

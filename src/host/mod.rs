@@ -66,10 +66,11 @@ pub trait Host {
     /// All sensors now.
     fn sensors(&mut self) -> BTreeMap<String, Reading<f64>>;
 
-    /// Waits until the machine is as cool as when the run began; says so if it did not get there.
+    /// Waits until the machine is as cool as when the run began; says so if it did not get there. Sustained launches, too, begin
+    /// cool: what they show is the way from there.
     fn cool_down(&mut self, say: &dyn Fn(String)) -> Option<String>;
 
-    /// Whether a launch that was throttled counts all the same, because that is what is measured.
+    /// Whether a launch that was held back counts all the same, because that is what is measured.
     fn wants_throttling(&self) -> bool {
         false
     }

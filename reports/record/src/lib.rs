@@ -6,7 +6,9 @@
 //! anything else raises [`SCHEMA_VERSION`].
 
 mod cell;
+pub mod cpus;
 pub mod csv;
+pub mod held;
 mod judged;
 mod launch;
 mod load;
@@ -24,7 +26,7 @@ pub use launch::{
     ClockOffset, CpusUsed, Launch, MemoryMark, MemoryPass, Sample, StageCompile, Steady, SteadyState, Telemetry,
 };
 pub use load::{RecordError, parse};
-pub use machine::{Calibration, Cluster, Machine, Peak, PhoneFacts};
+pub use machine::{Calibration, Cluster, HotThreshold, Machine, Peak, PhoneFacts};
 pub use model::{ModelEntry, PaperCounts, Stage, WeightFile};
 pub use quality::{ImageQuality, Quality, StepDivergence};
 pub use run::{Build, Git, Inputs, Run, RunInfo};

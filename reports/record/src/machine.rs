@@ -99,15 +99,31 @@ pub struct PhoneFacts {
     /// CPUs that workers were pinned to: `4-7`; `None`: not pinned.
     #[serde(default)]
     pub asked_cpus: Option<String>,
-    /// Whether heat was part of what was measured: no cool-down, throttled launches count.
+    /// Whether heat was part of what was measured: launches that were held back count, and none is made again.
     #[serde(default)]
     pub sustained: bool,
+    /// From which temperatures on Android does more against heat, by sensor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<HotThreshold>,
 }
 
-/// Cores of one kind.
+/// Where a sensor makes Android act.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HotThreshold {
+    /// The vendor's name for the sensor.
+    pub sensor: String,
+    /// Whether it is of the surface that a hand feels.
+    #[serde(default)]
+    pub skin: bool,
+    /// Degrees Celsius from which on each status holds, by its number; `None` where there is no such step.
+    #[serde(default)]
+    pub celsius: Vec<Option<f64>>,
+}
+
+/// Cores that share a clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
-    /// `little`, `mid`, `big`, `all`.
+    /// `little`, `mid`, `big`, `all`; `mid1`, `mid2` where there are several.
     pub name: String,
     /// Its CPUs, as the kernel writes lists: `0-3`.
     #[serde(default)]
@@ -118,6 +134,9 @@ pub struct Cluster {
     /// The hardware's highest frequency.
     #[serde(default)]
     pub max_mhz: Option<f64>,
+    /// The cores' kind: `Cortex-A55`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub core: Option<String>,
 }
 
 /// What a small loop of our own reached on this machine.

@@ -26,7 +26,7 @@ pub(super) fn cautions(page: &mut Page, runs: &[&Run], table: &Table) {
                 "<p>A fixed piece of work took {} before the run and {} times as long after it: {}.</p>",
                 run.machine.calibration.before_s.value().map(|s| text::seconds(*s)).unwrap_or_default(),
                 text::significant(slowdown, 3),
-                if slowdown > crate::caution::THROTTLED {
+                if slowdown > crate::record::held::SLOWER {
                     "the machine slowed down on its own"
                 } else {
                     "the machine kept its speed"
@@ -208,11 +208,23 @@ fn phone_facts(page: &mut Page, phone: &PhoneFacts) {
     for cluster in &phone.clusters {
         let capacity = cluster.capacity.map(|n| format!(", capacity {n}")).unwrap_or_default();
         let mhz = cluster.max_mhz.map(|mhz| format!(", up to {} MHz", text::significant(mhz, 4))).unwrap_or_default();
-        fact(page, &format!("Cores, {}", cluster.name), &format!("CPU {}{capacity}{mhz}", cluster.cpus));
+        let core = cluster.core.as_ref().map(|core| format!(", {core}")).unwrap_or_default();
+        fact(page, &format!("Cores, {}", cluster.name), &format!("CPU {}{core}{capacity}{mhz}", cluster.cpus));
+    }
+    for threshold in phone.thresholds.iter().filter(|threshold| threshold.skin) {
+        let steps = ["light", "moderate", "severe", "critical", "emergency", "shutdown"]
+            .iter()
+            .zip(threshold.celsius.iter().skip(1));
+        let steps: Vec<String> =
+            steps.filter_map(|(name, degrees)| Some(format!("{name} {} °C", (*degrees)?))).collect();
+        fact(page, &format!("More against heat by {}, from", threshold.sensor), &steps.join(", "));
     }
     fact(page, "Pinned to CPUs", phone.asked_cpus.as_deref().unwrap_or("not pinned"));
-    let heat =
-        if phone.sustained { "part of what was measured: no cool-down" } else { "waited out before each launch" };
+    let heat = if phone.sustained {
+        "part of what was measured, from a cool phone on"
+    } else {
+        "waited out before each launch"
+    };
     fact(page, "Heat", heat);
 }
 

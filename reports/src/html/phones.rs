@@ -91,9 +91,9 @@ fn time(row: &Row) -> String {
 pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result<(), PlotError> {
     let names = names(runs);
     let named = runs.iter().zip(&names);
-    let cells = named.flat_map(|(run, name)| run.cells.iter().map(move |cell| (name, cell))).zip(&table.rows);
+    let cells = named.flat_map(|(run, name)| run.cells.iter().map(move |cell| (run, name, cell))).zip(&table.rows);
     let mut figures = Vec::new();
-    for ((name, cell), row) in cells {
+    for ((run, name, cell), row) in cells {
         let best: Option<&Launch> = cell
             .launches
             .iter()
@@ -101,7 +101,7 @@ pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result
             .max_by_key(|launch| launch.telemetry.len());
         let Some(launch) = best else { continue };
         let label = format!("{} {}×{} · {}", row.key.model, row.key.width, row.key.height, row.label());
-        figures.extend(timeline::launch(&label, launch)?.map(|figure| (name, label, figure)));
+        figures.extend(timeline::launch(&label, launch, &run.machine)?.map(|figure| (name, label, figure)));
     }
     if figures.is_empty() {
         return Ok(());

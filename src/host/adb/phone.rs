@@ -21,11 +21,9 @@ use ditbench_worker::registry::BackendFacts;
 use crate::host::{Host, Order};
 use ditbench_protocol::Event;
 use ditbench_worker::probe::build;
-use ditbench_worker::probe::phone::{clusters, thermal};
+use ditbench_worker::probe::phone::clusters;
 use ditbench_worker::{interrupt, registry};
 
-/// Degrees above its first temperature at which a phone counts as cool again.
-const COOL_ENOUGH_C: f64 = 3.0;
 /// A phone that has not cooled down by then is measured as it is, and this is said.
 const COOL_DOWN: Duration = Duration::from_secs(300);
 
@@ -35,7 +33,6 @@ pub struct Phone {
     description: Description,
     cpus: Option<Vec<u32>>,
     ort: Option<Result<String, String>>,
-    cool: Option<f64>,
     gone: Option<String>,
 }
 
@@ -67,7 +64,7 @@ impl Phone {
             .map(|wanted| clusters::cpus_of(wanted, &session.clusters))
             .transpose()
             .map_err(anyhow::Error::msg)?;
-        Ok(Self { session, description, cpus, ort: None, cool: None, gone: None })
+        Ok(Self { session, description, cpus, ort: None, gone: None })
     }
 
     /// Sends what a launch needs.
@@ -180,10 +177,12 @@ impl Host for Phone {
                     cpus: c.range(),
                     capacity: c.capacity,
                     max_mhz: c.max_mhz,
+                    core: c.core.clone(),
                 })
                 .collect(),
             asked_cpus: self.cpus.as_deref().map(clusters::list),
             sustained: self.session.options.sustained,
+            thresholds: self.session.thresholds.clone(),
         });
         machine
     }
@@ -248,28 +247,15 @@ impl Host for Phone {
     }
 
     fn cool_down(&mut self, say: &dyn Fn(String)) -> Option<String> {
-        if self.session.options.sustained {
-            return None;
-        }
         let begun = Instant::now();
         let mut told = false;
         loop {
             let sensors = self.sensors();
-            let value = |name: &str| sensors.get(name).and_then(Reading::value).copied();
-            let status = value("thermal_status").unwrap_or(0.0);
-            let heat = value("skin_c").or(value("battery_c"));
-            let first = *self.cool.get_or_insert(heat.unwrap_or(f64::INFINITY));
-            let warm = heat.is_some_and(|heat| heat > first + COOL_ENOUGH_C);
-            if status < 1.0 && !warm {
-                return None;
-            }
-            let now = match heat {
-                Some(heat) => format!("{heat:.0} °C, {}", thermal::status_name(status as u8)),
-                None => format!("thermal status {}", thermal::status_name(status as u8)),
-            };
+            let warm = self.session.cool.what_is_warm(&sensors)?;
             if begun.elapsed() > COOL_DOWN {
+                self.session.cool.give_up(&sensors);
                 return Some(format!(
-                    "a launch began on a warm phone: {now} after {} s of waiting",
+                    "the phone was not cool when this began: {warm}, after {} s of waiting",
                     COOL_DOWN.as_secs()
                 ));
             }
@@ -279,7 +265,7 @@ impl Host for Phone {
             if !told {
                 told = true;
                 let most = COOL_DOWN.as_secs() / 60;
-                say(format!("waiting for the phone to cool down ({now}), {most} minutes at most"));
+                say(format!("waiting for the phone to cool down ({warm}), {most} minutes at most"));
             }
             for _ in 0..25 {
                 std::thread::sleep(Duration::from_millis(if interrupt::requested() { 0 } else { 200 }));

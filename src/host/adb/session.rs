@@ -5,14 +5,15 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ditbench_record::ClockOffset;
+use ditbench_record::{ClockOffset, HotThreshold};
 
+use super::cool::Cool;
 use super::device::quote;
 use super::program::{Said, Stream};
 use super::push::{Pusher, part};
 use super::{AdbError, Device, Limit, PhoneOptions, binary};
 use ditbench_worker::agent;
-use ditbench_worker::probe::phone::{Cluster, Identity, Sources, clusters, props, sources};
+use ditbench_worker::probe::phone::{Cluster, Identity, Sources, clusters, props, readings, sources, thermal};
 
 /// A phone that is ours for now.
 pub struct Session {
@@ -24,6 +25,10 @@ pub struct Session {
     pub identity: Identity,
     /// Its cores by kind.
     pub clusters: Vec<Cluster>,
+    /// Where Android does more against heat.
+    pub thresholds: Vec<HotThreshold>,
+    /// What counts as cool there.
+    pub cool: Cool,
     /// Our program's path there.
     pub program: String,
     /// Sends files.
@@ -91,11 +96,15 @@ impl Session {
         let mut pusher = Pusher::default();
         let program = pusher.put(&device, &file, &format!("{}/bin", options.folder()), "0700", say)?;
         runs(&device, &program, &file)?;
+        let clusters = clusters::group(&sources);
+        let thresholds = thermal::parse(sources.thermal.as_deref().unwrap_or_default()).thresholds;
         let mut session = Self {
             device,
             options: options.clone(),
             identity,
-            clusters: clusters::group(&sources.files),
+            cool: Cool::of(&readings::all(&sources, &clusters), &clusters, &thresholds),
+            clusters,
+            thresholds,
             program,
             pusher,
             environment: String::new(),

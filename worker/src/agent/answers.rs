@@ -49,7 +49,7 @@ pub(super) fn describe() -> Result<()> {
         cores: probe::machine::cores(),
         memory_available: probe::memory::available(),
         quick_peak: measure::peaks::quick(),
-        clusters: clusters::group(&sources.files),
+        clusters: clusters::group(&sources),
         backends: registry::NAMES.into_iter().map(|name| (name.to_owned(), facts_of(name, None))).collect(),
     })
 }
@@ -69,6 +69,8 @@ pub(super) fn sensors() -> Result<()> {
 /// What any Linux machine tells, and what a phone tells beyond that.
 fn all_sensors(sources: &Sources) -> BTreeMap<String, Reading<f64>> {
     let mut all = probe::sensors::read();
-    all.extend(readings::all(sources, &clusters::group(&sources.files)));
+    // A phone's zones are of its battery and its radio too, and its first cores are the slow ones: it tells both by name.
+    all.retain(|name, _| !["cpu_temperature_c", "cpu_mhz", "package_energy_j"].contains(&name.as_str()));
+    all.extend(readings::all(sources, &clusters::group(sources)));
     all
 }

@@ -81,7 +81,7 @@ impl Cost {
 
 fn sample(journal: &Journal, begun: Instant, shared: &Shared) -> Cost {
     let fixed = sources::read_here();
-    let groups = clusters::group(&fixed.files);
+    let groups = clusters::group(&fixed);
     let watch = sources::Watch::new();
     let services = has("dumpsys");
     let mut cost = Cost::default();

@@ -20,6 +20,8 @@ pub struct Battery {
     pub charger: Option<String>,
     /// Whether anything was understood.
     pub known: bool,
+    /// Whether the device says that it has no battery: a TV, a car, a watch on its dock.
+    pub none: bool,
 }
 
 /// Reads `dumpsys battery`.
@@ -34,20 +36,28 @@ pub fn parse(text: &str) -> Battery {
     let scale = number("scale").filter(|scale| *scale > 0.0).unwrap_or(100.0);
     let chargers = ["USB", "AC", "Wireless", "Dock"];
     let charger = chargers.iter().find(|name| field(&format!("{name} powered")) == Some("true"));
+    if field("present") == Some("false") {
+        return Battery { none: true, ..Battery::default() };
+    }
+    // A device that makes its voltage up makes its temperature up as well.
+    let made_up = number("voltage").is_some_and(|raw| raw != 0.0 && volts(raw).is_none());
     let level = number("level").map(|level| 100.0 * level / scale).filter(|level| (0.0..=100.0).contains(level));
     Battery {
         level,
         // Tenths of a degree.
-        celsius: number("temperature").map(|tenths| tenths / 10.0).filter(|c| (-40.0..=150.0).contains(c)),
+        celsius: number("temperature")
+            .map(|tenths| tenths / 10.0)
+            .filter(|c| !made_up && (-40.0..=150.0).contains(c) && *c != 0.0),
         volts: number("voltage").and_then(volts),
         charger: charger.map(|name| (*name).to_owned()),
         known: level.is_some() || charger.is_some() || field("status").is_some(),
+        none: false,
     }
 }
 
-/// Thousandths or millionths of a volt, by vendor; a phone's battery has 2 to 20 V.
+/// Thousandths or millionths of a volt, or volts, by vendor; a phone's battery has one cell or two, of 2.5 to 4.6 V.
 fn volts(raw: f64) -> Option<f64> {
-    [1e-3, 1e-6, 1.0].into_iter().map(|unit| raw * unit).find(|volts| (2.0..=20.0).contains(volts))
+    [1e-3, 1e-6, 1.0].into_iter().map(|unit| raw * unit).find(|volts| (2.5..=9.5).contains(volts))
 }
 
 /// Power out of or into the battery.
@@ -130,6 +140,8 @@ mod tests {
         assert_eq!((honor.level, honor.celsius, honor.volts), (None, None, None), "impossible values are missing");
         assert_eq!(honor.charger.as_deref(), Some("AC"));
         assert!(!parse("Can't find service: battery").known);
+        let none = parse("  AC powered: true\n  present: false\n  level: 0\n  scale: 100\n  temperature: 0\n");
+        assert_eq!(none, Battery { none: true, ..Battery::default() }, "0 % of no battery is not empty");
     }
 
     #[test]

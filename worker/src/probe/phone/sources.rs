@@ -17,6 +17,8 @@ pub struct Sources {
     pub battery: Option<String>,
     /// `/proc/meminfo`.
     pub meminfo: String,
+    /// The lines of `/proc/cpuinfo` that name each core's kind.
+    pub cpuinfo: String,
     /// The line of `dumpsys power` that says whether the screen is on.
     pub power: String,
     /// CPUs that a process of the shell may use.
@@ -25,7 +27,7 @@ pub struct Sources {
 
 /// Patterns of the small files that change: frequencies, zones, battery, graphics.
 fn changing() -> Vec<String> {
-    let mut patterns = vec![format!("{}*/cpufreq/scaling_cur_freq", clusters::CPU)];
+    let mut patterns = clusters::CHANGING.map(|file| format!("{}*{file}", clusters::CPU)).to_vec();
     patterns.extend(["type", "temp"].map(|file| format!("{}*/{file}", thermal::ZONE)));
     patterns.extend(["type", "current_now", "voltage_now"].map(|file| format!("{}*/{file}", battery::SUPPLY)));
     patterns.extend(gpu::FILES.map(str::to_owned));
@@ -46,7 +48,8 @@ pub fn script() -> String {
     format!(
         "echo '=== props'; getprop 2>&1\necho '=== files'; grep -H '' {patterns} 2>&1\n\
          echo '=== thermal'; dumpsys thermalservice 2>&1\necho '=== battery'; dumpsys battery 2>&1\n\
-         echo '=== meminfo'; cat /proc/meminfo 2>&1\necho '=== power'; dumpsys power 2>&1 | grep mWakefulness=\n\
+         echo '=== meminfo'; cat /proc/meminfo 2>&1\n\
+         echo '=== cpuinfo'; grep -E '^(processor|CPU implementer|CPU part)' /proc/cpuinfo 2>&1\necho '=== power'; dumpsys power 2>&1 | grep mWakefulness=\n\
          echo '=== cpus'; grep Cpus_allowed_list /proc/self/status 2>&1\necho '=== end'"
     )
 }
@@ -66,6 +69,7 @@ pub fn parse(text: &str) -> Sources {
         thermal: Some(section("thermal")),
         battery: Some(section("battery")),
         meminfo: section("meminfo"),
+        cpuinfo: section("cpuinfo"),
         power: section("power"),
         cpus_allowed: cpus_allowed(&section("cpus")).unwrap_or_default(),
     }
@@ -107,6 +111,7 @@ pub fn read_here() -> Sources {
         thermal: Some(command("dumpsys", &["thermalservice"])),
         battery: Some(command("dumpsys", &["battery"])),
         meminfo: text("/proc/meminfo"),
+        cpuinfo: text("/proc/cpuinfo"),
         power: String::new(),
         cpus_allowed: cpus_allowed(&text("/proc/self/status")).unwrap_or_default(),
     }
