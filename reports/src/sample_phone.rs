@@ -35,7 +35,7 @@ pub fn run() -> Run {
             cluster("mid", "4-7", 498, 2367.0),
             cluster("big", "8", 1024, 2914.0),
         ],
-        asked_cpus: Some("4-8".into()),
+        asked_cpus: None,
         sustained: true,
         thresholds: vec![HotThreshold {
             sensor: "VIRTUAL-SKIN".into(),
@@ -43,7 +43,11 @@ pub fn run() -> Run {
             celsius: vec![None, Some(37.0), Some(39.0), Some(43.0), Some(45.0)],
         }],
     });
+    for peak in &mut run.machine.peaks {
+        peak.cpus = "4-8".into();
+    }
     for cell in &mut run.cells {
+        cell.key.cpus = "4-8".into();
         cell.launches.iter_mut().for_each(heat_up);
         let discarded = Launch {
             reason: Some("it was held back: thermal status 3".into()),
@@ -75,14 +79,17 @@ fn heat_up(launch: &mut Launch) {
             ok("cpu_big_allowed_mhz", big),
             ok("cpu_mid_allowed_mhz", 2367.0),
             ok("cpu_little_allowed_mhz", 1704.0),
-            ok("battery_power_w", 6.5 - 2.0 * warm),
+            ok("battery_current_raw", -(1_650_000.0 - 500_000.0 * warm).round()),
+            ok("battery_v", 3.9),
         ]);
         if during.len().is_multiple_of(5) {
             readings.extend([
                 ok("skin_c", 31.0 + 9.0 * warm),
                 ok("cpu_c", 45.0 + 35.0 * warm),
                 ok("thermal_status", if warm > 0.7 { 2.0 } else { 0.0 }),
-                ok("charging", 1.0),
+                ok("charging", 0.0),
+                ok("battery_percent", 80.0),
+                ok("battery_charge_raw", 3_600_000.0),
             ]);
         }
         during.push(Telemetry { at_s: moment, moment: "during".into(), readings });

@@ -3,8 +3,9 @@
 
 use super::Figure;
 use super::canvas::{Anchor, Ink, PlotError, SMALL, WIDTH, draw};
+use crate::energy;
 use crate::record::held;
-use crate::record::{Launch, Machine, Reading, Telemetry};
+use crate::record::{Launch, Reading, Run, Telemetry};
 use crate::text;
 
 const LEFT: i32 = 58;
@@ -46,7 +47,7 @@ pub(crate) fn has_timeline(launch: &Launch) -> bool {
 ///
 /// # Errors
 /// The drawing library fails: a fault of this program.
-pub(crate) fn launch(label: &str, launch: &Launch, machine: &Machine) -> Result<Option<Figure>, PlotError> {
+pub(crate) fn launch(label: &str, launch: &Launch, run: &Run) -> Result<Option<Figure>, PlotError> {
     if !has_timeline(launch) {
         return Ok(None);
     }
@@ -77,7 +78,14 @@ pub(crate) fn launch(label: &str, launch: &Launch, machine: &Machine) -> Result<
         names("", "_c").into_iter().map(|name| (name, name.trim_end_matches("_c").to_owned())).collect();
     let power: Vec<(&str, String)> =
         names("battery_power_w", "").into_iter().map(|name| (name, "battery".to_owned())).collect();
+    // Records of older programs have watts, of a unit guessed from each number alone.
     let mut watts = lines(launch, &power);
+    if let Some(Reading::Ok(meter)) = energy::meter(run)
+        && let Ok(points) = energy::watts(launch, &meter)
+        && !points.is_empty()
+    {
+        watts.push(Line { label: "battery".into(), ink: INKS[0], points, dots: false });
+    }
     watts.extend(rate(launch, "package_energy_j", "processor", 1.0, INKS[1]));
     let pressure = ["cpu", "memory", "io"].map(|name| (format!("{name}_pressure_percent"), format!("for {name}")));
     let pressure: Vec<(&str, String)> = pressure.iter().map(|(name, label)| (name.as_str(), label.clone())).collect();
@@ -101,7 +109,7 @@ pub(crate) fn launch(label: &str, launch: &Launch, machine: &Machine) -> Result<
     if !(end.is_finite() && end > 0.0) {
         return Ok(None);
     }
-    let held = held::spans(launch, machine);
+    let held = held::spans(launch, &run.machine);
     let height = panels.iter().map(panel_height).sum::<i32>() + 34;
     let across = |at: f64| LEFT + (at / end * f64::from(RIGHT - LEFT)).round() as i32;
     let svg = draw("timeline", &alt(label, &panels, end), height, |canvas| {
@@ -153,7 +161,7 @@ pub(crate) fn launch(label: &str, launch: &Launch, machine: &Machine) -> Result<
         id: "timeline",
         title: "Over the launch".into(),
         svg,
-        caption: caption(launch, machine),
+        caption: caption(launch, run),
         key: Vec::new(),
     }))
 }
@@ -207,7 +215,7 @@ fn alt(label: &str, panels: &[Panel], end: f64) -> String {
     format!("{label} over {}: {}.", text::seconds(end), ranges.collect::<Vec<_>>().join("; "))
 }
 
-fn caption(launch: &Launch, machine: &Machine) -> String {
+fn caption(launch: &Launch, run: &Run) -> String {
     let mut words =
         "Each dot is an image, at the moment when it was done; below it, what sensors said, read every second \
                      beside the worker. Axes do not begin at zero."
@@ -222,7 +230,7 @@ fn caption(launch: &Launch, machine: &Machine) -> String {
         words += " Waiting: the share of the last ten seconds in which some task waited for a core, for memory or for a disk, by the \
                   kernel's account.";
     }
-    if let Some(held) = held::back(launch, machine) {
+    if let Some(held) = held::back(launch, &run.machine) {
         words += &format!(" Held back: {held}.");
         if held.first_s.is_some() {
             words += " Shaded: while sensors said so.";

@@ -20,14 +20,10 @@ pub fn quick(files: &Files, clusters: &[Cluster]) -> Readings {
         readings.insert(format!("cpu_{}_mhz", cluster.name), cluster.mhz(files));
         readings.insert(format!("cpu_{}_allowed_mhz", cluster.name), cluster.allowed_mhz(files));
     }
-    let power = battery::power(files);
-    let of_power = |of: fn(&battery::Power) -> f64| match &power {
-        Reading::Ok(power) => Reading::Ok(of(power)),
-        Reading::Denied { why } => Reading::denied(why),
-        Reading::Absent { why } => Reading::absent(why),
-    };
-    readings.insert("battery_power_w".into(), of_power(battery::Power::watts));
-    readings.insert("battery_current_a".into(), of_power(|power| power.amperes));
+    let supply = battery::supply(files);
+    readings.insert("battery_current_raw".into(), supply.current);
+    readings.insert("battery_charge_raw".into(), supply.charge);
+    readings.insert("battery_v".into(), supply.volts);
     readings.insert("gpu_mhz".into(), gpu::mhz(files));
     readings.insert("gpu_load_percent".into(), gpu::load(files));
     readings
@@ -64,25 +60,34 @@ pub fn slow(sources: &Sources) -> Readings {
         }
     }
     let text = sources.battery.as_deref().unwrap_or_default();
-    let Battery { level, celsius, volts, charger, known, none } = battery::parse(text);
+    let Battery { level, celsius, volts, current, charge, charger, known, none } = battery::parse(text);
     let of_hal = thermal.hottest(Kind::Battery).filter(|_| thermal.from_hal && !none);
     let charging = known.then_some(if charger.is_some() { 1.0 } else { 0.0 });
     for (name, value, what) in [
         ("battery_c", celsius.or(of_hal), "dumpsys battery gives no temperature"),
         ("battery_percent", level, "dumpsys battery gives no level"),
         ("battery_v", volts, "dumpsys battery gives no voltage"),
+        ("battery_current_service_raw", current, "dumpsys battery gives no current"),
+        ("battery_charge_raw", charge, "dumpsys battery gives no charge"),
         ("charging", charging, "dumpsys battery does not say whether a charger is plugged in"),
     ] {
         let reading = if none { Reading::absent("this device has no battery") } else { or_why(value, text, what) };
         readings.insert(name.to_owned(), reading);
     }
+    if let Some(said) = &sources.battery_command {
+        readings.insert("battery_current_cmd_raw".to_owned(), battery::command_current(said));
+    }
     readings
 }
 
-/// Both.
+/// Both; of what both tell, the files have it finer.
 pub fn all(sources: &Sources, clusters: &[Cluster]) -> Readings {
     let mut readings = quick(&sources.files, clusters);
-    readings.extend(slow(sources));
+    for (name, reading) in slow(sources) {
+        if readings.get(&name).is_none_or(|known| known.value().is_none()) {
+            readings.insert(name, reading);
+        }
+    }
     readings
 }
 

@@ -15,6 +15,8 @@ pub struct Sources {
     pub thermal: Option<String>,
     /// `dumpsys battery`; `None` if it was not asked.
     pub battery: Option<String>,
+    /// `cmd battery get current_now`; `None` if it was not asked, because another source has the current.
+    pub battery_command: Option<String>,
     /// `/proc/meminfo`.
     pub meminfo: String,
     /// The lines of `/proc/cpuinfo` that name each core's kind.
@@ -29,7 +31,9 @@ pub struct Sources {
 fn changing() -> Vec<String> {
     let mut patterns = clusters::CHANGING.map(|file| format!("{}*{file}", clusters::CPU)).to_vec();
     patterns.extend(["type", "temp"].map(|file| format!("{}*/{file}", thermal::ZONE)));
-    patterns.extend(["type", "current_now", "voltage_now"].map(|file| format!("{}*/{file}", battery::SUPPLY)));
+    patterns.extend(
+        ["type", "current_now", "voltage_now", "charge_counter"].map(|file| format!("{}*/{file}", battery::SUPPLY)),
+    );
     patterns.extend(gpu::FILES.map(str::to_owned));
     patterns
 }
@@ -45,9 +49,13 @@ pub fn script() -> String {
         .concat()
         .join(" ")
         .replace(&format!("{}*", clusters::CPU), &format!("{}[0-9]*", clusters::CPU));
+    let supply = battery::SUPPLY;
     format!(
         "echo '=== props'; getprop 2>&1\necho '=== files'; grep -H '' {patterns} 2>&1\n\
          echo '=== thermal'; dumpsys thermalservice 2>&1\necho '=== battery'; dumpsys battery 2>&1\n\
+         echo '=== command'; cmd battery get -f current_now 2>&1\n\
+         echo '=== closed'; [ ! -e {supply} ] || [ -r {supply} ] || echo \"grep: {supply}battery/current_now: Permission denied\"\n\
+         for d in {supply}*; do [ ! -e \"$d\" ] || [ -x \"$d\" ] || echo \"grep: $d/current_now: Permission denied\"; done\n\
          echo '=== meminfo'; cat /proc/meminfo 2>&1\n\
          echo '=== cpuinfo'; grep -E '^(processor|CPU implementer|CPU part)' /proc/cpuinfo 2>&1\necho '=== power'; dumpsys power 2>&1 | grep mWakefulness=\n\
          echo '=== cpus'; grep Cpus_allowed_list /proc/self/status 2>&1\necho '=== end'"
@@ -65,9 +73,11 @@ pub fn parse(text: &str) -> Sources {
     };
     Sources {
         props: section("props"),
-        files: Files::parse(&section("files")),
+        // Files in a folder that may not be entered are no files for the shell's patterns.
+        files: Files::parse(&(section("files") + &section("closed"))),
         thermal: Some(section("thermal")),
         battery: Some(section("battery")),
+        battery_command: Some(section("command")),
         meminfo: section("meminfo"),
         cpuinfo: section("cpuinfo"),
         power: section("power"),
@@ -110,11 +120,17 @@ pub fn read_here() -> Sources {
         files: Files::read(paths.iter().map(String::as_str)),
         thermal: Some(command("dumpsys", &["thermalservice"])),
         battery: Some(command("dumpsys", &["battery"])),
+        battery_command: Some(command_current()),
         meminfo: text("/proc/meminfo"),
         cpuinfo: text("/proc/cpuinfo"),
         power: String::new(),
         cpus_allowed: cpus_allowed(&text("/proc/self/status")).unwrap_or_default(),
     }
+}
+
+/// The battery's current by Android's command, which takes some tens of milliseconds.
+pub fn command_current() -> String {
+    command("cmd", &["battery", "get", "-f", "current_now"])
 }
 
 /// What a program of the phone's says, complaints included.
