@@ -40,7 +40,8 @@ fn a_whole_run_on_the_one_phone() {
     assert_eq!(readings["cpu_little_mhz"]["ok"], 1200.0);
     assert_eq!(readings["cpu_big_mhz"]["ok"], 2400.0);
     assert_eq!(readings["skin_c"]["ok"], 31.5);
-    assert_eq!(readings["battery_power_w"]["ok"], 3.4);
+    assert_eq!(readings["battery_current_raw"]["ok"], -850_000.0, "as the phone gives it");
+    assert_eq!(readings["battery_v"]["ok"], 4.0);
     let samples = launch["samples"].as_array().unwrap();
     assert!((3..=40).contains(&samples.len()), "as many as make it precise enough, and no more than were asked for");
     assert!(samples.windows(2).all(|pair| pair[0]["ended_s"].as_f64() < pair[1]["ended_s"].as_f64()));
@@ -250,7 +251,7 @@ fn devices_and_doctor_say_what_there_is_and_what_to_do() {
     }
     let well = run(&lab, &bench, &[&["doctor", "--on", "adb"]]);
     ok(&well);
-    for word in ["authorised", "starts there", "USB", "tcpip 5555", "battery_power_w"] {
+    for word in ["authorised", "starts there", "USB", "tcpip 5555", "battery_current_raw"] {
         assert!(said(&well).contains(word) || word == "USB", "no {word} in\n{}", said(&well));
     }
     clean(&lab, 15555);

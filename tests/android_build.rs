@@ -77,7 +77,7 @@ fn an_ndk_in_the_usual_folder_is_found_and_must_be_new_enough() {
         "home/Android/Sdk/ndk/27.2.12479018/source.properties",
         "Pkg.Desc = Android NDK\nPkg.Revision = 27.2.12479018\n",
     );
-    machine.file("target/aarch64-linux-android/release/ditbench", "program");
+    machine.file("target/aarch64-linux-android/release/ditbench-worker", "program");
     let (code, said) = machine.build("android");
     assert!(code == Some(3) && said.contains("27.2.12479018/ is r27"), "{said}");
     machine.file("home/Android/Sdk/ndk/28.2.13676358/source.properties", "Pkg.Revision = 28.2.13676358\n");
@@ -99,7 +99,7 @@ fn a_library_that_is_not_there_is_built_from_its_sources() {
     machine.tool("aarch64-linux-musl-gcc", "");
     machine.tool("cargo", "echo \"cargo $*; std $CARGO_UNSTABLE_BUILD_STD; flags $RUSTFLAGS\"");
     machine.file("sysroot/lib/rustlib/src/rust/library/std/Cargo.toml", "");
-    machine.file("target/aarch64-unknown-linux-musl/release/ditbench", "program");
+    machine.file("target/aarch64-unknown-linux-musl/release/ditbench-worker", "program");
     let (code, said) = machine.build("musl");
     assert_eq!(code, Some(0), "{said}");
     for word in [

@@ -81,6 +81,7 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
         "prompts_ssim",
         "prompts_latent_relative_l2",
         "prompts_identical",
+        "cpus",
     ];
     writer.write_record(["run"].iter().chain(&KEY_COLUMNS).chain(&columns))?;
     for row in &table.rows {
@@ -123,8 +124,13 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
             number(row.placement_share),
         ];
         let judged = row.judged.as_ref().map_or_else(|| vec![String::new(); 14], judged_values);
-        writer
-            .write_record(std::iter::once(row.run.clone()).chain(key_values(&row.key)).chain(values).chain(judged))?;
+        writer.write_record(
+            std::iter::once(row.run.clone())
+                .chain(key_values(&row.key))
+                .chain(values)
+                .chain(judged)
+                .chain([row.key.cpus.clone()]),
+        )?;
     }
     for paper in table.published.iter().filter(|paper| table.rows.iter().any(|row| row.key.model == paper.model)) {
         // By name, because most columns stay empty.

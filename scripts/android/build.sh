@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds ditbench for a phone.
+# Builds ditbench for a phone: the worker and its agent (ditbench-worker), without what only a host needs.
 #
 #   scripts/android/build.sh            both, as far as this machine has the tools
 #   scripts/android/build.sh android    aarch64-linux-android, through an NDK and cargo-ndk: candle, tract, ONNX Runtime
@@ -14,7 +14,7 @@ what=${1:-all}
 failed=0
 missing=()
 
-# What is sent to phones: without symbols, and without the checkpoint and pictures that only a host reads.
+# What is sent to phones has no symbols.
 export CARGO_PROFILE_RELEASE_STRIP=symbols CARGO_PROFILE_RELEASE_DEBUG=false
 
 miss() { # about what, how to get it
@@ -49,8 +49,8 @@ needs_std() { # triple
 build() { # triple, features, command...
   local triple=$1 features=$2
   shift 2
-  "${std[@]}" "$@" --release -p ditbench --no-default-features --features "$features" || { failed=1; return; }
-  echo "built: $target/$triple/release/ditbench ($(du -h "$target/$triple/release/ditbench" | cut -f1))"
+  "${std[@]}" "$@" --release -p ditbench-worker --bin ditbench-worker --no-default-features --features "$features" || { failed=1; return; }
+  echo "built: $target/$triple/release/ditbench-worker ($(du -h "$target/$triple/release/ditbench-worker" | cut -f1))"
 }
 
 find_ndk() {

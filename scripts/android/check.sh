@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Does ditbench still compile for Android? No NDK is needed: nothing is linked, so a stand-in serves as the C compiler.
+# Does the program for phones still compile for Android? No NDK is needed: nothing is linked, so a stand-in serves as the C compiler.
 #
-#   scripts/android/check.sh              the program, its kernels, ONNX Runtime's backend: what knows of systems
+#   scripts/android/check.sh              without candle and tract, which know nothing of systems and take long
 #   scripts/android/check.sh FEATURES     with these features: candle,tract,ort
 #
 # The standard library for Android is rustup's, where it is there or can be had; else it is built from Debian's sources of
@@ -30,7 +30,7 @@ chmod +x "$work/cc"
 export CC_aarch64_linux_android=$work/cc AR_aarch64_linux_android=$work/cc
 
 check() {
-  cargo check --release -p ditbench --target "$triple" --no-default-features --features "$features"
+  cargo check --release -p ditbench-worker --target "$triple" --no-default-features --features "$features"
 }
 
 has_std() {

@@ -12,7 +12,7 @@ use crate::host::adb::{
     Adb, AdbError, Device, ElfMachine, Limit, PhoneOptions, Program, Pusher, choose, find_binary, free_kib, machine_of,
     quote, read_sources, runs,
 };
-use crate::plan::Target;
+use crate::plan::{ClusterChoice, Target};
 use crate::text;
 use ditbench_worker::probe::phone::readings::{self, Readings};
 use ditbench_worker::probe::phone::thermal::Status;
@@ -24,6 +24,9 @@ pub struct DoctorArgs {
     /// Which phone: adb (the one that is there), adb:SERIAL, adb:* for all
     #[arg(long, value_delimiter = ',', value_name = "LIST", required = true)]
     on: Vec<Target>,
+    /// Cores that are to be there, as `run` takes them
+    #[arg(long, value_delimiter = ',', value_name = "LIST", help_heading = "Phones")]
+    cluster: Vec<ClusterChoice>,
     #[command(flatten)]
     phone: PhoneOptions,
 }
@@ -45,7 +48,7 @@ pub fn doctor(args: &DoctorArgs, common: &Common) -> Result<()> {
         println!("adb:{serial}");
         let mut findings = Findings::default();
         let device = Device::new(Arc::clone(&adb), &serial);
-        if let Err(error) = examine(&device, &args.phone, common, &mut findings) {
+        if let Err(error) = examine(&device, args, common, &mut findings) {
             findings.fault("connection", &error.to_string(), &error.mend(&serial));
         }
         findings.print();
@@ -98,7 +101,8 @@ impl Findings {
 }
 
 /// Everything, the connection first: without it nothing else can be asked.
-fn examine(device: &Device, options: &PhoneOptions, common: &Common, findings: &mut Findings) -> Result<(), AdbError> {
+fn examine(device: &Device, args: &DoctorArgs, common: &Common, findings: &mut Findings) -> Result<(), AdbError> {
+    let options = &args.phone;
     device.reach()?;
     let asked = Instant::now();
     device.ask("seeing whether it answers", "true")?;
@@ -115,7 +119,7 @@ fn examine(device: &Device, options: &PhoneOptions, common: &Common, findings: &
     room(device, options, findings)?;
     program(device, options, abi, findings)?;
     library(common, abi, findings);
-    cores(device, options, &sources, findings);
+    cores(device, &args.cluster, &sources, findings);
     battery(device.serial(), &readings, findings);
     screen(device.serial(), &sources, findings);
     heat(device.serial(), &sources, &readings, findings);
@@ -173,7 +177,7 @@ fn program(device: &Device, options: &PhoneOptions, abi: &str, findings: &mut Fi
     let file = match find_binary(options.phone_binary.as_deref(), abi) {
         Ok(file) => file,
         Err(error) => {
-            findings.fault("program", &error.to_string(), "scripts/android/build.sh");
+            findings.fault("program", &error.to_string(), &error.mend(device.serial()));
             return Ok(());
         }
     };
@@ -216,7 +220,7 @@ fn library(common: &Common, abi: &str, findings: &mut Findings) {
     }
 }
 
-fn cores(device: &Device, options: &PhoneOptions, sources: &Sources, findings: &mut Findings) {
+fn cores(device: &Device, wanted: &[ClusterChoice], sources: &Sources, findings: &mut Findings) {
     let groups = clusters::group(sources);
     let all: Vec<u32> = groups.iter().flat_map(|c| c.cpus.iter().copied()).collect();
     let allowed = clusters::parse_list(&sources.cpus_allowed).unwrap_or_default();
@@ -233,8 +237,8 @@ fn cores(device: &Device, options: &PhoneOptions, sources: &Sources, findings: &
             if names.is_empty() { "the kernel does not tell of clusters".to_owned() } else { names.join(", ") },
         );
     }
-    if let Some(wanted) = &options.cluster {
-        match clusters::cpus_of(wanted, &groups) {
+    for wanted in wanted {
+        match clusters::cpus_of(wanted.as_str(), &groups) {
             Ok(cpus) => findings.ok("cluster", format!("{wanted} is CPUs {}", clusters::list(&cpus))),
             Err(why) => findings.fault("cluster", &why, "choose one of these"),
         }

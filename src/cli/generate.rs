@@ -59,6 +59,7 @@ pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
         scheme: args.precision,
         threads: args.threads.map_or_else(ditbench_worker::probe::machine::cores, usize::from),
         memory: args.memory,
+        pinned: None,
     };
     let output = std::path::absolute(&args.output).context("cannot resolve the output's path")?;
     let folder = output.parent().filter(|folder| folder.is_dir());

@@ -66,9 +66,9 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The measured peak of a kind (`f32`, `int8`, `bandwidth`) at a thread count.
-    pub fn peak(&self, kind: &str, threads: u32) -> Option<&Peak> {
-        self.peaks.iter().find(|peak| peak.kind == kind && peak.threads == threads)
+    /// The measured peak of a kind (`f32`, `int8`, `bandwidth`) at a thread count, on these CPUs.
+    pub fn peak(&self, kind: &str, threads: u32, cpus: &str) -> Option<&Peak> {
+        self.peaks.iter().find(|peak| peak.kind == kind && peak.threads == threads && peak.cpus == cpus)
     }
 }
 
@@ -96,7 +96,7 @@ pub struct PhoneFacts {
     /// Cores by kind, the slowest first.
     #[serde(default)]
     pub clusters: Vec<Cluster>,
-    /// CPUs that workers were pinned to: `4-7`; `None`: not pinned.
+    /// CPUs that all workers were pinned to, in records of older programs: `4-7`. Newer ones have them in each cell's key.
     #[serde(default)]
     pub asked_cpus: Option<String>,
     /// Whether heat was part of what was measured: launches that were held back count, and none is made again.
@@ -146,6 +146,9 @@ pub struct Peak {
     pub kind: String,
     /// Threads that ran it.
     pub threads: u32,
+    /// CPUs that they were pinned to: `4-7`; empty where they were not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cpus: String,
     /// The best of `samples`: what disturbs a peak lowers it.
     pub value: f64,
     /// `GFLOP/s`, `GOP/s`, `GB/s` (10⁹).

@@ -219,7 +219,10 @@ fn phone_facts(page: &mut Page, phone: &PhoneFacts) {
             steps.filter_map(|(name, degrees)| Some(format!("{name} {} °C", (*degrees)?))).collect();
         fact(page, &format!("More against heat by {}, from", threshold.sensor), &steps.join(", "));
     }
-    fact(page, "Pinned to CPUs", phone.asked_cpus.as_deref().unwrap_or("not pinned"));
+    // Newer records have them in each cell's key.
+    if let Some(cpus) = &phone.asked_cpus {
+        fact(page, "Pinned to CPUs", cpus);
+    }
     let heat = if phone.sustained {
         "part of what was measured, from a cool phone on"
     } else {
@@ -241,6 +244,11 @@ fn sensors(page: &mut Page, run: &Run) {
         return;
     }
     page.raw("<p class=\"small\">While cells were measured</p>\n<dl class=\"facts\">\n");
+    if let Some(meter) = crate::energy::meter(run) {
+        reading(page, "Unit of the battery's current", &meter, |meter| {
+            format!("{} ({})", meter.evidence, meter.source)
+        });
+    }
     for (name, (values, why)) in found {
         let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
         let range = if values.is_empty() {

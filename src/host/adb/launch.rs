@@ -36,8 +36,6 @@ pub struct Sent {
     pub inputs: String,
     /// Environment of the worker.
     pub environment: Vec<(String, String)>,
-    /// CPUs for the worker.
-    pub cpus: Option<Vec<u32>>,
 }
 
 /// Whether the launch is there already, from before a drop.
@@ -65,7 +63,6 @@ pub fn start(session: &Session, order: &Order, sent: Sent) -> Result<(), AdbErro
         image: format!("{folder}/image.png").into(),
         latents: format!("{folder}/latents.safetensors").into(),
     });
-    spec.cpus = sent.cpus;
     let orders = agent::Order {
         spec,
         environment: sent.environment,

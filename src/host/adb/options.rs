@@ -12,9 +12,6 @@ pub const FOLDER: &str = "/data/local/tmp/ditbench";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(default)]
 pub struct PhoneOptions {
-    /// CPUs of the phone to run on: big, mid, little, a list such as 4-7, or a mask such as 0xf0
-    #[arg(long, value_name = "CPUS", help_heading = "Phones")]
-    pub cluster: Option<String>,
     /// Whether what the phone keeps up when it is hot is measured: launches that were held back count.
     /// Set by `--sustained`.
     #[arg(skip)]

@@ -18,7 +18,8 @@ use ditbench_worker::agent::Description;
 use ditbench_worker::process::{Cause, Exit, Observed};
 use ditbench_worker::registry::BackendFacts;
 
-use crate::host::{Host, Order};
+use crate::host::{Host, Order, PeakOf};
+use crate::plan::ClusterChoice;
 use ditbench_protocol::Event;
 use ditbench_worker::probe::build;
 use ditbench_worker::probe::phone::clusters;
@@ -31,7 +32,6 @@ const COOL_DOWN: Duration = Duration::from_secs(300);
 pub struct Phone {
     session: Session,
     description: Description,
-    cpus: Option<Vec<u32>>,
     ort: Option<Result<String, String>>,
     gone: Option<String>,
 }
@@ -45,10 +45,11 @@ impl Phone {
         adb: Arc<dyn Adb>,
         serial: &str,
         options: &PhoneOptions,
+        wanted: &[ClusterChoice],
         run: &str,
         say: &dyn Fn(String),
     ) -> Result<Self> {
-        let session = Session::open(Device::new(adb, serial), options, run, say)?;
+        let session = Session::open(Device::new(adb, serial), options, wanted, run, say)?;
         say(format!("looking at {}", session.identity.name()));
         let description: Description = ask(&session, "describe", Duration::from_secs(60))?;
         if description.version != env!("CARGO_PKG_VERSION") || description.git != build::git() {
@@ -58,13 +59,7 @@ impl Phone {
                 description.version
             ));
         }
-        let cpus = options
-            .cluster
-            .as_deref()
-            .map(|wanted| clusters::cpus_of(wanted, &session.clusters))
-            .transpose()
-            .map_err(anyhow::Error::msg)?;
-        Ok(Self { session, description, cpus, ort: None, gone: None })
+        Ok(Self { session, description, ort: None, gone: None })
     }
 
     /// Sends what a launch needs.
@@ -83,7 +78,7 @@ impl Phone {
             .iter()
             .map(|(key, value)| ((*key).to_owned(), value.to_string_lossy().into_owned()))
             .collect();
-        Ok(Sent { weights, inputs, environment, cpus: self.cpus.clone() })
+        Ok(Sent { weights, inputs, environment })
     }
 
     /// Everything up to the start; tried again after a drop, because all of it may be done twice.
@@ -180,7 +175,7 @@ impl Host for Phone {
                     core: c.core.clone(),
                 })
                 .collect(),
-            asked_cpus: self.cpus.as_deref().map(clusters::list),
+            asked_cpus: None,
             sustained: self.session.options.sustained,
             thresholds: self.session.thresholds.clone(),
         });
@@ -196,7 +191,7 @@ impl Host for Phone {
     }
 
     fn cores(&self) -> usize {
-        self.cpus.as_ref().map_or(self.description.cores, Vec::len)
+        self.description.cores
     }
 
     fn memory_available(&self) -> Option<u64> {
@@ -231,11 +226,23 @@ impl Host for Phone {
         result.map(PathBuf::from)
     }
 
-    fn peaks(&mut self, threads: &[usize]) -> Vec<Peak> {
-        let counts: Vec<String> = threads.iter().map(ToString::to_string).collect();
-        let limit = Duration::from_secs(20 + 10 * threads.len() as u64);
-        // Missing peaks are missing in the record, and the report says that there are none.
-        ask(&self.session, &format!("peaks {}", counts.join(",")), limit).unwrap_or_default()
+    fn cpus_of(&self, cluster: &ClusterChoice) -> Result<Vec<u32>, String> {
+        clusters::cpus_of(cluster.as_str(), &self.session.clusters)
+    }
+
+    fn peaks(&mut self, wanted: &[PeakOf]) -> Vec<Peak> {
+        let mut places: Vec<&Vec<u32>> = wanted.iter().map(|peak| &peak.cpus).collect();
+        places.sort_unstable();
+        places.dedup();
+        let measure = |cpus: &Vec<u32>| -> Vec<Peak> {
+            let counts: Vec<usize> = wanted.iter().filter(|peak| peak.cpus == *cpus).map(|peak| peak.threads).collect();
+            let limit = Duration::from_secs(20 + 10 * counts.len() as u64);
+            let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
+            let on = if cpus.is_empty() { String::new() } else { format!(" on {}", clusters::list(cpus)) };
+            // Missing peaks are missing in the record, and the report says that there are none.
+            ask(&self.session, &format!("peaks {}{on}", counts.join(",")), limit).unwrap_or_default()
+        };
+        places.into_iter().flat_map(measure).collect()
     }
 
     fn calibrate(&mut self) -> Reading<f64> {

@@ -54,8 +54,11 @@ pub(super) fn describe() -> Result<()> {
     })
 }
 
-pub(super) fn peaks(threads: &[usize]) -> Result<()> {
-    say(&measure::peaks::all(threads))
+pub(super) fn peaks(threads: &[usize], cpus: &[u32]) -> Result<()> {
+    if !cpus.is_empty() {
+        measure::pin::to(cpus).map_err(anyhow::Error::msg)?;
+    }
+    say(&measure::peaks::all(threads, cpus))
 }
 
 pub(super) fn calibrate() -> Result<()> {
