@@ -25,9 +25,10 @@ fn a_whole_run_on_the_one_phone() {
     let phone = &record["machine"]["phone"];
     assert_eq!(phone["model"]["ok"], "Bench Testphone 15555");
     assert_eq!(phone["clusters"][1]["name"], "big");
-    assert_eq!(phone["asked_cpus"], "1");
+    assert_eq!(phone["uid"]["ok"], 0, "the lab's daemon runs as root");
     let cell = cell(&record);
     assert_eq!(cell["status"], "ok", "{cell}");
+    assert_eq!(cell["key"]["cpus"], "1");
     assert_eq!(cell["key"]["threads"], 1, "as many threads as the cluster has cores");
     assert_eq!(cell["launches"].as_array().unwrap().len(), 2);
     let launch = &cell["launches"][0];
@@ -183,11 +184,9 @@ fn a_warm_phone_is_waited_for() {
     for line in std::io::BufRead::lines(stderr).map_while(Result::ok) {
         if line.contains("waiting for the phone to cool down (40 °C") || line.contains("cool down (41 °C") {
             waited = true;
-            assert_eq!(
-                cell(&bench.record("run"))["launches"].as_array().unwrap().len(),
-                1,
-                "no launch before it is cool"
-            );
+            // A busy machine may have made the first one again: then it is not in the record yet.
+            let made = cell(&bench.record("run"))["launches"].as_array().map_or(0, Vec::len);
+            assert!(made <= 1, "no second launch before it is cool");
             std::fs::write(lab.data(15555).join("cooled"), "").unwrap();
         }
     }

@@ -61,7 +61,7 @@ pub fn meter(run: &Run) -> Option<Reading<Meter>> {
         .into_iter()
         .find(|(reading, _)| launches().any(|l| l.telemetry.iter().any(|m| value(m, reading).is_some())))?;
     let counts = |launches: &mut dyn Iterator<Item = &Launch>| {
-        let during = launches.flat_map(|launch| during(launch)).filter_map(|moment| value(moment, reading));
+        let during = launches.flat_map(during).filter_map(|moment| value(moment, reading));
         let mut counts: Vec<f64> = during.map(f64::abs).collect();
         counts.sort_by(f64::total_cmp);
         counts

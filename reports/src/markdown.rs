@@ -104,9 +104,7 @@ fn line(row: &Row) -> String {
     let cells = [
         plain(&row.who()),
         plain(&row.key.precision),
-        row.cores
-            .as_ref()
-            .map_or_else(|| row.key.threads.to_string(), |cores| format!("{} on {cores}", row.key.threads)),
+        row.threads_column(),
         image,
         interval
             .map_or_else(|| "–".to_owned(), |(low, high)| format!("{} – {}", text::seconds(low), text::seconds(high))),

@@ -36,6 +36,11 @@ pub fn run() -> Run {
             cluster("big", "8", 1024, 2914.0),
         ],
         asked_cpus: None,
+        screen: Reading::Ok("Asleep".into()),
+        battery_saver: Reading::Ok(false),
+        uid: Reading::Ok(2000),
+        cpuset: Reading::Ok("/".into()),
+        task_profile: None,
         sustained: true,
         thresholds: vec![HotThreshold {
             sensor: "VIRTUAL-SKIN".into(),

@@ -264,6 +264,14 @@ impl Row {
         format!("{} · {} · {}{run}", self.who(), self.key.precision, self.threads())
     }
 
+    /// For a column of threads: `2`, `2 on big`.
+    pub fn threads_column(&self) -> String {
+        match &self.cores {
+            Some(cores) => format!("{} on {cores}", self.key.threads),
+            None => self.key.threads.to_string(),
+        }
+    }
+
     /// Threads, the cores that they are pinned to, and what memory is spent on unless it is speed: `2 threads`, `1 thread on big`,
     /// `1 thread · small memory`.
     pub fn threads(&self) -> String {

@@ -272,7 +272,7 @@ fn battery(serial: &str, readings: &Readings, findings: &mut Findings) {
 }
 
 fn screen(serial: &str, sources: &Sources, findings: &mut Findings) {
-    match sources.power.split_once("mWakefulness=").map(|(_, state)| state.trim()) {
+    match sources.screen().value().map(String::as_str) {
         Some("Awake") => findings.note(
             "screen",
             "it is on, and draws power",
@@ -284,6 +284,13 @@ fn screen(serial: &str, sources: &Sources, findings: &mut Findings) {
             format!("adb -s {serial} shell input keyevent KEYCODE_WAKEUP"),
         ),
         None => findings.note("screen", "dumpsys power does not say whether it is on", "look at it"),
+    }
+    if sources.battery_saver().value() == Some(&true) {
+        findings.fault(
+            "battery saver",
+            "it is on: Android lowers the clocks",
+            &format!("adb -s {serial} shell settings put global low_power 0"),
+        );
     }
 }
 

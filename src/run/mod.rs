@@ -5,6 +5,7 @@
 
 mod collect;
 mod fidelity;
+pub mod first_look;
 pub mod fleet;
 mod host;
 pub mod judging;

@@ -102,6 +102,21 @@ pub struct PhoneFacts {
     /// Whether heat was part of what was measured: launches that were held back count, and none is made again.
     #[serde(default)]
     pub sustained: bool,
+    /// Whether the screen was on when the run began: Android's word for it, `Awake`, `Asleep`, `Dozing`.
+    #[serde(default)]
+    pub screen: Reading<String>,
+    /// Whether the battery saver was on.
+    #[serde(default)]
+    pub battery_saver: Reading<bool>,
+    /// The user that workers ran as: 2000 is the shell, 0 is root.
+    #[serde(default)]
+    pub uid: Reading<u32>,
+    /// The group of CPUs that the kernel had the shell in: `/`, `/foreground`, `/background`.
+    #[serde(default)]
+    pub cpuset: Reading<String>,
+    /// The profile of Android's scheduling that workers were put into: `MaxPerformance`; `None`: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_profile: Option<String>,
     /// From which temperatures on Android does more against heat, by sensor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<HotThreshold>,

@@ -211,6 +211,17 @@ fn phone_facts(page: &mut Page, phone: &PhoneFacts) {
         let core = cluster.core.as_ref().map(|core| format!(", {core}")).unwrap_or_default();
         fact(page, &format!("Cores, {}", cluster.name), &format!("CPU {}{core}{capacity}{mhz}", cluster.cpus));
     }
+    reading(page, "Screen", &phone.screen, Clone::clone);
+    reading(page, "Battery saver", &phone.battery_saver, |on| if *on { "on".into() } else { "off".into() });
+    reading(page, "User of the workers", &phone.uid, |uid| match uid {
+        0 => "root".into(),
+        2000 => "shell".into(),
+        other => other.to_string(),
+    });
+    reading(page, "Group of CPUs", &phone.cpuset, Clone::clone);
+    if let Some(profile) = &phone.task_profile {
+        fact(page, "Task profile", profile);
+    }
     for threshold in phone.thresholds.iter().filter(|threshold| threshold.skin) {
         let steps = ["light", "moderate", "severe", "critical", "emergency", "shutdown"]
             .iter()

@@ -8,6 +8,7 @@ mod cool;
 mod device;
 mod error;
 mod launch;
+mod libraries;
 mod list;
 mod options;
 mod phone;

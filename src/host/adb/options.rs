@@ -22,6 +22,12 @@ pub struct PhoneOptions {
     /// Switch Android's fixed-performance mode on during launches
     #[arg(long, help_heading = "Phones")]
     pub fixed_performance: bool,
+    /// Put workers into a profile of Android's scheduling (Android 13 and later): MaxPerformance comes near to what an app gets
+    #[arg(long, value_name = "PROFILE", help_heading = "Phones")]
+    pub task_profile: Option<String>,
+    /// Folder of ONNX Runtime's libraries for the phone: libonnxruntime.so, and those that DITBENCH_ORT_EP names
+    #[arg(long, value_name = "DIR", help_heading = "Phones")]
+    pub ort_dir: Option<PathBuf>,
     /// Leave program, weights and models on the phone for the next run
     #[arg(long, help_heading = "Phones")]
     pub keep: bool,

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::launch::{self, Followed, Sent};
 use super::session::Session;
-use super::{Adb, AdbError, Device, ElfMachine, PhoneOptions, machine_of};
+use super::{Adb, AdbError, Device, PhoneOptions, libraries};
 use crate::environment::Common;
 use ditbench_worker::agent::Description;
 use ditbench_worker::process::{Cause, Exit, Observed};
@@ -133,6 +133,16 @@ impl Phone {
     }
 }
 
+/// A provider that a phone lacks is got for the phone, and carried there.
+fn with_advice(mut facts: BackendFacts) -> BackendFacts {
+    for missing in facts.devices.iter_mut().filter_map(|device| device.state.as_mut().err()) {
+        if missing.cure.contains("DITBENCH_ORT_EP") {
+            missing.cure += "; for a phone, put the libraries for it into the folder of --ort-dir";
+        }
+    }
+    facts
+}
+
 /// Asks our program there and reads its answer.
 fn ask<T: DeserializeOwned>(session: &Session, question: &str, limit: Duration) -> Result<T> {
     let text = session.ask(question, limit)?;
@@ -177,6 +187,11 @@ impl Host for Phone {
                 .collect(),
             asked_cpus: None,
             sustained: self.session.options.sustained,
+            screen: self.session.state.screen.clone(),
+            battery_saver: self.session.state.battery_saver.clone(),
+            uid: self.session.state.uid.clone(),
+            cpuset: self.session.state.cpuset.clone(),
+            task_profile: self.session.options.task_profile.clone(),
             thresholds: self.session.thresholds.clone(),
         });
         machine
@@ -203,8 +218,12 @@ impl Host for Phone {
     }
 
     fn backend(&self, name: &str) -> Result<BackendFacts, String> {
+        // Why there is no library for the phone, and not for this machine.
+        if let ("ort", Some(Err(why))) = (name, &self.ort) {
+            return Err(why.clone());
+        }
         match self.description.backends.get(name) {
-            Some(facts) => facts.clone(),
+            Some(facts) => facts.clone().map(with_advice),
             None => Err(format!("the phone's ditbench {} does not know {name}", self.description.version)),
         }
     }
@@ -213,15 +232,16 @@ impl Host for Phone {
         if let Some(known) = &self.ort {
             return known.clone().map(PathBuf::from);
         }
-        let result = send_ort(&mut self.session, common, say);
-        if let Ok(path) = &result {
-            self.session.environment = format!("ORT_DYLIB_PATH={path}");
+        let result = libraries::send(&mut self.session, common.ort_lib.as_deref(), say);
+        if let Ok(sent) = &result {
+            self.session.environment.clone_from(&sent.environment);
             // With the library there, the backend knows what it can do.
             match ask(&self.session, "describe", Duration::from_secs(60)) {
                 Ok(description) => self.description = description,
                 Err(error) => return Err(crate::text::causes(&error)),
             }
         }
+        let result = result.map(|sent| sent.library);
         self.ort = Some(result.clone());
         result.map(PathBuf::from)
     }
@@ -331,24 +351,4 @@ fn export(order: &Order) -> Vec<PathBuf> {
     (order.say)("writing models for the phone".to_owned());
     let graphs = order.pipeline.graphs();
     graphs.iter().flat_map(|graph| backend.export(graph, &weights, &options).unwrap_or_default()).collect()
-}
-
-/// Sends the library that the user named, if it is for this kind of phone.
-fn send_ort(session: &mut Session, common: &Common, say: &dyn Fn(String)) -> Result<String, String> {
-    let abi = session.identity.abi.value().map_or("unknown", String::as_str);
-    let how =
-        "libonnxruntime.so is in the folder jni of the archive onnxruntime-android-VERSION.aar; name it with --ort-lib";
-    let Some(path) = &common.ort_lib else {
-        return Err(format!("no ONNX Runtime library for the phone ({abi}) was named: {how}"));
-    };
-    match machine_of(path) {
-        Ok(Some(machine)) if Some(machine) == ElfMachine::of_abi(abi) => {}
-        Ok(Some(machine)) => {
-            return Err(format!("{} is for {}, and the phone is {abi}: {how}", path.display(), machine.name()));
-        }
-        Ok(None) => return Err(format!("{} is no library for Android or Linux: {how}", path.display())),
-        Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
-    }
-    let folder = format!("{}/files", session.options.folder());
-    session.pusher.put(&session.device, path, &folder, "0600", say).map_err(|error| error.to_string())
 }

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ditbench_record::{ClockOffset, HotThreshold};
+use ditbench_record::{ClockOffset, HotThreshold, Reading};
 
 use super::cool::Cool;
 use super::device::quote;
@@ -15,6 +15,18 @@ use super::{AdbError, Device, Limit, PhoneOptions, binary};
 use crate::plan::ClusterChoice;
 use ditbench_worker::agent;
 use ditbench_worker::probe::phone::{Cluster, Identity, Sources, clusters, props, readings, sources, thermal};
+
+/// In what state a phone was found.
+pub struct State {
+    /// Android's word for the screen's state.
+    pub screen: Reading<String>,
+    /// Whether the battery saver was on.
+    pub battery_saver: Reading<bool>,
+    /// The shell's user.
+    pub uid: Reading<u32>,
+    /// The shell's group of CPUs.
+    pub cpuset: Reading<String>,
+}
 
 /// A phone that is ours for now.
 pub struct Session {
@@ -26,6 +38,8 @@ pub struct Session {
     pub identity: Identity,
     /// Its cores by kind.
     pub clusters: Vec<Cluster>,
+    /// In what state it was found.
+    pub state: State,
     /// Where Android does more against heat.
     pub thresholds: Vec<HotThreshold>,
     /// What counts as cool there.
@@ -122,6 +136,12 @@ impl Session {
             identity,
             cool: Cool::of(&readings::all(&sources, &clusters), &clusters, &thresholds),
             clusters,
+            state: State {
+                screen: sources.screen(),
+                battery_saver: sources.battery_saver(),
+                uid: sources.uid(),
+                cpuset: sources.cpuset(),
+            },
             thresholds,
             program,
             pusher,
@@ -173,7 +193,12 @@ impl Session {
         for _ in 0..5 {
             self.lock = None;
             let stream = self.device.open(&script)?;
-            match stream.next(Duration::from_secs(10)) {
+            let mut said = stream.next(Duration::from_secs(10));
+            // A shell may print lines of its own first.
+            while matches!(&said, Said::Line(line) if line != agent::HELD && !line.starts_with(agent::BUSY)) {
+                said = stream.next(Duration::from_secs(10));
+            }
+            match said {
                 Said::Line(line) if line == agent::HELD => {
                     self.lock = Some(stream);
                     self.ours = true;
