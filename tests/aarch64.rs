@@ -62,7 +62,7 @@ fn what_is_needed() -> Result<(PathBuf, &'static str), String> {
 fn program() -> Option<PathBuf> {
     let named = std::env::var_os("DITBENCH_AARCH64").map(PathBuf::from);
     let built = Path::new(env!("CARGO_BIN_EXE_ditbench")).parent()?.parent()?;
-    named.or(Some(built.join("aarch64-unknown-linux-musl/release/ditbench"))).filter(|path| path.is_file())
+    named.or(Some(built.join("aarch64-unknown-linux-musl/release/ditbench-worker"))).filter(|path| path.is_file())
 }
 
 fn qemu() -> Option<&'static str> {

@@ -25,9 +25,10 @@ fn a_whole_run_on_the_one_phone() {
     let phone = &record["machine"]["phone"];
     assert_eq!(phone["model"]["ok"], "Bench Testphone 15555");
     assert_eq!(phone["clusters"][1]["name"], "big");
-    assert_eq!(phone["asked_cpus"], "1");
+    assert_eq!(phone["uid"]["ok"], 0, "the lab's daemon runs as root");
     let cell = cell(&record);
     assert_eq!(cell["status"], "ok", "{cell}");
+    assert_eq!(cell["key"]["cpus"], "1");
     assert_eq!(cell["key"]["threads"], 1, "as many threads as the cluster has cores");
     assert_eq!(cell["launches"].as_array().unwrap().len(), 2);
     let launch = &cell["launches"][0];
@@ -40,7 +41,8 @@ fn a_whole_run_on_the_one_phone() {
     assert_eq!(readings["cpu_little_mhz"]["ok"], 1200.0);
     assert_eq!(readings["cpu_big_mhz"]["ok"], 2400.0);
     assert_eq!(readings["skin_c"]["ok"], 31.5);
-    assert_eq!(readings["battery_power_w"]["ok"], 3.4);
+    assert_eq!(readings["battery_current_raw"]["ok"], -850_000.0, "as the phone gives it");
+    assert_eq!(readings["battery_v"]["ok"], 4.0);
     let samples = launch["samples"].as_array().unwrap();
     assert!((3..=40).contains(&samples.len()), "as many as make it precise enough, and no more than were asked for");
     assert!(samples.windows(2).all(|pair| pair[0]["ended_s"].as_f64() < pair[1]["ended_s"].as_f64()));
@@ -115,7 +117,7 @@ fn two_hosts_at_once_the_second_is_told() {
 }
 
 #[test]
-fn a_throttled_launch_is_made_again_at_most_twice() {
+fn a_launch_that_was_held_back_is_made_again_at_most_twice() {
     let Some(mut lab) = Lab::new() else { return };
     lab.phone();
     let bench = Bench::new();
@@ -130,12 +132,36 @@ fn a_throttled_launch_is_made_again_at_most_twice() {
     let row = cell(&record);
     assert_eq!(row["status"], "ok");
     assert_eq!(row["discarded"].as_array().unwrap().len(), 2);
-    assert!(row["discarded"][0]["reason"].as_str().unwrap().contains("throttled"));
+    assert!(row["discarded"][0]["reason"].as_str().unwrap().contains("held back: thermal status 3"));
     assert!(row["warnings"].to_string().contains("counts although"), "{}", row["warnings"]);
     assert_eq!(row["launches"].as_array().unwrap().len(), 1);
     ok(&run(&lab, &bench, &[&NANO, &SHORT, &["--on", "adb", "--sustained", "3s", "--out", "hot"]]));
     let record = bench.record("hot");
     assert_eq!(cell(&record)["discarded"].as_array().map_or(0, Vec::len), 0, "heat is what is measured");
+}
+
+#[test]
+fn a_cap_at_status_0_is_found_and_the_launch_is_made_again() {
+    let Some(mut lab) = Lab::new() else { return };
+    let serial = lab.phone();
+    let bench = Bench::new();
+    // The clock that the big core is allowed falls while a worker is at work, and Android says nothing.
+    let cap = "/sys/devices/system/cpu/cpu1/cpufreq/scaling_max_freq";
+    let dumpsys = lab.data(15555).join("bin/dumpsys");
+    let script = std::fs::read_to_string(&dumpsys).unwrap().replace(
+        "case $1 in",
+        &format!("if ps -eo args | grep -q '[a]gent supervise'; then echo 1900000 > {cap}; else echo 2900000 > {cap}; fi\ncase $1 in"),
+    );
+    std::fs::write(&dumpsys, script).unwrap();
+    ok(&run(&lab, &bench, &[&NANO, &SHORT, &["--brief", "--on", "adb", "--out", "run"]]));
+    let record = bench.record("run");
+    let row = cell(&record);
+    assert_eq!(row["discarded"].as_array().map_or(0, Vec::len), 2, "{row}");
+    let why = row["discarded"][0]["reason"].as_str().unwrap();
+    assert!(why.contains("big cores were allowed 66 % of their clock"), "{why}");
+    let page = std::fs::read_to_string(bench.path("run/report.html")).unwrap();
+    assert!(page.contains("held back"), "the table says so");
+    let _ = lab.on_phone(&serial, "true");
 }
 
 #[test]
@@ -158,11 +184,9 @@ fn a_warm_phone_is_waited_for() {
     for line in std::io::BufRead::lines(stderr).map_while(Result::ok) {
         if line.contains("waiting for the phone to cool down (40 °C") || line.contains("cool down (41 °C") {
             waited = true;
-            assert_eq!(
-                cell(&bench.record("run"))["launches"].as_array().unwrap().len(),
-                1,
-                "no launch before it is cool"
-            );
+            // A busy machine may have made the first one again: then it is not in the record yet.
+            let made = cell(&bench.record("run"))["launches"].as_array().map_or(0, Vec::len);
+            assert!(made <= 1, "no second launch before it is cool");
             std::fs::write(lab.data(15555).join("cooled"), "").unwrap();
         }
     }
@@ -226,7 +250,7 @@ fn devices_and_doctor_say_what_there_is_and_what_to_do() {
     }
     let well = run(&lab, &bench, &[&["doctor", "--on", "adb"]]);
     ok(&well);
-    for word in ["authorised", "starts there", "USB", "tcpip 5555", "battery_power_w"] {
+    for word in ["authorised", "starts there", "USB", "tcpip 5555", "battery_current_raw"] {
         assert!(said(&well).contains(word) || word == "USB", "no {word} in\n{}", said(&well));
     }
     clean(&lab, 15555);

@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 
-use crate::record::{Cell, Launch, Status, Steady};
+use crate::record::held::{self, HeldBack};
+use crate::record::{Cell, Launch, Run, Status, Steady};
 use crate::stats;
 use crate::text;
 
-/// Machine slower after than before by this much: its times are not to be trusted (androidx's `ThrottleDetector`).
-pub const THROTTLED: f64 = 1.10;
 /// Launches below which an interval over launches cannot reach 95 % (see [`crate::estimate`]).
 pub const FEW_LAUNCHES: usize = 6;
 
@@ -48,10 +47,16 @@ pub enum Caution {
         /// Median of the slower group.
         slow_s: f64,
     },
-    /// The machine slowed down on its own while measuring.
-    Throttled {
-        /// The largest ratio of the calibration loop, after over before.
-        slowdown: f64,
+    /// The machine held launches back while measuring.
+    HeldBack {
+        /// How many.
+        launches: usize,
+        /// Of how many.
+        of: usize,
+        /// By what, in the one that was held back in most ways.
+        what: String,
+        /// Whether that is part of what was measured.
+        sustained: bool,
     },
     /// Not every node ran on the device asked for.
     FallBack {
@@ -108,7 +113,7 @@ impl Caution {
             Self::FewLaunches { launches: 1 } => "1 launch".into(),
             Self::FewLaunches { launches } => format!("{launches} launches"),
             Self::Bimodal { .. } => "two modes".into(),
-            Self::Throttled { .. } => "throttled".into(),
+            Self::HeldBack { .. } => "held back".into(),
             Self::FallBack { .. } => "falls back".into(),
             Self::FailedLaunches { .. } => "failed launches".into(),
             Self::Removed { samples, .. } => format!("{samples} removed"),
@@ -136,10 +141,11 @@ impl Caution {
                 text::seconds(*fast_s),
                 text::seconds(*slow_s)
             ),
-            Self::Throttled { slowdown } => format!(
-                "The machine slowed down on its own while this was measured: a fixed piece of work took {} times as long \
-                 afterwards. Let it cool, stop other work, and measure again.",
-                text::significant(*slowdown, 3)
+            Self::HeldBack { what, sustained: true, .. } => {
+                format!("The machine held itself back while this was measured ({what}): that is part of what was asked for.")
+            }
+            Self::HeldBack { what, .. } => format!(
+                "The machine held itself back while this was measured: {what}. Let it cool, stop other work, and measure again."
             ),
             Self::FallBack { stage, share, asked } => format!(
                 "Only {} of the nodes of the {} ran on {asked}: the rest fell back to another device.",
@@ -166,7 +172,8 @@ impl Caution {
     /// How much it matters.
     pub fn weight(&self) -> Weight {
         match self {
-            Self::Throttled { .. } | Self::FallBack { .. } | Self::FailedLaunches { .. } | Self::NotRepeatable => {
+            Self::HeldBack { sustained: true, .. } => Weight::Note,
+            Self::HeldBack { .. } | Self::FallBack { .. } | Self::FailedLaunches { .. } | Self::NotRepeatable => {
                 Weight::Grave
             }
             Self::FewLaunches { launches } if *launches >= 3 => Weight::Note,
@@ -181,11 +188,11 @@ impl Caution {
 }
 
 /// What a reader should know of a cell. A cell without a good launch has its reason and no cautions but the recorded ones.
-pub fn of_cell(cell: &Cell) -> Vec<Caution> {
+pub fn of_cell(run: &Run, cell: &Cell) -> Vec<Caution> {
     let mut cautions = Vec::new();
     if cell.has_result() {
         let good: Vec<&Launch> = cell.good_launches().collect();
-        of_launches(cell, &good, &mut cautions);
+        of_launches(run, cell, &good, &mut cautions);
         for stage in &cell.placement {
             if let Some(share) = stage.share_on_asked().filter(|share| *share < 1.0) {
                 cautions.push(Caution::FallBack { stage: stage.stage.clone(), share, asked: stage.asked.clone() });
@@ -202,15 +209,17 @@ pub fn of_cell(cell: &Cell) -> Vec<Caution> {
     cautions
 }
 
-fn of_launches(cell: &Cell, good: &[&Launch], cautions: &mut Vec<Caution>) {
+fn of_launches(run: &Run, cell: &Cell, good: &[&Launch], cautions: &mut Vec<Caution>) {
     let all = cell.launches.len();
     if let Some(bad) = cell.launches.iter().find(|launch| launch.status != Status::Ok) {
         let reason = bad.reason.clone().unwrap_or_else(|| bad.status.name().to_owned());
         cautions.push(Caution::FailedLaunches { launches: all - good.len(), of: all, reason });
     }
-    let slowdown = good.iter().filter_map(|launch| launch.calibration.slowdown()).fold(0.0, f64::max);
-    if slowdown > THROTTLED {
-        cautions.push(Caution::Throttled { slowdown });
+    let held: Vec<HeldBack> = good.iter().filter_map(|launch| held::back(launch, &run.machine)).collect();
+    if let Some(most) = held.iter().max_by_key(|held| held.causes.len()) {
+        let sustained = run.run.sustained_s.is_some();
+        let (launches, of) = (held.len(), good.len());
+        cautions.push(Caution::HeldBack { launches, of, what: most.to_string(), sustained });
     }
     let drifting: Vec<&&Launch> =
         good.iter().filter(|launch| !matches!(launch.steady.state, Steady::Steady | Steady::Flat)).collect();
@@ -283,15 +292,15 @@ mod tests {
 
     #[test]
     fn a_good_cell_has_none() {
-        assert_eq!(of_cell(&cell(&[[1.0, 1.01, 1.0]; 6])), []);
+        assert_eq!(of_cell(&Run::default(), &cell(&[[1.0, 1.01, 1.0]; 6])), []);
     }
 
     #[test]
     fn two_modes_are_seen_and_a_spread_is_not() {
         let modes = cell(&[[1.0; 3], [1.2; 3], [1.01; 3], [1.21; 3], [1.0; 3], [1.2; 3]]);
-        assert!(matches!(of_cell(&modes)[..], [Caution::Bimodal { fast_s: 1.0, slow_s: 1.2 }]));
+        assert!(matches!(of_cell(&Run::default(), &modes)[..], [Caution::Bimodal { fast_s: 1.0, slow_s: 1.2 }]));
         let spread = cell(&[[1.0; 3], [1.05; 3], [1.1; 3], [1.15; 3], [1.2; 3], [1.25; 3]]);
-        assert_eq!(of_cell(&spread), []);
+        assert_eq!(of_cell(&Run::default(), &spread), []);
     }
 
     #[test]
@@ -309,11 +318,11 @@ mod tests {
             entries: vec![entry("gpu", 3), entry("cpu", 1)],
             source: String::new(),
         }];
-        let short: Vec<String> = of_cell(&bad).iter().map(Caution::short).collect();
+        let short: Vec<String> = of_cell(&Run::default(), &bad).iter().map(Caution::short).collect();
         assert_eq!(
             short,
-            ["failed launches", "throttled", "1 of 2 not steady", "2 launches", "1 removed", "falls back"]
+            ["failed launches", "held back", "1 of 2 not steady", "2 launches", "1 removed", "falls back"]
         );
-        assert_eq!(of_cell(&Cell::failed(CellKey::default(), Status::Error, "x")), []);
+        assert_eq!(of_cell(&Run::default(), &Cell::failed(CellKey::default(), Status::Error, "x")), []);
     }
 }

@@ -82,6 +82,7 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
         "prompts_ssim",
         "prompts_latent_relative_l2",
         "prompts_identical",
+        "cpus",
     ];
     writer.write_record(["run"].iter().chain(&KEY_COLUMNS).chain(&columns))?;
     for row in &table.rows {
@@ -125,7 +126,11 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
         ];
         let judged = row.judged.as_ref().map_or_else(|| vec![String::new(); 14], judged_values);
         writer.write_record(
-            std::iter::once(one_line(&row.run)).chain(key_values(&row.key)).chain(values).chain(judged),
+            std::iter::once(one_line(&row.run))
+                .chain(key_values(&row.key))
+                .chain(values)
+                .chain(judged)
+                .chain([one_line(&row.key.cpus)]),
         )?;
     }
     for paper in table.published.iter().filter(|paper| table.rows.iter().any(|row| row.key.model == paper.model)) {

@@ -4,6 +4,7 @@
 
 pub mod caution;
 pub mod csv;
+pub mod energy;
 pub mod estimate;
 pub mod headline;
 pub mod history;

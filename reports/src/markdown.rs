@@ -106,7 +106,7 @@ fn line(row: &Row) -> String {
     let cells = [
         plain(&row.who()),
         plain(&row.key.precision),
-        row.key.threads.to_string(),
+        row.threads_column(),
         image,
         interval
             .map_or_else(|| "–".to_owned(), |(low, high)| format!("{} – {}", text::seconds(low), text::seconds(high))),

@@ -145,6 +145,7 @@ fn machine() -> Machine {
     let peak = |kind: &str, threads, value: f64, unit: &str| Peak {
         kind: kind.into(),
         threads,
+        cpus: String::new(),
         value,
         unit: unit.into(),
         samples: [0.97, 0.99, 1.0, 1.005, 1.01].map(|share| share * value).to_vec(),
@@ -232,6 +233,7 @@ fn key(recipe: &Recipe) -> CellKey {
         text_tokens: 77,
         memory: "fast".into(),
         sampler: "euler".into(),
+        cpus: String::new(),
     }
 }
 

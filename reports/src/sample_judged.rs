@@ -70,6 +70,7 @@ fn cells() -> Vec<Cell> {
         text_tokens: 16,
         memory: "fast".to_owned(),
         sampler: "euler".to_owned(),
+        cpus: String::new(),
     };
     let cell = |key: CellKey, share: f64, distance: f64, others: &[(&CellKey, &str)]| {
         let mut judged =

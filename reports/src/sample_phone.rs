@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{ClockOffset, Cluster, CpusUsed, Launch, PhoneFacts, Reading, Run, Sample, Status, Telemetry};
+use crate::record::{
+    ClockOffset, Cluster, CpusUsed, HotThreshold, Launch, PhoneFacts, Reading, Run, Sample, Status, Telemetry,
+};
 use crate::sample;
 
 /// Two cells of the sample run, as a phone would have made them.
@@ -19,6 +21,7 @@ pub fn run() -> Run {
         cpus: cpus.into(),
         capacity: Some(capacity),
         max_mhz: Some(max_mhz),
+        core: None,
     };
     run.machine.phone = Some(PhoneFacts {
         model: Reading::Ok("Example Phone 9".into()),
@@ -32,13 +35,27 @@ pub fn run() -> Run {
             cluster("mid", "4-7", 498, 2367.0),
             cluster("big", "8", 1024, 2914.0),
         ],
-        asked_cpus: Some("4-8".into()),
+        asked_cpus: None,
+        screen: Reading::Ok("Asleep".into()),
+        battery_saver: Reading::Ok(false),
+        uid: Reading::Ok(2000),
+        cpuset: Reading::Ok("/".into()),
+        task_profile: None,
         sustained: true,
+        thresholds: vec![HotThreshold {
+            sensor: "VIRTUAL-SKIN".into(),
+            skin: true,
+            celsius: vec![None, Some(37.0), Some(39.0), Some(43.0), Some(45.0)],
+        }],
     });
+    for peak in &mut run.machine.peaks {
+        peak.cpus = "4-8".into();
+    }
     for cell in &mut run.cells {
+        cell.key.cpus = "4-8".into();
         cell.launches.iter_mut().for_each(heat_up);
         let discarded = Launch {
-            reason: Some("the phone was throttled (thermal status 3)".into()),
+            reason: Some("it was held back: thermal status 3".into()),
             ..cell.launches.first().cloned().unwrap_or_default()
         };
         cell.discarded.push(discarded);
@@ -64,14 +81,20 @@ fn heat_up(launch: &mut Launch) {
             ok("cpu_little_mhz", 1704.0),
             ok("cpu_mid_mhz", 2367.0 - 500.0 * (warm - 0.6).max(0.0)),
             ok("cpu_big_mhz", big),
-            ok("battery_power_w", 6.5 - 2.0 * warm),
+            ok("cpu_big_allowed_mhz", big),
+            ok("cpu_mid_allowed_mhz", 2367.0),
+            ok("cpu_little_allowed_mhz", 1704.0),
+            ok("battery_current_raw", -(1_650_000.0 - 500_000.0 * warm).round()),
+            ok("battery_v", 3.9),
         ]);
         if during.len().is_multiple_of(5) {
             readings.extend([
                 ok("skin_c", 31.0 + 9.0 * warm),
                 ok("cpu_c", 45.0 + 35.0 * warm),
                 ok("thermal_status", if warm > 0.7 { 2.0 } else { 0.0 }),
-                ok("charging", 1.0),
+                ok("charging", 0.0),
+                ok("battery_percent", 80.0),
+                ok("battery_charge_raw", 3_600_000.0),
             ]);
         }
         during.push(Telemetry { at_s: moment, moment: "during".into(), readings });

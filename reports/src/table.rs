@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::caution::{self, Caution};
 use crate::estimate::{self, Estimate};
 use crate::judged::JudgedRow;
-use crate::record::{Cell, CellKey, Launch, Reading, Run, Sample, Status};
+use crate::record::{Cell, CellKey, Launch, Reading, Run, Sample, Status, cpus};
 use crate::stats;
 
 /// The rows of one report.
@@ -39,6 +39,10 @@ pub struct Row {
     pub run: String,
     /// 1, 2, … where a table is of several runs.
     pub run_number: Option<usize>,
+    /// The machine's name, where the runs are of several machines.
+    pub machine: Option<String>,
+    /// The cores that it was pinned to, by name where they have one: `big`, `mid+big`, `CPUs 0-1`.
+    pub cores: Option<String>,
     /// What makes the cell different.
     pub key: CellKey,
     /// How it ended.
@@ -165,6 +169,8 @@ impl Row {
         Self {
             run: run.run.id.clone(),
             run_number: None,
+            machine: None,
+            cores: (!cell.key.cpus.is_empty()).then(|| cores(run, &cell.key.cpus)),
             key: cell.key.clone(),
             status: cell.status,
             reason: cell.reason.clone(),
@@ -209,7 +215,7 @@ impl Row {
             ssim: image.and_then(|image| image.ssim.value().copied()),
             ssimulacra2: image.and_then(|image| image.ssimulacra2.value().copied()),
             judged: cell.judged.as_ref().map(JudgedRow::of),
-            cautions: caution::of_cell(cell),
+            cautions: caution::of_cell(run, cell),
             image_s,
         }
     }
@@ -250,16 +256,70 @@ impl Row {
 
     /// Backend, way, precision, threads: `ort int8 · q4 · 2 threads`.
     pub fn label(&self) -> String {
-        let run = self.run_number.map(|number| format!(" · run\u{a0}{number}")).unwrap_or_default();
+        let run = match (&self.machine, self.run_number) {
+            (Some(machine), _) => format!(" · {machine}"),
+            (None, Some(number)) => format!(" · run\u{a0}{number}"),
+            (None, None) => String::new(),
+        };
         format!("{} · {} · {}{run}", self.who(), self.key.precision, self.threads())
     }
 
-    /// Threads, and what memory is spent on unless it is speed: `2 threads`, `1 thread · small memory`.
+    /// For a column of threads: `2`, `2 on big`.
+    pub fn threads_column(&self) -> String {
+        match &self.cores {
+            Some(cores) => format!("{} on {cores}", self.key.threads),
+            None => self.key.threads.to_string(),
+        }
+    }
+
+    /// Threads, the cores that they are pinned to, and what memory is spent on unless it is speed: `2 threads`, `1 thread on big`,
+    /// `1 thread · small memory`.
     pub fn threads(&self) -> String {
         let threads =
             if self.key.threads == 1 { "1\u{a0}thread".into() } else { format!("{}\u{a0}threads", self.key.threads) };
+        let threads = match &self.cores {
+            Some(cores) => format!("{threads} on {cores}"),
+            None => threads,
+        };
         if self.key.memory == "fast" { threads } else { format!("{threads} · {} memory", self.key.memory) }
     }
+}
+
+/// The names of the cores that a list of CPUs is, on this run's machine.
+fn cores(run: &Run, list: &str) -> String {
+    let wanted = cpus::parse(list).unwrap_or_default();
+    let clusters = run.machine.phone.iter().flat_map(|phone| &phone.clusters);
+    let known: Vec<(&str, Vec<u32>)> =
+        clusters.filter_map(|cluster| Some((cluster.name.as_str(), cpus::parse(&cluster.cpus)?))).collect();
+    let inside: Vec<&(&str, Vec<u32>)> =
+        known.iter().filter(|(_, own)| own.iter().all(|cpu| wanted.contains(cpu))).collect();
+    let mut together: Vec<u32> = inside.iter().flat_map(|(_, own)| own.iter().copied()).collect();
+    together.sort_unstable();
+    if wanted.is_empty() || together != wanted {
+        return format!("CPUs\u{a0}{list}");
+    }
+    if inside.len() == known.len() && known.len() > 1 {
+        return "all cores".to_owned();
+    }
+    inside.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("+")
+}
+
+/// What each run's machine is called: phones of one model by their serials too, as far as the plan has them.
+pub fn machines(runs: &[&Run]) -> Vec<String> {
+    let model = |run: &Run| {
+        let phone = run.machine.phone.as_ref().and_then(|phone| phone.model.value());
+        phone.or(run.machine.cpu_model.value()).map_or("a machine without a name", String::as_str).to_owned()
+    };
+    let name = |run: &&Run| {
+        let name = model(run);
+        let alike = runs.iter().filter(|other| other.machine.phone.is_some() && model(other) == name).count();
+        let serial = run.run.plan["on"].as_str().and_then(|on| on.strip_prefix("adb:"));
+        match serial.filter(|_| alike > 1 && run.machine.phone.is_some()) {
+            Some(serial) => format!("{name} ({serial})"),
+            None => name,
+        }
+    };
+    runs.iter().map(name).collect()
 }
 
 /// What is the same for rows that can be compared: `tiny, 512×512, 4 steps, 77 text tokens`.
@@ -321,20 +381,28 @@ fn peak_for(run: &Run, cell: &Cell) -> Reading<(f64, String)> {
     let kind =
         if cell.numerics.value().is_some_and(|numerics| numerics == "int8_activations") { "int8" } else { "f32" };
     let threads = cell.key.threads;
-    match run.machine.peak(kind, threads) {
+    match run.machine.peak(kind, threads, &cell.key.cpus) {
         Some(peak) if peak.value > 0.0 => {
             let words = format!("{kind}, {threads} threads: {} {}", crate::text::significant(peak.value, 3), peak.unit);
             Reading::Ok((peak.value, words))
         }
-        _ => Reading::absent(format!("no {kind} peak was measured with {threads} threads")),
+        _ if cell.key.cpus.is_empty() => Reading::absent(format!("no {kind} peak was measured with {threads} threads")),
+        _ => Reading::absent(format!("no {kind} peak was measured with {threads} threads on CPUs {}", cell.key.cpus)),
     }
 }
 
 /// The table of some runs.
 pub fn of_runs(runs: &[&Run]) -> Table {
-    let rows = (1..).zip(runs).flat_map(|(number, run)| {
+    // Where each run is another machine's, and phones are among them, the machine says more than a number.
+    let names = machines(runs);
+    let mut apart = names.clone();
+    apart.sort_unstable();
+    apart.dedup();
+    let named = runs.len() > 1 && apart.len() == runs.len() && runs.iter().any(|run| run.machine.phone.is_some());
+    let rows = (1..).zip(runs.iter().zip(names)).flat_map(|(number, (run, name))| {
         let run_number = (runs.len() > 1).then_some(number);
-        run.cells.iter().map(move |cell| Row { run_number, ..Row::of(run, cell) })
+        let machine = named.then_some(name);
+        run.cells.iter().map(move |cell| Row { run_number, machine: machine.clone(), ..Row::of(run, cell) })
     });
     Table { rows: rows.collect(), published: published(), absent: Vec::new() }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use ditbench_record::Reading;
+use ditbench_record::{Reading, held};
 
 use super::Common;
 use super::phones::by_answer;
@@ -12,10 +12,11 @@ use crate::host::adb::{
     Adb, AdbError, Device, ElfMachine, Limit, PhoneOptions, Program, Pusher, choose, find_binary, free_kib, machine_of,
     quote, read_sources, runs,
 };
-use crate::plan::Target;
+use crate::plan::{ClusterChoice, Target};
 use crate::text;
 use ditbench_worker::probe::phone::readings::{self, Readings};
-use ditbench_worker::probe::phone::{Identity, Sources, clusters, props, thermal};
+use ditbench_worker::probe::phone::thermal::Status;
+use ditbench_worker::probe::phone::{Cluster, Identity, Sources, clusters, props, thermal};
 
 /// Arguments of `ditbench doctor`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +24,9 @@ pub struct DoctorArgs {
     /// Which phone: adb (the one that is there), adb:SERIAL, adb:* for all
     #[arg(long, value_delimiter = ',', value_name = "LIST", required = true)]
     on: Vec<Target>,
+    /// Cores that are to be there, as `run` takes them
+    #[arg(long, value_delimiter = ',', value_name = "LIST", help_heading = "Phones")]
+    cluster: Vec<ClusterChoice>,
     #[command(flatten)]
     phone: PhoneOptions,
 }
@@ -44,7 +48,7 @@ pub fn doctor(args: &DoctorArgs, common: &Common) -> Result<()> {
         text::show(&format!("adb:{serial}\n"));
         let mut findings = Findings::default();
         let device = Device::new(Arc::clone(&adb), &serial);
-        if let Err(error) = examine(&device, &args.phone, common, &mut findings) {
+        if let Err(error) = examine(&device, args, common, &mut findings) {
             findings.fault("connection", &error.to_string(), &error.mend(&serial));
         }
         findings.print();
@@ -97,14 +101,15 @@ impl Findings {
 }
 
 /// Everything, the connection first: without it nothing else can be asked.
-fn examine(device: &Device, options: &PhoneOptions, common: &Common, findings: &mut Findings) -> Result<(), AdbError> {
+fn examine(device: &Device, args: &DoctorArgs, common: &Common, findings: &mut Findings) -> Result<(), AdbError> {
+    let options = &args.phone;
     device.reach()?;
     let asked = Instant::now();
     device.ask("seeing whether it answers", "true")?;
     findings.ok("connection", format!("authorised; a command takes {}", text::seconds(asked.elapsed().as_secs_f64())));
     let sources = read_sources(device)?;
     let identity = Identity::of(&props::parse(&sources.props));
-    let groups = clusters::group(&sources.files);
+    let groups = clusters::group(&sources);
     let readings = readings::all(&sources, &groups);
     let abi = identity.abi.value().map_or("unknown", String::as_str);
     findings.ok(
@@ -114,10 +119,10 @@ fn examine(device: &Device, options: &PhoneOptions, common: &Common, findings: &
     room(device, options, findings)?;
     program(device, options, abi, findings)?;
     library(common, abi, findings);
-    cores(device, options, &sources, findings);
+    cores(device, &args.cluster, &sources, findings);
     battery(device.serial(), &readings, findings);
     screen(device.serial(), &sources, findings);
-    heat(&readings, findings);
+    heat(device.serial(), &sources, &readings, findings);
     sensors(&readings, findings);
     match identity.sdk.value() {
         Some(sdk) if *sdk >= 30 => findings.ok("fixed performance", "there (API 30 and later): --fixed-performance"),
@@ -172,7 +177,7 @@ fn program(device: &Device, options: &PhoneOptions, abi: &str, findings: &mut Fi
     let file = match find_binary(options.phone_binary.as_deref(), abi) {
         Ok(file) => file,
         Err(error) => {
-            findings.fault("program", &error.to_string(), "scripts/android/build.sh");
+            findings.fault("program", &error.to_string(), &error.mend(device.serial()));
             return Ok(());
         }
     };
@@ -215,11 +220,11 @@ fn library(common: &Common, abi: &str, findings: &mut Findings) {
     }
 }
 
-fn cores(device: &Device, options: &PhoneOptions, sources: &Sources, findings: &mut Findings) {
-    let groups = clusters::group(&sources.files);
+fn cores(device: &Device, wanted: &[ClusterChoice], sources: &Sources, findings: &mut Findings) {
+    let groups = clusters::group(sources);
     let all: Vec<u32> = groups.iter().flat_map(|c| c.cpus.iter().copied()).collect();
     let allowed = clusters::parse_list(&sources.cpus_allowed).unwrap_or_default();
-    let names: Vec<String> = groups.iter().map(|c| format!("{} {}", c.name, c.range())).collect();
+    let names: Vec<String> = groups.iter().map(Cluster::said).collect();
     if !all.is_empty() && all.iter().any(|cpu| !allowed.contains(cpu)) {
         findings.note(
             "cores",
@@ -232,8 +237,8 @@ fn cores(device: &Device, options: &PhoneOptions, sources: &Sources, findings: &
             if names.is_empty() { "the kernel does not tell of clusters".to_owned() } else { names.join(", ") },
         );
     }
-    if let Some(wanted) = &options.cluster {
-        match clusters::cpus_of(wanted, &groups) {
+    for wanted in wanted {
+        match clusters::cpus_of(wanted.as_str(), &groups) {
             Ok(cpus) => findings.ok("cluster", format!("{wanted} is CPUs {}", clusters::list(&cpus))),
             Err(why) => findings.fault("cluster", &why, "choose one of these"),
         }
@@ -252,7 +257,10 @@ fn battery(serial: &str, readings: &Readings, findings: &mut Findings) {
             "charge it; and switch the battery saver off: adb shell settings put global low_power 0",
         ),
         Some(level) => findings.ok("battery", format!("{level:.0} %")),
-        None => findings.note("battery", "its level cannot be read", "look at its screen"),
+        None => match readings.get("battery_percent").and_then(Reading::why) {
+            Some(why) if why.contains("no battery") => findings.ok("battery", why),
+            _ => findings.note("battery", "its level cannot be read", "look at its screen"),
+        },
     }
     if value(readings, "charging") == Some(1.0) {
         findings.note(
@@ -264,7 +272,7 @@ fn battery(serial: &str, readings: &Readings, findings: &mut Findings) {
 }
 
 fn screen(serial: &str, sources: &Sources, findings: &mut Findings) {
-    match sources.power.split_once("mWakefulness=").map(|(_, state)| state.trim()) {
+    match sources.screen().value().map(String::as_str) {
         Some("Awake") => findings.note(
             "screen",
             "it is on, and draws power",
@@ -277,19 +285,49 @@ fn screen(serial: &str, sources: &Sources, findings: &mut Findings) {
         ),
         None => findings.note("screen", "dumpsys power does not say whether it is on", "look at it"),
     }
+    if sources.battery_saver().value() == Some(&true) {
+        findings.fault(
+            "battery saver",
+            "it is on: Android lowers the clocks",
+            &format!("adb -s {serial} shell settings put global low_power 0"),
+        );
+    }
 }
 
-fn heat(readings: &Readings, findings: &mut Findings) {
+fn heat(serial: &str, sources: &Sources, readings: &Readings, findings: &mut Findings) {
+    let thermal = thermal::parse(sources.thermal.as_deref().unwrap_or_default());
     let at = value(readings, "skin_c").or(value(readings, "battery_c"));
     let at = at.map_or_else(String::new, |c| format!(", {c:.0} °C"));
-    match value(readings, "thermal_status") {
-        Some(status) if status >= 1.0 => findings.fault(
+    let cool = "let it cool down on a stone or metal surface, out of its case; or measure the heat itself with --sustained 10m";
+    match thermal.status {
+        Status::Is(status) if status >= 1 => {
+            findings.fault("heat", &format!("thermal status {}{at}", thermal::status_name(status)), cool);
+        }
+        Status::Is(status) => findings.ok("heat", format!("thermal status {}{at}", thermal::status_name(status))),
+        Status::Overridden(status) => findings.fault(
             "heat",
-            &format!("thermal status {}{at}", thermal::status_name(status as u8)),
-            "let it cool down on a stone or metal surface, out of its case; or measure the heat itself with --sustained 10m",
+            &format!("Android's thermal status was set to {} by hand{at}", thermal::status_name(status)),
+            &format!("adb -s {serial} shell cmd thermalservice reset"),
         ),
-        Some(_) => findings.ok("heat", format!("not throttled{at}")),
-        None => findings.note("heat", "Android's thermal status cannot be read here", "nothing; times before and after each launch are compared instead"),
+        Status::NoSensors | Status::Unsaid => findings.note(
+            "heat",
+            format!("Android's thermal status says nothing here{at}"),
+            "nothing; the clocks that are allowed and times before and after each launch tell instead",
+        ),
+    }
+    for cluster in clusters::group(sources) {
+        let allowed = cluster.allowed_mhz(&sources.files);
+        let share = allowed.value().zip(cluster.max_mhz).map(|(allowed, hardware)| allowed / hardware);
+        if let Some(share) = share.filter(|&share| share < held::CAPPED) {
+            findings.note(
+                "clock",
+                format!("{} cores are allowed {:.0} % of their clock", cluster.name, 100.0 * share),
+                format!("let it cool down; and switch the battery saver off: adb -s {serial} shell settings put global low_power 0"),
+            );
+        }
+    }
+    if thermal.cpu_cooling().is_some_and(|level| level > 0.0) {
+        findings.note("clock", "Android slows the processor down against heat", cool);
     }
 }
 

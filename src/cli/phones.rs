@@ -9,7 +9,7 @@ use crate::host::adb::{Adb, AdbError, Device, Listed, Program, read_sources};
 use crate::text;
 use ditbench_worker::probe::memory;
 use ditbench_worker::probe::phone::readings::{self, Readings};
-use ditbench_worker::probe::phone::{Identity, Sources, clusters, props, thermal};
+use ditbench_worker::probe::phone::{Cluster, Identity, Sources, clusters, props, thermal};
 
 /// Prints what each phone says of itself. A machine without adb is told how to get it, in a line.
 pub fn list() {
@@ -59,7 +59,7 @@ fn look(adb: &Arc<dyn Adb>, one: &Listed) -> Result<(Sources, Readings), AdbErro
     let device = Device::new(Arc::clone(adb), &one.serial);
     device.state()?;
     let sources = read_sources(&device)?;
-    let groups = clusters::group(&sources.files);
+    let groups = clusters::group(&sources);
     let readings = readings::all(&sources, &groups);
     Ok((sources, readings))
 }
@@ -68,11 +68,7 @@ fn row(one: &Listed, sources: &Sources, readings: &Readings) -> Vec<String> {
     let identity = Identity::of(&props::parse(&sources.props));
     let said = |reading: &Reading<String>| reading.value().cloned().unwrap_or_else(|| "?".to_owned());
     let value = |name: &str| readings.get(name).and_then(Reading::value).copied();
-    let groups = clusters::group(&sources.files);
-    let cluster = |c: &ditbench_worker::probe::phone::Cluster| match c.max_mhz {
-        Some(mhz) => format!("{} {} {:.1} GHz", c.name, c.range(), mhz / 1000.0),
-        None => format!("{} {}", c.name, c.range()),
-    };
+    let groups = clusters::group(sources);
     let memory = memory::kib_field(&sources.meminfo, "MemTotal");
     let battery = value("battery_percent").map_or_else(
         || "?".to_owned(),
@@ -89,7 +85,7 @@ fn row(one: &Listed, sources: &Sources, readings: &Readings) -> Vec<String> {
         said(&identity.soc),
         said(&identity.android),
         said(&identity.abi),
-        groups.iter().map(cluster).collect::<Vec<_>>().join(", "),
+        groups.iter().map(Cluster::said).collect::<Vec<_>>().join(", "),
         memory.map_or_else(|| "?".to_owned(), text::bytes),
         battery,
         format!("{status}{heat}"),

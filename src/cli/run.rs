@@ -40,6 +40,8 @@ pub struct PlanArgs {
 const BUDGET: Seconds = Seconds::fixed(150.0);
 const LAUNCHES: Launches = Launches::fixed(3);
 const IMAGES: Images = Images::fixed(30);
+/// The plan of a first look where no flag names cells: one group, to be filled by what the phone has.
+const FIRST_LOOK: &str = "[[group]]\n";
 
 /// How pictures are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -77,6 +79,10 @@ pub struct RunArgs {
     /// Let each launch go on for so long, hot or not, and show how times settle: 10m, 30m
     #[arg(long, value_name = "TIME")]
     sustained: Option<Seconds>,
+    /// The first look at a phone: every cluster with as many threads as it has cores, f32 and q4, `small` unless --model says
+    /// otherwise; then the fastest for ten minutes (or as --sustained says)
+    #[arg(long, conflicts_with_all = ["resume", "plan", "dry_run", "print_plan", "shard", "quality", "launches"], help_heading = "Phones")]
+    first_look: bool,
     /// Sensors (frequency, temperature, pressure, energy) while workers are at work: on, or off to read them before and
     /// after only
     #[arg(long, default_value = "on", value_parser = ["on", "off"])]
@@ -140,8 +146,18 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         return args.keep(run::start(settings, common, args.out.as_deref(), args.dry_run, args.force)?.as_deref());
     }
     let judging = args.judging()?;
-    let mut plan = args.plan.plan_or(if judging.is_some() { JUDGING_PLAN } else { DEFAULT_PLAN })?;
+    let default = match (args.first_look, judging.is_some()) {
+        (true, _) => FIRST_LOOK,
+        (false, true) => JUDGING_PLAN,
+        (false, false) => DEFAULT_PLAN,
+    };
+    let mut plan = args.plan.plan_or(default)?;
     plan.launches = args.launches.or(plan.launches);
+    if args.first_look {
+        plan.launches = Some(Launches::fixed(1));
+        plan.images = plan.images.or(Some(Images::fixed(6)));
+        plan.budget = plan.budget.or(Some(Seconds::fixed(600.0)));
+    }
     if args.print_plan {
         crate::text::data(&toml::to_string_pretty(&plan).context("writing the plan as TOML")?);
         return Ok(());
@@ -150,9 +166,11 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
     if args.sustained.is_some() && args.launches.is_none() && args.plan.plan.is_none() {
         plan.launches = Some(Launches::fixed(1));
     }
+    let first_look = args.first_look.then(|| args.sustained.unwrap_or(Seconds::fixed(600.0)));
+    let sustained_s = args.sustained.filter(|_| !args.first_look);
     let settings = Settings {
         telemetry: args.telemetry == "on",
-        sustained_s: args.sustained,
+        sustained_s,
         shard: args.shard,
         timeout_s: args.timeout,
         budget_s: plan.budget.unwrap_or(BUDGET),
@@ -166,7 +184,7 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         judging,
         on: None,
         phone: PhoneOptions {
-            sustained: args.sustained.is_some(),
+            sustained: sustained_s.is_some(),
             no_telemetry: args.telemetry == "off",
             ..args.phone.clone()
         },
@@ -175,6 +193,9 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
     let wanted = args.on.clone().or_else(|| settings.plan.on.clone()).unwrap_or_default();
     let chosen = choose(&wanted, &Program::find())?;
     if let [_, _, ..] = chosen[..] {
+        if args.first_look {
+            bail!("--first-look is for one phone: name it with --on adb:SERIAL");
+        }
         if args.dry_run {
             bail!("--dry-run shows the plan of one machine: name one with --on");
         }
@@ -182,6 +203,10 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         return run::fleet::start(&settings, &chosen, common, &orders);
     }
     let settings = Settings { on: chosen.into_iter().next(), ..settings };
+    if let Some(sustained_s) = first_look {
+        let dir = run::first_look::start(settings, sustained_s, common, args.out.as_deref(), args.force)?;
+        return ["clusters", "sustained"].iter().try_for_each(|part| args.keep(Some(&dir.join(part))));
+    }
     args.keep(run::start(settings, common, args.out.as_deref(), args.dry_run, args.force)?.as_deref())
 }
 

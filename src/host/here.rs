@@ -10,8 +10,9 @@ use ditbench_record::{Build, Git, Machine, Peak, Reading};
 use super::sampler::Sampler;
 use ditbench_worker::process::{Exit, Observed, local};
 
-use super::{Host, Order};
+use super::{Host, Order, PeakOf};
 use crate::environment::Common;
+use crate::plan::{ClusterChoice, no_clusters};
 use ditbench_protocol::Event;
 use ditbench_worker::registry::{self, BackendFacts};
 use ditbench_worker::{measure, probe};
@@ -69,8 +70,13 @@ impl Host for ThisMachine {
         self.ort.get_or_insert_with(fetch).clone()
     }
 
-    fn peaks(&mut self, threads: &[usize]) -> Vec<Peak> {
-        measure::peaks::all(threads)
+    fn cpus_of(&self, cluster: &ClusterChoice) -> Result<Vec<u32>, String> {
+        no_clusters(cluster)
+    }
+
+    fn peaks(&mut self, wanted: &[PeakOf]) -> Vec<Peak> {
+        let threads: Vec<usize> = wanted.iter().filter(|peak| peak.cpus.is_empty()).map(|peak| peak.threads).collect();
+        measure::peaks::all(&threads, &[])
     }
 
     fn calibrate(&mut self) -> Reading<f64> {

@@ -19,6 +19,7 @@ use ditbench_worker::registry::BackendFacts;
 use ditbench_workloads::Pipeline;
 
 use crate::environment::Common;
+use crate::plan::ClusterChoice;
 
 pub use here::ThisMachine;
 
@@ -39,6 +40,12 @@ pub trait Host {
     /// Threads that a cell uses where the plan does not say.
     fn cores(&self) -> usize;
 
+    /// The CPUs that a choice of cores means there.
+    ///
+    /// # Errors
+    /// It has none of that name; says which there are.
+    fn cpus_of(&self, cluster: &ClusterChoice) -> Result<Vec<u32>, String>;
+
     /// Bytes that a worker could use now.
     fn memory_available(&self) -> Option<u64>;
 
@@ -57,8 +64,8 @@ pub trait Host {
     /// Why there is none: the reason of the rows that need it.
     fn ort_library(&mut self, common: &Common, say: &dyn Fn(String)) -> Result<PathBuf, String>;
 
-    /// Measures its peaks at these thread counts.
-    fn peaks(&mut self, threads: &[usize]) -> Vec<Peak>;
+    /// Measures its peaks at these thread counts, on these CPUs.
+    fn peaks(&mut self, wanted: &[PeakOf]) -> Vec<Peak>;
 
     /// Seconds of the fixed piece of work.
     fn calibrate(&mut self) -> Reading<f64>;
@@ -66,10 +73,11 @@ pub trait Host {
     /// All sensors now.
     fn sensors(&mut self) -> BTreeMap<String, Reading<f64>>;
 
-    /// Waits until the machine is as cool as when the run began; says so if it did not get there.
+    /// Waits until the machine is as cool as when the run began; says so if it did not get there. Sustained launches, too, begin
+    /// cool: what they show is the way from there.
     fn cool_down(&mut self, say: &dyn Fn(String)) -> Option<String>;
 
-    /// Whether a launch that was throttled counts all the same, because that is what is measured.
+    /// Whether a launch that was held back counts all the same, because that is what is measured.
     fn wants_throttling(&self) -> bool {
         false
     }
@@ -85,6 +93,15 @@ pub trait Host {
     fn gone(&self) -> Option<String> {
         None
     }
+}
+
+/// A thread count, and the CPUs to pin it to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeakOf {
+    /// How many threads.
+    pub threads: usize,
+    /// Where; empty: as the system sees fit.
+    pub cpus: Vec<u32>,
 }
 
 /// One launch, as a host is told of it. Paths are this machine's.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::axes::{BackendChoice, Size};
 use super::bounds::{Steps, Threads};
+use super::cluster::Pinned;
 use super::{Axes, OwnAxes};
 
 /// One row of the table to be.
@@ -24,6 +25,9 @@ pub struct Cell {
     pub threads: Threads,
     /// What memory is spent on.
     pub memory: MemoryMode,
+    /// The CPUs that it may run on; `None` where the system decides.
+    #[serde(default)]
+    pub pinned: Option<Pinned>,
 }
 
 impl Cell {
@@ -40,13 +44,15 @@ impl Cell {
             steps: Some(vec![Steps::nearest(steps)]),
             memory: Some(vec![self.memory]),
             own: OwnAxes::single(&own),
+            cluster: self.pinned.as_ref().map(|pinned| vec![pinned.cluster.clone()]),
         }
     }
 
     /// A text that tells it from every other cell of a plan.
     pub fn key(&self) -> String {
         let memory = if self.memory == MemoryMode::Small { " small memory" } else { "" };
+        let on = self.pinned.as_ref().map(|pinned| format!(" on {}", pinned.cluster)).unwrap_or_default();
         let Self { choice, backend, device, scheme, threads, .. } = self;
-        format!("{choice} {backend} {device} {} {threads}th{memory}", scheme.name())
+        format!("{choice} {backend} {device} {} {threads}th{memory}{on}", scheme.name())
     }
 }

@@ -6,7 +6,7 @@ use ditbench_workloads::{Choice, workload};
 
 use super::axes::{BackendChoice, Size};
 use super::bounds::{Steps, Threads};
-use super::{Axes, Cell, PlanError};
+use super::{Axes, Cell, ClusterChoice, Cores, Pinned, PlanError};
 
 /// The plan of a bare `ditbench run`, as a plan file.
 pub const DEFAULT_PLAN: &str = include_str!("default.toml");
@@ -20,7 +20,7 @@ pub(super) fn count(axes: &Axes) -> u128 {
     fn values<T>(given: Option<&Vec<T>>, default: usize) -> u128 {
         given.map_or(default, Vec::len) as u128
     }
-    let Axes { model, size, backend, precision, device, threads, steps, memory, own } = axes;
+    let Axes { model, size, backend, precision, device, threads, cluster, steps, memory, own } = axes;
     let of_every_workload = [
         values(model.as_ref(), 1),
         values(size.as_ref(), 1),
@@ -28,6 +28,7 @@ pub(super) fn count(axes: &Axes) -> u128 {
         values(precision.as_ref(), SCHEMES.len()),
         values(device.as_ref(), 1),
         values(threads.as_ref(), 1),
+        values(cluster.as_ref(), 1),
         values(steps.as_ref(), 1),
         values(memory.as_ref(), 1),
     ];
@@ -36,28 +37,47 @@ pub(super) fn count(axes: &Axes) -> u128 {
 }
 
 /// The cells of one group.
-pub(super) fn expand(axes: &Axes, cores: usize) -> Result<Vec<Cell>, PlanError> {
+pub(super) fn expand(axes: &Axes, cores: &Cores) -> Result<Vec<Cell>, PlanError> {
     let models = or(&axes.model, "model", || vec![workload::ALL[0].models()[0].name.to_owned()])?;
     let backends = or(&axes.backend, "backend", || {
         BACKENDS.map(|name| BackendChoice { name: name.to_owned(), variant: None }).to_vec()
     })?;
     let schemes = or(&axes.precision, "precision", || SCHEMES.to_vec())?;
     let devices = or(&axes.device, "device", || vec!["cpu".to_owned()])?;
-    let threads = or(&axes.threads, "threads", || vec![Threads::nearest(cores)])?;
+    let threads = or(&axes.threads, "threads", || vec![Threads::nearest(cores.count)])?;
+    let placed = placed(axes, cores, &threads)?;
     let memories = or(&axes.memory, "memory", || vec![MemoryMode::Fast])?;
     let steps = axes.steps.as_ref().map(|_| or(&axes.steps, "steps", Vec::new)).transpose()?;
     let mut cells = Vec::new();
     for model in &models {
         for choice in choices(axes, model, steps.as_deref())? {
-            for (device, (threads, memory)) in product(&devices, &product(&threads, &memories)) {
+            for (device, ((pinned, threads), memory)) in product(&devices, &product(&placed, &memories)) {
                 for (scheme, backend) in product(&schemes, &backends) {
-                    let (choice, device) = (choice.clone(), device.clone());
-                    cells.push(Cell { choice, backend, device, scheme, threads, memory });
+                    let (choice, device, pinned) = (choice.clone(), device.clone(), pinned.clone());
+                    cells.push(Cell { choice, backend, device, scheme, threads, memory, pinned });
                 }
             }
         }
     }
     Ok(cells)
+}
+
+/// Where cells run, and on how many threads: as many as the cores that they are pinned to, unless the plan says.
+fn placed(axes: &Axes, cores: &Cores, threads: &[Threads]) -> Result<Vec<(Option<Pinned>, Threads)>, PlanError> {
+    let Some(_) = &axes.cluster else { return Ok(product(&[None], threads)) };
+    let pin = |cluster: ClusterChoice| {
+        let cpus = (cores.cpus_of)(&cluster).map_err(PlanError)?;
+        Ok(Pinned { cluster, cpus })
+    };
+    let pinned = or(&axes.cluster, "cluster", Vec::new)?.into_iter().map(pin).collect::<Result<Vec<_>, PlanError>>()?;
+    let own = |pinned: Pinned| {
+        let count = Threads::nearest(pinned.cpus.len());
+        (Some(pinned), count)
+    };
+    Ok(match &axes.threads {
+        None => pinned.into_iter().map(own).collect(),
+        Some(_) => product(&pinned.into_iter().map(Some).collect::<Vec<_>>(), threads),
+    })
 }
 
 /// What is generated with one model: its sizes, steps, and values on the axes of its workload.

@@ -6,6 +6,7 @@
 mod axes;
 mod bounds;
 mod cell;
+mod cluster;
 mod defaults;
 mod estimate;
 pub mod own;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use axes::{BackendChoice, Size, parse_memory, parse_model, parse_scheme};
 pub use bounds::{Images, Launches, Names, Patience, Seconds, Steps, Threads};
 pub use cell::Cell;
+pub use cluster::{ClusterChoice, Cores, Pinned, no_clusters};
 pub use defaults::DEFAULT_PLAN;
 pub use estimate::{Estimate, estimate};
 pub use own::OwnAxes;
@@ -66,6 +68,11 @@ pub struct Axes {
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub threads: Option<Vec<Threads>>,
+    /// Cores of a phone: little, mid, big or all, several as in mid+big, a list as in 4-7, a mask as in 0xf0; threads are then as many
+    /// [default: as the system sees fit]
+    #[arg(long, value_delimiter = ',', value_name = "LIST", help_heading = "Phones")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub cluster: Option<Vec<ClusterChoice>>,
     /// Denoiser steps [default: 4]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
@@ -82,7 +89,8 @@ pub struct Axes {
 
 impl Axes {
     /// The axes that every workload has.
-    pub const NAMES: [&str; 8] = ["model", "size", "backend", "precision", "device", "threads", "steps", "memory"];
+    pub const NAMES: [&str; 9] =
+        ["model", "size", "backend", "precision", "device", "threads", "cluster", "steps", "memory"];
 }
 
 /// A plan as users write it: what all cells share, and one or more groups of axes.
@@ -130,6 +138,7 @@ impl PlanFile {
                 precision: flags.precision.clone().or(take.precision),
                 device: flags.device.clone().or(take.device),
                 threads: flags.threads.clone().or(take.threads),
+                cluster: flags.cluster.clone().or(take.cluster),
                 steps: flags.steps.clone().or(take.steps),
                 memory: flags.memory.clone().or(take.memory),
                 own: take.own.overridden_with(&flags.own),
@@ -137,11 +146,31 @@ impl PlanFile {
         }
     }
 
+    /// All cells for a machine without clusters, in the order of the axes, each once.
+    ///
+    /// # Errors
+    /// As [`PlanFile::cells_on`].
+    pub fn cells(&self, cores: usize) -> Result<Vec<Cell>, PlanError> {
+        self.cells_on(&Cores { count: cores, cpus_of: &no_clusters })
+    }
+
+    /// The cores that the plan names, each once.
+    pub fn clusters(&self) -> Vec<ClusterChoice> {
+        let mut named: Vec<ClusterChoice> = Vec::new();
+        for choice in self.group.iter().filter_map(|group| group.cluster.as_ref()).flatten() {
+            if !named.contains(choice) {
+                named.push(choice.clone());
+            }
+        }
+        named
+    }
+
     /// All cells, in the order of the axes, each once.
     ///
     /// # Errors
-    /// An axis with no value; more cells than [`MOST_CELLS`], which are counted before any is made.
-    pub fn cells(&self, cores: usize) -> Result<Vec<Cell>, PlanError> {
+    /// An axis with no value; more cells than [`MOST_CELLS`], which are counted before any is made; cores that the machine
+    /// has not got.
+    pub fn cells_on(&self, cores: &Cores) -> Result<Vec<Cell>, PlanError> {
         let count = self.group.iter().map(defaults::count).fold(0, u128::saturating_add);
         if count > MOST_CELLS {
             return Err(PlanError(format!(
@@ -211,6 +240,25 @@ mod tests {
     }
 
     #[test]
+    fn cores_are_an_axis_and_say_how_many_threads() {
+        let plan = "[[group]]\nmodel = 'nano'\nbackend = 'candle'\nprecision = 'f32'\ncluster = ['little', 'big', 'big+little']";
+        let plan = PlanFile::parse(plan, "t").unwrap();
+        let of = |choice: &ClusterChoice| match choice.as_str() {
+            "little" => Ok(vec![0, 1, 2, 3]),
+            "big" => Ok(vec![7]),
+            "big+little" => Ok(vec![0, 1, 2, 3, 7]),
+            other => Err(format!("no {other}")),
+        };
+        let cells = plan.cells_on(&Cores { count: 8, cpus_of: &of }).unwrap();
+        let threads: Vec<usize> = cells.iter().map(|cell| cell.threads.get()).collect();
+        assert_eq!(threads, [4, 1, 5]);
+        assert_eq!(cells[1].pinned.as_ref().map(|pinned| pinned.cpus.clone()), Some(vec![7]));
+        assert!(cells[1].key().ends_with("on big"), "{}", cells[1].key());
+        assert_eq!(plan.clusters().len(), 3);
+        assert!(plan.cells(2).unwrap_err().to_string().contains("--cluster is for phones"));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let error = PlanFile::parse("[[group]]\nmodle = 'nano'", "plan.toml").unwrap_err().to_string();
         assert!(error.starts_with("plan.toml, line 1") && error.contains("modle") && !error.contains('\n'), "{error}");
@@ -275,7 +323,7 @@ mod tests {
         fn no_value_of_an_axis_makes_it_panic(
             key in proptest::sample::select(vec![
                 "model", "size", "backend", "precision", "device", "threads", "steps", "text-tokens", "rung", "layout",
-                "sampler", "memory",
+                "sampler", "memory", "cluster",
             ]),
             value in proptest::prop_oneof![
                 "-?[0-9]{1,20}", "-?[0-9]{1,3}\\.[0-9]{1,3}", "'[ -&(-~]{0,12}'", "\\['[a-z0-9:+x-]{0,9}'(, -?[0-9]{1,4})?\\]",

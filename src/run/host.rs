@@ -9,7 +9,7 @@ use super::resolve::{Resolved, resolve};
 use crate::environment::Common;
 use crate::host::adb::{Phone, Program};
 use crate::host::{Host, ThisMachine};
-use crate::plan::Target;
+use crate::plan::{Cores, Target};
 
 /// The machine of a run.
 ///
@@ -18,15 +18,13 @@ use crate::plan::Target;
 pub fn open(settings: &Settings, run: &str) -> Result<Box<dyn Host>> {
     match &settings.on {
         None | Some(Target::Local) => {
-            if settings.phone.cluster.is_some() {
-                bail!("--cluster is for phones: name one with --on adb:SERIAL");
-            }
             let sustained = settings.sustained_s.is_some();
             Ok(Box::new(ThisMachine { telemetry: settings.telemetry, sustained, ort: None }))
         }
         Some(Target::Phone(serial)) => {
             let say = |message: String| crate::text::tell(&message);
-            Ok(Box::new(Phone::open(Arc::new(Program::find()), serial, &settings.phone, run, &say)?))
+            let wanted = settings.plan.clusters();
+            Ok(Box::new(Phone::open(Arc::new(Program::find()), serial, &settings.phone, &wanted, run, &say)?))
         }
         Some(other) => bail!("\"{other}\" may be several phones: this run is for one"),
     }
@@ -37,7 +35,10 @@ pub fn open(settings: &Settings, run: &str) -> Result<Box<dyn Host>> {
 /// # Errors
 /// A mistake in the plan.
 pub fn resolve_for(settings: &Settings, host: &mut dyn Host, common: &Common) -> Result<Vec<Resolved>> {
-    let mut cells = settings.plan.cells(host.cores())?;
+    let mut cells = {
+        let cores = Cores { count: host.cores(), cpus_of: &|cluster| host.cpus_of(cluster) };
+        settings.plan.cells_on(&cores)?
+    };
     if let Some(shard) = settings.shard {
         cells = shard.take(cells);
         if cells.is_empty() {

@@ -8,7 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use ditbench_record::store::RunStore;
 use ditbench_record::{
-    Calibration, Cell as Row, CpusUsed, Launch, MemoryPass, Reading, Status, Telemetry, Version, WeightsUse,
+    Calibration, Cell as Row, CpusUsed, Launch, Machine, MemoryPass, Reading, Status, Telemetry, Version, WeightsUse,
+    held,
 };
 
 use super::collect::{Collected, status};
@@ -85,9 +86,14 @@ impl Launcher<'_> {
         let (exit, launch, collected) = loop {
             let begun = Instant::now();
             let made = self.attempt(cell, &spec, &id, &log, index)?;
-            let Some(why) = spoiled(&made.1, self.host.cores()).filter(|_| !self.host.wants_throttling()) else {
+            let machine = &store.run().machine;
+            let spoiled = spoiled(&made.1, machine, self.host.cores());
+            let Some(spoiled) = spoiled.filter(|_| !self.host.wants_throttling()) else { break made };
+            let why = spoiled.why;
+            if spoiled.futile {
+                row.warnings.push(format!("launch {index} counts although {why}: so it was before it began"));
                 break made;
-            };
+            }
             // A phone cools down when it is left alone; a machine with other work to do may never have time for us.
             if !self.host.is_phone() && Instant::now() + begun.elapsed() > self.until {
                 row.warnings
@@ -227,30 +233,28 @@ impl Launcher<'_> {
     }
 }
 
-/// The known cause that spoils a launch, if there is one: heat by Android's own word; else our fixed piece of work that took
-/// longer afterwards (androidx's rule); or a hypervisor that gave our processors to others.
-fn spoiled(launch: &Launch, cores: usize) -> Option<String> {
+/// Why a launch is to be made again.
+#[derive(Debug, PartialEq)]
+struct Spoiled {
+    why: String,
+    /// Whether making it again would change nothing.
+    futile: bool,
+}
+
+/// The known cause that spoils a launch, if there is one: what held it back, or a hypervisor that gave our processors to others.
+fn spoiled(launch: &Launch, machine: &Machine, cores: usize) -> Option<Spoiled> {
     // Share of the machine's processor time; below it the times of single images hardly move.
     const STOLEN: f64 = 0.05;
-    // 2, moderate: "the experience is somewhat worse"; 1, light, is not felt.
-    const MODERATE: f64 = 2.0;
     // Only times can be spoiled: a launch that failed is a finding, whatever the machine did meanwhile.
     if launch.status != Status::Ok {
         return None;
     }
-    let statuses = launch.telemetry.iter().filter_map(|moment| moment.readings.get("thermal_status")?.value());
-    match statuses.copied().max_by(f64::total_cmp) {
-        Some(status) if status >= MODERATE => Some(format!("the phone was throttled (thermal status {status:.0})")),
-        Some(_) => None,
-        None => {
-            let slowdown = launch.calibration.slowdown().filter(|&slowdown| slowdown > 1.10);
-            let slower = slowdown.map(|s| format!("the machine was {:.0} % slower afterwards", 100.0 * (s - 1.0)));
-            let stolen = stolen(launch, cores).filter(|&share| share > STOLEN);
-            slower.or_else(|| {
-                stolen.map(|share| format!("the hypervisor gave {:.0} % of the processors to others", 100.0 * share))
-            })
-        }
+    if let Some(held) = held::back(launch, machine) {
+        return Some(Spoiled { why: format!("it was held back: {held}"), futile: held.before });
     }
+    let share = stolen(launch, cores).filter(|&share| share > STOLEN)?;
+    let why = format!("the hypervisor gave {:.0} % of the processors to others", 100.0 * share);
+    Some(Spoiled { why, futile: false })
 }
 
 /// The share of all processor time between the first and the last reading that the hypervisor gave to others.
@@ -347,9 +351,10 @@ mod tests {
     fn a_launch_that_failed_is_never_made_again_for_the_machines_sake() {
         let slower = Calibration { before_s: Reading::Ok(0.2), after_s: Reading::Ok(0.3) };
         let launch = |status| Launch { status, calibration: slower.clone(), ..Launch::default() };
-        assert!(spoiled(&launch(Status::Ok), 2).is_some_and(|why| why.contains("50 % slower")));
+        let spoiled = |status| spoiled(&launch(status), &Machine::default(), 2);
+        assert!(spoiled(Status::Ok).is_some_and(|spoiled| spoiled.why.contains("50 % slower") && !spoiled.futile));
         for status in [Status::Oom, Status::Error, Status::Timeout, Status::Interrupted] {
-            assert_eq!(spoiled(&launch(status), 2), None, "{status:?}");
+            assert_eq!(spoiled(status), None, "{status:?}");
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod collect;
 mod fidelity;
+pub mod first_look;
 pub mod fleet;
 mod host;
 pub mod judging;
@@ -36,8 +37,8 @@ pub use show::report;
 pub use weights::WeightsChoice;
 
 use crate::environment::Common;
-use crate::host::Host;
 use crate::host::adb::PhoneOptions;
+use crate::host::{Host, PeakOf};
 use crate::plan::{Images, Launches, PlanFile, Seconds, Shard, Target};
 use ditbench_worker::interrupt;
 
@@ -180,8 +181,12 @@ fn work(
     let ort_lib = prepare::ort_library(&resolved, common, host, &progress);
     progress.now("measuring this machine's peaks".to_owned());
     let calibration_before = host.calibrate();
-    let threads: Vec<usize> = resolved.iter().map(|cell| cell.cell.threads.get()).collect();
-    let peaks = if settings.brief { Vec::new() } else { host.peaks(&threads) };
+    let wanted = |cell: &Resolved| PeakOf {
+        threads: cell.cell.threads.get(),
+        cpus: cell.cell.pinned.as_ref().map(|pinned| pinned.cpus.clone()).unwrap_or_default(),
+    };
+    let wanted: Vec<PeakOf> = resolved.iter().map(wanted).collect();
+    let peaks = if settings.brief { Vec::new() } else { host.peaks(&wanted) };
     store.update(|run| {
         run.machine.peaks = peaks;
         run.machine.calibration = Calibration { before_s: calibration_before, ..Calibration::default() };

@@ -54,7 +54,7 @@ impl Prepared {
             stop,
             profile: false,
             series: None,
-            cpus: None,
+            cpus: cell.cell.pinned.as_ref().map(|pinned| pinned.cpus.clone()),
         }
     }
 }

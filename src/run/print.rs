@@ -87,7 +87,7 @@ fn cells(row: &Row) -> Vec<String> {
     });
     vec![
         format!("{} {}", row.who(), row.key.precision),
-        row.key.threads.to_string(),
+        row.threads_column(),
         or_dash(image),
         or_dash(row.first_image_s.map(seconds)),
         or_dash(step.map(seconds)),

@@ -143,5 +143,6 @@ fn key(cell: &Cell, pipeline: &Pipeline, variant: &str) -> CellKey {
             MemoryMode::Small => "small".to_owned(),
         },
         sampler: own("sampler").to_owned(),
+        cpus: cell.pinned.as_ref().map(|pinned| ditbench_record::cpus::list(&pinned.cpus)).unwrap_or_default(),
     }
 }

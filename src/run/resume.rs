@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ditbench_record::store::RunStore;
 use ditbench_record::{Cell as Row, CellKey, Run, RunInfo, Status};
 use ditbench_reports::merge;
@@ -24,6 +24,12 @@ pub fn resume(path: &Path, common: &Common, timeout_s: Seconds, budget_s: Option
     let mut store = RunStore::resume(path)?;
     let mut settings: Settings = serde_json::from_value(store.run().run.plan.clone())
         .with_context(|| format!("{}: the plan in the record cannot be read; run it again", path.display()))?;
+    if store.run().run.plan["phone"]["cluster"].is_string() {
+        bail!(
+            "{} was begun by an older ditbench whose rows do not name their CPUs: start it anew, with --cluster",
+            path.display()
+        );
+    }
     settings.timeout_s = timeout_s;
     settings.budget_s = budget_s.unwrap_or(settings.budget_s);
     let mut host = host::open(&settings, &store.run().run.id)?;

@@ -52,7 +52,9 @@ echo $$ > "$1/adbd.pid"
 exec chroot "$root" adbd
 "#;
 
-const GETPROP: &str = "#!/bin/sh\ncat /data/props\n";
+const GETPROP: &str = r#"#!/bin/sh
+if [ -n "$1" ]; then sed -n "s/^\[$1\]: \[\(.*\)\]\$/\1/p" /data/props; else cat /data/props; fi
+"#;
 const DUMPSYS: &str = r#"#!/bin/sh
 case $1 in
   thermalservice) printf 'IsStatusOverride: false\nThermal Status: %s\nCurrent temperatures from HAL:\n' "$(cat /data/status)"
@@ -63,7 +65,10 @@ case $1 in
   *) echo "Can't find service: $1" ;;
 esac
 "#;
-const CMD: &str = "#!/bin/sh\necho \"$@\" >> /data/cmd.log\n";
+const CMD: &str = r#"#!/bin/sh
+if [ "$1" = battery ]; then echo "Unknown get option: $4"; exit 255; fi
+echo "$@" >> /data/cmd.log
+"#;
 
 impl Lab {
     /// A lab, or `None` where this machine cannot have one: said loudly, and a failure where `DITBENCH_NEED_ADB` is set.

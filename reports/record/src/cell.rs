@@ -123,6 +123,9 @@ pub struct CellKey {
     /// How steps move the latent: `euler`, `renoise`; with classifier-free guidance, its scale behind: `euler+cfg4`.
     #[serde(default = "euler", skip_serializing_if = "is_euler")]
     pub sampler: String,
+    /// CPUs that it may run on, as the kernel writes lists: `4-7`; empty where the system decides.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cpus: String,
 }
 
 fn fast() -> String {
@@ -140,7 +143,7 @@ fn is_euler(sampler: &str) -> bool {
 impl CellKey {
     /// Unique within a run, safe as a file name:
     /// `tiny-512x512-ort-int8-cpu-q4-t2-b1-s4-x77-fast` (height × width; threads, batch, steps, text tokens), and the
-    /// sampler behind it where that is not `euler`.
+    /// sampler behind it where that is not `euler`, and `c4-7` where it is pinned to CPUs.
     pub fn id(&self) -> String {
         let mut id = format!(
             "{}-{}x{}-{}-{}-{}-{}-t{}-b{}-s{}-x{}-{}",
@@ -160,6 +163,10 @@ impl CellKey {
         if !is_euler(&self.sampler) {
             id.push('-');
             id.push_str(&self.sampler);
+        }
+        if !self.cpus.is_empty() {
+            id.push_str("-c");
+            id.push_str(&self.cpus);
         }
         id.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect()
     }

@@ -63,6 +63,7 @@ pub fn write_samples(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         "harness_s",
         "steady",
         "removed",
+        "cpus",
     ];
     writer.write_record(["run"].iter().chain(&KEY_COLUMNS).chain(&columns))?;
     for cell in &run.cells {
@@ -87,6 +88,7 @@ pub fn write_samples(run: &Run, out: &mut dyn Write) -> io::Result<()> {
                     sample.harness_s.to_string(),
                     launch.steady.state.name().to_owned(),
                     sample.removed.as_deref().map(one_line).unwrap_or_default(),
+                    one_line(&cell.key.cpus),
                 ])?;
             }
         }

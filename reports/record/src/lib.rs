@@ -6,8 +6,10 @@
 //! anything else raises [`SCHEMA_VERSION`].
 
 mod cell;
+pub mod cpus;
 pub mod csv;
 mod file;
+pub mod held;
 mod inert;
 mod judged;
 mod launch;
@@ -28,7 +30,7 @@ pub use launch::{
     ClockOffset, CpusUsed, Launch, MemoryMark, MemoryPass, Sample, StageCompile, Steady, SteadyState, Telemetry,
 };
 pub use load::{RecordError, parse};
-pub use machine::{Calibration, Cluster, Machine, Peak, PhoneFacts};
+pub use machine::{Calibration, Cluster, HotThreshold, Machine, Peak, PhoneFacts};
 pub use model::{ModelEntry, PaperCounts, Stage, WeightFile};
 pub use quality::{ImageQuality, Quality, StepDivergence};
 pub use run::{Build, Git, Inputs, Run, RunInfo};

@@ -66,9 +66,9 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The measured peak of a kind (`f32`, `int8`, `bandwidth`) at a thread count.
-    pub fn peak(&self, kind: &str, threads: u32) -> Option<&Peak> {
-        self.peaks.iter().find(|peak| peak.kind == kind && peak.threads == threads)
+    /// The measured peak of a kind (`f32`, `int8`, `bandwidth`) at a thread count, on these CPUs.
+    pub fn peak(&self, kind: &str, threads: u32, cpus: &str) -> Option<&Peak> {
+        self.peaks.iter().find(|peak| peak.kind == kind && peak.threads == threads && peak.cpus == cpus)
     }
 }
 
@@ -96,18 +96,49 @@ pub struct PhoneFacts {
     /// Cores by kind, the slowest first.
     #[serde(default)]
     pub clusters: Vec<Cluster>,
-    /// CPUs that workers were pinned to: `4-7`; `None`: not pinned.
+    /// CPUs that all workers were pinned to, in records of older programs: `4-7`. Newer ones have them in each cell's key.
     #[serde(default)]
     pub asked_cpus: Option<String>,
-    /// Whether heat was part of what was measured: no cool-down, throttled launches count.
+    /// Whether heat was part of what was measured: launches that were held back count, and none is made again.
     #[serde(default)]
     pub sustained: bool,
+    /// Whether the screen was on when the run began: Android's word for it, `Awake`, `Asleep`, `Dozing`.
+    #[serde(default)]
+    pub screen: Reading<String>,
+    /// Whether the battery saver was on.
+    #[serde(default)]
+    pub battery_saver: Reading<bool>,
+    /// The user that workers ran as: 2000 is the shell, 0 is root.
+    #[serde(default)]
+    pub uid: Reading<u32>,
+    /// The group of CPUs that the kernel had the shell in: `/`, `/foreground`, `/background`.
+    #[serde(default)]
+    pub cpuset: Reading<String>,
+    /// The profile of Android's scheduling that workers were put into: `MaxPerformance`; `None`: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_profile: Option<String>,
+    /// From which temperatures on Android does more against heat, by sensor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<HotThreshold>,
 }
 
-/// Cores of one kind.
+/// Where a sensor makes Android act.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HotThreshold {
+    /// The vendor's name for the sensor.
+    pub sensor: String,
+    /// Whether it is of the surface that a hand feels.
+    #[serde(default)]
+    pub skin: bool,
+    /// Degrees Celsius from which on each status holds, by its number; `None` where there is no such step.
+    #[serde(default)]
+    pub celsius: Vec<Option<f64>>,
+}
+
+/// Cores that share a clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
-    /// `little`, `mid`, `big`, `all`.
+    /// `little`, `mid`, `big`, `all`; `mid1`, `mid2` where there are several.
     pub name: String,
     /// Its CPUs, as the kernel writes lists: `0-3`.
     #[serde(default)]
@@ -118,6 +149,9 @@ pub struct Cluster {
     /// The hardware's highest frequency.
     #[serde(default)]
     pub max_mhz: Option<f64>,
+    /// The cores' kind: `Cortex-A55`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub core: Option<String>,
 }
 
 /// What a small loop of our own reached on this machine.
@@ -127,6 +161,9 @@ pub struct Peak {
     pub kind: String,
     /// Threads that ran it.
     pub threads: u32,
+    /// CPUs that they were pinned to: `4-7`; empty where they were not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cpus: String,
     /// The best of `samples`: what disturbs a peak lowers it.
     pub value: f64,
     /// `GFLOP/s`, `GOP/s`, `GB/s` (10⁹).

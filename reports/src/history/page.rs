@@ -157,6 +157,9 @@ fn cell_label(cell: &CellKey) -> String {
     if cell.sampler != "euler" {
         let _ = write!(words, " · {}", cell.sampler);
     }
+    if !cell.cpus.is_empty() {
+        let _ = write!(words, " · CPUs {}", cell.cpus);
+    }
     let _ = write!(words, " · {} text tokens", cell.text_tokens);
     words
 }

@@ -7,7 +7,7 @@ use super::HistoryError;
 
 /// How the tables came to be: migration `n` (from 1) leads from schema version `n - 1` to `n`. Never edit one that was released:
 /// stores that have it will not run it again. One that changes which points are taken from a record must take them anew.
-pub(super) const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 3] = [
     "CREATE TABLE machine (
         fingerprint TEXT NOT NULL PRIMARY KEY,
         description TEXT NOT NULL
@@ -56,6 +56,8 @@ pub(super) const MIGRATIONS: [&str; 2] = [
         PRIMARY KEY (series, run)
     );",
     "CREATE INDEX point_of_run ON point (run);",
+    // A cell that is pinned to no CPUs keeps its id.
+    "ALTER TABLE series ADD COLUMN cpus TEXT NOT NULL DEFAULT '';",
 ];
 
 /// The schema version that this program writes, and the newest that it reads.

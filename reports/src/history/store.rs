@@ -32,7 +32,7 @@ const RUN_COLUMNS: [&str; 13] = [
     "record",
 ];
 
-const SERIES_COLUMNS: [&str; 16] = [
+const SERIES_COLUMNS: [&str; 17] = [
     "id",
     "machine",
     "model",
@@ -49,6 +49,7 @@ const SERIES_COLUMNS: [&str; 16] = [
     "memory",
     "sampler",
     "metric",
+    "cpus",
 ];
 
 const POINT_COLUMNS: [&str; 7] = ["series", "run", "value", "low", "high", "launches", "detail"];
@@ -102,6 +103,7 @@ fn series_row(id: &str, key: &SeriesKey) -> Vec<Value> {
         cell.memory.as_str().into(),
         cell.sampler.as_str().into(),
         key.metric.name().into(),
+        cell.cpus.as_str().into(),
     ]
 }
 
@@ -133,6 +135,7 @@ fn read_key(row: &Row) -> Option<SeriesKey> {
         text_tokens: row.count(12)?,
         memory: row.text(13)?,
         sampler: row.text(14)?,
+        cpus: row.text(16)?,
     };
     Some(SeriesKey { machine: row.text(1)?, cell, metric: Metric::from_name(&row.text(15)?)? })
 }
@@ -405,6 +408,7 @@ mod tests {
             text_tokens: 77,
             memory: "fast".into(),
             sampler: "euler".into(),
+            cpus: String::new(),
         };
         let key = SeriesKey { machine: "16697075adf8bbd3".into(), cell, metric: Metric::Image };
         // Computed apart, in Python, from the key as JSON.

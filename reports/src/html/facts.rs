@@ -26,7 +26,7 @@ pub(super) fn cautions(page: &mut Page, runs: &[&Run], table: &Table) {
                 "<p>A fixed piece of work took {} before the run and {} times as long after it: {}.</p>",
                 run.machine.calibration.before_s.value().map(|s| text::seconds(*s)).unwrap_or_default(),
                 text::significant(slowdown, 3),
-                if slowdown > crate::caution::THROTTLED {
+                if slowdown > crate::record::held::SLOWER {
                     "the machine slowed down on its own"
                 } else {
                     "the machine kept its speed"
@@ -208,11 +208,37 @@ fn phone_facts(page: &mut Page, phone: &PhoneFacts) {
     for cluster in &phone.clusters {
         let capacity = cluster.capacity.map(|n| format!(", capacity {n}")).unwrap_or_default();
         let mhz = cluster.max_mhz.map(|mhz| format!(", up to {} MHz", text::significant(mhz, 4))).unwrap_or_default();
-        fact(page, &format!("Cores, {}", cluster.name), &format!("CPU {}{capacity}{mhz}", cluster.cpus));
+        let core = cluster.core.as_ref().map(|core| format!(", {core}")).unwrap_or_default();
+        fact(page, &format!("Cores, {}", cluster.name), &format!("CPU {}{core}{capacity}{mhz}", cluster.cpus));
     }
-    fact(page, "Pinned to CPUs", phone.asked_cpus.as_deref().unwrap_or("not pinned"));
-    let heat =
-        if phone.sustained { "part of what was measured: no cool-down" } else { "waited out before each launch" };
+    reading(page, "Screen", &phone.screen, Clone::clone);
+    reading(page, "Battery saver", &phone.battery_saver, |on| if *on { "on".into() } else { "off".into() });
+    reading(page, "User of the workers", &phone.uid, |uid| match uid {
+        0 => "root".into(),
+        2000 => "shell".into(),
+        other => other.to_string(),
+    });
+    reading(page, "Group of CPUs", &phone.cpuset, Clone::clone);
+    if let Some(profile) = &phone.task_profile {
+        fact(page, "Task profile", profile);
+    }
+    for threshold in phone.thresholds.iter().filter(|threshold| threshold.skin) {
+        let steps = ["light", "moderate", "severe", "critical", "emergency", "shutdown"]
+            .iter()
+            .zip(threshold.celsius.iter().skip(1));
+        let steps: Vec<String> =
+            steps.filter_map(|(name, degrees)| Some(format!("{name} {} °C", (*degrees)?))).collect();
+        fact(page, &format!("More against heat by {}, from", threshold.sensor), &steps.join(", "));
+    }
+    // Newer records have them in each cell's key.
+    if let Some(cpus) = &phone.asked_cpus {
+        fact(page, "Pinned to CPUs", cpus);
+    }
+    let heat = if phone.sustained {
+        "part of what was measured, from a cool phone on"
+    } else {
+        "waited out before each launch"
+    };
     fact(page, "Heat", heat);
 }
 
@@ -229,6 +255,11 @@ fn sensors(page: &mut Page, run: &Run) {
         return;
     }
     page.raw("<p class=\"small\">While cells were measured</p>\n<dl class=\"facts\">\n");
+    if let Some(meter) = crate::energy::meter(run) {
+        reading(page, "Unit of the battery's current", &meter, |meter| {
+            format!("{} ({})", meter.evidence, meter.source)
+        });
+    }
     for (name, (values, why)) in found {
         let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
         let range = if values.is_empty() {

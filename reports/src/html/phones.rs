@@ -8,7 +8,7 @@ use crate::text::{self, escape};
 
 /// Where several machines ran the same cells: a column for each machine.
 pub(super) fn side_by_side(page: &mut Page, runs: &[&Run], table: &Table) {
-    let names = names(runs);
+    let names = table::machines(runs);
     let mut machines = names.clone();
     machines.sort_unstable();
     machines.dedup();
@@ -52,27 +52,10 @@ pub(super) fn side_by_side(page: &mut Page, runs: &[&Run], table: &Table) {
     }
 }
 
-/// What each machine is called: phones of one model by their serials too, as far as the plan has them.
-fn names(runs: &[&Run]) -> Vec<String> {
-    let model = |run: &Run| {
-        let phone = run.machine.phone.as_ref().and_then(|phone| phone.model.value());
-        phone.or(run.machine.cpu_model.value()).map_or("a machine without a name", String::as_str).to_owned()
-    };
-    let name = |run: &&Run| {
-        let name = model(run);
-        let alike = runs.iter().filter(|other| other.machine.phone.is_some() && model(other) == name).count();
-        let serial = run.run.plan["on"].as_str().and_then(|on| on.strip_prefix("adb:"));
-        match serial.filter(|_| alike > 1 && run.machine.phone.is_some()) {
-            Some(serial) => format!("{name} ({serial})"),
-            None => name,
-        }
-    };
-    runs.iter().map(name).collect()
-}
-
-/// Without the number of threads, which differs from machine to machine.
+/// Without the number of threads, which differs from machine to machine; cores by their name, which does not.
 fn cell_name(row: &Row) -> String {
-    format!("{} · {}", row.who(), row.key.precision)
+    let on = row.cores.as_ref().map(|cores| format!(" · {cores}")).unwrap_or_default();
+    format!("{} · {}{on}", row.who(), row.key.precision)
 }
 
 fn time(row: &Row) -> String {
@@ -89,11 +72,11 @@ fn time(row: &Row) -> String {
 /// # Errors
 /// A plot cannot be drawn: a fault of this program.
 pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result<(), PlotError> {
-    let names = names(runs);
+    let names = table::machines(runs);
     let named = runs.iter().zip(&names);
-    let cells = named.flat_map(|(run, name)| run.cells.iter().map(move |cell| (name, cell))).zip(&table.rows);
+    let cells = named.flat_map(|(run, name)| run.cells.iter().map(move |cell| (run, name, cell))).zip(&table.rows);
     let mut figures = Vec::new();
-    for ((name, cell), row) in cells {
+    for ((run, name, cell), row) in cells {
         let best: Option<&Launch> = cell
             .launches
             .iter()
@@ -101,7 +84,7 @@ pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result
             .max_by_key(|launch| launch.telemetry.len());
         let Some(launch) = best else { continue };
         let label = format!("{} {}×{} · {}", row.key.model, row.key.width, row.key.height, row.label());
-        figures.extend(timeline::launch(&label, launch)?.map(|figure| (name, label, figure)));
+        figures.extend(timeline::launch(&label, launch, run)?.map(|figure| (name, label, figure)));
     }
     if figures.is_empty() {
         return Ok(());
@@ -135,8 +118,8 @@ mod tests {
             run
         };
         let (first, second) = (on("r1", "A1"), on("r2", "B2"));
-        assert_eq!(names(&[&first, &second]), ["Example Phone 9 (A1)", "Example Phone 9 (B2)"]);
-        assert_eq!(names(&[&first]), ["Example Phone 9"], "alone it needs no serial");
+        assert_eq!(table::machines(&[&first, &second]), ["Example Phone 9 (A1)", "Example Phone 9 (B2)"]);
+        assert_eq!(table::machines(&[&first]), ["Example Phone 9"], "alone it needs no serial");
         let page = |runs: &[&Run]| {
             let mut page = Page::default();
             side_by_side(&mut page, runs, &table::of_runs(runs));

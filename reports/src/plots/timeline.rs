@@ -3,7 +3,9 @@
 
 use super::Figure;
 use super::canvas::{Anchor, Ink, PlotError, SMALL, WIDTH, draw};
-use crate::record::{Launch, Reading, Telemetry};
+use crate::energy;
+use crate::record::held;
+use crate::record::{Launch, Reading, Run, Telemetry};
 use crate::text;
 
 const LEFT: i32 = 58;
@@ -45,7 +47,7 @@ pub(crate) fn has_timeline(launch: &Launch) -> bool {
 ///
 /// # Errors
 /// The drawing library fails: a fault of this program.
-pub(crate) fn launch(label: &str, launch: &Launch) -> Result<Option<Figure>, PlotError> {
+pub(crate) fn launch(label: &str, launch: &Launch, run: &Run) -> Result<Option<Figure>, PlotError> {
     if !has_timeline(launch) {
         return Ok(None);
     }
@@ -59,6 +61,7 @@ pub(crate) fn launch(label: &str, launch: &Launch) -> Result<Option<Figure>, Plo
             .collect();
         names.sort_unstable();
         names.dedup();
+        names.retain(|name| !name.ends_with("_allowed_mhz"));
         names
     };
     // The slowest cluster first, as phones number them.
@@ -75,7 +78,14 @@ pub(crate) fn launch(label: &str, launch: &Launch) -> Result<Option<Figure>, Plo
         names("", "_c").into_iter().map(|name| (name, name.trim_end_matches("_c").to_owned())).collect();
     let power: Vec<(&str, String)> =
         names("battery_power_w", "").into_iter().map(|name| (name, "battery".to_owned())).collect();
+    // Records of older programs have watts, of a unit guessed from each number alone.
     let mut watts = lines(launch, &power);
+    if let Some(Reading::Ok(meter)) = energy::meter(run)
+        && let Ok(points) = energy::watts(launch, &meter)
+        && !points.is_empty()
+    {
+        watts.push(Line { label: "battery".into(), ink: INKS[0], points, dots: false });
+    }
     watts.extend(rate(launch, "package_energy_j", "processor", 1.0, INKS[1]));
     let pressure = ["cpu", "memory", "io"].map(|name| (format!("{name}_pressure_percent"), format!("for {name}")));
     let pressure: Vec<(&str, String)> = pressure.iter().map(|(name, label)| (name.as_str(), label.clone())).collect();
@@ -99,7 +109,7 @@ pub(crate) fn launch(label: &str, launch: &Launch) -> Result<Option<Figure>, Plo
     if !(end.is_finite() && end > 0.0) {
         return Ok(None);
     }
-    let throttled = throttled(launch, end);
+    let held = held::spans(launch, &run.machine);
     let height = panels.iter().map(panel_height).sum::<i32>() + 34;
     let across = |at: f64| LEFT + (at / end * f64::from(RIGHT - LEFT)).round() as i32;
     let svg = draw("timeline", &alt(label, &panels, end), height, |canvas| {
@@ -123,7 +133,7 @@ pub(crate) fn launch(label: &str, launch: &Launch) -> Result<Option<Figure>, Plo
             let (bottom, ceiling) = (low - room, high + room);
             let down =
                 |value: f64| top + PANEL - ((value - bottom) / (ceiling - bottom) * f64::from(PANEL)).round() as i32;
-            for &(from, to) in &throttled {
+            for &(from, to) in &held {
                 canvas.rect((across(from), top), ((across(to) - across(from)).max(2), PANEL), Ink::Muted, 0.2)?;
             }
             for value in if high - low > 1e-9 * high.abs() { vec![low, high] } else { vec![low] } {
@@ -151,7 +161,7 @@ pub(crate) fn launch(label: &str, launch: &Launch) -> Result<Option<Figure>, Plo
         id: "timeline",
         title: "Over the launch".into(),
         svg,
-        caption: caption(launch, &throttled),
+        caption: caption(launch, run),
         key: Vec::new(),
     }))
 }
@@ -196,25 +206,6 @@ fn rate(launch: &Launch, name: &str, label: &str, scale: f64, ink: Ink) -> Optio
     (!points.is_empty()).then(|| Line { label: label.into(), ink, points, dots: false })
 }
 
-/// From when to when Android said that it slowed the phone down for its heat.
-fn throttled(launch: &Launch, end: f64) -> Vec<(f64, f64)> {
-    let status = |moment: &Telemetry| moment.readings.get("thermal_status").and_then(Reading::value).copied();
-    let mut spans: Vec<(f64, f64)> = Vec::new();
-    let mut since: Option<f64> = None;
-    for (at, status) in during(launch).filter_map(|moment| Some((moment.at_s, status(moment)?))) {
-        match (status >= 1.0, since) {
-            (true, None) => since = Some(at),
-            (false, Some(from)) => {
-                spans.push((from, at));
-                since = None;
-            }
-            _ => {}
-        }
-    }
-    spans.extend(since.map(|from| (from, end)));
-    spans
-}
-
 fn alt(label: &str, panels: &[Panel], end: f64) -> String {
     let ranges = panels.iter().map(|panel| {
         let values = || panel.lines.iter().flat_map(|line| &line.points).map(|point| point.1);
@@ -224,12 +215,12 @@ fn alt(label: &str, panels: &[Panel], end: f64) -> String {
     format!("{label} over {}: {}.", text::seconds(end), ranges.collect::<Vec<_>>().join("; "))
 }
 
-fn caption(launch: &Launch, throttled: &[(f64, f64)]) -> String {
+fn caption(launch: &Launch, run: &Run) -> String {
     let mut words =
         "Each dot is an image, at the moment when it was done; below it, what sensors said, read every second \
                      beside the worker. Axes do not begin at zero."
             .to_owned();
-    if let Some(slowdown) = launch.calibration.slowdown() {
+    if let Some(slowdown) = launch.calibration.slowdown().filter(|&slowdown| slowdown <= held::SLOWER) {
         words += &format!(
             " The fixed piece of work, on one core before and after the launch, took {} times as long afterwards.",
             text::significant(slowdown, 3)
@@ -239,8 +230,11 @@ fn caption(launch: &Launch, throttled: &[(f64, f64)]) -> String {
         words += " Waiting: the share of the last ten seconds in which some task waited for a core, for memory or for a disk, by the \
                   kernel's account.";
     }
-    if !throttled.is_empty() {
-        words += " Shaded: the system said that it held the phone back for its heat.";
+    if let Some(held) = held::back(launch, &run.machine) {
+        words += &format!(" Held back: {held}.");
+        if held.first_s.is_some() {
+            words += " Shaded: while sensors said so.";
+        }
     }
     let charging = launch
         .telemetry

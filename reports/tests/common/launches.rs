@@ -29,6 +29,7 @@ pub fn key(backend: &str, precision: &str) -> CellKey {
         text_tokens: 16,
         memory: "fast".into(),
         sampler: "euler".into(),
+        cpus: String::new(),
     }
 }
 

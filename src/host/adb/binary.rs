@@ -75,16 +75,16 @@ fn machine(head: &[u8; 20]) -> Option<Machine> {
 /// # Errors
 /// There is none, or the one named is for another kind of machine; says how to make one.
 pub fn find(named: Option<&Path>, abi: &str) -> Result<PathBuf, AdbError> {
-    let wanted = Machine::of_abi(abi)
-        .ok_or_else(|| AdbError::Binary(format!("ditbench does not know the ABI {abi} that the phone reports")))?;
+    let wanted = Machine::of_abi(abi).ok_or_else(|| AdbError::NoBuild { abi: abi.to_owned() })?;
     let fits = |path: &Path| machine_of(path).ok().flatten() == Some(wanted);
     if let Some(path) = named {
         return match machine_of(path) {
             Ok(Some(machine)) if machine == wanted => Ok(path.to_owned()),
             Ok(Some(machine)) => Err(AdbError::Binary(format!(
-                "{} is for {}, and the phone is {abi}: build it with scripts/android/build.sh",
+                "{} is for {}, and the phone is {abi}. {}",
                 path.display(),
-                machine.name()
+                machine.name(),
+                how_to_build(abi)
             ))),
             Ok(None) => Err(AdbError::Binary(format!("{} is no program for Android or Linux", path.display()))),
             Err(error) => Err(AdbError::Binary(format!("cannot read {}: {error}", path.display()))),
@@ -97,12 +97,22 @@ pub fn find(named: Option<&Path>, abi: &str) -> Result<PathBuf, AdbError> {
     let candidates = triples
         .iter()
         .map(|triple| beside.join(format!("ditbench-{triple}")))
-        .chain(triples.iter().map(|triple| Path::new("target").join(triple).join("release/ditbench")));
-    candidates.chain(own.clone()).find(|path| fits(path)).ok_or_else(|| {
-        AdbError::Binary(format!(
-            "there is no ditbench for the phone ({abi}). Build one with scripts/android/build.sh, or name one with --phone-binary FILE"
-        ))
-    })
+        .chain(triples.iter().map(|triple| Path::new("target").join(triple).join("release/ditbench-worker")));
+    candidates.chain(own.clone()).find(|path| fits(path)).ok_or_else(|| AdbError::NoBuild { abi: abi.to_owned() })
+}
+
+/// How to get a program for a phone of some kind. `scripts/android/build.sh` builds for 64-bit ARM alone.
+pub fn how_to_build(abi: &str) -> &'static str {
+    match Machine::of_abi(abi) {
+        Some(Machine::Aarch64) => "Build one with scripts/android/build.sh, or name one with --phone-binary FILE",
+        Some(Machine::X86_64) => {
+            "Build one with cargo build --release -p ditbench-worker --target x86_64-unknown-linux-musl, and name it with --phone-binary FILE"
+        }
+        Some(Machine::Arm | Machine::X86) => {
+            "ditbench is for 64-bit systems: this one has a 32-bit Android, and is not measured"
+        }
+        _ => "ditbench has never run on such a machine; if you built it for one, name it with --phone-binary FILE",
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +145,11 @@ mod tests {
         assert_eq!(find(Some(&path), "x86_64").unwrap(), path);
         std::fs::write(&path, "#!/bin/sh").unwrap();
         assert!(find(Some(&path), "x86_64").unwrap_err().to_string().contains("is no program"));
-        assert!(find(None, "riscv64").unwrap_err().to_string().contains("riscv64"));
+        for (abi, words) in [("riscv64", "never run"), ("armeabi-v7a", "32-bit"), ("x86", "32-bit")] {
+            let error = find(None, abi).unwrap_err();
+            assert!(error.to_string().contains(abi) && error.to_string().contains(words), "{error}");
+            assert!(!error.to_string().contains("build.sh"), "{error}");
+        }
+        assert!(how_to_build("x86_64").contains("x86_64-unknown-linux-musl"));
     }
 }

@@ -138,7 +138,9 @@ impl Device {
         let stdout = output.stdout.replace("\r\n", "\n");
         let parsed = stdout.trim_end().rsplit_once('\n').and_then(|(before, last)| {
             let status = last.strip_prefix(STATUS)?.trim().parse().ok()?;
-            let body = before.strip_prefix(PID).and_then(|rest| rest.split_once('\n')).map_or("", |(_, body)| body);
+            // A shell may print lines of its own first: a linker's warning, a greeting.
+            let begins = before.match_indices(PID).find(|(at, _)| *at == 0 || before[..*at].ends_with('\n'));
+            let body = begins.and_then(|(at, _)| before[at..].split_once('\n')).map_or("", |(_, body)| body);
             Some(Reply { status, stdout: body.to_owned(), stderr: output.stderr.clone() })
         });
         parsed.ok_or_else(|| self.lost(doing, &output.stderr))
@@ -255,6 +257,16 @@ mod tests {
         let text = "ditbench-pid:7\nhello\nno newline\nditbench-status:42\n";
         let reply = device(vec![said(text, "")]).shell("testing", "x", Limit::always(CALL)).unwrap();
         assert_eq!((reply.status, reply.stdout.as_str()), (42, "hello\nno newline"));
+    }
+
+    #[test]
+    fn lines_that_the_shell_prints_first_are_not_the_answer() {
+        let text =
+            "WARNING: linker: /vendor/lib64/x.so: unused DT entry\nWelcome\nditbench-pid:7\nhello\nditbench-status:0\n";
+        let reply = device(vec![said(text, "")]).shell("testing", "x", Limit::always(CALL)).unwrap();
+        assert_eq!((reply.status, reply.stdout.as_str()), (0, "hello"));
+        let empty = device(vec![said("hm\nditbench-pid:7\nditbench-status:0\n", "")]).ask("testing", "x").unwrap();
+        assert_eq!(empty, "");
     }
 
     #[test]

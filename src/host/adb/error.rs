@@ -125,9 +125,18 @@ pub enum AdbError {
         /// The folder.
         dir: String,
     },
-    /// The program for the phone is missing or is not for that phone.
+    /// The program for the phone is damaged or is not for that phone.
     #[error("{0}")]
     Binary(String),
+    /// There is no program for a phone of this kind.
+    #[error("there is no ditbench for the phone ({abi}). {}", super::binary::how_to_build(abi))]
+    NoBuild {
+        /// As the phone reports it: `arm64-v8a`.
+        abi: String,
+    },
+    /// It has no cores of that name; says which there are.
+    #[error("{0}")]
+    NoSuchCores(String),
     /// The user pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -156,6 +165,7 @@ impl AdbError {
             }
             Self::NotExecutable { .. } => format!("ditbench doctor --on adb:{serial} --phone-dir /data/local/tmp/NAME"),
             Self::Binary(_) => "scripts/android/build.sh".to_owned(),
+            Self::NoBuild { abi } => super::binary::how_to_build(abi).to_owned(),
             _ => format!("adb -s {serial} reconnect"),
         }
     }

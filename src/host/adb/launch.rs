@@ -36,8 +36,6 @@ pub struct Sent {
     pub inputs: String,
     /// Environment of the worker.
     pub environment: Vec<(String, String)>,
-    /// CPUs for the worker.
-    pub cpus: Option<Vec<u32>>,
 }
 
 /// Whether the launch is there already, from before a drop.
@@ -65,13 +63,13 @@ pub fn start(session: &Session, order: &Order, sent: Sent) -> Result<(), AdbErro
         image: format!("{folder}/image.png").into(),
         latents: format!("{folder}/latents.safetensors").into(),
     });
-    spec.cpus = sent.cpus;
     let orders = agent::Order {
         spec,
         environment: sent.environment,
         timeout_s: order.timeout.as_secs_f64(),
         telemetry: !session.options.no_telemetry,
         fixed_performance: session.options.fixed_performance,
+        task_profile: session.options.task_profile.clone(),
     };
     let text = serde_json::to_string(&orders)
         .map_err(|error| AdbError::Binary(format!("writing the launch's order: {error}")))?;
@@ -127,6 +125,8 @@ pub fn follow(session: &mut Session, order: &Order, on_event: &mut dyn FnMut(f64
             match stream.next(Duration::from_millis(200)) {
                 Said::Line(line) if line == agent::BEAT => heard = Instant::now(),
                 Said::Line(line) if line == agent::GONE => return over(gone(session, &folder)),
+                // Not of the journal: a shell may print lines of its own.
+                Said::Line(line) if !line.starts_with('{') => heard = Instant::now(),
                 Said::Line(line) => {
                     heard = Instant::now();
                     place += line.len() as u64 + 1;

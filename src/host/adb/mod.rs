@@ -4,9 +4,11 @@
 //! whatever we put on a phone or changed there is taken back on every way out that leaves us a connection.
 
 mod binary;
+mod cool;
 mod device;
 mod error;
 mod launch;
+mod libraries;
 mod list;
 mod options;
 mod phone;

@@ -14,10 +14,7 @@ pub const FOLDER: &str = "/data/local/tmp/ditbench";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(default)]
 pub struct PhoneOptions {
-    /// CPUs of the phone to run on: big, mid, little, a list such as 4-7, or a mask such as 0xf0
-    #[arg(long, value_name = "CPUS", help_heading = "Phones")]
-    pub cluster: Option<String>,
-    /// Whether what the phone keeps up when it is hot is measured: no cool-down, and launches that were throttled count.
+    /// Whether what the phone keeps up when it is hot is measured: launches that were held back count.
     /// Set by `--sustained`.
     #[arg(skip)]
     pub sustained: bool,
@@ -27,6 +24,12 @@ pub struct PhoneOptions {
     /// Switch Android's fixed-performance mode on during launches
     #[arg(long, help_heading = "Phones")]
     pub fixed_performance: bool,
+    /// Put workers into a profile of Android's scheduling (Android 13 and later): MaxPerformance comes near to what an app gets
+    #[arg(long, value_name = "PROFILE", help_heading = "Phones")]
+    pub task_profile: Option<String>,
+    /// Folder of ONNX Runtime's libraries for the phone: libonnxruntime.so, and those that DITBENCH_ORT_EP names
+    #[arg(long, value_name = "DIR", help_heading = "Phones")]
+    pub ort_dir: Option<PathBuf>,
     /// Leave program, weights and models on the phone for the next run
     #[arg(long, help_heading = "Phones")]
     pub keep: bool,

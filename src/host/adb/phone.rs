@@ -12,20 +12,19 @@ use serde::de::DeserializeOwned;
 
 use super::launch::{self, Followed, Sent};
 use super::session::Session;
-use super::{Adb, AdbError, Device, ElfMachine, PhoneOptions, machine_of};
+use super::{Adb, AdbError, Device, PhoneOptions, libraries};
 use crate::environment::Common;
 use ditbench_worker::agent::Description;
 use ditbench_worker::process::{Cause, Exit, Observed};
 use ditbench_worker::registry::BackendFacts;
 
-use crate::host::{Host, Order};
+use crate::host::{Host, Order, PeakOf};
+use crate::plan::ClusterChoice;
 use ditbench_protocol::Event;
 use ditbench_worker::probe::build;
-use ditbench_worker::probe::phone::{clusters, thermal};
+use ditbench_worker::probe::phone::clusters;
 use ditbench_worker::{interrupt, registry};
 
-/// Degrees above its first temperature at which a phone counts as cool again.
-const COOL_ENOUGH_C: f64 = 3.0;
 /// A phone that has not cooled down by then is measured as it is, and this is said.
 const COOL_DOWN: Duration = Duration::from_secs(300);
 
@@ -33,9 +32,7 @@ const COOL_DOWN: Duration = Duration::from_secs(300);
 pub struct Phone {
     session: Session,
     description: Description,
-    cpus: Option<Vec<u32>>,
     ort: Option<Result<String, String>>,
-    cool: Option<f64>,
     gone: Option<String>,
 }
 
@@ -48,10 +45,11 @@ impl Phone {
         adb: Arc<dyn Adb>,
         serial: &str,
         options: &PhoneOptions,
+        wanted: &[ClusterChoice],
         run: &str,
         say: &dyn Fn(String),
     ) -> Result<Self> {
-        let session = Session::open(Device::new(adb, serial), options, run, say)?;
+        let session = Session::open(Device::new(adb, serial), options, wanted, run, say)?;
         say(format!("looking at {}", session.identity.name()));
         let description: Description = ask(&session, "describe", Duration::from_secs(60))?;
         if description.version != env!("CARGO_PKG_VERSION") || description.git != build::git() {
@@ -61,13 +59,7 @@ impl Phone {
                 description.version
             ));
         }
-        let cpus = options
-            .cluster
-            .as_deref()
-            .map(|wanted| clusters::cpus_of(wanted, &session.clusters))
-            .transpose()
-            .map_err(anyhow::Error::msg)?;
-        Ok(Self { session, description, cpus, ort: None, cool: None, gone: None })
+        Ok(Self { session, description, ort: None, gone: None })
     }
 
     /// Sends what a launch needs.
@@ -86,7 +78,7 @@ impl Phone {
             .iter()
             .map(|(key, value)| ((*key).to_owned(), value.to_string_lossy().into_owned()))
             .collect();
-        Ok(Sent { weights, inputs, environment, cpus: self.cpus.clone() })
+        Ok(Sent { weights, inputs, environment })
     }
 
     /// Everything up to the start; tried again after a drop, because all of it may be done twice.
@@ -141,6 +133,16 @@ impl Phone {
     }
 }
 
+/// A provider that a phone lacks is got for the phone, and carried there.
+fn with_advice(mut facts: BackendFacts) -> BackendFacts {
+    for missing in facts.devices.iter_mut().filter_map(|device| device.state.as_mut().err()) {
+        if missing.cure.contains("DITBENCH_ORT_EP") {
+            missing.cure += "; for a phone, put the libraries for it into the folder of --ort-dir";
+        }
+    }
+    facts
+}
+
 /// Asks our program there and reads its answer.
 fn ask<T: DeserializeOwned>(session: &Session, question: &str, limit: Duration) -> Result<T> {
     let text = session.ask(question, limit)?;
@@ -180,10 +182,17 @@ impl Host for Phone {
                     cpus: c.range(),
                     capacity: c.capacity,
                     max_mhz: c.max_mhz,
+                    core: c.core.clone(),
                 })
                 .collect(),
-            asked_cpus: self.cpus.as_deref().map(clusters::list),
+            asked_cpus: None,
             sustained: self.session.options.sustained,
+            screen: self.session.state.screen.clone(),
+            battery_saver: self.session.state.battery_saver.clone(),
+            uid: self.session.state.uid.clone(),
+            cpuset: self.session.state.cpuset.clone(),
+            task_profile: self.session.options.task_profile.clone(),
+            thresholds: self.session.thresholds.clone(),
         });
         machine
     }
@@ -197,7 +206,7 @@ impl Host for Phone {
     }
 
     fn cores(&self) -> usize {
-        self.cpus.as_ref().map_or(self.description.cores, Vec::len)
+        self.description.cores
     }
 
     fn memory_available(&self) -> Option<u64> {
@@ -209,8 +218,12 @@ impl Host for Phone {
     }
 
     fn backend(&self, name: &str) -> Result<BackendFacts, String> {
+        // Why there is no library for the phone, and not for this machine.
+        if let ("ort", Some(Err(why))) = (name, &self.ort) {
+            return Err(why.clone());
+        }
         match self.description.backends.get(name) {
-            Some(facts) => facts.clone(),
+            Some(facts) => facts.clone().map(with_advice),
             None => Err(format!("the phone's ditbench {} does not know {name}", self.description.version)),
         }
     }
@@ -219,24 +232,37 @@ impl Host for Phone {
         if let Some(known) = &self.ort {
             return known.clone().map(PathBuf::from);
         }
-        let result = send_ort(&mut self.session, common, say);
-        if let Ok(path) = &result {
-            self.session.environment = vec![("ORT_DYLIB_PATH", path.clone())];
+        let result = libraries::send(&mut self.session, common.ort_lib.as_deref(), say);
+        if let Ok(sent) = &result {
+            self.session.environment.clone_from(&sent.environment);
             // With the library there, the backend knows what it can do.
             match ask(&self.session, "describe", Duration::from_secs(60)) {
                 Ok(description) => self.description = description,
                 Err(error) => return Err(crate::text::causes(&error)),
             }
         }
+        let result = result.map(|sent| sent.library);
         self.ort = Some(result.clone());
         result.map(PathBuf::from)
     }
 
-    fn peaks(&mut self, threads: &[usize]) -> Vec<Peak> {
-        let counts: Vec<String> = threads.iter().map(ToString::to_string).collect();
-        let limit = Duration::from_secs(20 + 10 * threads.len() as u64);
-        // Missing peaks are missing in the record, and the report says that there are none.
-        ask(&self.session, &format!("peaks {}", counts.join(",")), limit).unwrap_or_default()
+    fn cpus_of(&self, cluster: &ClusterChoice) -> Result<Vec<u32>, String> {
+        clusters::cpus_of(cluster.as_str(), &self.session.clusters)
+    }
+
+    fn peaks(&mut self, wanted: &[PeakOf]) -> Vec<Peak> {
+        let mut places: Vec<&Vec<u32>> = wanted.iter().map(|peak| &peak.cpus).collect();
+        places.sort_unstable();
+        places.dedup();
+        let measure = |cpus: &Vec<u32>| -> Vec<Peak> {
+            let counts: Vec<usize> = wanted.iter().filter(|peak| peak.cpus == *cpus).map(|peak| peak.threads).collect();
+            let limit = Duration::from_secs(20 + 10 * counts.len() as u64);
+            let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
+            let on = if cpus.is_empty() { String::new() } else { format!(" on {}", clusters::list(cpus)) };
+            // Missing peaks are missing in the record, and the report says that there are none.
+            ask(&self.session, &format!("peaks {}{on}", counts.join(",")), limit).unwrap_or_default()
+        };
+        places.into_iter().flat_map(measure).collect()
     }
 
     fn calibrate(&mut self) -> Reading<f64> {
@@ -248,28 +274,15 @@ impl Host for Phone {
     }
 
     fn cool_down(&mut self, say: &dyn Fn(String)) -> Option<String> {
-        if self.session.options.sustained {
-            return None;
-        }
         let begun = Instant::now();
         let mut told = false;
         loop {
             let sensors = self.sensors();
-            let value = |name: &str| sensors.get(name).and_then(Reading::value).copied();
-            let status = value("thermal_status").unwrap_or(0.0);
-            let heat = value("skin_c").or(value("battery_c"));
-            let first = *self.cool.get_or_insert(heat.unwrap_or(f64::INFINITY));
-            let warm = heat.is_some_and(|heat| heat > first + COOL_ENOUGH_C);
-            if status < 1.0 && !warm {
-                return None;
-            }
-            let now = match heat {
-                Some(heat) => format!("{heat:.0} °C, {}", thermal::status_name(status as u8)),
-                None => format!("thermal status {}", thermal::status_name(status as u8)),
-            };
+            let warm = self.session.cool.what_is_warm(&sensors)?;
             if begun.elapsed() > COOL_DOWN {
+                self.session.cool.give_up(&sensors);
                 return Some(format!(
-                    "a launch began on a warm phone: {now} after {} s of waiting",
+                    "the phone was not cool when this began: {warm}, after {} s of waiting",
                     COOL_DOWN.as_secs()
                 ));
             }
@@ -279,7 +292,7 @@ impl Host for Phone {
             if !told {
                 told = true;
                 let most = COOL_DOWN.as_secs() / 60;
-                say(format!("waiting for the phone to cool down ({now}), {most} minutes at most"));
+                say(format!("waiting for the phone to cool down ({warm}), {most} minutes at most"));
             }
             for _ in 0..25 {
                 std::thread::sleep(Duration::from_millis(if interrupt::requested() { 0 } else { 200 }));
@@ -338,24 +351,4 @@ fn export(order: &Order) -> Vec<PathBuf> {
     (order.say)("writing models for the phone".to_owned());
     let graphs = order.pipeline.graphs();
     graphs.iter().flat_map(|graph| backend.export(graph, &weights, &options).unwrap_or_default()).collect()
-}
-
-/// Sends the library that the user named, if it is for this kind of phone.
-fn send_ort(session: &mut Session, common: &Common, say: &dyn Fn(String)) -> Result<String, String> {
-    let abi = session.identity.abi.value().map_or("unknown", String::as_str);
-    let how =
-        "libonnxruntime.so is in the folder jni of the archive onnxruntime-android-VERSION.aar; name it with --ort-lib";
-    let Some(path) = &common.ort_lib else {
-        return Err(format!("no ONNX Runtime library for the phone ({abi}) was named: {how}"));
-    };
-    match machine_of(path) {
-        Ok(Some(machine)) if Some(machine) == ElfMachine::of_abi(abi) => {}
-        Ok(Some(machine)) => {
-            return Err(format!("{} is for {}, and the phone is {abi}: {how}", path.display(), machine.name()));
-        }
-        Ok(None) => return Err(format!("{} is no library for Android or Linux: {how}", path.display())),
-        Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
-    }
-    let folder = format!("{}/files", session.options.folder());
-    session.pusher.put(&session.device, path, &folder, "0600", say).map_err(|error| error.to_string())
 }

@@ -5,14 +5,28 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ditbench_record::ClockOffset;
+use ditbench_record::{ClockOffset, HotThreshold, Reading};
 
+use super::cool::Cool;
 use super::device::quote;
 use super::program::{Said, Stream};
 use super::push::{Pusher, part};
 use super::{AdbError, Device, Limit, PhoneOptions, binary};
+use crate::plan::ClusterChoice;
 use ditbench_worker::agent;
-use ditbench_worker::probe::phone::{Cluster, Identity, Sources, clusters, props, sources};
+use ditbench_worker::probe::phone::{Cluster, Identity, Sources, clusters, props, readings, sources, thermal};
+
+/// In what state a phone was found.
+pub struct State {
+    /// Android's word for the screen's state.
+    pub screen: Reading<String>,
+    /// Whether the battery saver was on.
+    pub battery_saver: Reading<bool>,
+    /// The shell's user.
+    pub uid: Reading<u32>,
+    /// The shell's group of CPUs.
+    pub cpuset: Reading<String>,
+}
 
 /// A phone that is ours for now.
 pub struct Session {
@@ -24,6 +38,12 @@ pub struct Session {
     pub identity: Identity,
     /// Its cores by kind.
     pub clusters: Vec<Cluster>,
+    /// In what state it was found.
+    pub state: State,
+    /// Where Android does more against heat.
+    pub thresholds: Vec<HotThreshold>,
+    /// What counts as cool there.
+    pub cool: Cool,
     /// Our program's path there.
     pub program: String,
     /// Sends files.
@@ -49,14 +69,20 @@ pub fn read_sources(device: &Device) -> Result<Sources, AdbError> {
 }
 
 impl Session {
-    /// Reaches the phone, sends our program, takes the lock.
+    /// Reaches the phone, looks whether it has the cores that are wanted and is free, sends our program, takes the lock.
     ///
     /// # Errors
-    /// The phone cannot be used; there is no program for it; another host has it.
-    pub fn open(device: Device, options: &PhoneOptions, run: &str, say: &dyn Fn(String)) -> Result<Self, AdbError> {
+    /// The phone cannot be used; there is no program for it; it has no such cores; another host has it.
+    pub fn open(
+        device: Device,
+        options: &PhoneOptions,
+        wanted: &[ClusterChoice],
+        run: &str,
+        say: &dyn Fn(String),
+    ) -> Result<Self, AdbError> {
         say(format!("reaching {}", device.serial()));
         device.reach()?;
-        let opened = Self::prepare_through_drops(&device, options, run, say);
+        let opened = Self::prepare_through_drops(&device, options, wanted, run, say);
         if let Err(error) = &opened {
             sweep(&device, options, error.is_drop());
         }
@@ -66,12 +92,13 @@ impl Session {
     fn prepare_through_drops(
         device: &Device,
         options: &PhoneOptions,
+        wanted: &[ClusterChoice],
         run: &str,
         say: &dyn Fn(String),
     ) -> Result<Self, AdbError> {
         // Once it has answered, a drop is waited out: everything here may be done twice.
         for _ in 0..3 {
-            match Self::prepare(device, options, run, say) {
+            match Self::prepare(device, options, wanted, run, say) {
                 Err(error) if error.is_drop() => {
                     say(format!("{error}; trying again"));
                     device.reach_within(options.patience())?;
@@ -79,23 +106,43 @@ impl Session {
                 other => return other,
             }
         }
-        Self::prepare(device, options, run, say)
+        Self::prepare(device, options, wanted, run, say)
     }
 
-    fn prepare(device: &Device, options: &PhoneOptions, run: &str, say: &dyn Fn(String)) -> Result<Self, AdbError> {
+    fn prepare(
+        device: &Device,
+        options: &PhoneOptions,
+        wanted: &[ClusterChoice],
+        run: &str,
+        say: &dyn Fn(String),
+    ) -> Result<Self, AdbError> {
         let device = device.clone();
         let sources = read_sources(&device)?;
         let identity = Identity::of(&props::parse(&sources.props));
         let abi = identity.abi.value().map_or("unknown", String::as_str);
         let file = binary::find(options.phone_binary.as_deref(), abi)?;
+        let clusters = clusters::group(&sources);
+        for choice in wanted {
+            clusters::cpus_of(choice.as_str(), &clusters).map_err(AdbError::NoSuchCores)?;
+        }
+        look_for_others(&device, options, run)?;
         let mut pusher = Pusher::default();
         let program = pusher.put(&device, &file, &format!("{}/bin", options.folder()), "0700", say)?;
         runs(&device, &program, &file)?;
+        let thresholds = thermal::parse(sources.thermal.as_deref().unwrap_or_default()).thresholds;
         let mut session = Self {
             device,
             options: options.clone(),
             identity,
-            clusters: clusters::group(&sources.files),
+            cool: Cool::of(&readings::all(&sources, &clusters), &clusters, &thresholds),
+            clusters,
+            state: State {
+                screen: sources.screen(),
+                battery_saver: sources.battery_saver(),
+                uid: sources.uid(),
+                cpuset: sources.cpuset(),
+            },
+            thresholds,
             program,
             pusher,
             environment: Vec::new(),
@@ -146,7 +193,12 @@ impl Session {
         for _ in 0..5 {
             self.lock = None;
             let stream = self.device.open(&script)?;
-            match stream.next(Duration::from_secs(10)) {
+            let mut said = stream.next(Duration::from_secs(10));
+            // A shell may print lines of its own first.
+            while matches!(&said, Said::Line(line) if line != agent::HELD && !line.starts_with(agent::BUSY)) {
+                said = stream.next(Duration::from_secs(10));
+            }
+            match said {
                 Said::Line(line) if line == agent::HELD => {
                     self.lock = Some(stream);
                     self.ours = true;
@@ -271,6 +323,25 @@ impl Drop for Session {
         if !self.options.keep {
             self.remove();
         }
+    }
+}
+
+/// Whether another host measures there, before anything is sent that would disturb it. The lock itself is taken later: this
+/// only asks who holds it, and which launches are at work.
+fn look_for_others(device: &Device, options: &PhoneOptions, run: &str) -> Result<(), AdbError> {
+    // A process that is there under its number and is ours: a number may have gone to another one since.
+    let script = format!(
+        "cd {folder} 2>/dev/null || exit 0; is() {{ tr '\\0' ' ' < /proc/$1/cmdline 2>/dev/null | grep -q \"agent $2\"; }}; \
+         {{ read -r owner; read -r pid; }} < lock 2>/dev/null; [ -n \"$pid\" ] && is \"$pid\" hold && echo \"$owner\" && exit 0; \
+         for d in launches/*/; do d=${{d%/}}; case ${{d#launches/}} in {run}.*) continue;; esac; pid=$(cat \"$d/pid\" 2>/dev/null) || continue; \
+         is \"$pid\" supervise && echo \"the launch ${{d#launches/}}, which its host has lost touch with (go on there with run --resume, or stop it here with: adb shell kill $pid)\"; done; exit 0",
+        folder = quote(options.folder()),
+        run = run,
+    );
+    let said = device.ask("looking for other hosts", &script)?;
+    match said.lines().map(str::trim).find(|line| !line.is_empty()) {
+        Some(owner) => Err(AdbError::Locked { serial: device.serial().to_owned(), owner: owner.to_owned() }),
+        None => Ok(()),
     }
 }
 

@@ -49,13 +49,16 @@ pub(super) fn describe() -> Result<()> {
         cores: probe::machine::cores(),
         memory_available: probe::memory::available(),
         quick_peak: measure::peaks::quick(),
-        clusters: clusters::group(&sources.files),
+        clusters: clusters::group(&sources),
         backends: registry::NAMES.into_iter().map(|name| (name.to_owned(), facts_of(name, None))).collect(),
     })
 }
 
-pub(super) fn peaks(threads: &[usize]) -> Result<()> {
-    say(&measure::peaks::all(threads))
+pub(super) fn peaks(threads: &[usize], cpus: &[u32]) -> Result<()> {
+    if !cpus.is_empty() {
+        measure::pin::to(cpus).map_err(anyhow::Error::msg)?;
+    }
+    say(&measure::peaks::all(threads, cpus))
 }
 
 pub(super) fn calibrate() -> Result<()> {
@@ -69,6 +72,8 @@ pub(super) fn sensors() -> Result<()> {
 /// What any Linux machine tells, and what a phone tells beyond that.
 fn all_sensors(sources: &Sources) -> BTreeMap<String, Reading<f64>> {
     let mut all = probe::sensors::read();
-    all.extend(readings::all(sources, &clusters::group(&sources.files)));
+    // A phone's zones are of its battery and its radio too, and its first cores are the slow ones: it tells both by name.
+    all.retain(|name, _| !["cpu_temperature_c", "cpu_mhz", "package_energy_j"].contains(&name.as_str()));
+    all.extend(readings::all(sources, &clusters::group(sources)));
     all
 }

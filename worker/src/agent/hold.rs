@@ -42,7 +42,8 @@ pub(super) fn hold(folder: &Path, run: &str, owner: &str) -> Result<()> {
         return Ok(());
     }
     file.set_len(0)?;
-    writeln!(file, "{owner}")?;
+    // Our number too: a host can then ask whether we are still here without a program of its own.
+    writeln!(file, "{owner}\n{}", std::process::id())?;
     writeln!(out, "{HELD}")?;
     out.flush()?;
     // The host asks with any line, and closes its end when it is done or gone.

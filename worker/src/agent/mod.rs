@@ -27,8 +27,8 @@ pub use supervise::Order;
 enum Ask {
     /// Who the phone is, and what can run there: `describe`.
     Describe,
-    /// Its peaks at these thread counts: `peaks 1,2,4`.
-    Peaks(Vec<usize>),
+    /// Its peaks at these thread counts: `peaks 1,2,4`; pinned to CPUs: `peaks 4 on 4-7`.
+    Peaks { threads: Vec<usize>, cpus: Vec<u32> },
     /// Seconds of the fixed piece of work: `calibrate`.
     Calibrate,
     /// All sensors now: `sensors`.
@@ -49,7 +49,14 @@ impl Ask {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         Some(match words.as_slice() {
             ["describe"] => Self::Describe,
-            ["peaks", threads] => Self::Peaks(threads.split(',').map(str::parse).collect::<Result<_, _>>().ok()?),
+            ["peaks", threads, on @ ..] => Self::Peaks {
+                threads: threads.split(',').map(str::parse).collect::<Result<_, _>>().ok()?,
+                cpus: match on {
+                    [] => Vec::new(),
+                    ["on", cpus] => ditbench_record::cpus::parse(cpus)?,
+                    _ => return None,
+                },
+            },
             ["calibrate"] => Self::Calibrate,
             ["sensors"] => Self::Sensors,
             ["hold", folder, "--run", run, "--owner", owner] => {
@@ -74,7 +81,7 @@ pub fn main(words: &[String]) -> ExitCode {
     };
     let done = match &ask {
         Ask::Describe => answers::describe(),
-        Ask::Peaks(threads) => answers::peaks(threads),
+        Ask::Peaks { threads, cpus } => answers::peaks(threads, cpus),
         Ask::Calibrate => answers::calibrate(),
         Ask::Sensors => answers::sensors(),
         Ask::Hold { folder, run, owner } => hold::hold(folder, run, owner),
@@ -101,11 +108,12 @@ mod tests {
 
     #[test]
     fn questions_are_understood_whole_or_not_at_all() {
-        assert_eq!(ask("peaks 1,2,4"), Some(Ask::Peaks(vec![1, 2, 4])));
+        assert_eq!(ask("peaks 1,2,4"), Some(Ask::Peaks { threads: vec![1, 2, 4], cpus: Vec::new() }));
+        assert_eq!(ask("peaks 2 on 4-5"), Some(Ask::Peaks { threads: vec![2], cpus: vec![4, 5] }));
         assert_eq!(ask("follow /x 12"), Some(Ask::Follow { folder: "/x".into(), from: 12 }));
         let hold = Ask::Hold { folder: "/x".into(), run: "r".to_owned(), owner: "me".to_owned() };
         assert_eq!(ask("hold /x --run r --owner me"), Some(hold));
-        for line in ["", "peaks", "peaks 1,x", "follow /x -1", "describe now", "dance"] {
+        for line in ["", "peaks", "peaks 1,x", "peaks 1 on", "peaks 1 at 2", "follow /x -1", "describe now", "dance"] {
             assert_eq!(ask(line), None, "{line}");
         }
     }

@@ -81,9 +81,13 @@ impl Cost {
 
 fn sample(journal: &Journal, begun: Instant, shared: &Shared) -> Cost {
     let fixed = sources::read_here();
-    let groups = clusters::group(&fixed.files);
+    let groups = clusters::group(&fixed);
     let watch = sources::Watch::new();
     let services = has("dumpsys");
+    // Only where nothing cheaper has the current.
+    let known = readings::all(&fixed, &groups);
+    let has_current = |name: &str| known.get(name).is_some_and(|reading| reading.value().is_some());
+    let by_command = !has_current("battery_current_raw") && !has_current("battery_current_service_raw");
     let mut cost = Cost::default();
     let cpu_before = thread_cpu_s();
     let mut number = 0u32;
@@ -92,7 +96,7 @@ fn sample(journal: &Journal, begun: Instant, shared: &Shared) -> Cost {
         let at_s = begun.elapsed().as_secs_f64();
         let asked = (services && (last || number.is_multiple_of(SERVICES_EVERY))).then(|| {
             let started = Instant::now();
-            let answer = ask_services(&watch);
+            let answer = ask_services(&watch, by_command);
             cost.services += 1;
             cost.services_s += started.elapsed().as_secs_f64();
             answer
@@ -114,18 +118,19 @@ fn sample(journal: &Journal, begun: Instant, shared: &Shared) -> Cost {
 
 /// Only what could be read.
 fn take(watch: &sources::Watch, groups: &[Cluster], services: Option<&Sources>) -> BTreeMap<String, Reading<f64>> {
-    let mut all = readings::quick(&watch.read(), groups);
-    if let Some(services) = services {
-        all.extend(readings::slow(services));
-    }
+    let mut all = match services {
+        Some(services) => readings::all(services, groups),
+        None => readings::quick(&watch.read(), groups),
+    };
     all.retain(|_, reading| reading.value().is_some());
     all
 }
 
-fn ask_services(watch: &sources::Watch) -> Sources {
+fn ask_services(watch: &sources::Watch, current_by_command: bool) -> Sources {
     Sources {
         thermal: Some(sources::command("dumpsys", &["thermalservice"])),
         battery: Some(sources::command("dumpsys", &["battery"])),
+        battery_command: current_by_command.then(sources::command_current),
         files: watch.read(),
         ..Sources::default()
     }

@@ -35,6 +35,9 @@ pub struct Order {
     pub telemetry: bool,
     /// Whether to switch fixed-performance mode on meanwhile.
     pub fixed_performance: bool,
+    /// The profile of Android's scheduling to put the worker into.
+    #[serde(default)]
+    pub task_profile: Option<String>,
 }
 
 const ORDER: &str = "order.json";
@@ -82,12 +85,18 @@ pub(super) fn supervise(folder: &Path) -> Result<()> {
         order.environment.iter().map(|(key, value)| (key.as_str(), OsString::from(value))).collect();
     let timeout = Duration::try_from_secs_f64(order.timeout_s).context("the order's time limit")?;
     let deadline = begun.checked_add(timeout).context("the order's time limit is too long")?;
+    let mut profiled = None;
     let ended = local::launch(&order.spec, &environment, &folder.join("worker.log"), deadline, |event| {
         if let (Event::Started { pid, .. }, Some(sampler)) = (&event, &sampler) {
             sampler.watch(*pid);
         }
+        // At once, so that the threads that it starts from now on are in it too.
+        if let (Event::Started { pid, .. }, Some(profile)) = (&event, &order.task_profile) {
+            profiled = Some(put_into(*pid, profile));
+        }
         journal.add(&Line::Event { at_s: begun.elapsed().as_secs_f64(), event });
     });
+    observed.notes.extend(profiled);
     if let Some((cpus, cost)) = sampler.map(Sampler::stop) {
         observed.cpus_seen = cpus;
         observed.notes.push(cost);
@@ -104,6 +113,21 @@ pub(super) fn supervise(folder: &Path) -> Result<()> {
     drop(fixed);
     let journal = Arc::into_inner(journal).context("the sampler still holds the journal")?;
     journal.end(Exit { cause, max_rss, observed })
+}
+
+/// Puts a worker into a profile of Android's scheduling; says what came of it.
+fn put_into(pid: u32, profile: &str) -> String {
+    let done = Command::new("settaskprofile").args([&pid.to_string(), profile]).stdin(Stdio::null()).output();
+    match done {
+        Ok(output) if output.status.success() => format!("the worker was in the task profile {profile}"),
+        Ok(output) => {
+            let words = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+            format!("the task profile {profile} was refused: {}", words.concat())
+        }
+        Err(error) => format!(
+            "the task profile {profile} could not be set (Android 13 and later have it): settaskprofile: {error}"
+        ),
+    }
 }
 
 /// The process of a launch, if it is still at work.

@@ -10,8 +10,9 @@ use ditbench_record::Peak;
 /// Time for one kind at one thread count: enough for several repetitions.
 const BUDGET: Duration = Duration::from_millis(300);
 
-/// f32 arithmetic, int8 arithmetic and bandwidth at each thread count. A loop that fails is left out.
-pub fn all(threads: &[usize]) -> Vec<Peak> {
+/// f32 arithmetic, int8 arithmetic and bandwidth at each thread count. A loop that fails is left out. `cpus` are those that this
+/// process was pinned to, if it was.
+pub fn all(threads: &[usize], cpus: &[u32]) -> Vec<Peak> {
     let counts: BTreeSet<usize> = threads.iter().copied().collect();
     let isa = Isa::best();
     let each = |threads: usize| {
@@ -21,7 +22,8 @@ pub fn all(threads: &[usize]) -> Vec<Peak> {
             peak("bandwidth", "reading an array far larger than the caches", peak::measure_read(threads, BUDGET)),
         ]
     };
-    counts.into_iter().flat_map(each).flatten().collect()
+    let cpus = ditbench_record::cpus::list(cpus);
+    counts.into_iter().flat_map(each).flatten().map(|peak| Peak { cpus: cpus.clone(), ..peak }).collect()
 }
 
 fn peak(kind: &str, method: &str, sample: Result<PeakSample, KernelError>) -> Option<Peak> {
@@ -29,6 +31,7 @@ fn peak(kind: &str, method: &str, sample: Result<PeakSample, KernelError>) -> Op
     Some(Peak {
         kind: kind.to_owned(),
         threads: u32::try_from(sample.threads).ok()?,
+        cpus: String::new(),
         value: sample.value,
         unit: sample.unit.to_owned(),
         samples: sample.samples,

@@ -10,7 +10,8 @@ use crate::probe::phone::{clusters, sources};
 pub fn to(cpus: &[u32]) -> Result<(), String> {
     // SAFETY: cpu_set_t is plain data for which all zeros is the empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    for &cpu in cpus.iter().filter(|&&cpu| cpu < libc::CPU_SETSIZE.cast_unsigned()) {
+    // An `int` on Linux, a `size_t` on Android.
+    for &cpu in cpus.iter().filter(|&&cpu| u64::from(cpu) < libc::CPU_SETSIZE as u64) {
         // SAFETY: the number is below the set's size.
         unsafe { libc::CPU_SET(cpu as usize, &mut set) };
     }

@@ -16,10 +16,16 @@ pub struct Battery {
     pub celsius: Option<f64>,
     /// Volts.
     pub volts: Option<f64>,
+    /// The current, in mA for makers that print it here (Samsung).
+    pub current: Option<f64>,
+    /// The charge that is left, in µAh by Android's word.
+    pub charge: Option<f64>,
     /// What it is charged by: `USB`, `AC`, `wireless`, `dock`; `None` on its own power, or where nothing is known.
     pub charger: Option<String>,
     /// Whether anything was understood.
     pub known: bool,
+    /// Whether the device says that it has no battery: a TV, a car, a watch on its dock.
+    pub none: bool,
 }
 
 /// Reads `dumpsys battery`.
@@ -34,68 +40,76 @@ pub fn parse(text: &str) -> Battery {
     let scale = number("scale").filter(|scale| *scale > 0.0).unwrap_or(100.0);
     let chargers = ["USB", "AC", "Wireless", "Dock"];
     let charger = chargers.iter().find(|name| field(&format!("{name} powered")) == Some("true"));
+    if field("present") == Some("false") {
+        return Battery { none: true, ..Battery::default() };
+    }
+    // A device that makes its voltage up makes its temperature up as well.
+    let made_up = number("voltage").is_some_and(|raw| raw != 0.0 && volts(raw).is_none());
     let level = number("level").map(|level| 100.0 * level / scale).filter(|level| (0.0..=100.0).contains(level));
     Battery {
         level,
         // Tenths of a degree.
-        celsius: number("temperature").map(|tenths| tenths / 10.0).filter(|c| (-40.0..=150.0).contains(c)),
+        celsius: number("temperature")
+            .map(|tenths| tenths / 10.0)
+            .filter(|c| !made_up && (-40.0..=150.0).contains(c) && *c != 0.0),
         volts: number("voltage").and_then(volts),
+        current: number("current now").filter(|count| *count != 0.0),
+        charge: number("Charge counter").filter(|charge| *charge > 0.0),
         charger: charger.map(|name| (*name).to_owned()),
         known: level.is_some() || charger.is_some() || field("status").is_some(),
+        none: false,
     }
 }
 
-/// Thousandths or millionths of a volt, by vendor; a phone's battery has 2 to 20 V.
+/// Thousandths or millionths of a volt, or volts, by vendor; a phone's battery has one cell or two, of 2.5 to 4.6 V.
 fn volts(raw: f64) -> Option<f64> {
-    [1e-3, 1e-6, 1.0].into_iter().map(|unit| raw * unit).find(|volts| (2.0..=20.0).contains(volts))
+    [1e-3, 1e-6, 1.0].into_iter().map(|unit| raw * unit).find(|volts| (2.5..=9.5).contains(volts))
 }
 
-/// Power out of or into the battery.
+/// The kernel's files of the battery.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Power {
-    /// Amperes as the vendor signs them: some count discharging as negative, some as positive.
-    pub amperes: f64,
+pub struct Supply {
+    /// The current as the vendor gives it: in µA or mA, counting what leaves the battery as negative or as positive. Which of these
+    /// it is cannot be told from one number: whoever has those of a whole run decides.
+    pub current: Reading<f64>,
     /// Volts.
-    pub volts: f64,
-    /// Whether the unit had to be guessed from the size of the number.
-    pub guessed: bool,
+    pub volts: Reading<f64>,
+    /// The charge that is left, in µAh or mAh.
+    pub charge: Reading<f64>,
 }
 
-impl Power {
-    /// Watts, without a sign: its direction is told by whether a charger is plugged in.
-    pub fn watts(&self) -> f64 {
-        (self.amperes * self.volts).abs()
-    }
-}
-
-/// Current × voltage of the battery by `/sys/class/power_supply`.
-pub fn power(files: &Files) -> Reading<Power> {
+/// Reads the battery of `/sys/class/power_supply`.
+pub fn supply(files: &Files) -> Supply {
     let names = ["battery", "bms", "Battery", "main-battery", "bq27411-0", "max77705-fuelgauge"];
     let mut found: Vec<&str> = files.between(SUPPLY, "/current_now").map(|(name, _)| name).collect();
     // The battery before chargers, which have currents of their own.
     found.sort_by_key(|name| names.iter().position(|known| known == name).unwrap_or(names.len()));
     let Some(name) = found.into_iter().find(|name| is_battery(files, name)) else {
-        return Reading::absent("no power supply of the kernel's is a battery with a current");
+        let none = || Reading::absent("no power supply of the kernel's is a battery with a current");
+        return Supply { current: none(), volts: none(), charge: none() };
     };
-    let current = files.number(&format!("{SUPPLY}{name}/current_now"));
-    let voltage = files.number(&format!("{SUPPLY}{name}/voltage_now"));
-    match (current, voltage) {
-        (Reading::Ok(current), Reading::Ok(voltage)) => {
-            // The kernel's documented unit is µA. Some vendors give mA: a phone under load draws 0.1 to 10 A.
-            let guessed = current.abs() < 20_000.0;
-            let amperes = current * if guessed { 1e-3 } else { 1e-6 };
-            match volts(voltage) {
-                Some(volts) if current != 0.0 => Reading::Ok(Power { amperes, volts, guessed }),
-                Some(_) => Reading::absent(format!("{SUPPLY}{name}/current_now is always 0 here")),
-                None => Reading::absent(format!("{SUPPLY}{name}/voltage_now is no battery's voltage: {voltage}")),
-            }
+    let number = |file: &str| files.number(&format!("{SUPPLY}{name}/{file}"));
+    let volts = match number("voltage_now") {
+        Reading::Ok(raw) => {
+            Reading::or_absent(volts(raw), format!("{SUPPLY}{name}/voltage_now is no battery's voltage: {raw}"))
         }
-        (Reading::Ok(_), other) | (other, _) => match other {
-            Reading::Denied { why } => Reading::denied(why),
-            Reading::Absent { why } => Reading::absent(why),
-            Reading::Ok(_) => Reading::absent("no current"),
-        },
-    }
+        other => other,
+    };
+    let current = match number("current_now") {
+        Reading::Ok(0.0) => Reading::absent(format!("{SUPPLY}{name}/current_now is 0, which some phones always say")),
+        other => other,
+    };
+    Supply { current, volts, charge: number("charge_counter") }
+}
+
+/// What `cmd battery get current_now` says, where Android knows it.
+pub fn command_current(said: &str) -> Reading<f64> {
+    let first = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let number = first.parse().ok().filter(|count: &f64| count.is_finite() && *count != 0.0);
+    Reading::or_absent(
+        number,
+        if first.is_empty() { "cmd battery says nothing".to_owned() } else { format!("cmd battery: {first}") },
+    )
 }
 
 fn is_battery(files: &Files, name: &str) -> bool {
@@ -130,25 +144,40 @@ mod tests {
         assert_eq!((honor.level, honor.celsius, honor.volts), (None, None, None), "impossible values are missing");
         assert_eq!(honor.charger.as_deref(), Some("AC"));
         assert!(!parse("Can't find service: battery").known);
+        let none = parse("  AC powered: true\n  present: false\n  level: 0\n  scale: 100\n  temperature: 0\n");
+        assert_eq!(none, Battery { none: true, ..Battery::default() }, "0 % of no battery is not empty");
     }
 
     #[test]
-    fn power_in_two_units_and_signs() {
+    fn the_battery_is_told_from_the_charger() {
         let files = |current: &str, voltage: &str| {
             Files::parse(&format!(
                 "/sys/class/power_supply/usb/type:USB\n/sys/class/power_supply/usb/current_now:500000\n\
                  /sys/class/power_supply/battery/type:Battery\n/sys/class/power_supply/battery/current_now:{current}\n\
-                 /sys/class/power_supply/battery/voltage_now:{voltage}\n"
+                 /sys/class/power_supply/battery/voltage_now:{voltage}\n/sys/class/power_supply/battery/charge_counter:4183000\n"
             ))
         };
-        let micro = power(&files("-850000", "4000000"));
-        let milli = power(&files("850", "4000"));
-        assert!((micro.value().unwrap().watts() - 3.4).abs() < 1e-9 && !micro.value().unwrap().guessed);
-        assert!((milli.value().unwrap().watts() - 3.4).abs() < 1e-9 && milli.value().unwrap().guessed);
-        assert!(power(&files("0", "4000000")).why().is_some_and(|why| why.contains("always 0")));
+        let of = |current, voltage| supply(&files(current, voltage));
+        let micro = of("-850000", "4000000");
+        assert_eq!(
+            (micro.current, micro.volts, micro.charge),
+            (Reading::Ok(-850_000.0), Reading::Ok(4.0), Reading::Ok(4_183_000.0))
+        );
+        assert_eq!(of("850", "4000").current, Reading::Ok(850.0), "as it is: one number does not tell its unit");
+        assert!(of("0", "4000000").current.why().is_some_and(|why| why.contains("is 0")));
         let denied = Files::parse("grep: /sys/class/power_supply/battery/current_now: Permission denied\n");
-        assert!(matches!(power(&denied), Reading::Denied { .. }));
-        assert!(matches!(power(&Files::default()), Reading::Absent { .. }));
+        assert!(matches!(supply(&denied).current, Reading::Denied { .. }));
+        assert!(matches!(supply(&Files::default()).current, Reading::Absent { .. }));
+    }
+
+    #[test]
+    fn what_the_services_tell_of_the_current() {
+        let samsung =
+            parse("  status: 2\n  level: 44\n  Charge counter: 1633905\n  voltage: 3908\n  current now: 559\n");
+        assert_eq!((samsung.current, samsung.charge), (Some(559.0), Some(1_633_905.0)));
+        assert_eq!(command_current("-402343\n"), Reading::Ok(-402_343.0));
+        assert!(command_current("Unknown get option: current_now").why().is_some_and(|why| why.contains("Unknown")));
+        assert!(command_current("").why().is_some());
     }
 
     proptest! {
@@ -161,7 +190,7 @@ mod tests {
         #[test]
         fn no_numbers_panic(current in any::<f64>(), voltage in any::<f64>()) {
             let text = format!("{SUPPLY}battery/current_now:{current}\n{SUPPLY}battery/voltage_now:{voltage}\n");
-            let _ = power(&Files::parse(&text)).value().map(Power::watts);
+            let _ = supply(&Files::parse(&text));
         }
     }
 }

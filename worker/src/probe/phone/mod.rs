@@ -6,7 +6,10 @@
 
 pub mod battery;
 pub mod clusters;
+pub mod cores;
 pub mod files;
+#[cfg(test)]
+mod fixtures;
 pub mod gpu;
 pub mod props;
 pub mod readings;

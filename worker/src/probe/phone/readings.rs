@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use ditbench_record::Reading;
 
 use super::battery::{self, Battery};
-use super::thermal::{self, Kind, Thermal};
+use super::thermal::{self, Kind};
 use super::{Cluster, Files, Sources, gpu};
 
 /// Values by name.
@@ -18,15 +18,12 @@ pub fn quick(files: &Files, clusters: &[Cluster]) -> Readings {
     let mut readings = Readings::new();
     for cluster in clusters {
         readings.insert(format!("cpu_{}_mhz", cluster.name), cluster.mhz(files));
+        readings.insert(format!("cpu_{}_allowed_mhz", cluster.name), cluster.allowed_mhz(files));
     }
-    let power = battery::power(files);
-    let of_power = |of: fn(&battery::Power) -> f64| match &power {
-        Reading::Ok(power) => Reading::Ok(of(power)),
-        Reading::Denied { why } => Reading::denied(why),
-        Reading::Absent { why } => Reading::absent(why),
-    };
-    readings.insert("battery_power_w".into(), of_power(battery::Power::watts));
-    readings.insert("battery_current_a".into(), of_power(|power| power.amperes));
+    let supply = battery::supply(files);
+    readings.insert("battery_current_raw".into(), supply.current);
+    readings.insert("battery_charge_raw".into(), supply.charge);
+    readings.insert("battery_v".into(), supply.volts);
     readings.insert("gpu_mhz".into(), gpu::mhz(files));
     readings.insert("gpu_load_percent".into(), gpu::load(files));
     readings
@@ -37,38 +34,60 @@ pub fn slow(sources: &Sources) -> Readings {
     let mut readings = Readings::new();
     let text = sources.thermal.as_deref().unwrap_or_default();
     let thermal = thermal::parse(text);
-    let mut put = |name: &str, value: Option<f64>, text: &str, what: &str| {
-        readings.insert(name.to_owned(), or_why(value, text, what));
-    };
-    put("thermal_status", thermal.status.map(f64::from), text, "dumpsys thermalservice gives no status");
-    let of = |kind: Kind, thermal: &Thermal| thermal.hottest(kind);
-    put("skin_c", of(Kind::Skin, &thermal), text, "dumpsys thermalservice has no skin sensor");
-    put("gpu_c", of(Kind::Gpu, &thermal), text, "dumpsys thermalservice has no GPU sensor");
+    let unsaid = || or_why(None, text, "dumpsys thermalservice gives no status");
+    readings.insert("thermal_status".to_owned(), thermal.status.reading(unsaid));
+    let level =
+        or_why(thermal.cpu_cooling(), text, "dumpsys thermalservice names nothing that slows the processor down");
+    readings.insert("cpu_cooling_level".to_owned(), level);
+    let chip = thermal.hottest(Kind::Cpu).or(thermal.hottest(Kind::Soc));
     let zone = thermal::hottest_cpu_zone(&sources.files);
-    put(
-        "cpu_c",
-        of(Kind::Cpu, &thermal).or(zone),
-        text,
-        "neither dumpsys thermalservice nor a thermal zone of the kernel's tells the CPU's temperature",
-    );
+    for (what, degrees, now) in [
+        ("skin", thermal.hottest(Kind::Skin), None),
+        ("gpu", thermal.hottest(Kind::Gpu), None),
+        ("npu", thermal.hottest(Kind::Npu), None),
+        ("cpu", chip, zone),
+    ] {
+        let now = degrees.filter(|_| thermal.from_hal).or(now);
+        let remembered = degrees.filter(|_| !thermal.from_hal);
+        let why = match remembered {
+            // As old as the last change of a status: it was seen to be 14 degrees off.
+            Some(_) => format!("only remembered by Android, see {what}_cached_c"),
+            None => format!("neither Android nor a thermal zone of the kernel's tells the temperature of the {what}"),
+        };
+        readings.insert(format!("{what}_c"), or_why(now, text, &why));
+        if let (Some(degrees), None) = (remembered, now) {
+            readings.insert(format!("{what}_cached_c"), Reading::Ok(degrees));
+        }
+    }
     let text = sources.battery.as_deref().unwrap_or_default();
-    let Battery { level, celsius, volts, charger, known } = battery::parse(text);
-    put("battery_c", celsius.or_else(|| thermal.hottest(Kind::Battery)), text, "dumpsys battery gives no temperature");
-    put("battery_percent", level, text, "dumpsys battery gives no level");
-    put("battery_v", volts, text, "dumpsys battery gives no voltage");
-    put(
-        "charging",
-        known.then_some(if charger.is_some() { 1.0 } else { 0.0 }),
-        text,
-        "dumpsys battery does not say whether a charger is plugged in",
-    );
+    let Battery { level, celsius, volts, current, charge, charger, known, none } = battery::parse(text);
+    let of_hal = thermal.hottest(Kind::Battery).filter(|_| thermal.from_hal && !none);
+    let charging = known.then_some(if charger.is_some() { 1.0 } else { 0.0 });
+    for (name, value, what) in [
+        ("battery_c", celsius.or(of_hal), "dumpsys battery gives no temperature"),
+        ("battery_percent", level, "dumpsys battery gives no level"),
+        ("battery_v", volts, "dumpsys battery gives no voltage"),
+        ("battery_current_service_raw", current, "dumpsys battery gives no current"),
+        ("battery_charge_raw", charge, "dumpsys battery gives no charge"),
+        ("charging", charging, "dumpsys battery does not say whether a charger is plugged in"),
+    ] {
+        let reading = if none { Reading::absent("this device has no battery") } else { or_why(value, text, what) };
+        readings.insert(name.to_owned(), reading);
+    }
+    if let Some(said) = &sources.battery_command {
+        readings.insert("battery_current_cmd_raw".to_owned(), battery::command_current(said));
+    }
     readings
 }
 
-/// Both.
+/// Both; of what both tell, the files have it finer.
 pub fn all(sources: &Sources, clusters: &[Cluster]) -> Readings {
     let mut readings = quick(&sources.files, clusters);
-    readings.extend(slow(sources));
+    for (name, reading) in slow(sources) {
+        if readings.get(&name).is_none_or(|known| known.value().is_none()) {
+            readings.insert(name, reading);
+        }
+    }
     readings
 }
 

@@ -1,16 +1,37 @@
-//! `dumpsys thermalservice`: the status that Android acts on, and the temperatures that the vendor's HAL gives.
+//! `dumpsys thermalservice`: the status that Android acts on, the temperatures that the vendor's HAL gives, what it does against
+//! heat, and from where on it does more.
+
+use ditbench_record::{HotThreshold, Reading};
 
 use super::Files;
 
 /// What the thermal service says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Thermal {
-    /// 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, 6 shutdown.
-    pub status: Option<u8>,
+    /// How hot Android takes the phone to be.
+    pub status: Status,
     /// Temperatures: of the HAL where it answers, else those that the service remembers.
     pub temperatures: Vec<Temperature>,
-    /// Whether they are of the HAL, now.
+    /// Whether they are of the HAL, now. What is remembered is as old as the last change of a status.
     pub from_hal: bool,
+    /// What can be slowed down against heat, and how much it is.
+    pub cooling: Vec<Cooling>,
+    /// Where each status begins.
+    pub thresholds: Vec<HotThreshold>,
+}
+
+/// Android's thermal status: 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, 6 shutdown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// As the phone's own sensors have it.
+    Is(u8),
+    /// Set by hand, for a test: it says nothing of the phone.
+    Overridden(u8),
+    /// The vendor gives Android no sensors: it then says 0 for ever.
+    NoSensors,
+    /// The service does not say.
+    #[default]
+    Unsaid,
 }
 
 /// One sensor.
@@ -24,7 +45,18 @@ pub struct Temperature {
     pub name: String,
 }
 
-/// Kinds of sensors, as Android numbers them.
+/// Something that is slowed down or switched off against heat.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cooling {
+    /// The vendor's name for it: `thermal-cpufreq-6`.
+    pub name: String,
+    /// How far: 0 is not at all.
+    pub level: f64,
+    /// Whether it slows processor cores down.
+    pub of_cpu: bool,
+}
+
+/// What a sensor measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Processor cores.
@@ -37,20 +69,35 @@ pub enum Kind {
     Skin,
     /// Neural processor.
     Npu,
+    /// The chip as a whole.
+    Soc,
     /// Anything else.
     Other,
 }
 
 impl Kind {
-    fn of(number: i64) -> Self {
+    /// By Android's number for it (Android 16 has 0 to 13 and more), unless the name says otherwise: vendors' numbers from 10 on
+    /// differ, and Samsung's processor (`AP`) and MediaTek's (`soc_max`) lie there.
+    fn of(number: i64, name: &str) -> Self {
+        let name = name.to_lowercase();
         match number {
             0 => Self::Cpu,
             1 => Self::Gpu,
             2 => Self::Battery,
             3 => Self::Skin,
+            _ if name == "ap" || name.starts_with("cpu") => Self::Cpu,
+            _ if name.starts_with("gpu") => Self::Gpu,
+            _ if name.starts_with("soc_max") => Self::Soc,
             9 => Self::Npu,
+            10 => Self::Npu,
+            13 => Self::Soc,
             _ => Self::Other,
         }
+    }
+
+    /// Numbers of what is no temperature: a battery's voltage, current and charge, as limits of it.
+    fn is_none(number: i64) -> bool {
+        (6..=8).contains(&number)
     }
 }
 
@@ -64,47 +111,116 @@ pub fn status_name(status: u8) -> &'static str {
 
 /// Reads the service's dump.
 pub fn parse(text: &str) -> Thermal {
-    let mut section = "";
+    let mut section = String::new();
     let (mut cached, mut hal) = (Vec::new(), Vec::new());
-    let mut status = None;
+    let (mut status, mut overridden, mut has_hal) = (None, false, true);
+    let mut thermal = Thermal::default();
     for line in text.lines().map(str::trim) {
-        if let Some(value) = line.strip_prefix("Thermal Status:") {
-            status = value.trim().parse().ok();
+        if let Some((key, value)) = line.split_once(':') {
+            match (key, value.trim()) {
+                ("Thermal Status", value) => status = value.parse().ok(),
+                ("IsStatusOverride", value) => overridden = value == "true",
+                ("HAL Ready", value) => has_hal = value != "false",
+                _ => {}
+            }
         }
         if line.ends_with(':') {
-            section = line;
+            section = line.to_lowercase();
         }
         if let Some(temperature) = temperature(line) {
-            // Thresholds and cooling devices have sections of their own and are not of this form.
-            if section.to_lowercase().contains("temperatures from hal") {
+            if section.contains("temperatures from hal") {
                 hal.push(temperature);
-            } else if section.to_lowercase().contains("cached temperatures") {
+            } else if section.contains("cached temperatures") {
                 cached.push(temperature);
             }
         }
+        thermal.cooling.extend(cooling(line));
+        thermal.thresholds.extend(threshold(line));
     }
-    let from_hal = !hal.is_empty();
-    Thermal { status, temperatures: if from_hal { hal } else { cached }, from_hal }
+    thermal.status = match status {
+        None => Status::Unsaid,
+        Some(status) if overridden => Status::Overridden(status),
+        Some(_) if !has_hal => Status::NoSensors,
+        Some(status) => Status::Is(status),
+    };
+    thermal.from_hal = !hal.is_empty();
+    thermal.temperatures = if thermal.from_hal { hal } else { cached };
+    thermal
+}
+
+/// The value of a field in `Name{a=1, b=2, c=[1, 2]}`, whatever their order.
+fn field<'a>(inside: &'a str, key: &str) -> Option<&'a str> {
+    let from = inside.match_indices(key).map(|(at, _)| at).find(|&at| {
+        let starts = at == 0 || inside[..at].ends_with([' ', ',', '(']);
+        starts && inside[at + key.len()..].starts_with('=')
+    })?;
+    let value = &inside[from + key.len() + 1..];
+    let end = if value.starts_with('[') { value.find(']')? + 1 } else { value.find([',', ')']).unwrap_or(value.len()) };
+    Some(value[..end].trim())
 }
 
 /// `Temperature{mValue=36.1, mType=3, mName=VIRTUAL-SKIN, mStatus=0}`, in any order of fields.
 fn temperature(line: &str) -> Option<Temperature> {
     let inside = line.strip_prefix("Temperature{")?.strip_suffix('}')?;
-    let field =
-        |key: &str| inside.split(',').find_map(|part| part.trim().strip_prefix(key)?.strip_prefix('=')).map(str::trim);
-    let celsius: f64 = field("mValue")?.parse().ok()?;
-    // Sensors that are switched off report 0 K, NaN, or a nonsense far outside what a phone survives.
-    (celsius.is_finite() && (-40.0..=150.0).contains(&celsius)).then(|| Temperature {
+    let celsius: f64 = field(inside, "mValue")?.parse().ok()?;
+    let number = field(inside, "mType").and_then(|n| n.parse().ok()).unwrap_or(-1);
+    let name = field(inside, "mName").unwrap_or_default();
+    // Sensors that are switched off report 0, 0 K, NaN, or a nonsense far outside what a phone survives.
+    let believed = celsius.is_finite() && celsius != 0.0 && (-40.0..=150.0).contains(&celsius);
+    (believed && !Kind::is_none(number)).then(|| Temperature {
         celsius,
-        kind: Kind::of(field("mType").and_then(|n| n.parse().ok()).unwrap_or(-1)),
-        name: field("mName").unwrap_or_default().to_owned(),
+        kind: Kind::of(number, name),
+        name: name.to_owned(),
     })
+}
+
+/// `CoolingDevice{mValue=11, mType=2, mName=thermal-cpufreq-6}`; type 2 is the processor.
+fn cooling(line: &str) -> Option<Cooling> {
+    let inside = line.strip_prefix("CoolingDevice{")?.strip_suffix('}')?;
+    let name = field(inside, "mName").unwrap_or_default();
+    let level: f64 = field(inside, "mValue")?.parse().ok()?;
+    let of_cpu = field(inside, "mType") == Some("2") || name.to_lowercase().contains("cpufreq");
+    level.is_finite().then(|| Cooling { name: name.to_owned(), level, of_cpu })
+}
+
+/// `TemperatureThreshold{mType=3, mName=VIRTUAL-SKIN, mHotThrottlingThresholds=[NaN, 39.0, 43.0, …], …}`: a place for each status.
+fn threshold(line: &str) -> Option<HotThreshold> {
+    let inside = line.strip_prefix("TemperatureThreshold{")?;
+    let number = field(inside, "mType")?.parse().ok()?;
+    let name = field(inside, "mName").unwrap_or_default();
+    let list = field(inside, "mHotThrottlingThresholds")?.strip_prefix('[')?.strip_suffix(']')?;
+    let degrees = |text: &str| text.trim().parse().ok().filter(|c: &f64| c.is_finite() && *c > 0.0 && *c <= 150.0);
+    let celsius: Vec<Option<f64>> = list.split(',').map(degrees).collect();
+    let told = celsius.iter().any(Option::is_some) && !Kind::is_none(number);
+    told.then(|| HotThreshold { sensor: name.to_owned(), skin: Kind::of(number, name) == Kind::Skin, celsius })
 }
 
 impl Thermal {
     /// The hottest sensor of a kind.
     pub fn hottest(&self, kind: Kind) -> Option<f64> {
         self.temperatures.iter().filter(|t| t.kind == kind).map(|t| t.celsius).max_by(f64::total_cmp)
+    }
+
+    /// How far processor cores are slowed down against heat: the level of the device that is at it most; `None` where the HAL
+    /// names no such device.
+    pub fn cpu_cooling(&self) -> Option<f64> {
+        self.cooling.iter().filter(|device| device.of_cpu).map(|device| device.level).max_by(f64::total_cmp)
+    }
+}
+
+impl Status {
+    /// The status, where it says something of the phone; else why it does not, and `unsaid` where nothing is known.
+    pub fn reading(self, unsaid: impl FnOnce() -> Reading<f64>) -> Reading<f64> {
+        match self {
+            Self::Is(status) => Reading::Ok(f64::from(status)),
+            Self::Overridden(status) => Reading::absent(format!(
+                "Android's thermal status was set to {status} by hand; to have the phone's own: adb shell cmd thermalservice reset"
+            )),
+            Self::NoSensors => Reading::absent(
+                "this phone's vendor gives Android no temperatures (HAL Ready: false): its status is always 0",
+            ),
+            Self::Unsaid => unsaid(),
+        }
     }
 }
 
@@ -113,7 +229,7 @@ pub const ZONE: &str = "/sys/class/thermal/thermal_zone";
 
 /// The hottest zone of the kernel's that measures processor cores, by its vendor's name.
 pub fn hottest_cpu_zone(files: &Files) -> Option<f64> {
-    let names = ["cpu", "big", "little", "mid", "tscpu", "cluster", "silver", "gold", "x86_pkg"];
+    let names = ["cpu", "big", "little", "mid", "tscpu", "tsens_tz_sensor", "cluster", "silver", "gold", "x86_pkg"];
     files
         .between(ZONE, "/type")
         .filter(|(_, kind)| {
@@ -158,7 +274,7 @@ mod tests {
     #[test]
     fn the_hal_is_believed_before_the_memory() {
         let thermal = parse(PIXEL);
-        assert_eq!((thermal.status, thermal.from_hal), (Some(1), true));
+        assert_eq!((thermal.status, thermal.from_hal), (Status::Is(1), true));
         assert_eq!(thermal.hottest(Kind::Skin), Some(36.1));
         assert_eq!(thermal.hottest(Kind::Cpu), Some(41.5));
         assert_eq!(thermal.hottest(Kind::Gpu), None, "NaN is no temperature");
@@ -174,9 +290,48 @@ mod tests {
     #[test]
     fn any_order_of_fields_and_a_cut_end() {
         let thermal = parse(ODD);
-        assert_eq!((thermal.status, thermal.hottest(Kind::Cpu)), (Some(3), Some(88.0)));
+        assert_eq!((thermal.status, thermal.hottest(Kind::Cpu)), (Status::Is(3), Some(88.0)));
         assert_eq!(thermal.temperatures.len(), 1, "absolute zero is a sensor that is off");
         assert_eq!(parse("Can't find service: thermalservice"), Thermal::default());
+    }
+
+    #[test]
+    fn a_status_that_says_nothing_of_the_phone_is_none() {
+        let absent = |text: &str| parse(text).status.reading(|| Reading::absent("unsaid"));
+        let no_hal = "IsStatusOverride: false\nThermal Status: 0\nCached temperatures:\nHAL Ready: false\n";
+        assert!(absent(no_hal).why().is_some_and(|why| why.contains("HAL Ready: false")), "{:?}", absent(no_hal));
+        let set = absent("IsStatusOverride: true\nThermal Status: 0\nHAL Ready: true\n");
+        assert!(set.why().is_some_and(|why| why.contains("cmd thermalservice reset")), "{set:?}");
+        assert_eq!(absent("Thermal Status: 2\nHAL Ready: true\n"), Reading::Ok(2.0));
+    }
+
+    #[test]
+    fn what_is_done_against_heat_and_where_more_begins() {
+        let thermal = parse(PIXEL);
+        assert_eq!(thermal.cpu_cooling(), Some(0.0));
+        assert_eq!(thermal.thresholds[0].celsius, [None, Some(39.0)]);
+        assert!(thermal.thresholds[0].skin);
+        let hot = parse(
+            "CoolingDevice{mValue=3, mType=3, mName=thermal-devfreq-0}\nCoolingDevice{mValue=11, mType=2, mName=thermal-cpufreq-6}\n\
+             CoolingDevice{mName=cpufreq-cpu0, mValue=2, mType=-1}\nCoolingDevice{mValue=NaN, mType=2, mName=x}\n",
+        );
+        assert_eq!((hot.cpu_cooling(), hot.cooling.len()), (Some(11.0), 3));
+        assert_eq!(parse(ODD).cpu_cooling(), None, "nothing known is not nothing done");
+    }
+
+    #[test]
+    fn kinds_by_number_and_by_name() {
+        let of = |number, name| {
+            let line = format!(
+                "Current temperatures from HAL:\nTemperature{{mValue=69.0, mType={number}, mName={name}, mStatus=0}}"
+            );
+            parse(&line).temperatures.first().map(|t| t.kind)
+        };
+        assert_eq!(of(13, "AP"), Some(Kind::Cpu), "Samsung's processor");
+        assert_eq!((of(10, "soc_max"), of(13, "x")), (Some(Kind::Soc), Some(Kind::Soc)));
+        assert_eq!((of(9, "TPU"), of(10, "TPU")), (Some(Kind::Npu), Some(Kind::Npu)));
+        assert_eq!(of(7, "soft_ocp_gpu"), None, "a limit of the current is no temperature");
+        assert_eq!((of(11, "panel"), of(-1, "VIRTUAL-SKIN-CHARGE")), (Some(Kind::Other), Some(Kind::Other)));
     }
 
     #[test]
@@ -192,7 +347,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics(text in "(Temperature\\{|mValue=|[0-9.NaN-]{1,6}|mType=|[,:}\\n]|Thermal Status:|from HAL|.){0,60}") {
+        fn no_text_panics(text in "(Temperature(Threshold)?\\{|CoolingDevice\\{|mValue=|mHotThrottlingThresholds=\\[?|[0-9.NaN-]{1,6}|mType=|[],:}\\n]|Thermal Status:|from HAL|.){0,60}") {
             let thermal = parse(&text);
             prop_assert!(thermal.temperatures.iter().all(|t| t.celsius.is_finite()));
             let _ = thermal.hottest(Kind::Cpu);

@@ -1,0 +1,19 @@
+//! The program for phones: the worker and the agent without the host's command line, reports and stores.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.split_first() {
+        Some((first, rest)) if first == "agent" => ditbench_worker::agent::main(rest),
+        Some((first, [])) if first == "worker" => ditbench_worker::worker::main(),
+        Some((first, [])) if first == "--version" => {
+            println!("ditbench-worker {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("error: this is ditbench for a phone: `ditbench run --on adb` on a computer sends and starts it");
+            ExitCode::from(2)
+        }
+    }
+}
