@@ -92,22 +92,3 @@ pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
     super::phones::list();
     Ok(())
 }
-
-/// A table whose columns are all words: padded on the right.
-pub(super) fn left_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
-    let widths: Vec<usize> = (0..header.len())
-        .map(|column| {
-            rows.iter()
-                .map(|row| row[column].chars().count())
-                .chain([header[column].chars().count()])
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    let padded = rows.into_iter().map(|row| {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
-        vec![cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()]
-    });
-    let header: Vec<String> = header.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
-    table(&[header.join("  ").trim_end()], padded)
-}

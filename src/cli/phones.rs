@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use ditbench_record::Reading;
 
-use super::devices::left_table;
 use crate::host::adb::{Adb, AdbError, Device, Listed, Program, read_sources};
-use crate::text;
+use crate::text::{self, left_table};
 use ditbench_worker::probe::memory;
 use ditbench_worker::probe::phone::readings::{self, Readings};
 use ditbench_worker::probe::phone::{Cluster, Identity, Sources, clusters, props, thermal};

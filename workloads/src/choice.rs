@@ -1,7 +1,6 @@
 //! What was chosen of a workload: what a plan varies, and what crosses the pipe to a worker.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,22 +52,5 @@ impl Choice {
     /// The value on an own axis; `None` where it is the default.
     pub fn own(&self, axis: &str) -> Option<&str> {
         self.own.get(axis).map(String::as_str)
-    }
-}
-
-/// `nano 64×64 width 0.5 8 steps`: the model, and what sets this apart from the usual.
-impl fmt::Display for Choice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}×{}", self.model, self.size.width, self.size.height)?;
-        let axes = crate::workload::named(&self.workload).map_or(&[][..], |workload| workload.axes());
-        for axis in axes {
-            if let Some(value) = self.own(axis.name).filter(|value| *value != axis.default) {
-                write!(f, " {}", (axis.show)(value))?;
-            }
-        }
-        if self.steps != 4 {
-            write!(f, " {} steps", self.steps)?;
-        }
-        Ok(())
     }
 }

@@ -11,6 +11,7 @@ pub mod inputs;
 pub mod pipeline;
 pub mod published;
 pub mod snapgenpp;
+mod spec;
 pub mod trace;
 pub mod workload;
 
@@ -18,5 +19,5 @@ pub use choice::{Axis, Choice};
 pub use image::ImageSize;
 pub use inputs::{Inputs, InputsError};
 pub use pipeline::{Drive, Pipeline, Role, RunError, Source, Stage, StageRunner};
+pub use spec::{ModelInfo, Workload, WorkloadError};
 pub use trace::{StageTimes, Times, Trace};
-pub use workload::{ModelInfo, Workload, WorkloadError};

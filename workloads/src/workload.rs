@@ -1,8 +1,12 @@
-//! What a workload is to the harness, and the list of those there are.
+//! The workloads there are: the one place that names them all.
 
+use std::fmt;
+
+use crate::Choice;
 use crate::pipeline::Pipeline;
 use crate::snapgenpp::SnapGenPp;
-use crate::{Axis, Choice, ImageSize};
+
+pub use crate::spec::{ModelInfo, Workload, WorkloadError};
 
 /// All workloads, the usual one first.
 pub static ALL: [&dyn Workload; 1] = [&SnapGenPp];
@@ -10,51 +14,6 @@ pub static ALL: [&dyn Workload; 1] = [&SnapGenPp];
 /// The workload of that name.
 pub fn named(name: &str) -> Option<&'static dyn Workload> {
     ALL.into_iter().find(|workload| workload.name() == name)
-}
-
-/// A model of a workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ModelInfo {
-    /// The name that commands and tables use.
-    pub name: &'static str,
-    /// What it is, in a few words.
-    pub about: &'static str,
-    /// The image that it is run at where nobody says.
-    pub usual_size: ImageSize,
-    /// Denoiser steps that it is run with where nobody says.
-    pub usual_steps: usize,
-}
-
-/// Why a pipeline cannot be built.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkloadError {
-    /// There is no such workload, model or value.
-    #[error("{0}")]
-    Choice(String),
-    /// The graphs cannot be built as asked: a size that is no multiple, heads that do not divide.
-    #[error(transparent)]
-    Graph(#[from] ditbench_graph::GraphError),
-}
-
-/// Something that ditbench can run on every backend.
-pub trait Workload: Sync {
-    /// The name that commands and tables use.
-    fn name(&self) -> &'static str;
-
-    /// What it is, in a sentence, with its source.
-    fn about(&self) -> &'static str;
-
-    /// Its models, the smallest first.
-    fn models(&self) -> &'static [ModelInfo];
-
-    /// What a plan may vary beyond what every workload has.
-    fn axes(&self) -> &'static [Axis];
-
-    /// Builds the stages of a choice. Nothing computes.
-    ///
-    /// # Errors
-    /// No such model or value; sizes that cannot be built.
-    fn build(&self, choice: &Choice) -> Result<Pipeline, WorkloadError>;
 }
 
 /// Builds the pipeline of a choice.
@@ -79,6 +38,23 @@ pub fn of_model(name: &str) -> Result<(&'static dyn Workload, &'static ModelInfo
         let names: Vec<&str> = all().map(|(_, model)| model.name).collect();
         WorkloadError::Choice(format!("unknown model \"{name}\": choose one of {}", names.join(", ")))
     })
+}
+
+/// `nano 64×64 width 0.5 8 steps`: the model, and what sets this apart from the usual.
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}×{}", self.model, self.size.width, self.size.height)?;
+        let axes = named(&self.workload).map_or(&[][..], |workload| workload.axes());
+        for axis in axes {
+            if let Some(value) = self.own(axis.name).filter(|value| *value != axis.default) {
+                write!(f, " {}", (axis.show)(value))?;
+            }
+        }
+        if self.steps != 4 {
+            write!(f, " {} steps", self.steps)?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

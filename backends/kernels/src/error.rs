@@ -58,3 +58,10 @@ pub(crate) fn check_len(
 pub(crate) fn check(kernel: &'static str, ok: bool, problem: impl FnOnce() -> String) -> Result<(), KernelError> {
     if ok { Ok(()) } else { Err(KernelError::Shape { kernel, problem: problem() }) }
 }
+
+impl Isa {
+    /// `Err` if this machine lacks it: the check that makes the `unsafe` dispatch below sound.
+    pub(crate) fn require(self) -> Result<(), KernelError> {
+        if self.is_available() { Ok(()) } else { Err(KernelError::Isa { isa: self }) }
+    }
+}

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use crate::KernelError;
-
 /// An instruction set that the kernels are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -71,11 +69,6 @@ impl Isa {
             Self::NeonDotprod => Self::Neon.is_available() && std::arch::is_aarch64_feature_detected!("dotprod"),
             _ => false,
         }
-    }
-
-    /// `Err` if this machine lacks it: the check that makes the `unsafe` dispatch below sound.
-    pub(crate) fn require(self) -> Result<(), KernelError> {
-        if self.is_available() { Ok(()) } else { Err(KernelError::Isa { isa: self }) }
     }
 }
 

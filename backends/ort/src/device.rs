@@ -12,15 +12,13 @@ use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
 
 use crate::NAME;
 use crate::plugin::{Plugin, TF32, VARIABLE};
-use crate::runtime::{Runtime, one_line};
+use crate::runtime::Runtime;
+use crate::words::{CUDA_PROVIDER, one_line};
 
 /// The processor's name as a device.
 pub const CPU: &str = "cpu";
 /// The processor's provider.
 pub(crate) const CPU_PROVIDER: &str = "CPUExecutionProvider";
-
-/// The provider of NVIDIA's GPUs, built in or a plugin.
-pub(crate) const CUDA_PROVIDER: &str = "CUDAExecutionProvider";
 
 /// A provider that a library may have been built with.
 struct BuiltIn {

@@ -19,6 +19,7 @@ mod profile;
 mod runtime;
 mod session;
 mod stats;
+mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -105,7 +106,7 @@ impl Backend for OrtBackend {
                 details: vec![
                     "ort 2.0.0-rc.15, library loaded at run time".to_owned(),
                     format!("library: {}", runtime.library.display()),
-                    runtime::one_line(ort::info()),
+                    words::one_line(ort::info()),
                 ],
             },
             Err(error) => VersionReport { runtime: "not found".to_owned(), details: vec![error.to_string()] },

@@ -15,10 +15,11 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::NAME;
-use crate::device::{CUDA_PROVIDER, Device};
+use crate::device::Device;
 use crate::operator;
-use crate::runtime::{Runtime, one_line};
+use crate::runtime::Runtime;
 use crate::session::OrtSession;
+use crate::words::{CUDA_PROVIDER, one_line};
 
 /// Makes a session of a graph written in a dialect.
 pub(crate) fn load(

@@ -14,7 +14,7 @@ use ort::operator::{
 };
 use ort::value::{DynTensorValueType, TensorElementType, ValueType};
 
-use crate::runtime::one_line;
+use crate::words::one_line;
 
 /// The operators of a session that computes on `threads` threads.
 ///

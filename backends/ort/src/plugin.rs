@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use ditbench_backend_api::Missing;
 use ort::environment::Environment;
 
-use crate::device::CUDA_PROVIDER;
-use crate::runtime::one_line;
+use crate::words::{CUDA_PROVIDER, one_line};
 
 /// The environment variable that names plugins.
 pub const VARIABLE: &str = "DITBENCH_ORT_EP";

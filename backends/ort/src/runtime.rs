@@ -12,6 +12,7 @@ use ort::environment::Environment;
 use crate::NAME;
 use crate::library::{CURE, LibraryError};
 use crate::plugin::{self, Plugin};
+use crate::words::one_line;
 
 /// The library and its environment.
 #[derive(Clone, Debug)]
@@ -105,9 +106,4 @@ fn missing(error: LibraryError) -> BackendError {
         other => other.to_string(),
     };
     BackendError::Unavailable { backend: NAME, why, cure }
-}
-
-/// The runtime's words without line breaks.
-pub(crate) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -14,7 +14,7 @@ use ditbench_graph::{Graph, Tensor};
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::TensorRef;
 
-use crate::runtime::one_line;
+use crate::words::one_line;
 use crate::{NAME, profile, stats};
 
 /// A graph made ready for ONNX Runtime.

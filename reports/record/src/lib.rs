@@ -18,11 +18,12 @@ mod machine;
 mod model;
 mod quality;
 mod run;
+mod status;
 pub mod store;
 
 use serde::{Deserialize, Serialize};
 
-pub use cell::{Cell, CellKey, PlacementShare, ProfileRow, StagePlacement, Status, Version, WeightsUse};
+pub use cell::{Cell, CellKey, PlacementShare, ProfileRow, StagePlacement, Version, WeightsUse};
 pub use file::open_regular;
 pub use inert::{inert, one_line};
 pub use judged::{Bounded, Difference, Judged, Judging, PromptFidelity, SeriesInputs};
@@ -34,6 +35,7 @@ pub use machine::{Calibration, Cluster, HotThreshold, Machine, Peak, PhoneFacts}
 pub use model::{ModelEntry, PaperCounts, Stage, WeightFile};
 pub use quality::{ImageQuality, Quality, StepDivergence};
 pub use run::{Build, Git, Inputs, Run, RunInfo};
+pub use status::Status;
 
 /// The version of the schema that this program writes, and the newest that it reads.
 pub const SCHEMA_VERSION: u32 = 1;

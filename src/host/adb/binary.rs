@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::AdbError;
+use super::error::{AdbError, how_to_build};
 
 /// What an ELF file is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,20 +99,6 @@ pub fn find(named: Option<&Path>, abi: &str) -> Result<PathBuf, AdbError> {
         .map(|triple| beside.join(format!("ditbench-{triple}")))
         .chain(triples.iter().map(|triple| Path::new("target").join(triple).join("release/ditbench-worker")));
     candidates.chain(own.clone()).find(|path| fits(path)).ok_or_else(|| AdbError::NoBuild { abi: abi.to_owned() })
-}
-
-/// How to get a program for a phone of some kind. `scripts/android/build.sh` builds for 64-bit ARM alone.
-pub fn how_to_build(abi: &str) -> &'static str {
-    match Machine::of_abi(abi) {
-        Some(Machine::Aarch64) => "Build one with scripts/android/build.sh, or name one with --phone-binary FILE",
-        Some(Machine::X86_64) => {
-            "Build one with cargo build --release -p ditbench-worker --target x86_64-unknown-linux-musl, and name it with --phone-binary FILE"
-        }
-        Some(Machine::Arm | Machine::X86) => {
-            "ditbench is for 64-bit systems: this one has a 32-bit Android, and is not measured"
-        }
-        _ => "ditbench has never run on such a machine; if you built it for one, name it with --phone-binary FILE",
-    }
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ pub enum AdbError {
     #[error("{0}")]
     Binary(String),
     /// There is no program for a phone of this kind.
-    #[error("there is no ditbench for the phone ({abi}). {}", super::binary::how_to_build(abi))]
+    #[error("there is no ditbench for the phone ({abi}). {}", how_to_build(abi))]
     NoBuild {
         /// As the phone reports it: `arm64-v8a`.
         abi: String,
@@ -165,7 +165,7 @@ impl AdbError {
             }
             Self::NotExecutable { .. } => format!("ditbench doctor --on adb:{serial} --phone-dir /data/local/tmp/NAME"),
             Self::Binary(_) => "scripts/android/build.sh".to_owned(),
-            Self::NoBuild { abi } => super::binary::how_to_build(abi).to_owned(),
+            Self::NoBuild { abi } => how_to_build(abi).to_owned(),
             _ => format!("adb -s {serial} reconnect"),
         }
     }
@@ -199,6 +199,20 @@ const STATES: [(&str, &str, &str); 7] = [
     ("bootloader", "Start Android on it: fastboot reboot", "fastboot -s SERIAL reboot"),
     ("offline", "Take the cable out and in again, or: adb reconnect offline", "adb reconnect offline"),
 ];
+
+/// How to get a program for a phone of some kind. `scripts/android/build.sh` builds for 64-bit ARM alone.
+pub fn how_to_build(abi: &str) -> &'static str {
+    match Machine::of_abi(abi) {
+        Some(Machine::Aarch64) => "Build one with scripts/android/build.sh, or name one with --phone-binary FILE",
+        Some(Machine::X86_64) => {
+            "Build one with cargo build --release -p ditbench-worker --target x86_64-unknown-linux-musl, and name it with --phone-binary FILE"
+        }
+        Some(Machine::Arm | Machine::X86) => {
+            "ditbench is for 64-bit systems: this one has a 32-bit Android, and is not measured"
+        }
+        _ => "ditbench has never run on such a machine; if you built it for one, name it with --phone-binary FILE",
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -10,9 +10,9 @@ use super::axes::{self, LayoutChoice, Sampler, TextTokens, Width, parse_rung};
 use super::pipeline::{Feed, generate, sigmas};
 use super::{DECODER, DENOISER, Model, ModelConfig, Rung, TEXT_ENCODER, TextSource, Variant};
 use crate::published::{self, Published};
-use crate::workload::{ModelInfo, Workload, WorkloadError};
 use crate::{
-    Axis, Choice, Drive, ImageSize, Inputs, InputsError, Pipeline, Role, RunError, Source, Stage, StageRunner, Trace,
+    Axis, Choice, Drive, ImageSize, Inputs, InputsError, ModelInfo, Pipeline, Role, RunError, Source, Stage,
+    StageRunner, Trace, Workload, WorkloadError,
 };
 
 /// The workload's name.

@@ -8,8 +8,7 @@
 use rayon::prelude::*;
 
 use super::driver::{End, finish_one};
-use super::quantized::COLUMNS;
-use super::{Epilogue, GROUP};
+use super::{COLUMNS, Epilogue, GROUP};
 use crate::Isa;
 use crate::simd::{Kernel, Simd, dispatch};
 use crate::tile::{Shared, heights, with_height};

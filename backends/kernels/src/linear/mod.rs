@@ -19,6 +19,8 @@ pub use quantized::{PackedQ4, PackedQ8, linear_q4_f32, linear_q4_int8, linear_q8
 use crate::KernelError;
 use crate::error::check_len;
 
+/// Outputs of a panel of few-bit weights.
+const COLUMNS: usize = 16;
 /// Number of values along K that share one scale in the quantized formats (ggml's Q4_0 and Q8_0).
 pub const GROUP: usize = 32;
 

@@ -7,13 +7,10 @@
 
 use super::driver::{PANEL, Panels, product};
 use super::int8::{IntWeight, product_int8};
-use super::{Epilogue, GROUP};
+use super::{COLUMNS, Epilogue, GROUP};
 use crate::error::{check, check_len};
 use crate::simd::Simd;
 use crate::{Isa, KernelError};
-
-/// Outputs of a panel.
-pub(super) const COLUMNS: usize = 16;
 
 /// Re-laid blocks and their scales.
 #[derive(Clone, Debug)]

@@ -8,19 +8,8 @@ pub use ditbench_record::cpus::{list, parse as parse_list};
 use serde::{Deserialize, Serialize};
 
 use super::cores::{self, Kind};
+use super::cpufreq::{ALLOWED, CHANGING, CPU, FILES, HARDWARE, POLICY};
 use super::{Files, Sources};
-
-/// Folder of the cores.
-pub const CPU: &str = "/sys/devices/system/cpu/cpu";
-/// Files that tell clusters apart, below each core's folder.
-pub const FILES: [&str; 3] = ["/cpu_capacity", HARDWARE, POLICY];
-/// The highest frequency of the hardware.
-const HARDWARE: &str = "/cpufreq/cpuinfo_max_freq";
-/// The cores that share a clock.
-const POLICY: &str = "/cpufreq/related_cpus";
-/// What changes: the frequency now, and the highest that is allowed now, which heat or a battery saver may have lowered.
-pub const CHANGING: [&str; 2] = ["/cpufreq/scaling_cur_freq", ALLOWED];
-const ALLOWED: &str = "/cpufreq/scaling_max_freq";
 
 /// Capacity up to which a core of an unknown kind counts as little; the fastest of a phone has 1024.
 const LITTLE: u64 = 512;

@@ -7,6 +7,7 @@
 pub mod battery;
 pub mod clusters;
 pub mod cores;
+pub mod cpufreq;
 pub mod files;
 #[cfg(test)]
 mod fixtures;

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use ditbench_record::Reading;
 
-use super::{Files, battery, clusters, files, gpu, thermal};
+use super::{Files, battery, cpufreq, files, gpu, thermal};
 
 /// The text of every source.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,7 +33,7 @@ pub struct Sources {
 
 /// Patterns of the small files that change: frequencies, zones, battery, graphics.
 fn changing() -> Vec<String> {
-    let mut patterns = clusters::CHANGING.map(|file| format!("{}*{file}", clusters::CPU)).to_vec();
+    let mut patterns = cpufreq::CHANGING.map(|file| format!("{}*{file}", cpufreq::CPU)).to_vec();
     patterns.extend(["type", "temp"].map(|file| format!("{}*/{file}", thermal::ZONE)));
     patterns.extend(
         ["type", "current_now", "voltage_now", "charge_counter"].map(|file| format!("{}*/{file}", battery::SUPPLY)),
@@ -44,7 +44,7 @@ fn changing() -> Vec<String> {
 
 /// Patterns of the small files that stay as they are.
 fn fixed() -> Vec<String> {
-    clusters::FILES.map(|file| format!("{}*{file}", clusters::CPU)).to_vec()
+    cpufreq::FILES.map(|file| format!("{}*{file}", cpufreq::CPU)).to_vec()
 }
 
 /// Reads everything in one shell call, with what every phone has: `getprop`, `grep`, `cat`, `dumpsys`.
@@ -52,7 +52,7 @@ pub fn script() -> String {
     let patterns = [fixed(), changing()]
         .concat()
         .join(" ")
-        .replace(&format!("{}*", clusters::CPU), &format!("{}[0-9]*", clusters::CPU));
+        .replace(&format!("{}*", cpufreq::CPU), &format!("{}[0-9]*", cpufreq::CPU));
     let supply = battery::SUPPLY;
     format!(
         "echo '=== props'; getprop 2>&1\necho '=== files'; grep -H '' {patterns} 2>&1\n\

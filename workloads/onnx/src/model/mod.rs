@@ -8,6 +8,7 @@ mod error;
 mod external;
 mod fields;
 mod message;
+mod node;
 mod parse;
 mod precision;
 mod prepare;

@@ -8,6 +8,7 @@ use super::error::Fault;
 use super::external::{self, DataFile};
 use super::fields::{Broken, Field, fields};
 use super::message::{self, field};
+use super::node::{Held, Node, invalid};
 use super::precision::Precision;
 use super::{Dim, Model, Operator, Port};
 use crate::DType;
@@ -16,29 +17,6 @@ use crate::DType;
 const DEPTH: usize = 16;
 /// What one decoded string or number costs besides its bytes, roughly.
 const OVERHEAD: usize = 48;
-
-/// A node, as far as weights are traced through it.
-pub(crate) struct Node {
-    pub(crate) operator: Operator,
-    pub(crate) inputs: Vec<String>,
-    pub(crate) outputs: Vec<String>,
-    /// Integer attributes by name.
-    pub(crate) numbers: Vec<(String, i64)>,
-}
-
-impl Node {
-    /// An integer attribute.
-    pub(crate) fn number(&self, name: &str) -> Option<i64> {
-        self.numbers.iter().find(|(key, _)| key == name).map(|&(_, value)| value)
-    }
-}
-
-/// A tensor that the file holds: its type and size.
-#[derive(Clone, Copy)]
-pub(crate) struct Held {
-    pub(crate) dtype: DType,
-    pub(crate) elements: u64,
-}
 
 /// Reads one file; counts what it keeps.
 pub(crate) struct Parser {
@@ -267,10 +245,6 @@ fn dimension(dim: &message::Dimension) -> Result<Dim, String> {
 /// ONNX's own operator set has two names.
 fn own(domain: String) -> String {
     if domain == "ai.onnx" { String::new() } else { domain }
-}
-
-pub(crate) fn invalid(place: &str, why: &str) -> Fault {
-    Fault::Invalid { place: place.to_owned(), why: why.to_owned() }
 }
 
 /// [`fields`], a broken one as a fault in `place`.

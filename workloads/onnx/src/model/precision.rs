@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::error::Fault;
-use super::parse::{Held, Node, invalid};
+use super::node::{Held, Node, invalid};
 use crate::DType;
 
 /// Operators whose weights are counted.

@@ -11,7 +11,8 @@ use prost::Message;
 use super::error::{Fault, ReadError};
 use super::fields::Field;
 use super::message::{self, field};
-use super::parse::{invalid, walk};
+use super::node::invalid;
+use super::parse::walk;
 use super::{DataFile, Model, recognise, with_bytes};
 use crate::axes::FixedInput;
 

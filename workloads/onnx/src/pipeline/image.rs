@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::error::{DriveError, RunError};
 use super::plan::{Component, Encoder, Guidance, Plan};
 use super::roles::Role;
 use super::text::{Text, mask};
@@ -18,9 +19,6 @@ pub trait Run {
     /// The runtime's own words.
     fn run(&mut self, component: &str, inputs: &[(&str, &Value)]) -> Result<Vec<Value>, RunError>;
 }
-
-/// A runtime's own words.
-pub type RunError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What an image is made from.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,42 +55,6 @@ pub struct Image {
     pub rest_s: f64,
     /// The first component whose output held a number that is not finite. The picture is then not worth looking at.
     pub not_finite: Option<String>,
-}
-
-/// Why an image was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum DriveError {
-    /// The inputs of the image do not fit the plan: a mistake of the caller.
-    #[error("these inputs are not those of the plan: {0}")]
-    Inputs(String),
-    /// A component cannot be fed what is there for it.
-    #[error("{component}: input \"{input}\" {why}")]
-    Feed {
-        /// The component.
-        component: String,
-        /// Its input.
-        input: String,
-        /// What does not fit.
-        why: String,
-    },
-    /// A component failed.
-    #[error("{component} failed: {source}")]
-    Run {
-        /// The component.
-        component: String,
-        /// The runtime's own words.
-        source: RunError,
-    },
-    /// A component gave something else than its place in the pipeline needs.
-    #[error("{component} gave {found}, but {wanted} is needed")]
-    Output {
-        /// The component.
-        component: String,
-        /// What came.
-        found: String,
-        /// What was needed.
-        wanted: String,
-    },
 }
 
 impl Plan {

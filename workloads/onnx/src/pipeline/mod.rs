@@ -7,9 +7,11 @@
 //! Contract: the host's arithmetic between the graphs (scheduler, guidance, packing, scaling) is that of diffusers; it is
 //! done in f64 and rounded to f32 once a step. What a graph is fed is checked against its interface before it is run.
 
+mod error;
 mod image;
 mod plan;
 mod roles;
+mod source;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -17,7 +19,8 @@ mod text;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use image::{DriveError, Image, Inputs, Run, RunError, Stage};
+pub use error::{DriveError, RunError};
+pub use image::{Image, Inputs, Run, Stage};
 pub use plan::{Component, Plan, PlanError, Request};
 
 use crate::folder::{Folder, FolderError};

@@ -2,7 +2,7 @@
 
 use super::Pipeline;
 use super::roles::{Part, Role, names, role};
-use super::text::{Source, TextError};
+use super::source::{Source, TextError};
 use crate::axes::{AxesError, FixedInput, fix};
 use crate::folder::{self, Defaults, Family, Kind};
 use crate::model::{Dim, Model, Port};
