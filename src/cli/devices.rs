@@ -5,7 +5,7 @@ use ditbench_graph::weights::Scheme;
 
 use super::Common;
 use crate::run::Progress;
-use crate::text::{show, table};
+use crate::text::{left_table, show};
 use ditbench_worker::registry;
 
 /// Arguments of `ditbench devices`.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::elf::Machine;
 use crate::text;
 
 /// Why something did not work on a phone.

@@ -6,6 +6,7 @@
 mod binary;
 mod cool;
 mod device;
+mod elf;
 mod error;
 mod launch;
 mod libraries;
@@ -16,9 +17,10 @@ mod program;
 mod push;
 mod session;
 
-pub use binary::{Machine as ElfMachine, find as find_binary, machine_of};
+pub use binary::find as find_binary;
 pub use device::Device;
 pub use device::quote;
+pub use elf::{Machine as ElfMachine, machine_of};
 pub use error::AdbError;
 pub use list::{Listed, choose, list};
 pub use options::PhoneOptions;

@@ -10,4 +10,5 @@ pub const HARDWARE: &str = "/cpufreq/cpuinfo_max_freq";
 pub const POLICY: &str = "/cpufreq/related_cpus";
 /// What changes: the frequency now, and the highest that is allowed now, which heat or a battery saver may have lowered.
 pub const CHANGING: [&str; 2] = ["/cpufreq/scaling_cur_freq", ALLOWED];
+/// The highest that is allowed now.
 pub const ALLOWED: &str = "/cpufreq/scaling_max_freq";
