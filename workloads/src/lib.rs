@@ -17,6 +17,6 @@ pub mod workload;
 pub use choice::{Axis, Choice};
 pub use image::ImageSize;
 pub use inputs::{Inputs, InputsError};
-pub use pipeline::{Drive, Pipeline, Role, RunError, Source, Stage, StageRunner};
+pub use pipeline::{Drive, Pipeline, Role, RunError, Source, Stage, StageRunner, timed};
 pub use trace::{StageTimes, Times, Trace};
 pub use workload::{ModelInfo, Workload, WorkloadError};
