@@ -11,7 +11,7 @@ use ditbench_protocol::{EVENTS_FD, Event};
 
 static EVENTS: OnceLock<Mutex<File>> = OnceLock::new();
 
-/// Opens the way of events.
+/// Opens the way of events, before any other thread runs.
 ///
 /// # Errors
 /// The descriptor that was named is not open.
@@ -19,6 +19,9 @@ pub fn open() -> std::io::Result<()> {
     let channel = match ditbench_pipe::take(EVENTS_FD)? {
         Some(channel) => {
             ditbench_pipe::print_to_standard_error()?;
+            // Whom we start has no business with it.
+            // SAFETY: no other thread runs yet.
+            unsafe { std::env::remove_var(EVENTS_FD) };
             channel
         }
         None => ditbench_pipe::take_standard_output()?,

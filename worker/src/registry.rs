@@ -44,7 +44,7 @@ pub fn engine(name: &str) -> Result<Option<&'static EngineRow>, String> {
     let names = || listed().chain(rows.iter().map(|row| row.name.as_str())).collect::<Vec<_>>().join(", ");
     rows.iter().find(|row| row.name == name).map(Some).ok_or_else(|| {
         format!(
-            "unknown backend \"{name}\": choose from {}, or add an engine to engines.toml (docs/WRITE_A_BACKEND.md)",
+            "unknown backend \"{name}\": choose from {}; an engine outside ditbench is a row of engines.toml, or of the file that --engines names",
             names()
         )
     })

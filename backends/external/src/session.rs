@@ -28,6 +28,14 @@ pub(crate) struct ExternalSession {
     took: Option<Duration>,
 }
 
+/// What came of one pass.
+struct Pass {
+    tensors: Vec<Tensor>,
+    /// By the engine's clock.
+    seconds: f64,
+    nodes: Option<Vec<Node>>,
+}
+
 impl ExternalSession {
     pub fn compile(
         engine: &Arc<Engine>,
@@ -77,13 +85,8 @@ impl ExternalSession {
         })
     }
 
-    /// One pass: results, seconds, nodes.
-    fn pass(
-        &mut self,
-        what: &str,
-        inputs: &[Tensor],
-        profile: bool,
-    ) -> Result<(Vec<Tensor>, f64, Option<Vec<Node>>), BackendError> {
+    /// One pass.
+    fn pass(&mut self, what: &str, inputs: &[Tensor], profile: bool) -> Result<Pass, BackendError> {
         self.took = None;
         BackendError::check_inputs(&self.graph, inputs)?;
         let failed = |why: String| BackendError::runtime(self.engine.name, what, why);
@@ -118,15 +121,15 @@ impl ExternalSession {
             }
             tensors.push(tensor);
         }
-        Ok((tensors, seconds, ran.nodes))
+        Ok(Pass { tensors, seconds, nodes: ran.nodes })
     }
 }
 
 impl Session for ExternalSession {
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
-        let (tensors, seconds, _) = self.pass(&format!("running {}", self.graph.name), inputs, false)?;
-        self.took = Some(Duration::from_secs_f64(seconds));
-        Ok(tensors)
+        let pass = self.pass(&format!("running {}", self.graph.name), inputs, false)?;
+        self.took = Some(Duration::from_secs_f64(pass.seconds));
+        Ok(pass.tensors)
     }
 
     fn took(&self) -> Option<Duration> {
@@ -158,7 +161,7 @@ impl Session for ExternalSession {
 
     fn profile(&mut self, inputs: &[Tensor]) -> Result<Profile, BackendError> {
         let what = format!("profiling {}", self.graph.name);
-        let (_, total_s, nodes) = self.pass(&what, inputs, true)?;
+        let Pass { seconds: total_s, nodes, .. } = self.pass(&what, inputs, true)?;
         let Some(nodes) = nodes else {
             let why = "it gives no times of nodes".to_owned();
             return Err(BackendError::Unsupported { backend: self.engine.name, why });
