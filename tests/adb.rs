@@ -49,6 +49,9 @@ fn a_whole_run_on_the_one_phone() {
     assert!(launch["max_rss_bytes"].as_u64().unwrap() > 1_000_000);
     let image = std::fs::read(bench.path("run").join(cell["image"].as_str().unwrap())).unwrap();
     assert!(image.starts_with(b"\x89PNG"));
+    let id = cell["image"].as_str().unwrap().trim_end_matches(".png");
+    let order = std::fs::read_to_string(bench.path("run/specs").join(format!("{id}-0.json"))).unwrap();
+    assert!(order.contains("\"weights\": \"/data/local/tmp/ditbench/"), "as the phone's worker got it: {order}");
     assert!(matches!(fixed_performance(&lab, 15555), (on, off, true) if on == off && on >= 2));
     assert!(serial.ends_with("15555"));
     clean(&lab, 15555);

@@ -1,5 +1,9 @@
 //! What a worker is told, and what it says: one JSON object in, JSON lines out. The same on this machine and on a phone.
+//! docs/PROTOCOL.md says it in words, field by field.
 
+mod order;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ditbench_backend_api::{
@@ -9,13 +13,25 @@ use ditbench_record::MemoryMark;
 use ditbench_workloads::Choice;
 use serde::{Deserialize, Serialize};
 
+pub use ditbench_external::Row as EngineRow;
+pub use order::{EVENTS_FD, OrderError, VERSION, newer_events, read_order};
+
 /// What one launch is to do. Sent to the worker on its standard input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LaunchSpec {
+    /// [`VERSION`] of whoever wrote it.
+    #[serde(default)]
+    pub protocol: u32,
+    /// Environment variables that the worker sets before it does anything else: its backends read some of them only once.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
     /// The workload, its model and size, and what was chosen on its axes.
     pub choice: Choice,
     /// Backend, by name.
     pub backend: String,
+    /// Its row of engines.toml, where it is an engine outside the program.
+    #[serde(default)]
+    pub engine: Option<EngineRow>,
     /// Way of running, by name.
     pub variant: String,
     /// Device, by the backend's name for it.
@@ -110,7 +126,10 @@ pub struct StageSeconds {
 pub enum Event {
     /// The process is up.
     Started {
-        /// Process id.
+        /// [`VERSION`] of the worker.
+        #[serde(default)]
+        protocol: u32,
+        /// The process that computes: the worker, or an engine outside the program.
         pid: u32,
         /// The backend's versions.
         version: VersionReport,

@@ -45,7 +45,8 @@ pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
     let mut rows = Vec::new();
     let mut ways = Vec::new();
     let mut cures = Vec::new();
-    for name in registry::listed() {
+    let engines = registry::engines().map_err(anyhow::Error::msg)?;
+    for name in registry::listed().chain(engines.iter().map(|row| row.name.as_str())) {
         let backend = match registry::backend_with(name, library.as_deref()) {
             Ok(backend) => backend,
             Err(why) => {

@@ -24,7 +24,7 @@ pub struct GenerateArgs {
     output: PathBuf,
     #[command(flatten)]
     workload: WorkloadArgs,
-    /// Backend: candle, tract, ort, reference; a way of running after a colon
+    /// Backend: candle, tract, ort, reference, or an engine of engines.toml; a way of running after a colon
     #[arg(long, default_value = "ort")]
     backend: BackendChoice,
     /// Device, as `ditbench devices` names it

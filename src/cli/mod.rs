@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::environment::Common;
+use crate::environment::{Common, engines_file};
 use ditbench_worker::output;
 
 /// How to run a diffusion transformer on this machine: measure it, look at it, decide
@@ -115,6 +115,12 @@ impl Command {
 
 /// Parses the command line, does what it asks, and turns errors into one clear line and an exit code.
 pub fn main() -> ExitCode {
+    if let Some(file) = engines_file(std::env::args_os().skip(1)) {
+        let file = std::path::absolute(&file).unwrap_or(file);
+        // Workers, and runs of other machines, find it there too.
+        // SAFETY: no other thread runs yet.
+        unsafe { std::env::set_var(ditbench_worker::registry::ENGINES, file) };
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and version are such an error too. Who reads them may be gone, or on a full disk.
@@ -130,6 +136,11 @@ pub fn main() -> ExitCode {
         ditbench_worker::interrupt::listen();
     }
     let common = &cli.common;
+    // What was named and is not right is a mistake, whether or not a plan needs it.
+    if let (Some(_), Err(why)) = (&common.engines, ditbench_worker::registry::engines()) {
+        output::tell(&format!("error: {why}"));
+        return ExitCode::from(2);
+    }
     let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
     let result = match cli.command {
         Command::Run(args) => done(run::run(&args, common)),

@@ -99,10 +99,12 @@ impl Host for ThisMachine {
         let begun = Instant::now();
         let environment: Vec<_> = order.environment.clone();
         let sampler = self.telemetry.then(|| Sampler::start(begun));
-        let exit = local::launch(order.spec, &environment, order.log, begun + order.timeout, |event| {
-            on_event(begun.elapsed().as_secs_f64(), event);
-        })
-        .with_context(|| format!("cannot start a worker (log: {})", order.log.display()));
+        let kept = local::order_file(order.log);
+        let exit =
+            local::launch(order.spec, &environment, order.log, kept.as_deref(), begun + order.timeout, |event| {
+                on_event(begun.elapsed().as_secs_f64(), event);
+            })
+            .with_context(|| format!("cannot start a worker (log: {})", order.log.display()));
         let mut observed = Observed::default();
         if let Some((samples, cost)) = sampler.map(Sampler::stop) {
             observed.telemetry = samples;

@@ -53,12 +53,7 @@ impl FromStr for BackendChoice {
             Some((name, variant)) => (name, Some(variant.to_owned())),
             None => (text, None),
         };
-        if !ditbench_worker::registry::NAMES.contains(&name) {
-            return Err(format!(
-                "unknown backend \"{name}\": choose from {}",
-                ditbench_worker::registry::listed().collect::<Vec<_>>().join(", ")
-            ));
-        }
+        ditbench_worker::registry::engine(name)?;
         if variant.as_deref() == Some("") {
             return Err(format!("\"{text}\": write the way of running after the colon, or leave the colon out"));
         }

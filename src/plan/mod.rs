@@ -51,8 +51,8 @@ pub struct Axes {
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub size: Option<Vec<Size>>,
-    /// Backends: candle, tract, ort, reference; a way of running after a colon: candle:stock, ort:exact
-    /// [default: ort,candle,tract]
+    /// Backends: candle, tract, ort, reference, engines of engines.toml; a way of running after a colon: candle:stock,
+    /// ort:exact [default: ort,candle,tract]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub backend: Option<Vec<BackendChoice>>,

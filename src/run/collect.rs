@@ -43,7 +43,7 @@ impl Collected {
     pub fn take(&mut self, at_s: f64, event: Event) {
         self.at_s = at_s;
         match event {
-            Event::Started { pid, version, cpus_allowed } => {
+            Event::Started { pid, version, cpus_allowed, .. } => {
                 self.cpus_allowed = cpus_allowed;
                 self.pid = Some(pid);
                 self.version = Some(version);

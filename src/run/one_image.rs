@@ -72,7 +72,8 @@ pub fn make(
         progress.now(format!("{}: making the image", cell.cell.key()));
         let environment: Vec<_> =
             ort_lib.iter().map(|path| ("ORT_DYLIB_PATH", path.clone().into_os_string())).collect();
-        let exit = local::launch(&spec, &environment, &scratch.join("worker.log"), deadline, |event| on_event(&event))?;
+        let log = scratch.join("worker.log");
+        let exit = local::launch(&spec, &environment, &log, None, deadline, |event| on_event(&event))?;
         match exit.cause {
             Cause::Finished => Ok(()),
             cause => bail!("{}", super::collect::status(&cause).1.unwrap_or_default()),

@@ -1,6 +1,6 @@
 //! What cells share, made once: weights, inputs, ONNX Runtime's library.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -21,6 +21,7 @@ use super::weights::WeightsChoice;
 use crate::environment::Common;
 use crate::host::Host;
 use ditbench_protocol::{LaunchSpec, StopRule};
+use ditbench_worker::registry;
 
 /// What a launch needs on disk.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +42,10 @@ impl Prepared {
     /// A cell's launch: one prompt, nothing kept, nothing profiled. Callers change what they want otherwise.
     pub(super) fn spec(&self, cell: &Resolved, stop: StopRule) -> LaunchSpec {
         LaunchSpec {
+            protocol: ditbench_protocol::VERSION,
+            environment: BTreeMap::new(),
+            // A plan names only backends that there are.
+            engine: registry::engine(&cell.cell.backend.name).ok().flatten().cloned(),
             choice: cell.cell.choice.clone(),
             backend: cell.cell.backend.name.clone(),
             variant: cell.key.variant.clone(),

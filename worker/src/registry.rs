@@ -1,19 +1,64 @@
-//! The backends that this build has. The one place that names them all.
+//! The backends that this build has, and the engines outside it that the user has. The one place that names them all.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use ditbench_backend_api::{Backend, DeviceReport, Variant};
+use ditbench_external::External;
 use ditbench_graph::weights::Scheme;
+use ditbench_protocol::{EngineRow, LaunchSpec};
 use serde::{Deserialize, Serialize};
 
-/// Names that a plan may use, whether or not this build has them.
+pub use ditbench_external::ENGINES;
+
+/// Names of our own backends, which a plan may use whether or not this build has them.
 pub const NAMES: [&str; 5] = ["candle", "tract", "ort", "reference", "scripted"];
 
-/// Names that are listed to users: the scripted one is for trying a gate, and is listed where there is a script.
+/// Our own backends' names as they are listed to users: the scripted one is for trying a gate, and is listed where there is a
+/// script.
 pub fn listed() -> impl Iterator<Item = &'static str> {
     let scripted = std::env::var_os(ditbench_scripted::SCRIPT).is_some();
     NAMES.into_iter().filter(move |name| *name != ditbench_scripted::NAME || scripted)
+}
+
+/// The engines outside the program: the rows of engines.toml, read once.
+///
+/// # Errors
+/// A mistake in that file.
+pub fn engines() -> Result<&'static [EngineRow], String> {
+    static ENGINES: OnceLock<Result<Vec<EngineRow>, String>> = OnceLock::new();
+    let rows = ENGINES.get_or_init(|| ditbench_external::rows(&NAMES));
+    rows.as_deref().map_err(Clone::clone)
+}
+
+/// The row of an engine outside the program; `None` for a backend of ours.
+///
+/// # Errors
+/// There is neither an engine nor a backend of that name; a mistake in engines.toml.
+pub fn engine(name: &str) -> Result<Option<&'static EngineRow>, String> {
+    if NAMES.contains(&name) {
+        return Ok(None);
+    }
+    let rows = engines()?;
+    let names = || listed().chain(rows.iter().map(|row| row.name.as_str())).collect::<Vec<_>>().join(", ");
+    rows.iter().find(|row| row.name == name).map(Some).ok_or_else(|| {
+        format!(
+            "unknown backend \"{name}\": choose from {}; an engine outside ditbench is a row of engines.toml, or of the file that --engines names",
+            names()
+        )
+    })
+}
+
+/// The backend that an order names.
+///
+/// # Errors
+/// As [`backend`].
+pub fn of(spec: &LaunchSpec) -> Result<Box<dyn Backend>, String> {
+    match &spec.engine {
+        Some(row) => Ok(Box::new(External::new(row.clone()))),
+        None => backend(&spec.backend),
+    }
 }
 
 /// The backend of that name.
@@ -43,7 +88,10 @@ pub fn backend_with(name: &str, ort_library: Option<&Path>) -> Result<Box<dyn Ba
             Some(library) => ditbench_ort::OrtBackend::with_library(library),
             None => ditbench_ort::OrtBackend::new(),
         })),
-        _ => Err(format!("this build of ditbench has no {name}: rebuild with `--features {name}`")),
+        _ => match engine(name)? {
+            Some(row) => Ok(Box::new(External::new(row.clone()).quiet())),
+            None => Err(format!("this build of ditbench has no {name}: rebuild with `--features {name}`")),
+        },
     }
 }
 
@@ -61,7 +109,15 @@ pub struct BackendFacts {
 /// # Errors
 /// This build has not got it, and how to get it.
 pub fn facts_of(name: &str, ort_library: Option<&Path>) -> Result<BackendFacts, String> {
-    let backend = backend_with(name, ort_library)?;
+    let backend = match engine(name)? {
+        // What it cannot say of itself for want of something is the reason why it cannot run, not a lack of ways.
+        Some(row) => {
+            let external = External::new(row.clone()).quiet();
+            external.check().map_err(|error| error.to_string())?;
+            Box::new(external)
+        }
+        None => backend_with(name, ort_library)?,
+    };
     let variants = Scheme::ALL.map(|scheme| (scheme.name().to_owned(), backend.variants(scheme)));
     Ok(BackendFacts { devices: backend.devices(), variants: variants.into_iter().collect() })
 }

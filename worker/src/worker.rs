@@ -1,12 +1,12 @@
 //! One cell in one process: compile, time images until there are enough, say what happened, a JSON line each.
 //!
-//! Contract: standard output carries events and nothing else; the last line is `finished` or `failed`. Memory is read
-//! between images, never inside a timed stage.
+//! Contract: events go their own way ([`crate::events`]); the last one is `finished` or `failed`. Memory is read between
+//! images, never inside a timed stage, and is that of the process that computes.
 
-use std::io::Write;
+use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use ditbench_backend_api::{Backend, BackendError, Profile, Session};
@@ -14,21 +14,21 @@ use ditbench_graph::Tensor;
 use ditbench_graph::weights::Weights;
 use ditbench_workloads::{Inputs, Pipeline, Role, RunError, Source, Stage, StageRunner, Trace, trace, workload};
 
+use crate::events::{self, say};
 use crate::measure;
 use crate::measure::pin;
 use crate::probe::memory;
-use ditbench_protocol::{Event, LaunchSpec, Series, StageSeconds};
+use ditbench_protocol::{Event, LaunchSpec, Series, StageSeconds, VERSION, read_order};
 
 /// Reads the spec, runs, exits with 0 if all went well.
 pub fn main() -> ExitCode {
     // A panic is a bug: its message goes to the log in one line, and the parent makes a row of it.
     std::panic::set_hook(Box::new(|info| crate::output::tell(&info.to_string())));
-    let spec: LaunchSpec = match serde_json::from_reader(std::io::stdin().lock()) {
+    let spec = match order() {
         Ok(spec) => spec,
-        Err(error) => {
-            crate::output::tell(&format!(
-                "error: `ditbench worker` is started by `ditbench run` and takes its orders as JSON on standard input: {error}"
-            ));
+        Err(why) => {
+            crate::output::tell(&format!("error: {why}"));
+            say(&Event::Failed { unsupported: false, why });
             return ExitCode::from(2);
         }
     };
@@ -47,32 +47,39 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// One line on standard output. If the parent is gone there is nobody to tell.
-fn say(event: &Event) {
-    let mut out = std::io::stdout().lock();
-    if serde_json::to_writer(&mut out, event).is_ok() {
-        let _ = out.write_all(b"\n").and_then(|()| out.flush());
+/// The order on standard input, with its environment in place.
+fn order() -> Result<LaunchSpec, String> {
+    events::open().map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(|error| format!("reading the order: {error}"))?;
+    let spec = read_order(&text).map_err(|error| error.to_string())?;
+    for (key, value) in &spec.environment {
+        // SAFETY: no other thread runs yet.
+        unsafe { std::env::set_var(key, value) };
     }
+    Ok(spec)
 }
 
 fn launch(spec: &LaunchSpec) -> Result<()> {
-    let backend = crate::registry::backend(&spec.backend).map_err(anyhow::Error::msg)?;
+    let backend = crate::registry::of(spec).map_err(anyhow::Error::msg)?;
     // Before any thread is started: they inherit it.
     let pinned = spec.cpus.as_deref().map_or(Ok(()), pin::to);
-    say(&Event::Started { pid: std::process::id(), version: backend.version(), cpus_allowed: pin::allowed() });
+    let (version, cpus_allowed) = (backend.version(), pin::allowed());
+    let pid = backend.process().unwrap_or_else(std::process::id);
+    say(&Event::Started { protocol: VERSION, pid, version, cpus_allowed });
     pinned.map_err(anyhow::Error::msg)?;
-    say(&Event::Memory(memory::mark("started")));
+    say(&Event::Memory(memory::mark(backend.process(), "started")));
     let pipeline = workload::build(&spec.choice)?;
     let inputs = load_inputs(&spec.inputs)?;
     let weights = Weights::open(&spec.weights)?;
     let mut sessions = Sessions::compile(backend.as_ref(), &pipeline, &weights, spec)?;
     drop(weights);
-    say(&Event::Memory(memory::mark("compiled")));
+    say(&Event::Memory(memory::mark(sessions.process, "compiled")));
     if let Some(series) = &spec.series {
         return make_series(&pipeline, series, &mut sessions);
     }
     let samples = time_images(spec, &pipeline, &inputs, &mut sessions)?;
-    say(&Event::Memory(memory::mark(if samples > 1 { "steady" } else { "ended" })));
+    say(&Event::Memory(memory::mark(sessions.process, if samples > 1 { "steady" } else { "ended" })));
     sessions.tell_what_ran();
     if spec.profile {
         profile(&pipeline, &inputs, &mut sessions)?;
@@ -133,7 +140,7 @@ fn time_images(spec: &LaunchSpec, pipeline: &Pipeline, inputs: &Inputs, sessions
         });
         totals.push(trace.times.total.as_secs_f64());
         if first_image.is_none() {
-            say(&Event::Memory(memory::mark("first_image")));
+            say(&Event::Memory(memory::mark(sessions.process, "first_image")));
             if let Some(outputs) = &spec.outputs {
                 trace.save_image(&outputs.image).with_context(|| format!("writing {}", outputs.image.display()))?;
                 trace
@@ -181,7 +188,7 @@ fn profile(pipeline: &Pipeline, inputs: &Inputs, sessions: &mut Sessions) -> Res
 }
 
 fn seconds(stage: &ditbench_workloads::StageTimes) -> StageSeconds {
-    let seconds = stage.times.iter().map(std::time::Duration::as_secs_f64).collect();
+    let seconds = stage.times.iter().map(Duration::as_secs_f64).collect();
     StageSeconds { stage: stage.stage.clone(), seconds }
 }
 
@@ -206,8 +213,15 @@ struct Ready {
     session: Box<dyn Session>,
 }
 
-/// The sessions of a pipeline, in the order of its stages.
-pub struct Sessions(Vec<Ready>);
+/// The sessions of a pipeline.
+pub struct Sessions {
+    /// In the order of the stages.
+    ready: Vec<Ready>,
+    /// The process that computes, where it is not this one.
+    process: Option<u32>,
+    /// How long the last pass took, where the session's own clock counts.
+    took: Option<Duration>,
+}
 
 impl Sessions {
     /// Compiles every stage and says how long each took.
@@ -226,16 +240,17 @@ impl Sessions {
             });
             Ok(Ready { id: stage.id.clone(), role: stage.role, session })
         };
-        pipeline.stages.iter().map(make).collect::<Result<_>>().map(Self)
+        let ready = pipeline.stages.iter().map(make).collect::<Result<_>>()?;
+        Ok(Self { ready, process: backend.process(), took: None })
     }
 
     fn of(&mut self, stage: &str) -> Result<&mut Ready, RunError> {
-        let found = self.0.iter_mut().find(|ready| ready.id == stage);
+        let found = self.ready.iter_mut().find(|ready| ready.id == stage);
         found.ok_or_else(|| format!("the pipeline asked for a stage \"{stage}\" that it does not have").into())
     }
 
     fn tell_what_ran(&self) {
-        for Ready { id, session, .. } in &self.0 {
+        for Ready { id, session, .. } in &self.ready {
             say(&Event::Ran { stage: id.clone(), placement: session.placement(), memory: session.memory() });
         }
     }
@@ -245,7 +260,14 @@ impl StageRunner for Sessions {
     type Error = RunError;
 
     fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
-        Ok(self.of(stage)?.session.run(inputs)?)
+        let session = &mut self.of(stage)?.session;
+        let outputs = session.run(inputs);
+        self.took = session.took();
+        Ok(outputs?)
+    }
+
+    fn took(&self) -> Option<Duration> {
+        self.took
     }
 }
 

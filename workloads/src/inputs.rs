@@ -1,13 +1,13 @@
 //! What every cell of a workload is fed: named tensors, made once by the host, kept in one small file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ditbench_graph::Tensor;
 use ditbench_graph::hash::sha256;
-use ditbench_graph::tensor::{DType, TensorError};
-use ditbench_graph::{Tensor, TensorData};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use ditbench_graph::tensor::TensorError;
+use ditbench_graph::tensor_file::{bytes, load, save};
+use safetensors::SafeTensors;
 
 /// Why inputs cannot be made, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,7 @@ impl Inputs {
     pub fn save(&self, path: &Path) -> Result<(), InputsError> {
         let named: Vec<(String, &Tensor)> = self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor)).collect();
         let about = self.about.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        save_tensors(path, &named, about)
+        save(path, &named, about)
             .map_err(|why| InputsError::File { path: path.to_owned(), why: format!("cannot write: {why}") })
     }
 
@@ -86,56 +86,7 @@ impl Inputs {
         let data = std::fs::read(path).map_err(|error| fail(&error))?;
         let (_, header) = SafeTensors::read_metadata(&data).map_err(|error| fail(&error))?;
         let about = header.metadata().clone().unwrap_or_default().into_iter().collect();
-        let tensors: BTreeMap<String, Tensor> = load_tensors(&data).map_err(|why| fail(&why))?.into_iter().collect();
+        let tensors: BTreeMap<String, Tensor> = load(&data).map_err(|why| fail(&why))?.into_iter().collect();
         Ok(Self { tensors: tensors.into_iter().collect(), about })
     }
-}
-
-/// A tensor's elements, little-endian.
-fn bytes(tensor: &Tensor) -> Vec<u8> {
-    match tensor.data() {
-        TensorData::F32(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        TensorData::I64(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-    }
-}
-
-/// Writes tensors to a safetensors file.
-pub(crate) fn save_tensors(
-    path: &Path,
-    tensors: &[(String, &Tensor)],
-    metadata: HashMap<String, String>,
-) -> Result<(), String> {
-    let stored: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, tensor)| {
-            let dtype = if tensor.dtype() == DType::F32 { Dtype::F32 } else { Dtype::I64 };
-            (name.clone(), dtype, tensor.shape().to_vec(), bytes(tensor))
-        })
-        .collect();
-    let views = stored
-        .iter()
-        .map(|(name, dtype, shape, data)| Ok((name.clone(), TensorView::new(*dtype, shape.clone(), data)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|error| error.to_string())?;
-    safetensors::serialize_to_file(views, Some(metadata), path).map_err(|error| error.to_string())
-}
-
-/// Reads the f32 and i64 tensors of a safetensors file.
-pub(crate) fn load_tensors(data: &[u8]) -> Result<HashMap<String, Tensor>, String> {
-    let file = SafeTensors::deserialize(data).map_err(|error| error.to_string())?;
-    file.iter()
-        .map(|(name, view)| {
-            let shape = view.shape().to_vec();
-            let tensor = match view.dtype() {
-                Dtype::F32 => Tensor::f32(shape, elements(view.data(), f32::from_le_bytes)),
-                Dtype::I64 => Tensor::i64(shape, elements(view.data(), i64::from_le_bytes)),
-                other => return Err(format!("tensor \"{name}\" is of type {other:?}")),
-            };
-            Ok((name.to_owned(), tensor.map_err(|error| error.to_string())?))
-        })
-        .collect()
-}
-
-fn elements<T, const N: usize>(bytes: &[u8], from: fn([u8; N]) -> T) -> Vec<T> {
-    bytes.chunks_exact(N).map(|chunk| from(std::array::from_fn(|i| chunk[i]))).collect()
 }

@@ -18,6 +18,6 @@ pub mod workload;
 pub use choice::{Axis, Choice};
 pub use image::ImageSize;
 pub use inputs::{Inputs, InputsError};
-pub use pipeline::{Drive, Pipeline, Role, RunError, Source, Stage, StageRunner};
+pub use pipeline::{Drive, Pipeline, Role, RunError, Source, Stage, StageRunner, timed};
 pub use spec::{ModelInfo, Workload, WorkloadError};
 pub use trace::{StageTimes, Times, Trace};

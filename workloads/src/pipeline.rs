@@ -1,6 +1,7 @@
 //! A workload at one point of its choices: stages that a backend runs, and the host's part between them.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use ditbench_graph::tensor::TensorError;
 use ditbench_graph::weights::file::WeightFile;
@@ -69,12 +70,36 @@ pub trait StageRunner {
     /// # Errors
     /// The runner's own.
     fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, Self::Error>;
+
+    /// How long the last pass took, where the runner's own clock counts and not ours: it had to bring the tensors to another
+    /// process and back.
+    fn took(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// Runs a pass of a stage and adds its time to `took`: what every [`Drive`] does it with.
+///
+/// # Errors
+/// The runner's.
+pub fn timed<R: StageRunner + ?Sized>(
+    runner: &mut R,
+    stage: &str,
+    inputs: &[Tensor],
+    took: &mut Duration,
+) -> Result<Vec<Tensor>, R::Error> {
+    let begun = Instant::now();
+    let outputs = runner.run(stage, inputs);
+    let waited = begun.elapsed();
+    *took += runner.took().unwrap_or(waited);
+    outputs
 }
 
 /// The host's part of a pipeline: what stages are fed, and what happens between them.
 ///
 /// Contract: every pass of a stage is timed in the same way whatever the workload and the backend: from tensors in host
-/// memory to tensors in host memory. The host's own arithmetic counts towards the image's total and towards no stage.
+/// memory to tensors in host memory ([`timed`]). The host's own arithmetic counts towards the image's total and towards no
+/// stage; so does the way of tensors to a process of their own and back, whose clock then times the stage.
 pub trait Drive: Send + Sync {
     /// Makes the inputs of one image: the same bytes on every machine.
     ///

@@ -7,9 +7,10 @@ use std::time::Duration;
 use ditbench_graph::Tensor;
 use ditbench_graph::hash::sha256;
 use ditbench_graph::tensor::TensorError;
+use ditbench_graph::tensor_file;
 
 use crate::image::{ImageError, ImageSize, to_rgb};
-use crate::inputs::{InputsError, load_tensors, save_tensors};
+use crate::inputs::InputsError;
 
 /// How long a stage took each time that it ran for an image.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -109,7 +110,7 @@ fn numbered(latents: &[Vec<f32>]) -> Result<Vec<(String, Tensor)>, TensorError> 
 
 fn save(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), InputsError> {
     let named: Vec<(String, &Tensor)> = tensors.iter().map(|(name, tensor)| (name.clone(), tensor)).collect();
-    save_tensors(path, &named, HashMap::new())
+    tensor_file::save(path, &named, HashMap::new())
         .map_err(|why| InputsError::File { path: path.to_owned(), why: format!("cannot write: {why}") })
 }
 
@@ -128,7 +129,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 pub fn load_latents(path: &Path) -> Result<Vec<Vec<f32>>, InputsError> {
     let fail = |why: String| InputsError::File { path: path.to_owned(), why };
     let data = read(path).map_err(|error| fail(error.to_string()))?;
-    let tensors = load_tensors(&data).map_err(fail)?;
+    let tensors = tensor_file::load(&data).map_err(fail)?;
     let mut names: Vec<&String> = tensors.keys().filter(|name| name.starts_with("latent.")).collect();
     names.sort();
     names.into_iter().map(|name| Ok(tensors[name].as_f32()?.to_vec())).collect()
@@ -141,7 +142,7 @@ pub fn load_latents(path: &Path) -> Result<Vec<Vec<f32>>, InputsError> {
 pub fn load_image(path: &Path) -> Result<Vec<f32>, InputsError> {
     let fail = |why: String| InputsError::File { path: path.to_owned(), why };
     let data = read(path).map_err(|error| fail(error.to_string()))?;
-    let tensors = load_tensors(&data).map_err(fail)?;
+    let tensors = tensor_file::load(&data).map_err(fail)?;
     let image = tensors.get("image").ok_or_else(|| fail("it holds no image".to_owned()))?;
     Ok(image.as_f32()?.to_vec())
 }

@@ -8,6 +8,7 @@ mod options;
 mod report;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ditbench_graph::weights::Weights;
 use ditbench_graph::{Graph, Tensor};
@@ -45,6 +46,12 @@ pub trait Backend: Send + Sync {
         options: &CompileOptions,
     ) -> Result<Box<dyn Session>, BackendError>;
 
+    /// The process that computes, where it is not this one: its memory is the one that counts. Known once the backend was
+    /// asked for anything else.
+    fn process(&self) -> Option<u32> {
+        None
+    }
+
     /// Writes what [`Backend::compile`] would write into `options.cache`, and compiles nothing: so that one machine can
     /// prepare for another. Gives the folders, made or found; empty for a backend that writes nothing. The device need
     /// not be here.
@@ -64,6 +71,12 @@ pub trait Session {
     /// # Errors
     /// Wrong inputs, or the runtime's own failure.
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError>;
+
+    /// How long the last [`Session::run`] took by the session's own clock, where that one counts and not the caller's: the
+    /// tensors had to be brought to another process and back, which belongs to no stage.
+    fn took(&self) -> Option<Duration> {
+        None
+    }
 
     /// How long the making of this session took, by part.
     fn compile_report(&self) -> CompileReport;

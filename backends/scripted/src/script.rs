@@ -24,6 +24,8 @@ pub struct Script {
     pub wrong: f64,
     /// Relative error added where weights are in few bits, beside that.
     pub few_bits_error: f64,
+    /// What each pass prints to standard output, as it is: what a careless library does to whoever reads it.
+    pub print: String,
 }
 
 impl Default for Script {
@@ -38,6 +40,7 @@ impl Default for Script {
             elsewhere: 0.0,
             wrong: 0.0,
             few_bits_error: 0.02,
+            print: String::new(),
         }
     }
 }

@@ -14,10 +14,10 @@ use super::push::pull;
 use super::session::Session;
 use super::{AdbError, Limit};
 use ditbench_worker::agent::{self, Line};
-use ditbench_worker::process::{Cause, Exit, Observed};
+use ditbench_worker::process::{Cause, Exit, Observed, local};
 
 use crate::host::Order;
-use ditbench_protocol::{Event, Outputs};
+use ditbench_protocol::{Event, LaunchSpec, Outputs};
 use ditbench_worker::interrupt;
 
 /// A sign of life comes every second; after so long without one the connection is taken for broken.
@@ -73,6 +73,10 @@ pub fn start(session: &Session, order: &Order, sent: Sent) -> Result<(), AdbErro
     };
     let text = serde_json::to_string(&orders)
         .map_err(|error| AdbError::Binary(format!("writing the launch's order: {error}")))?;
+    if let Err(error) = keep(&orders.spec, order.log) {
+        // The launch does not need it: whoever wants to repeat it does.
+        (order.say)(format!("the launch's order is not kept: {error}"));
+    }
     // A folder without a process is of a start that broke off.
     let script = format!(
         "rm -rf {0} && mkdir -p {0} {1}/cache && {{ cat {BOOT_ID} > {0}/boot 2>/dev/null; cat > {0}/order.json; }} <<'DITBENCH_END'\n{text}\nDITBENCH_END\n[ $? = 0 ] && {2} start {0}",
@@ -88,6 +92,13 @@ pub fn start(session: &Session, order: &Order, sent: Sent) -> Result<(), AdbErro
         }),
         other => other.map(|_| ()),
     }
+}
+
+/// Keeps the order beside the launch's log. Its paths are the phone's.
+fn keep(spec: &LaunchSpec, log: &Path) -> std::io::Result<()> {
+    let Some(file) = local::order_file(log) else { return Ok(()) };
+    file.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    std::fs::write(file, serde_json::to_vec_pretty(spec)?)
 }
 
 /// How following ended.

@@ -152,7 +152,8 @@ mod tests {
     #[test]
     fn every_backend_sees_what_the_python_original_sees() {
         let ((file, cache), expected) = (judges_file(), expected());
-        let library = crate::ort_library::find(&crate::environment::Common { cache: None, ort_lib: None });
+        let library =
+            crate::ort_library::find(&crate::environment::Common { cache: None, ort_lib: None, engines: None });
         for name in ["candle", "tract", "ort", "reference"] {
             if registry::backend(name).is_err() || (name == "ort" && library.is_err()) {
                 continue;

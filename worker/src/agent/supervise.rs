@@ -86,7 +86,9 @@ pub(super) fn supervise(folder: &Path) -> Result<()> {
     let timeout = Duration::try_from_secs_f64(order.timeout_s).context("the order's time limit")?;
     let deadline = begun.checked_add(timeout).context("the order's time limit is too long")?;
     let mut profiled = None;
-    let ended = local::launch(&order.spec, &environment, &folder.join("worker.log"), deadline, |event| {
+    // The order is there already, as the host sent it.
+    let log = folder.join("worker.log");
+    let ended = local::launch(&order.spec, &environment, &log, None, deadline, |event| {
         if let (Event::Started { pid, .. }, Some(sampler)) = (&event, &sampler) {
             sampler.watch(*pid);
         }
@@ -104,7 +106,7 @@ pub(super) fn supervise(folder: &Path) -> Result<()> {
     let failed = |why: String| Cause::Failed { unsupported: false, why };
     let (cause, max_rss) = match ended {
         Ok(exit) => (exit.cause, exit.max_rss),
-        Err(error) => (failed(format!("cannot start a worker on the phone: {error}")), None),
+        Err(error) => (failed(format!("cannot start a worker on the phone: {error:#}")), None),
     };
     let cause = match journal.broken() {
         Some(why) => failed(format!("the phone could not write what the worker said: {why}. Free some space on it")),

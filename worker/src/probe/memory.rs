@@ -1,4 +1,4 @@
-//! Memory of this process, from the kernel's own books: `/proc/self/status`, `/proc/self/smaps_rollup`, `/proc/meminfo`.
+//! Memory of a process, from the kernel's own books: `/proc/PID/status`, `/proc/PID/smaps_rollup`, `/proc/meminfo`.
 //!
 //! Contract: reading costs microseconds (`status`) to milliseconds (`smaps_rollup`) and is done between timed stages only.
 
@@ -13,10 +13,11 @@ pub fn kib_field(text: &str, key: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// This process's memory now, under the name of a moment: `started`, `compiled`, `first_image`, …
-pub fn mark(name: &str) -> MemoryMark {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+/// A process's memory now, under the name of a moment: `started`, `compiled`, `first_image`, … `None` is this process.
+pub fn mark(process: Option<u32>, name: &str) -> MemoryMark {
+    let process = process.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+    let file = |file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+    let (status, rollup) = (file("status"), file("smaps_rollup"));
     MemoryMark {
         name: name.to_owned(),
         rss: kib_field(&status, "VmRSS"),
@@ -54,8 +55,19 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn this_process_uses_memory() {
-        let mark = mark("here");
-        assert!(mark.rss.unwrap() > 0 && mark.high_water >= mark.rss);
+        let here = mark(None, "here");
+        assert!(here.rss.unwrap() > 0 && here.high_water >= here.rss);
         assert!(available().unwrap() > 0);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn another_process_has_memory_of_its_own() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let (theirs, here) = (mark(Some(child.id()), "there"), mark(None, "here"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(theirs.rss.unwrap() > 0 && theirs.rss_anon < here.rss_anon, "{theirs:?} {here:?}");
+        assert_eq!(mark(Some(u32::MAX), "nobody").rss, None, "what cannot be read is not known, and not 0");
     }
 }

@@ -4,14 +4,15 @@
 //! with the child's own resource usage (`wait4`), never as our own failure.
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use ditbench_protocol::{Event, LaunchSpec};
+use anyhow::{Context, Result};
+use ditbench_protocol::{EVENTS_FD, Event, LaunchSpec, newer_events};
 
 use super::Cause;
 use crate::interrupt;
@@ -25,48 +26,44 @@ pub struct Ended {
     pub max_rss: Option<u64>,
 }
 
-/// Starts a worker of this same program, gives it `spec`, and hands on its events until it ends.
+/// Starts a worker of this same program, gives it `spec` with these environment variables, and hands on its events until it
+/// ends. The order as the worker gets it is also written to `kept`: `ditbench worker < FILE` repeats the launch.
 ///
 /// # Errors
-/// Only when no child can be started or its log cannot be written: everything else is an [`Ended`].
+/// Only when no child can be started, or its log or order cannot be written: everything else is an [`Ended`].
 pub fn launch(
     spec: &LaunchSpec,
     environment: &[(&str, OsString)],
     log: &Path,
+    kept: Option<&Path>,
     deadline: Instant,
     mut on_event: impl FnMut(Event),
-) -> std::io::Result<Ended> {
-    let orders = serde_json::to_vec(spec)?;
+) -> Result<Ended> {
+    let order = order(spec, environment)?;
+    if let Some(file) = kept {
+        keep(&order, file).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     let mut errors = std::fs::OpenOptions::new().create(true).truncate(true).read(true).write(true).open(log)?;
     let oom_before = crate::probe::memory::oom_kills();
     let mut command = Command::new(super::this_program()?);
-    command.arg("worker").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors.try_clone()?);
-    command.env("RAYON_NUM_THREADS", spec.threads.to_string()).env("CANDLE_NUM_THREADS", spec.threads.to_string());
-    command.envs(environment.iter().map(|(key, value)| (key, value)));
-    die_with_parent(&mut command);
-    let mut child = command.spawn()?;
+    // What is printed, by whomever, goes to the log; events have a way of their own.
+    command.arg("worker").stdin(Stdio::piped()).stdout(errors.try_clone()?).stderr(errors.try_clone()?);
+    // Ctrl-C reaches the whole foreground group: the run decides what becomes of its workers.
+    command.process_group(0);
+    let (mut child, events) = ditbench_pipe::spawn(&mut command, EVENTS_FD)?;
     let pid = child.id();
+    let events = ditbench_pipe::lines(events, u64::MAX);
     if let Some(mut stdin) = child.stdin.take() {
         // A child that died at once closes the pipe: its exit says more than our write error.
-        let _ = stdin.write_all(&orders).and_then(|()| stdin.flush());
+        let _ = stdin.write_all(&order);
     }
-    let (sender, receiver) = mpsc::channel();
-    let stdout = child.stdout.take();
-    let reader = std::thread::spawn(move || {
-        // A library may print bytes that are no text: they go to the log and end nothing.
-        for line in stdout.into_iter().flat_map(|out| BufReader::new(out).split(b'\n')).map_while(Result::ok) {
-            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
-                break;
-            }
-        }
-    });
-    let mut said = None;
-    let mut forced = None;
+    let (mut said, mut garbled, mut forced) = (None, None, None);
+    let mut engine = EngineMemory::default();
     let started = Instant::now();
     let patience = deadline.saturating_duration_since(started);
     let mut deadline = deadline;
     loop {
-        match receiver.recv_timeout(Duration::from_millis(100)) {
+        match events.recv_timeout(Duration::from_millis(100)) {
             Ok(line) => match serde_json::from_str::<Event>(&line) {
                 Ok(Event::Finished) => said = Some(Cause::Finished),
                 Ok(Event::Failed { unsupported, why }) => said = Some(Cause::Failed { unsupported, why }),
@@ -75,10 +72,21 @@ pub fn launch(
                     if matches!(event, Event::Made { .. }) {
                         deadline = Instant::now() + patience;
                     }
+                    if let Event::Started { protocol, .. } = &event
+                        && let Some(why) = newer_events(*protocol)
+                    {
+                        forced = Some(Cause::Failed { unsupported: false, why });
+                        let _ = child.kill();
+                        break;
+                    }
+                    engine.see(pid, &event);
                     on_event(event);
                 }
-                // A library that prints to standard output must not spoil the run; its words go to the log.
-                Err(_) => writeln!(errors, "[stdout] {line}")?,
+                // The last words of a worker that was killed may be cut off. Of one that ended well there is no such line, or
+                // what it measured would be lost without a word.
+                Err(error) => {
+                    garbled = Some(format!("the worker said \"{}\", which is no event: {error}", beginning(&line)));
+                }
             },
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}
@@ -96,14 +104,70 @@ pub fn launch(
             }
         }
     }
-    let _ = reader.join();
     let (status, usage) = wait4(pid)?;
-    let cause = forced.unwrap_or_else(|| explain(status, said, &mut errors, oom_before));
-    Ok(Ended {
-        cause,
-        // Linux counts ru_maxrss in KiB.
-        max_rss: u64::try_from(usage.ru_maxrss).ok().and_then(|kib| kib.checked_mul(1024)),
-    })
+    let cause = match forced.unwrap_or_else(|| explain(status, said, &mut errors, oom_before)) {
+        Cause::Finished => garbled.map_or(Cause::Finished, |why| Cause::Failed { unsupported: false, why }),
+        cause => cause,
+    };
+    // Linux counts ru_maxrss in KiB.
+    let max_rss = u64::try_from(usage.ru_maxrss).ok().and_then(|kib| kib.checked_mul(1024));
+    Ok(Ended { cause, max_rss: engine.max_rss(max_rss) })
+}
+
+/// The order as the worker gets it: JSON that a person can read.
+fn order(spec: &LaunchSpec, environment: &[(&str, OsString)]) -> Result<Vec<u8>> {
+    let mut spec = spec.clone();
+    let threads = spec.threads.to_string();
+    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
+        spec.environment.insert(name.to_owned(), threads.clone());
+    }
+    if spec.engine.is_some() {
+        // What most numeric libraries of other languages read when they start.
+        spec.environment.insert("OMP_NUM_THREADS".to_owned(), threads);
+    }
+    for (key, value) in environment {
+        let value = value.to_str().with_context(|| format!("{key}: {} is not UTF-8", value.display()))?;
+        spec.environment.insert((*key).to_owned(), value.to_owned());
+    }
+    let mut order = serde_json::to_vec_pretty(&spec).context("writing the launch's order")?;
+    order.push(b'\n');
+    Ok(order)
+}
+
+fn keep(order: &[u8], file: &Path) -> std::io::Result<()> {
+    file.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    std::fs::write(file, order)
+}
+
+/// Where a launch's order is kept: beside the folder of logs, `specs/ID.json` for `logs/ID.log`.
+pub fn order_file(log: &Path) -> Option<PathBuf> {
+    Some(log.parent()?.parent()?.join("specs").join(log.file_stem()?).with_added_extension("json"))
+}
+
+/// The memory of an engine outside the program, by its worker's word: `wait4` knows the worker's alone.
+#[derive(Default)]
+struct EngineMemory {
+    computes: bool,
+    most: Option<u64>,
+}
+
+impl EngineMemory {
+    fn see(&mut self, worker: u32, event: &Event) {
+        match event {
+            Event::Started { pid, .. } => self.computes = *pid != worker,
+            Event::Memory(mark) => self.most = self.most.max(mark.high_water),
+            _ => {}
+        }
+    }
+
+    /// The most that was resident in the process that computed.
+    fn max_rss(&self, workers: Option<u64>) -> Option<u64> {
+        if self.computes { self.most } else { workers }
+    }
+}
+
+fn beginning(text: &str) -> String {
+    text.chars().take(80).collect()
 }
 
 /// What a child's end means.
@@ -160,19 +224,26 @@ fn wait4(pid: u32) -> std::io::Result<(ExitStatus, libc::rusage)> {
     }
 }
 
-/// A worker must not outlive the run, even if the run is killed with signal 9.
-fn die_with_parent(command: &mut Command) {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    // SAFETY: the closure runs between fork and exec and makes one async-signal-safe system call.
-    unsafe {
-        command.pre_exec(|| {
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0 {
-                Ok(())
-            } else {
-                Err(std::io::Error::last_os_error())
-            }
-        });
+#[cfg(test)]
+mod tests {
+    use ditbench_record::MemoryMark;
+
+    use super::*;
+
+    #[test]
+    fn an_order_lies_beside_its_log() {
+        assert_eq!(order_file(Path::new("runs/x/logs/a.b-0.log")), Some("runs/x/specs/a.b-0.json".into()));
     }
-    // Ctrl-C reaches the whole foreground group: the run decides what becomes of its workers.
-    command.process_group(0);
+
+    #[test]
+    fn memory_is_that_of_the_process_that_computes() {
+        let started = |pid| Event::Started { protocol: 1, pid, version: Default::default(), cpus_allowed: None };
+        let marks = [Some(70), Some(90), None]
+            .map(|high_water| Event::Memory(MemoryMark { high_water, ..MemoryMark::default() }));
+        for (pid, wanted) in [(5, Some(1000)), (6, Some(90))] {
+            let mut memory = EngineMemory::default();
+            std::iter::once(&started(pid)).chain(&marks).for_each(|event| memory.see(5, event));
+            assert_eq!(memory.max_rss(Some(1000)), wanted);
+        }
+    }
 }

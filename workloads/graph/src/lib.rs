@@ -12,6 +12,7 @@ pub mod onnx;
 mod op;
 pub mod rope;
 pub mod tensor;
+pub mod tensor_file;
 pub mod weights;
 
 use serde::{Deserialize, Serialize};

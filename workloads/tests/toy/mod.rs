@@ -3,7 +3,7 @@
 use ditbench_graph::{DType, GraphBuilder, Tensor};
 use ditbench_workloads::{
     Axis, Choice, Drive, ImageSize, Inputs, InputsError, ModelInfo, Pipeline, Role, RunError, Source, Stage,
-    StageRunner, Times, Trace, Workload, WorkloadError,
+    StageRunner, Times, Trace, Workload, WorkloadError, timed,
 };
 
 /// The workload.
@@ -93,9 +93,9 @@ impl Drive for Way {
         let (mut times, mut latents) = (Times::default(), Vec::new());
         let mut x = inputs.tensor("noise").ok_or("there is no noise")?.clone();
         let mut run = |stage: &str, x: &Tensor, times: &mut Times| -> Result<Tensor, RunError> {
-            let begun = std::time::Instant::now();
-            let outputs = runner.run(stage, std::slice::from_ref(x))?;
-            times.push(stage, begun.elapsed());
+            let mut took = std::time::Duration::ZERO;
+            let outputs = timed(runner, stage, std::slice::from_ref(x), &mut took)?;
+            times.push(stage, took);
             Ok(outputs.into_iter().next().ok_or("the stage gave nothing")?)
         };
         for _ in 0..self.steps {

@@ -15,7 +15,7 @@ use ditbench_graph::Tensor;
 use ditbench_graph::tensor::TensorError;
 
 use super::{DECODER, DENOISER, ModelConfig, TEXT_ENCODER};
-use crate::{StageRunner, Times, Trace};
+use crate::{StageRunner, Times, Trace, timed};
 
 pub use inputs::{Feed, Guidance};
 pub use sampler::{Rule, TIMESTEPS, sigmas, time_features};
@@ -75,10 +75,7 @@ fn run<R: StageRunner + ?Sized>(
     runner: &mut R,
     took: &mut Duration,
 ) -> Result<Tensor, R::Error> {
-    let begun = Instant::now();
-    let outputs = runner.run(stage, feed);
-    *took += begun.elapsed();
-    let mut outputs = outputs?;
+    let mut outputs = timed(runner, stage, feed, took)?;
     match outputs.pop() {
         Some(output) if outputs.is_empty() && output.shape() == wanted => Ok(output),
         last => {
