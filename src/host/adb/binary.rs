@@ -23,7 +23,7 @@ pub fn find(named: Option<&Path>, abi: &str) -> Result<PathBuf, AdbError> {
                 how_to_build(abi)
             ))),
             Ok(None) => Err(AdbError::Binary(format!("{} is no program for Android or Linux", path.display()))),
-            Err(error) => Err(AdbError::Binary(format!("cannot read {}: {error}", path.display()))),
+            Err(error) => Err(AdbError::local(path)(error)),
         };
     }
     let own = std::env::current_exe().ok();

@@ -1,5 +1,6 @@
 //! What goes wrong between us and a phone, and the command that mends it.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::elf::Machine;
@@ -138,12 +139,30 @@ pub enum AdbError {
     /// It has no cores of that name; says which there are.
     #[error("{0}")]
     NoSuchCores(String),
+    /// A file on this machine that cannot be read or written: nothing is wrong with the phone.
+    #[error("cannot read or write {} on this machine: {why}", path.display())]
+    Local {
+        /// Which.
+        path: PathBuf,
+        /// The system's words.
+        why: String,
+    },
     /// The user pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,
 }
 
 impl AdbError {
+    /// A file on this machine that cannot be read or written.
+    pub fn local(path: &Path) -> impl Fn(std::io::Error) -> Self + '_ {
+        move |error| Self::Local { path: path.to_owned(), why: error.to_string() }
+    }
+
+    /// Whether it is of one launch alone, and the phone is there for others: a full phone, a damaged file, a file of ours.
+    pub fn is_of_one_launch(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::Damaged { .. } | Self::Failed { .. } | Self::Local { .. })
+    }
+
     /// Whether trying again after the phone is back makes sense.
     pub fn is_drop(&self) -> bool {
         matches!(
@@ -167,6 +186,7 @@ impl AdbError {
             Self::NotExecutable { .. } => format!("ditbench doctor --on adb:{serial} --phone-dir /data/local/tmp/NAME"),
             Self::Binary(_) => "scripts/android/build.sh".to_owned(),
             Self::NoBuild { abi } => how_to_build(abi).to_owned(),
+            Self::Local { path, .. } => text::command([Path::new("ls"), Path::new("-l"), path]),
             _ => format!("adb -s {serial} reconnect"),
         }
     }
@@ -232,5 +252,15 @@ mod tests {
             assert!(!error.mend("X").contains("SERIAL"));
         }
         assert_eq!(AdbError::of_state("X", "ls: /nowhere: No such file or directory"), None);
+    }
+
+    #[test]
+    fn a_file_of_ours_that_cannot_be_read_is_no_phone_that_has_gone() {
+        let path = Path::new("/nowhere/my weights");
+        let error = AdbError::local(path)(std::fs::read(path).unwrap_err());
+        assert!(error.is_of_one_launch() && !error.is_drop());
+        assert!(error.to_string().contains("/nowhere/my weights on this machine: No such file"), "{error}");
+        assert_eq!(error.mend("X"), "ls -l '/nowhere/my weights'");
+        assert!(!AdbError::NoDevice.is_of_one_launch() && !AdbError::Interrupted.is_of_one_launch());
     }
 }

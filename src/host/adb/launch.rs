@@ -71,8 +71,12 @@ pub fn start(session: &Session, order: &Order, sent: Sent) -> Result<(), AdbErro
         fixed_performance: session.options.fixed_performance,
         task_profile: session.options.task_profile.clone(),
     };
-    let text = serde_json::to_string(&orders)
-        .map_err(|error| AdbError::Binary(format!("writing the launch's order: {error}")))?;
+    let text = serde_json::to_string(&orders).map_err(|error| AdbError::Failed {
+        serial: session.device.serial().to_owned(),
+        doing: "writing the launch's order".to_owned(),
+        status: 1,
+        said: error.to_string(),
+    })?;
     if let Err(error) = keep(&orders.spec, order.log) {
         // The launch does not need it: whoever wants to repeat it does.
         (order.say)(format!("the launch's order is not kept: {error}"));

@@ -307,8 +307,8 @@ impl Host for Phone {
     fn launch(&mut self, order: &Order, on_event: &mut dyn FnMut(f64, Event)) -> Result<Exit> {
         if let Err(error) = self.begin(order) {
             return Ok(match error {
-                // A full phone, a damaged file: this cell's reason; another cell may need less.
-                AdbError::Full { .. } | AdbError::Damaged { .. } | AdbError::Failed { .. } => Exit {
+                // This cell's reason; another cell may need less, or have files of its own.
+                error if error.is_of_one_launch() => Exit {
                     cause: Cause::Failed { unsupported: false, why: error.to_string() },
                     max_rss: None,
                     observed: Observed::default(),

@@ -101,6 +101,8 @@ impl Pusher {
             let _ = device.ask("removing half a file", &format!("rm -f {}", quote(part)));
             return Err(full());
         }
+        // The file may have gone since it was hashed.
+        File::open(file).map_err(AdbError::local(file))?;
         // What the phone's own file system refuses begins with "remote"; anything else is the connection, which may be
         // back by now.
         if !said.contains("remote ") {
@@ -112,17 +114,17 @@ impl Pusher {
 
     /// SHA-256 in hex and size; taken once for a file that does not change.
     fn hash(&mut self, path: &Path) -> Result<(String, u64), AdbError> {
-        let fail = |error: std::io::Error| AdbError::Binary(format!("cannot read {}: {error}", path.display()));
-        let meta = std::fs::metadata(path).map_err(fail)?;
+        let fail = AdbError::local(path);
+        let meta = std::fs::metadata(path).map_err(&fail)?;
         let key = (path.to_owned(), meta.len(), meta.modified().ok());
         if let Some(known) = self.hashes.get(&key) {
             return Ok((known.clone(), meta.len()));
         }
-        let mut file = File::open(path).map_err(fail)?;
+        let mut file = File::open(path).map_err(&fail)?;
         let mut hash = Sha256::new();
         let mut buffer = vec![0u8; 1 << 20];
         loop {
-            match file.read(&mut buffer).map_err(fail)? {
+            match file.read(&mut buffer).map_err(&fail)? {
                 0 => break,
                 read => hash.update(&buffer[..read]),
             }
@@ -152,9 +154,13 @@ pub fn put_folder(
     }
     let part = quote(&format!("{ours}/cache/{name}.part"));
     let mut script = format!("rm -rf {part} && mkdir -p {part}");
-    let entries = std::fs::read_dir(folder)
-        .map_err(|error| AdbError::Binary(format!("cannot read {}: {error}", folder.display())))?;
-    for file in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()) {
+    let fail = AdbError::local(folder);
+    for entry in std::fs::read_dir(folder).map_err(&fail)? {
+        // A file left out would leave half a model under the name of a whole one.
+        let file = entry.map_err(&fail)?.path();
+        if std::fs::metadata(&file).map_err(AdbError::local(&file))?.is_dir() {
+            continue;
+        }
         let sent = pusher.put(device, &file, &format!("{ours}/files"), "0600", say)?;
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         // Moved, not linked: runtimes read a model's data beside the model, and some refuse links.
@@ -191,7 +197,7 @@ pub fn pull(device: &Device, remote: &str, local: &Path) -> Result<(), AdbError>
             why: format!("{here} bytes of {}", size.trim()),
         });
     }
-    std::fs::rename(&part, local).map_err(|error| fail(format!("{}: {error}", local.display())))
+    std::fs::rename(&part, local).map_err(AdbError::local(local))
 }
 
 /// Free room in KiB where a folder is; `None` if `df` is of a form that we do not know.
@@ -236,6 +242,9 @@ mod tests {
         assert_eq!((first.as_str(), size), ("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 3));
         std::fs::write(&path, "abcd").unwrap();
         assert_ne!(pusher.hash(&path).unwrap().0, first);
+        std::fs::remove_file(&path).unwrap();
+        let error = pusher.hash(&path).unwrap_err();
+        assert!(matches!(&error, AdbError::Local { path: of, .. } if *of == path), "{error}");
     }
 
     proptest! {
