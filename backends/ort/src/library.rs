@@ -1,6 +1,8 @@
 //! ONNX Runtime's shared library: finding it, and fetching it into the user's cache.
 //!
-//! Contract: a library that was named and is not there is an error, never passed over. Nothing is fetched unless
+//! Contract: what is there is not yet what can be used. A library is found only if this program can load it and it is new enough
+//! ([`version()`], the one place that decides); a system's other libraries are passed over and named. One that the user named
+//! and that cannot be used is an error, never passed over. Nothing is fetched unless
 //! [`fetch()`] is called, and what it puts into the cache has been checked against a SHA-256 in this source and appears
 //! under its name only when it is complete.
 
@@ -18,8 +20,16 @@ pub enum LibraryError {
     /// It is nowhere.
     #[error("ONNX Runtime's library was not found (looked at {looked}). {}", CURE)]
     NotFound {
-        /// Where it was looked for.
+        /// Where it was looked for, and what is there that cannot be used.
         looked: String,
+    },
+    /// A library was named that cannot be used.
+    #[error("{path} was named as ONNX Runtime's library, but {why}. {}", CURE_OF_NAMED)]
+    Unusable {
+        /// The path named.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
     },
     /// A library was named that is not there.
     #[error(
@@ -47,6 +57,39 @@ pub enum LibraryError {
 /// How to get the library.
 pub const CURE: &str = "Fetch it with `ditbench devices --fetch`, or name one with --ort-lib FILE";
 
+/// What to do about a named one that cannot be used.
+pub(crate) const CURE_OF_NAMED: &str =
+    "Name another with --ort-lib FILE (or ORT_DYLIB_PATH), or name none and fetch it with `ditbench devices --fetch`";
+
+/// The version that a library gives of itself, `1.31.1`, if this program can use it.
+///
+/// # Errors
+/// Why it cannot, in a few words: no library for this machine, not ONNX Runtime's, too old.
+pub fn version(path: &Path) -> Result<String, String> {
+    // SAFETY: loading a library runs what it does at its start; this one was named by the user, or lies where the system keeps
+    // its own. `OrtGetApiBase` has had this signature since ONNX Runtime's first release; what it gives is never freed while
+    // the library is loaded, which it is until the text has been copied.
+    let version = unsafe {
+        let library =
+            libloading::Library::new(path).map_err(|error| format!("it cannot be loaded ({})", one_line(&error)))?;
+        let base = library
+            .get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase")
+            .map_err(|_| "it is another library".to_owned())?();
+        let base = base.as_ref().ok_or("it is another library")?;
+        std::ffi::CStr::from_ptr((base.GetVersionString)()).to_string_lossy().into_owned()
+    };
+    let minor = version.strip_prefix("1.").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    match minor {
+        Some(minor) if minor >= ort::MINOR_VERSION => Ok(version),
+        Some(_) => Err(format!("it is of version {version}, and 1.{} or newer is needed", ort::MINOR_VERSION)),
+        None => Err(format!("it says that it is of version \"{version}\", which ditbench does not know")),
+    }
+}
+
+fn one_line(error: &dyn std::fmt::Display) -> String {
+    crate::runtime::one_line(&error.to_string())
+}
+
 /// Fetches the library into `cache`, unless it is there already; gives its path.
 ///
 /// # Errors
@@ -60,7 +103,8 @@ pub fn fetch(cache: &Path, stop: &dyn Fn() -> bool, progress: impl FnMut(Step)) 
 /// Finds the library: the file named by `explicit`, else the one in `cache`, else the system's.
 ///
 /// # Errors
-/// [`LibraryError::Named`] if the named file is not there, [`LibraryError::NotFound`] with the places looked at.
+/// [`LibraryError::Named`] if the named file is not there, [`LibraryError::Unusable`] if it cannot be used,
+/// [`LibraryError::NotFound`] with the places looked at.
 pub fn find(explicit: Option<&Path>, cache: &Path) -> Result<PathBuf, LibraryError> {
     find_among(explicit, cache, &system_folders())
 }
@@ -68,7 +112,11 @@ pub fn find(explicit: Option<&Path>, cache: &Path) -> Result<PathBuf, LibraryErr
 fn find_among(explicit: Option<&Path>, cache: &Path, system: &[PathBuf]) -> Result<PathBuf, LibraryError> {
     if let Some(path) = explicit.filter(|path| !path.as_os_str().is_empty()) {
         let path = path.to_owned();
-        return if path.is_file() { Ok(path) } else { Err(LibraryError::Named { path }) };
+        return match (path.is_file(), version(&path)) {
+            (false, _) => Err(LibraryError::Named { path }),
+            (true, Ok(_)) => Ok(path),
+            (true, Err(why)) => Err(LibraryError::Unusable { path, why }),
+        };
     }
     let mut looked = Vec::new();
     if let Some(wheel) = wheel::here() {
@@ -79,9 +127,16 @@ fn find_among(explicit: Option<&Path>, cache: &Path, system: &[PathBuf]) -> Resu
         looked.push(path.display().to_string());
     }
     let names = system_names();
-    let found = system.iter().flat_map(|folder| names.iter().map(|name| folder.join(name))).find(|path| path.is_file());
     looked.push(format!("{} in {} system folders", names[0], system.len()));
-    found.ok_or_else(|| LibraryError::NotFound { looked: looked.join(", ") })
+    for path in
+        system.iter().flat_map(|folder| names.iter().map(|name| folder.join(name))).filter(|path| path.is_file())
+    {
+        match version(&path) {
+            Ok(_) => return Ok(path),
+            Err(why) => looked.push(format!("{}, but {why}", path.display())),
+        }
+    }
+    Err(LibraryError::NotFound { looked: looked.join(", ") })
 }
 
 /// The user's cache: `$XDG_CACHE_HOME/ditbench`, else the system's usual place below the home folder.
@@ -115,13 +170,54 @@ fn system_folders() -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
+    /// A library that says it is ONNX Runtime of this version, and can nothing else.
+    fn library(path: &Path, version: &str) {
+        let source = path.with_extension("rs");
+        let text = r#"
+            #[repr(C)] pub struct Base(extern "C" fn(u32) -> usize, extern "C" fn() -> *const u8);
+            extern "C" fn api(_: u32) -> usize { 0 }
+            extern "C" fn version() -> *const u8 { concat!("VERSION", "\0").as_ptr() }
+            static BASE: Base = Base(api, version);
+            #[no_mangle] pub extern "C" fn OrtGetApiBase() -> *const Base { &BASE }
+        "#;
+        std::fs::write(&source, text.replace("VERSION", version)).unwrap();
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let mut command = std::process::Command::new(rustc);
+        command.args(["--crate-type", "cdylib", "--crate-name", "made", "-o"]).args([path, &source]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    #[test]
+    fn a_library_that_is_too_old_hides_no_other_and_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let [cache, older, other, newer] = ["cache", "older", "other", "newer"].map(|name| {
+            let path = folder.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            path
+        });
+        let name = &system_names()[0];
+        library(&older.join(name), "1.22.1");
+        std::fs::write(other.join(name), b"not a library").unwrap();
+        let error = find_among(None, &cache, &[older.clone(), other.clone()]).unwrap_err().to_string();
+        for words in ["of version 1.22.1, and 1.", "cannot be loaded", "ditbench devices --fetch"] {
+            assert!(error.contains(words) && !error.contains('\n'), "{words}: {error}");
+        }
+        library(&newer.join(name), "1.999.0");
+        let found = find_among(None, &cache, &[older.clone(), other, newer.clone()]).unwrap();
+        assert_eq!(found, newer.join(name));
+        // The user's own is never passed over.
+        let error = find_among(Some(&older.join(name)), &cache, &[newer]).unwrap_err();
+        assert!(matches!(&error, LibraryError::Unusable { why, .. } if why.contains("1.22.1")), "{error}");
+    }
+
     #[test]
     fn a_named_library_that_is_not_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("none.so");
         let error = find_among(Some(&missing), folder.path(), &[]).unwrap_err();
         assert!(matches!(error, LibraryError::Named { .. }), "{error}");
-        std::fs::write(&missing, b"x").unwrap();
+        library(&missing, "1.999.0");
         assert_eq!(find_among(Some(&missing), folder.path(), &[]).unwrap(), missing);
     }
 
@@ -136,7 +232,7 @@ mod tests {
         let error = find_among(None, cache.path(), &folders).unwrap_err().to_string();
         assert!(error.contains("ditbench devices --fetch") && !error.contains('\n'), "{error}");
         let installed = system.path().join(&system_names()[0]);
-        std::fs::write(&installed, b"x").unwrap();
+        library(&installed, "1.999.0");
         assert_eq!(find_among(None, cache.path(), &folders).unwrap(), installed);
         std::fs::File::options().write(true).open(&place).unwrap().set_len(wheel.member_bytes).unwrap();
         assert_eq!(find_among(None, cache.path(), &folders).unwrap(), place, "the cache comes before the system");

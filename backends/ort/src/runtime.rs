@@ -10,7 +10,7 @@ use ditbench_backend_api::{BackendError, Missing};
 use ort::environment::Environment;
 
 use crate::NAME;
-use crate::library::{CURE, LibraryError};
+use crate::library::{self, CURE, CURE_OF_NAMED, LibraryError};
 use crate::plugin::{self, Plugin};
 use crate::words::one_line;
 
@@ -48,6 +48,8 @@ impl Runtime {
         let unavailable = |why: String| BackendError::Unavailable { backend: NAME, why, cure: format!("{CURE}.") };
         // A relative path would be taken from the program's folder instead of the working directory.
         let path = std::path::absolute(&library).unwrap_or(library);
+        // `ort` loads the library but does not tell its version.
+        let version = library::version(&path).map_err(|why| unavailable(format!("{}: {why}", path.display())))?;
         let environment = ort::init_from(&path)
             .map_err(|error| unavailable(one_line(&error.to_string())))?
             .with_name("ditbench")
@@ -62,20 +64,7 @@ impl Runtime {
                 (plugin, state)
             })
             .collect();
-        let version = version_of(&path).unwrap_or_else(|| "unknown".to_owned());
         Ok(Self { environment, library: path, version, plugins })
-    }
-}
-
-/// The version that the library gives of itself: `1.31.1`. `ort` loads the library but does not tell.
-fn version_of(library: &Path) -> Option<String> {
-    // SAFETY: the library is loaded already, so this only counts one more user of it. `OrtGetApiBase` has had this
-    // signature since ONNX Runtime's first release; what it gives is never freed, and the version is a string constant.
-    unsafe {
-        let library = libloading::Library::new(library).ok()?;
-        let base = library.get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase").ok()?();
-        let base = base.as_ref()?;
-        Some(std::ffi::CStr::from_ptr((base.GetVersionString)()).to_string_lossy().into_owned())
     }
 }
 
@@ -98,11 +87,13 @@ fn loaded_already(loaded: &Path, asked: &Path) -> BackendError {
 fn missing(error: LibraryError) -> BackendError {
     let cure = match &error {
         LibraryError::Named { .. } => "Correct --ort-lib (or ORT_DYLIB_PATH), or leave it out.".to_owned(),
+        LibraryError::Unusable { .. } => format!("{CURE_OF_NAMED}."),
         _ => format!("{CURE}."),
     };
     let why = match &error {
         LibraryError::NotFound { looked } => format!("its library was not found (looked at {looked})"),
         LibraryError::Named { path } => format!("there is no file {}", path.display()),
+        LibraryError::Unusable { path, why } => format!("{}: {why}", path.display()),
         other => other.to_string(),
     };
     BackendError::Unavailable { backend: NAME, why, cure }
