@@ -86,7 +86,7 @@ fn a_fall_back_fails_whatever_the_speed() {
     // Not known is said, not assumed.
     let mut unknown = one_cell("b", &factors(8, 0.01, 2));
     unknown.cells[0].placement.clear();
-    assert!(judge(&base, &unknown).cells[0].notes.iter().any(|note| note.contains("would go unseen")));
+    assert!(judge(&base, &unknown).cells[0].unchecked.iter().any(|note| note.contains("would go unseen")));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn results_are_held_against_bases_where_both_are_at_hand() {
     // Held against nothing at all: said.
     let mut alone = head.clone();
     alone.cells[0].quality = Reading::absent("this is the reference");
-    let notes = &judge(&base, &alone).cells[0].notes;
+    let notes = &judge(&base, &alone).cells[0].unchecked;
     assert!(
         notes.iter().any(|note| note.contains("held against nothing") && note.contains("the reference")),
         "{notes:?}"

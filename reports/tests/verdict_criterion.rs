@@ -78,6 +78,52 @@ fn special_files_are_refused_or_passed_over_and_never_waited_for() {
     assert!(read(Path::new("/proc")).is_err());
 }
 
+/// Moves the time of what was saved into the past.
+fn age(dir: &Path, id: &str, name: &str, minutes: u64) {
+    let file = fs::File::options().write(true).open(dir.join(id).join(name).join("sample.json")).unwrap();
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(60 * minutes)).unwrap();
+}
+
+#[test]
+fn the_last_output_of_a_benchmark_that_was_not_run_is_no_measurement() {
+    let dir = tempfile::tempdir().unwrap();
+    for (id, seed) in [("kept", 1), ("slow", 2), ("gone", 3), ("never_again", 4)] {
+        save(dir.path(), id, "main", 1000.0, seed);
+        save(dir.path(), id, "new", 1000.0, seed + 10);
+        age(dir.path(), id, "main", 96 * 60);
+    }
+    // Another one of the same run, which takes long; one that was run after `main` and then removed; one that was not even that.
+    age(dir.path(), "slow", "new", 50);
+    age(dir.path(), "gone", "new", 72 * 60);
+    save(dir.path(), "never_again", "new", 1000.0, 4);
+    save(dir.path(), "left_over", "new", 1000.0, 5);
+    age(dir.path(), "left_over", "new", 72 * 60);
+    let (base, head) = criterion::read_sides(dir.path(), "main", "new").unwrap();
+    let side = |label: &str, benches| Side { label: label.into(), benches, ..Side::default() };
+    let verdict = compare(&side("main", base), &side("new", head), &Options::default()).unwrap();
+    let state = |id: &str| verdict.cell(id).map(|cell| cell.state);
+    assert_eq!((state("kept"), state("slow")), (Some(CellState::Compared), Some(CellState::Compared)));
+    for (id, says) in [("gone", "72 hours older"), ("never_again", "still holds the times saved as \"main\"")] {
+        let cell = verdict.cell(id).unwrap();
+        assert_eq!((cell.state, cell.outcome), (CellState::Broken, Some(Outcome::Regressed)), "{id}");
+        assert!(cell.findings[0].says.contains(says) && cell.findings[0].says.contains("cargo bench"), "{cell:?}");
+    }
+    assert_eq!(state("left_over"), None);
+    // A baseline held against itself is no benchmark that was not run.
+    let (base, head) = criterion::read_sides(dir.path(), "main", "main").unwrap();
+    assert!(base.iter().chain(&head).all(|bench| bench.not_run.is_none()));
+}
+
+#[test]
+fn half_of_what_criterion_saves_is_damage_and_no_missing_benchmark() {
+    let dir = tempfile::tempdir().unwrap();
+    save(dir.path(), "whole", "base", 1.0, 1);
+    save(dir.path(), "half", "base", 1.0, 1);
+    fs::remove_file(dir.path().join("half/base/sample.json")).unwrap();
+    let error = criterion::read(dir.path(), "base").unwrap_err().to_string();
+    assert!(error.contains("half/base/sample.json"), "{error}");
+}
+
 #[test]
 fn what_cannot_be_read_is_named() {
     let dir = tempfile::tempdir().unwrap();

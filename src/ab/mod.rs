@@ -53,7 +53,7 @@ pub fn compare(comparison: Comparison) -> Result<Verdict> {
     let timed = timed(&cells);
     let progress = Progress::new(2 * timed.len() * plan.most as usize);
     let mut sides = check_both(base, head, &cells, &dir, &progress)?;
-    options.apart = apart(&sides);
+    options.apart = apart(&sides)?;
     let mut plan = Plan::new(timed, plan, options);
     // What cannot be compared at all is refused, and what is wrong is known, before anything is measured.
     plan.checked(judge(&sides, &plan.options())?);
@@ -92,7 +92,7 @@ pub fn against_itself(comparison: Comparison, deals: usize, seed: u64) -> Result
     let timed = timed(&cells);
     let progress = Progress::new(2 * timed.len() * pairs as usize);
     let mut sides = check_both(base, head, &cells, &dir, &progress)?;
-    (options.apart, options.design) = (apart(&sides), Design::Paired);
+    (options.apart, options.design) = (apart(&sides)?, Design::Paired);
     judge(&sides, &options)?;
     // No look and no early stop: the noise is wanted of all launches that the budget allows.
     let settings = PlanSettings { first: pairs, most: pairs, ..plan };
@@ -127,7 +127,7 @@ fn check_both(
 }
 
 /// How far head's results are from base's.
-fn apart(sides: &(Side, Side)) -> BTreeMap<String, Apart> {
+fn apart(sides: &(Side, Side)) -> Result<BTreeMap<String, Apart>> {
     results::apart((sides.0.dir(), sides.0.run()), (sides.1.dir(), sides.1.run()))
 }
 

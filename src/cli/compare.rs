@@ -21,14 +21,14 @@ use crate::ab::results;
 #[derive(Debug, clap::Args)]
 pub struct CompareArgs {
     /// The older run: its directory or record, store:ID, or store:latest for this machine's last run in the store before
-    /// HEAD; several, separated by commas
+    /// HEAD; several, separated by commas (a comma in the name of something that is there separates nothing)
     #[arg(required_unless_present_any = ["criterion", "print_gate"])]
     base: Option<Names>,
     /// The newer run, likewise
     head: Option<Names>,
     /// Criterion's folder (target/criterion) with two saved baselines: FOLDER,BASE,HEAD; HEAD is `new` for the last bench
-    #[arg(long, value_name = "FOLDER,BASE,HEAD", value_delimiter = ',', num_args = 1)]
-    criterion: Vec<String>,
+    #[arg(long, value_name = "FOLDER,BASE,HEAD")]
+    criterion: Option<Criterion>,
     /// Directory for all faces of the verdict: JSON, page, Markdown, JUnit
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -49,7 +49,46 @@ impl FromStr for Names {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self(text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()))
+        Ok(Self(split(text, |name| Path::new(name).exists())))
+    }
+}
+
+/// Cuts a list at its commas, but for those within the name of something that is there: the longest such name counts.
+fn split(text: &str, is_there: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let ends = rest.match_indices(',').map(|(at, _)| at).chain([rest.len()]);
+        let first = rest.find(',').unwrap_or(rest.len());
+        let end = ends.filter(|&end| is_there(&rest[..end])).last().unwrap_or(first);
+        if end > 0 {
+            names.push(rest[..end].to_owned());
+        }
+        rest = rest[end..].strip_prefix(',').unwrap_or_default();
+    }
+    names
+}
+
+/// Criterion's folder and two names under which its benchmarks were saved.
+#[derive(Clone, Debug, PartialEq)]
+struct Criterion {
+    folder: PathBuf,
+    base: String,
+    head: String,
+}
+
+impl FromStr for Criterion {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let usage = "wants three words, as in --criterion target/criterion,main,new";
+        // From the end: the folder's own name may have a comma.
+        let (rest, head) = text.rsplit_once(',').ok_or(usage)?;
+        let (folder, base) = rest.rsplit_once(',').ok_or(usage)?;
+        if [folder, base, head].contains(&"") {
+            return Err(usage);
+        }
+        Ok(Self { folder: folder.into(), base: base.to_owned(), head: head.to_owned() })
     }
 }
 
@@ -64,29 +103,24 @@ pub fn compare(args: &CompareArgs, common: &Common) -> Result<ExitCode> {
     }
     let named = |side: &Option<Names>| side.as_ref().map(|names| names.0.clone()).unwrap_or_default();
     let (base_names, head_names) = (named(&args.base), named(&args.head));
-    if head_names.is_empty() && (args.criterion.is_empty() || !base_names.is_empty()) {
+    if head_names.is_empty() && (args.criterion.is_none() || !base_names.is_empty()) {
         bail!("one run only: give two, as in `ditbench compare BASE HEAD`");
     }
     let head_runs = read(&head_names, &args.store, None)?;
     let base_runs = read(&base_names, &args.store, head_runs.first())?;
     let mut base = Side::of_runs(base_names.join(", "), &base_runs);
     let mut head = Side::of_runs(head_names.join(", "), &head_runs);
-    match args.criterion.as_slice() {
-        [] => {}
-        [folder, before, after] => {
-            let folder = Path::new(folder);
-            (base.benches, head.benches) = (criterion::read(folder, before)?, criterion::read(folder, after)?);
-            if base_names.is_empty() {
-                (base.label, head.label) = (before.clone(), after.clone());
-            }
+    if let Some(Criterion { folder, base: before, head: after }) = &args.criterion {
+        (base.benches, head.benches) = criterion::read_sides(folder, before, after)?;
+        if base_names.is_empty() {
+            (base.label, head.label) = (before.clone(), after.clone());
         }
-        _ => bail!("--criterion wants three words, as in --criterion target/criterion,main,new"),
     }
     let mut options = args.gate.options(common)?;
     if let Some((before, after)) = folder(&base_names).zip(folder(&head_names))
         && let (Some(base), Some(head)) = (base_runs.first(), head_runs.first())
     {
-        options.apart = results::apart((before, base), (after, head));
+        options.apart = results::apart((before, base), (after, head))?;
     }
     let verdict = judge(&base, &head, &options)?;
     if let Some(dir) = &args.out {
@@ -123,4 +157,32 @@ fn read(names: &[String], store: &StoreArgs, head: Option<&Run>) -> Result<Vec<R
         Some(id) => Ok(store.open(Missing::Refuse)?.export(id)?),
     };
     names.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comma_in_a_name_that_is_there_separates_nothing() {
+        let there = |name: &str| ["a", "b, c", "b, c,d", "e"].contains(&name);
+        let split = |text| split(text, there);
+        assert_eq!(split("a"), ["a"]);
+        assert_eq!(split("a,e"), ["a", "e"]);
+        assert_eq!(split("b, c"), ["b, c"]);
+        assert_eq!(split("a,b, c,d,e"), ["a", "b, c,d", "e"]);
+        assert_eq!(split("store:1,nowhere,a"), ["store:1", "nowhere", "a"]);
+        assert_eq!(split(",a,,e,"), ["a", "e"]);
+    }
+
+    #[test]
+    fn criterions_folder_may_have_a_comma() {
+        let of = |text: &str| text.parse::<Criterion>();
+        let found = of("my, target/criterion,main,new").unwrap();
+        assert_eq!(
+            (found.folder.as_path(), found.base.as_str(), found.head.as_str()),
+            (Path::new("my, target/criterion"), "main", "new")
+        );
+        assert!(of("target/criterion,main").is_err() && of("target,,new").is_err() && of("target").is_err());
+    }
 }

@@ -18,8 +18,8 @@ use super::metric::{ALL, Basis, Metric};
 use super::noise::Noise;
 use super::samples::{self, Taken};
 use super::{
-    Apart, CellState, CellVerdict, Enforce, Gate, Method, Outcome, RunRef, SCHEMA_VERSION, SideInfo, Verdict, drift,
-    findings,
+    Apart, CellState, CellVerdict, Enforce, Fault, Finding, Gate, Method, Outcome, RunRef, SCHEMA_VERSION, SideInfo,
+    Verdict, drift, findings,
 };
 
 /// How launches of both sides belong together.
@@ -310,16 +310,17 @@ fn cell(
         state,
         outcome: None,
         findings: Vec::new(),
+        unchecked: Vec::new(),
         notes: Vec::new(),
         metrics: Vec::new(),
     };
-    let (found, notes) = findings::of_cell(head, options.apart.get(&verdict.id), &options.gate);
+    let (found, unchecked) = findings::of_cell(head, options.apart.get(&verdict.id), &options.gate);
     verdict.findings = found;
     if state == CellState::Broken {
         verdict.findings.insert(0, findings::broken(head));
     }
     match state {
-        CellState::Compared | CellState::New | CellState::Fixed => verdict.notes = notes,
+        CellState::Compared | CellState::New | CellState::Fixed => verdict.unchecked = unchecked,
         CellState::Broken | CellState::FailedOnBoth => {}
     }
     if state == CellState::Compared && unsteady {
@@ -413,7 +414,8 @@ fn pairs(base: &[Taken], head: &[Taken]) -> Vec<(Taken, Taken)> {
 
 fn benches(base: &Side, head: &Side, options: &Options, terms: Terms) -> Vec<Open> {
     let mut ids: Vec<&str> = Vec::new();
-    for bench in base.benches.iter().chain(&head.benches) {
+    // What is left of a benchmark that neither side ran is nobody's.
+    for bench in base.benches.iter().chain(head.benches.iter().filter(|bench| bench.not_run.is_none())) {
         if !ids.contains(&bench.id.as_str()) {
             ids.push(&bench.id);
         }
@@ -429,7 +431,8 @@ fn benches(base: &Side, head: &Side, options: &Options, terms: Terms) -> Vec<Ope
         .map(|id| {
             let samples =
                 Samples { metric: Metric::Iteration, base: of(base, id), head: of(head, id), pairs: None, confirming: None };
-            let state = match (samples.base.is_empty(), samples.head.is_empty()) {
+            let not_run = head.benches.iter().find_map(|bench| bench.not_run.as_ref().filter(|_| bench.id == id));
+            let state = match (samples.base.is_empty(), samples.head.is_empty() || not_run.is_some()) {
                 (false, false) => CellState::Compared,
                 (false, true) => CellState::Broken,
                 (true, _) => CellState::New,
@@ -441,11 +444,15 @@ fn benches(base: &Side, head: &Side, options: &Options, terms: Terms) -> Vec<Ope
                 state,
                 outcome: None,
                 findings: Vec::new(),
+                unchecked: Vec::new(),
                 notes: Vec::new(),
                 metrics: Vec::new(),
             };
             if state == CellState::Broken {
-                verdict.findings.push(findings::broken(&[]));
+                verdict.findings.push(match not_run {
+                    Some(why) => Finding { fault: Fault::Missing, says: why.clone() },
+                    None => findings::broken(&[]),
+                });
             }
             let threshold = Threshold {
                 rule: options.gate.rule(Metric::Iteration, id),

@@ -2,7 +2,8 @@
 //!
 //! Contract: a sample is the time per iteration of one of criterion's batches. All batches of a benchmark are from **one
 //! process**: they share memory layout, caches and clocks, so they are not independent as launches are, and the interval is
-//! narrower than what another process would show. The gate's threshold for `iteration_s` leaves room for that.
+//! narrower than what another process would show. The gate's threshold for `iteration_s` leaves room for that. criterion never
+//! removes what it saved: the last output of a benchmark that was not run again is no measurement of head ([`read_sides`]).
 //!
 //! Only folders and regular files are looked at, as deep as criterion makes them: what else a folder may hold (a pipe, a
 //! link that leads round) is not waited for.
@@ -10,6 +11,7 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
@@ -24,7 +26,16 @@ pub struct Bench {
     pub samples_s: Vec<f64>,
     /// The directory that was searched, and the saved name: `target/criterion (new)`.
     pub from: String,
+    /// How it is known that the benchmark was not run for this side, in a sentence: what was saved is of an earlier run.
+    pub not_run: Option<String>,
+    /// When it was saved.
+    saved: Option<SystemTime>,
+    /// Its batches as they were saved.
+    batches: Vec<f64>,
 }
+
+/// Benchmarks of one `cargo bench` follow each other; between two runs of it lies a change. Longer than any one takes.
+const ONE_RUN: Duration = Duration::from_secs(3600);
 
 /// Why estimates cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +85,42 @@ const DEEPEST: usize = 6;
 /// The largest file that is read, in bytes: some ten thousand times what criterion writes of a hundred samples.
 const LARGEST: u64 = 64 << 20;
 
+/// Base's and head's benchmarks under `dir`, those that were not run for head marked: their last output is base's own, or was
+/// saved long before the rest of head's.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_sides(dir: &Path, base: &str, head: &str) -> Result<(Vec<Bench>, Vec<Bench>), CriterionError> {
+    let (base_benches, mut head_benches) = (read(dir, base)?, read(dir, head)?);
+    let cure = "Run `cargo bench` again with it; if it was removed on purpose, remove its folder";
+    let last_run = last_run(&head_benches);
+    for bench in &mut head_benches {
+        // Two runs never take the same times to the last digit.
+        let is_bases =
+            base != head && base_benches.iter().any(|other| (&other.id, &other.batches) == (&bench.id, &bench.batches));
+        let before = last_run.zip(bench.saved).and_then(|(run, saved)| run.duration_since(saved).ok());
+        bench.not_run = if is_bases {
+            Some(format!("it was not run for head: \"{head}\" still holds the times saved as \"{base}\". {cure}"))
+        } else {
+            before.filter(|before| !before.is_zero()).map(|before| {
+                let hours = before.as_secs_f64() / 3600.0;
+                format!("it was not run with the rest of head: what is saved as \"{head}\" is {hours:.0} hours older. {cure}")
+            })
+        };
+    }
+    Ok((base_benches, head_benches))
+}
+
+/// When the first benchmark of the last run was saved.
+fn last_run(benches: &[Bench]) -> Option<SystemTime> {
+    let mut times: Vec<SystemTime> = benches.iter().filter_map(|bench| bench.saved).collect();
+    times.sort_by(|a, b| b.cmp(a));
+    let latest = *times.first()?;
+    Some(times.iter().fold(latest, |first, &time| {
+        if first.duration_since(time).is_ok_and(|gap| gap <= ONE_RUN) { time } else { first }
+    }))
+}
+
 /// Every benchmark under `dir` that was saved as `name` (`new`, `base`, or a baseline's name), by id.
 ///
 /// # Errors
@@ -90,7 +137,9 @@ pub fn read(dir: &Path, name: &str) -> Result<Vec<Bench>, CriterionError> {
                 continue;
             }
             let path = entry.path();
-            if entry.file_name() == name && fs::symlink_metadata(path.join("sample.json")).is_ok() {
+            // Half of what criterion saves is a damaged benchmark, not one that is missing.
+            let is_saved = |file: &&str| fs::symlink_metadata(path.join(file)).is_ok();
+            if entry.file_name() == name && [SAMPLE, BENCHMARK].iter().any(is_saved) {
                 found.push(bench(&path, format!("{} ({name})", dir.display()))?);
             } else if depth < DEEPEST {
                 open.push((path, depth + 1));
@@ -104,10 +153,16 @@ pub fn read(dir: &Path, name: &str) -> Result<Vec<Bench>, CriterionError> {
     Ok(found)
 }
 
-fn bench(saved: &Path, from: String) -> Result<Bench, CriterionError> {
-    let path = saved.join("sample.json");
+const SAMPLE: &str = "sample.json";
+const BENCHMARK: &str = "benchmark.json";
+
+fn bench(folder: &Path, from: String) -> Result<Bench, CriterionError> {
+    let path = folder.join(SAMPLE);
     let sample: SampleFile = parse(&path)?;
-    let BenchmarkFile { full_id: id } = parse(&saved.join("benchmark.json"))?;
+    let BenchmarkFile { full_id: id } = parse(&folder.join(BENCHMARK))?;
+    let io = |source| CriterionError::Io { path: path.clone(), source };
+    // Where the system keeps no times, only what is base's own is known again.
+    let saved = fs::metadata(&path).map_err(io)?.modified().ok();
     let wrong = |why: &str| CriterionError::Format { path: path.clone(), why: why.to_owned() };
     if sample.iters.len() != sample.times.len() || sample.times.is_empty() {
         return Err(wrong("it has not as many times as counts of iterations, or none"));
@@ -117,7 +172,7 @@ fn bench(saved: &Path, from: String) -> Result<Bench, CriterionError> {
     if samples_s.iter().any(|seconds| !seconds.is_finite() || *seconds < 0.0) {
         return Err(wrong("a time per iteration is no number of seconds"));
     }
-    Ok(Bench { id, samples_s, from })
+    Ok(Bench { id, samples_s, from, not_run: None, saved, batches: sample.times })
 }
 
 fn parse<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, CriterionError> {

@@ -57,6 +57,8 @@ pub enum Apart {
     },
     /// Head's are no results at all: not numbers, all zero, of another shape. Why, in words.
     Unusable(String),
+    /// A side kept none, so they were held against nothing. Which, and where they were looked for.
+    NotKept(String),
 }
 
 /// The largest distance between two builds whatever the precision: the error of few bits is in both, what is left is rounding, and
@@ -72,6 +74,7 @@ pub(super) fn against_base(apart: &Apart, precision: &str, gate: &Gate) -> Optio
         Apart::Unusable(why) => {
             return Some(Finding { fault: Fault::Latent, says: format!("the result is unusable: {why}") });
         }
+        Apart::NotKept(_) => return None,
     };
     let limit = gate.latent.get(precision).copied().unwrap_or(SAME_WEIGHTS).min(SAME_WEIGHTS);
     let beyond = |distance: f64, limit: f64| distance.is_nan() || distance > limit;
@@ -101,15 +104,15 @@ pub(super) fn against_base(apart: &Apart, precision: &str, gate: &Gate) -> Optio
 /// The faults of a cell of head that ended well, each kind and stage once, and what could not be checked. `apart` is how far its
 /// results are from base's, where that is known.
 pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Gate) -> (Vec<Finding>, Vec<String>) {
-    let (mut findings, mut notes): (Vec<Finding>, Vec<String>) = (Vec::new(), Vec::new());
+    let (mut findings, mut unchecked): (Vec<Finding>, Vec<String>) = (Vec::new(), Vec::new());
     let mut find = |fault, says: String| {
         if !findings.iter().any(|known| known.says == says) {
             findings.push(Finding { fault, says });
         }
     };
     let mut note = |says: String| {
-        if !notes.contains(&says) {
-            notes.push(says);
+        if !unchecked.contains(&says) {
+            unchecked.push(says);
         }
     };
     for (_, cell) in cells {
@@ -143,10 +146,15 @@ pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Ga
         }
         let last = cell.quality.value().and_then(|quality| Some((quality, quality.latents.last()?)));
         let Some((quality, last)) = last else {
-            if apart.is_none() && cell.key.backend != "reference" {
+            let not_kept = match apart {
+                None => Some("no latents to compare"),
+                Some(Apart::NotKept(why)) => Some(why.as_str()),
+                Some(Apart::By { .. } | Apart::Unusable(_)) => None,
+            };
+            if let Some(not_kept) = not_kept.filter(|_| cell.key.backend != "reference") {
+                let reference = cell.quality.why().unwrap_or("no latents were kept");
                 note(format!(
-                    "its result was held against nothing, so a wrong one would go unseen: {}",
-                    cell.quality.why().unwrap_or("no latents were kept")
+                    "its result was held against nothing, so a wrong one would go unseen: {not_kept}; in its own run: {reference}"
                 ));
             }
             continue;
@@ -178,7 +186,7 @@ pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Ga
     if let Some((apart, (_, cell))) = apart.zip(cells.first()) {
         findings.extend(against_base(apart, &cell.key.precision, gate));
     }
-    (findings, notes)
+    (findings, unchecked)
 }
 
 /// The fault of a cell that ended well in base and not in head.

@@ -194,13 +194,21 @@ pub struct CellVerdict {
     pub outcome: Option<Outcome>,
     /// What fails it whatever its speed.
     pub findings: Vec<Finding>,
-    /// What the reader should know, in sentences.
+    /// What could not be checked, so that such a fault would go unseen, in sentences.
+    #[serde(default)]
+    pub unchecked: Vec<String>,
+    /// What else the reader should know, in sentences.
     pub notes: Vec<String>,
     /// Its numbers.
     pub metrics: Vec<MetricVerdict>,
 }
 
 impl CellVerdict {
+    /// Everything that the reader should know.
+    pub fn remarks(&self) -> impl Iterator<Item = &String> {
+        self.unchecked.iter().chain(&self.notes)
+    }
+
     /// The verdict on one metric.
     pub fn metric(&self, metric: Metric) -> Option<&MetricVerdict> {
         self.metrics.iter().find(|one| one.metric == metric)

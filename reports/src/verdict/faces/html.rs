@@ -116,7 +116,7 @@ fn of_cell(page: &mut String, cell: &CellVerdict) {
         let _ =
             writeln!(page, "<p><span class=\"chip bad\">{}</span> {}</p>", finding.fault.name(), escape(&finding.says));
     }
-    for note in &cell.notes {
+    for note in cell.remarks() {
         let _ = writeln!(page, "<p class=\"small\">{}</p>", escape(note));
     }
     if cell.metrics.is_empty() {

@@ -1,8 +1,8 @@
 //! The verdict as JUnit XML, which every CI system shows.
 //!
 //! Contract: a suite for each cell, a case for each number, and one case for what fails whatever the speed. Regressed is a
-//! failure; an undecided number is skipped with its reason, because it neither passed nor failed. Valid by Jenkins's schema,
-//! and XML whatever a record holds.
+//! failure; an undecided number, and what could not be checked, are skipped with their reasons: they neither passed nor failed.
+//! Valid by Jenkins's schema, and XML whatever a record holds.
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -40,7 +40,9 @@ fn without_skipped_in_all(xml: &str) -> String {
 
 fn suite(cell: &CellVerdict) -> TestSuite {
     let mut suite = TestSuite::new(&cell.id);
-    let mut whole = TestCase::new("works, in place and right", TestCaseStatus::success());
+    // Of a criterion benchmark nothing is known but its times.
+    let name = if cell.key.is_some() { "works, in place and right" } else { "was run" };
+    let mut whole = TestCase::new(name, TestCaseStatus::success());
     if let Some(first) = cell.findings.first() {
         let says: Vec<String> =
             cell.findings.iter().map(|finding| format!("{}: {}", finding.fault.name(), finding.says)).collect();
@@ -50,6 +52,10 @@ fn suite(cell: &CellVerdict) -> TestSuite {
     } else if cell.outcome.is_none() {
         let mut status = TestCaseStatus::skipped();
         status.set_message(super::state(cell));
+        whole.status = status;
+    } else if !cell.unchecked.is_empty() {
+        let mut status = TestCaseStatus::skipped();
+        status.set_type("not checked").set_message(cell.unchecked.join("; "));
         whole.status = status;
     }
     whole.set_classname(&cell.id);

@@ -182,7 +182,7 @@ fn details(of: &CellVerdict) -> String {
         text.push_str(&row(None, metric));
     }
     text.push('\n');
-    for note in &of.notes {
+    for note in of.remarks() {
         let _ = writeln!(text, "- {}", cell(note));
     }
     text.push_str("\n</details>\n\n");

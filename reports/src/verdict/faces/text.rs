@@ -20,7 +20,7 @@ pub fn of_verdict(verdict: &Verdict, all: bool) -> String {
         }
         let shown = if all { cell.metrics.iter().collect() } else { notable(cell) };
         rows(&mut text, &shown);
-        for note in &cell.notes {
+        for note in cell.remarks() {
             let _ = writeln!(text, "  note: {}", plain(note));
         }
         hidden(&mut text, cell, shown.len());
