@@ -1,6 +1,9 @@
 //! Images: their size, and from a decoder's output to pixels.
 
-use ::image::RgbImage;
+use std::path::Path;
+
+use ::image::codecs::jpeg::JpegEncoder;
+use ::image::{ImageFormat, RgbImage};
 use serde::{Deserialize, Serialize};
 
 /// Height and width of the image in pixels.
@@ -32,9 +35,60 @@ pub fn to_rgb(values: &[f32], size: ImageSize) -> RgbImage {
     })
 }
 
+/// As what a file is written, by its name: JPEG for `.jpg` and `.jpeg`, PNG for `.png` and without an extension.
+///
+/// # Errors
+/// Another extension: the file would not be what its name says.
+pub fn image_format(path: &Path) -> Result<ImageFormat, &'static str> {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    match extension.as_deref() {
+        None | Some("png") => Ok(ImageFormat::Png),
+        Some("jpg" | "jpeg") => Ok(ImageFormat::Jpeg),
+        Some(_) => Err("images are written as .png or .jpg; choose such a name"),
+    }
+}
+
+/// Quality of JPEG files, of 100: differences that are hard to see.
+const QUALITY: u8 = 95;
+
+/// Writes an image as its file's name says.
+///
+/// # Errors
+/// As [`image_format`]; the file cannot be written.
+pub fn save(image: &RgbImage, path: &Path) -> Result<(), ImageError> {
+    let fail = |why: String| ImageError { path: path.to_owned(), why };
+    match image_format(path).map_err(|why| fail(why.to_owned()))? {
+        ImageFormat::Jpeg => {
+            let mut bytes = Vec::new();
+            let encoder = JpegEncoder::new_with_quality(&mut bytes, QUALITY);
+            image.write_with_encoder(encoder).map_err(|error| fail(error.to_string()))?;
+            std::fs::write(path, bytes).map_err(|error| fail(error.to_string()))
+        }
+        format => image.save_with_format(path, format).map_err(|error| fail(error.to_string())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_what_its_name_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = RgbImage::from_pixel(16, 16, ::image::Rgb([200, 100, 50]));
+        for (name, magic) in
+            [("a.png", &b"\x89PNG"[..]), ("a", b"\x89PNG"), ("a.jpg", b"\xff\xd8\xff"), ("b.JPEG", b"\xff\xd8\xff")]
+        {
+            let path = folder.path().join(name);
+            save(&image, &path).unwrap();
+            assert!(std::fs::read(&path).unwrap().starts_with(magic), "{name}");
+            let back = ::image::load_from_memory(&std::fs::read(&path).unwrap()).unwrap().into_rgb8();
+            assert!(back.get_pixel(8, 8).0.iter().zip([200, 100, 50]).all(|(a, b)| a.abs_diff(b) <= 3), "{name}");
+        }
+        let error = save(&image, &folder.path().join("a.webp")).unwrap_err().to_string();
+        assert!(error.contains("a.webp") && error.contains(".png or .jpg"), "{error}");
+        assert!(!folder.path().join("a.webp").exists());
+    }
 
     #[test]
     fn planes_become_pixels() {

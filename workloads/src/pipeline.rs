@@ -128,6 +128,11 @@ pub trait Drive: Send + Sync {
         Ok(weights)
     }
 
+    /// The name under which graphs know a tensor of a checkpoint; the nets that can be cut from one may each have a copy.
+    fn shared_name<'a>(&self, tensor: &'a str) -> &'a str {
+        tensor
+    }
+
     /// The trained checkpoint that the program carries for exactly this model, if there is one.
     fn checkpoint(&self) -> Option<Published> {
         None
@@ -199,6 +204,11 @@ impl Net for Pipeline {
 
     fn graphs(&self) -> Vec<&Graph> {
         Self::graphs(self)
+    }
+
+    fn reads(&self, tensor: &str) -> bool {
+        let shared = self.drive.shared_name(tensor);
+        Self::graphs(self).into_iter().flat_map(|graph| &graph.weights).any(|spec| spec.name == shared)
     }
 
     fn fit(&self, file: WeightFile, path: &Path) -> Result<Weights, WeightsError> {

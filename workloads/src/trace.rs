@@ -9,7 +9,7 @@ use ditbench_graph::hash::sha256;
 use ditbench_graph::tensor::TensorError;
 use ditbench_graph::tensor_file;
 
-use crate::image::{ImageError, ImageSize, to_rgb};
+use crate::image::{self, ImageError, ImageSize, to_rgb};
 use crate::inputs::InputsError;
 
 /// How long a stage took each time that it ran for an image.
@@ -65,16 +65,13 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Writes the picture as PNG, if there is one; says whether there was.
+    /// Writes the picture, as PNG or JPEG by the file's name, if there is one; says whether there was.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The file cannot be written, or has a name of another format.
     pub fn save_image(&self, path: &Path) -> Result<bool, ImageError> {
         let Some(size) = self.size else { return Ok(false) };
-        to_rgb(&self.image, size)
-            .save_with_format(path, ::image::ImageFormat::Png)
-            .map_err(|error| ImageError { path: path.to_owned(), why: error.to_string() })?;
-        Ok(true)
+        image::save(&to_rgb(&self.image, size), path).map(|()| true)
     }
 
     /// Writes the latents after each step and the last stage's output to a safetensors file.
@@ -122,27 +119,44 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     std::fs::read(path)
 }
 
-/// Reads what [`Trace::save_latents`] or [`save_latents`] wrote: the latent after each step, or of each image, in order.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn load_latents(path: &Path) -> Result<Vec<Vec<f32>>, InputsError> {
-    let fail = |why: String| InputsError::File { path: path.to_owned(), why };
-    let data = read(path).map_err(|error| fail(error.to_string()))?;
-    let tensors = tensor_file::load(&data).map_err(fail)?;
-    let mut names: Vec<&String> = tensors.keys().filter(|name| name.starts_with("latent.")).collect();
-    names.sort();
-    names.into_iter().map(|name| Ok(tensors[name].as_f32()?.to_vec())).collect()
+/// What a launch kept of its first image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The latent after each step, or of each image, in order; at least one.
+    pub latents: Vec<Vec<f32>>,
+    /// The last stage's output, if it was kept.
+    pub image: Option<Vec<f32>>,
 }
 
-/// The last stage's output from a file that [`Trace::save_latents`] wrote.
+/// Reads what [`Trace::save_latents`] or [`save_latents`] wrote; `None` if there is no such file.
 ///
 /// # Errors
-/// The file cannot be read, or holds no image.
-pub fn load_image(path: &Path) -> Result<Vec<f32>, InputsError> {
+/// A file that is there and cannot be read, is cut off or holds no latents: who compares results must not take it for one
+/// that was never kept.
+pub fn load_kept(path: &Path) -> Result<Option<Kept>, InputsError> {
     let fail = |why: String| InputsError::File { path: path.to_owned(), why };
-    let data = read(path).map_err(|error| fail(error.to_string()))?;
-    let tensors = tensor_file::load(&data).map_err(fail)?;
-    let image = tensors.get("image").ok_or_else(|| fail("it holds no image".to_owned()))?;
-    Ok(image.as_f32()?.to_vec())
+    let data = match read(path) {
+        Ok(data) => data,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(fail(format!("cannot be read: {error}"))),
+    };
+    let mut tensors = tensor_file::load(&data).map_err(|why| fail(format!("damaged or cut off: {why}")))?;
+    let image = tensors.remove("image").map(Tensor::into_f32).transpose()?;
+    let mut named: Vec<(String, Tensor)> =
+        tensors.into_iter().filter(|(name, _)| name.starts_with("latent.")).collect();
+    named.sort_by(|a, b| a.0.cmp(&b.0));
+    let latents = named.into_iter().map(|(_, tensor)| tensor.into_f32()).collect::<Result<Vec<_>, _>>()?;
+    if latents.is_empty() {
+        return Err(fail("holds no latents".to_owned()));
+    }
+    Ok(Some(Kept { latents, image }))
+}
+
+/// The latents of [`load_kept`], of a file that must be there.
+///
+/// # Errors
+/// There is none; as [`load_kept`].
+pub fn load_latents(path: &Path) -> Result<Vec<Vec<f32>>, InputsError> {
+    let absent = || InputsError::File { path: path.to_owned(), why: "there is no such file".to_owned() };
+    Ok(load_kept(path)?.ok_or_else(absent)?.latents)
 }

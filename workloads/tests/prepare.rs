@@ -79,7 +79,7 @@ fn a_checkpoint_is_checked_and_quantized() {
     let own = prepare(&model, &Source::Seed(3), Scheme::F16, cache.path(), |_| {}).unwrap();
     let source = Source::File(own.path.clone());
     let q4 = prepare(&model, &source, Scheme::Q4, cache.path(), |_| {}).unwrap();
-    assert!(q4.origin.contains(&own.sha256));
+    assert!(q4.origin.contains(&own.sha256) && q4.unread.is_empty());
     let other = Model::build(&Variant::Tiny.config(ImageSize { height: 256, width: 256 })).unwrap();
     let error = prepare(&other, &source, Scheme::F32, cache.path(), |_| {}).unwrap_err().to_string();
     assert!(error.contains("not this model's") && error.contains("wants shape") && error.contains("more"), "{error}");

@@ -34,7 +34,7 @@ pub fn save(path: &Path, tensors: &[(String, &Tensor)], metadata: HashMap<String
         .map(|(name, dtype, shape, data)| Ok((name.clone(), TensorView::new(*dtype, shape.clone(), data)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|error| error.to_string())?;
-    safetensors::serialize_to_file(views, Some(metadata), path).map_err(|error| error.to_string())
+    crate::weights::save::save(path, views, metadata, |error| error.to_string(), |_| Ok(()))
 }
 
 /// Reads the tensors of a file.

@@ -179,6 +179,10 @@ impl Drive for Way {
         super::elastic::fit(file, path, graphs, self.config.denoiser.width)
     }
 
+    fn shared_name<'a>(&self, tensor: &'a str) -> &'a str {
+        super::elastic::shared_name(tensor)
+    }
+
     /// Nano's, at the widths that it holds and at any image size.
     fn checkpoint(&self) -> Option<Published> {
         let checkpoint = published::nano();
@@ -198,6 +202,11 @@ impl Net for Model {
 
     fn graphs(&self) -> Vec<&Graph> {
         Self::graphs(self).to_vec()
+    }
+
+    fn reads(&self, tensor: &str) -> bool {
+        let shared = super::elastic::shared_name(tensor);
+        Self::graphs(self).into_iter().flat_map(|graph| &graph.weights).any(|spec| spec.name == shared)
     }
 
     fn fit(&self, file: WeightFile, path: &Path) -> Result<Weights, WeightsError> {

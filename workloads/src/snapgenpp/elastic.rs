@@ -34,6 +34,12 @@ fn own_name(width: usize, name: &str) -> String {
     format!("w{width}.{name}")
 }
 
+/// The name of the tensor of which a tensor is a width's own copy; else its own.
+pub(super) fn shared_name(name: &str) -> &str {
+    let own = name.strip_prefix('w').and_then(|rest| rest.split_once('.'));
+    own.filter(|(width, _)| width.parse::<usize>().is_ok()).map_or(name, |(_, shared)| shared)
+}
+
 /// The widths of which a store has own copies, the widest net's not among them.
 fn widths(store: &dyn WeightStore) -> BTreeSet<usize> {
     let prefix = |name: &String| name.strip_prefix('w')?.split_once('.')?.0.parse().ok();
@@ -61,6 +67,10 @@ impl<S: WeightStore> WeightStore for Cut<S> {
         let tensor = self.store.get(name)?;
         // What cannot be cut is given as it is: whoever asked finds that its shape is wrong.
         Some(leading(name, &tensor, shape).unwrap_or(tensor))
+    }
+
+    fn unreadable(&self, name: &str) -> Option<String> {
+        self.store.unreadable(&own_name(self.width, name)).or_else(|| self.store.unreadable(name))
     }
 
     fn names(&self) -> Vec<String> {

@@ -1,14 +1,14 @@
 //! Weights in a safetensors file: mapped when read, streamed when written.
 //!
 //! Contract: f32, f16 and bf16 tensors are what safetensors says they are, so a file from a training program loads as it
-//! is. Few-bit tensors are `U8`, and the metadata entry `ditbench` says their format and unpacked shape. A file is written
+//! is. Tensors of other types (its integers) hold no weights: they refuse nothing, unless a graph reads one. Few-bit tensors are `U8`, and the metadata entry `ditbench` says their format and unpacked shape. A file is written
 //! under a temporary name and renamed when it is whole.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use half::{bf16, f16};
 use memmap2::Mmap;
@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::scheme::BitChoice;
 use super::state::State;
 use super::{
-    Format, GROUP, Q4_GROUP_BYTES, Q8_GROUP_BYTES, WeightData, WeightStore, WeightTensor, Weights, WeightsError,
+    Format, GROUP, Net, Q4_GROUP_BYTES, Q8_GROUP_BYTES, WeightData, WeightStore, WeightTensor, Weights, WeightsError,
 };
 use crate::Graph;
 use crate::hash::hex;
@@ -73,7 +73,7 @@ impl WeightFile {
     /// Maps a file and checks its header; reads no tensor.
     ///
     /// # Errors
-    /// [`WeightsError::File`]: not there, cut off, not safetensors, or a tensor whose bytes do not fit its shape.
+    /// [`WeightsError::File`]: not there, cut off, not safetensors, or a packed tensor whose bytes do not fit its shape.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
         let fail = |why: String| WeightsError::File { path: path.to_owned(), why };
         let cannot_open = |error: std::io::Error| fail(format!("cannot open the weights: {error}"));
@@ -108,8 +108,21 @@ impl WeightFile {
         Ok(Self { map, state, entries, header })
     }
 
+    /// The tensors that a net does not read, each with its type: `text_model.embeddings.position_ids (I64)`.
+    pub(super) fn unread_by(&self, net: &dyn Net) -> Vec<String> {
+        let unread = self.entries.iter().filter(|(name, _)| !net.reads(name));
+        let mut said: Vec<String> = unread.map(|(name, entry)| format!("{name} ({:?})", entry.dtype)).collect();
+        said.sort();
+        said
+    }
+
+    /// Size in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.map.len() as u64
+    }
+
     /// SHA-256 of the bytes that tensors are read from, in hex. The path may lead to another file by now.
-    pub(super) fn sha256(&self) -> String {
+    pub fn sha256(&self) -> String {
         hex(&Sha256::digest(&self.map))
     }
 
@@ -125,19 +138,19 @@ impl WeightFile {
 }
 
 impl Entry {
-    /// Whether the bytes are as many as the shape wants.
+    /// Whether a packed tensor's bytes are as many as its shape wants; of the others, safetensors has seen to it.
     fn check(&self) -> Result<(), String> {
-        let bytes = self.end - self.start;
-        let wanted = match &self.packed {
-            Some(_) if self.dtype != Dtype::U8 => return Err(format!("is packed, so U8, not {:?}", self.dtype)),
-            Some(packed) => packed_bytes(packed)?,
-            None => match self.dtype {
-                Dtype::F32 => self.shape.iter().product::<usize>() * 4,
-                Dtype::F16 | Dtype::BF16 => self.shape.iter().product::<usize>() * 2,
-                other => return Err(format!("is of type {other:?}; only F32, F16 and BF16 can be read")),
-            },
-        };
+        let Some(packed) = &self.packed else { return Ok(()) };
+        if self.dtype != Dtype::U8 {
+            return Err(format!("is packed, so U8, not {:?}", self.dtype));
+        }
+        let (bytes, wanted) = (self.end - self.start, packed_bytes(packed)?);
         if bytes == wanted { Ok(()) } else { Err(format!("has {bytes} bytes where its shape wants {wanted}")) }
+    }
+
+    /// Whether it can be read as weights.
+    fn is_readable(&self) -> bool {
+        self.packed.is_some() || matches!(self.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16)
     }
 }
 
@@ -178,15 +191,24 @@ impl WeightStore for WeightFile {
         let data = match entry.dtype {
             Dtype::F32 => WeightData::F32(cast(bytes, f32::from_le_bytes)),
             Dtype::F16 => WeightData::F16(cast(bytes, f16::from_le_bytes)),
-            _ => WeightData::F32(bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
+            Dtype::BF16 => {
+                WeightData::F32(bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect())
+            }
+            _ => return None,
         };
         Some(WeightTensor { shape: entry.shape.clone(), data })
     }
 
     fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.entries.keys().cloned().collect();
+        let readable = self.entries.iter().filter(|(_, entry)| entry.is_readable());
+        let mut names: Vec<String> = readable.map(|(name, _)| name.clone()).collect();
         names.sort();
         names
+    }
+
+    fn unreadable(&self, name: &str) -> Option<String> {
+        let entry = self.entries.get(name).filter(|entry| !entry.is_readable())?;
+        Some(format!("{:?}", entry.dtype))
     }
 }
 
@@ -329,30 +351,17 @@ pub fn write(
         why: format!("cannot write the weights: {why}; free some space or choose another folder with --cache"),
     };
     let text = serde_json::to_string(&header).map_err(|error| fail(&error))?;
-    let temporary = temporary(path);
-    let result = safetensors::serialize_to_file(views, Some(HashMap::from([(KEY.to_owned(), text)])), &temporary)
-        .map_err(|error| fail(&error))
-        .and_then(|()| match failure.take() {
-            Some(why) => Err(WeightsError::File { path: path.to_owned(), why }),
-            None => Ok(()),
-        })
-        .and_then(|()| allowed())
-        .and_then(|()| File::open(&temporary).and_then(|file| file.sync_all()).map_err(|error| fail(&error)))
-        .and_then(|()| std::fs::rename(&temporary, path).map_err(|error| fail(&error)));
-    if result.is_err() {
-        // Best effort: the first error is the one to tell.
-        let _ = std::fs::remove_file(&temporary);
-    }
-    result
-}
-
-fn temporary(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}.part", std::process::id()))
+    let metadata = HashMap::from([(KEY.to_owned(), text)]);
+    super::save::save(path, views, metadata, fail, |file| match failure.take() {
+        Some(why) => Err(WeightsError::File { path: path.to_owned(), why }),
+        None => allowed().and_then(|()| file.sync_all().map_err(|error| fail(&error))),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -452,6 +461,30 @@ mod tests {
         let faults: Vec<String> = weights.faults(&[&graph]).iter().map(ToString::to_string).collect();
         assert_eq!(faults.len(), 3, "{faults:?}");
         assert!(faults[0].contains("toy.weight") && faults[0].contains("[2, 4]"), "{faults:?}");
+    }
+
+    #[test]
+    fn an_integer_tensor_refuses_nothing_unless_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("torch.safetensors");
+        let (ids, bias) = ([0; 16], [0; 8]);
+        let view =
+            |dtype, shape: &[usize], data| safetensors::tensor::TensorView::new(dtype, shape.to_vec(), data).unwrap();
+        let views = [
+            ("text_model.embeddings.position_ids", view(Dtype::I64, &[1, 2], &ids[..])),
+            ("toy.bias", view(Dtype::F32, &[2], &bias[..])),
+            ("toy.weight", view(Dtype::I32, &[2, 1], &bias[..])),
+        ];
+        safetensors::serialize_to_file(views, None, &path).unwrap();
+        let weights = Weights::open(&path).unwrap();
+        assert_eq!(weights.names(), ["toy.bias"]);
+        let mut b = crate::GraphBuilder::new("toy");
+        let x = b.input("x", &[1, 1], crate::DType::F32);
+        b.linear("toy", x, 2);
+        let graph = b.finish().unwrap();
+        let faults: Vec<String> = weights.faults(&[&graph]).iter().map(ToString::to_string).collect();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains("toy.weight") && faults[0].contains("of type I32"), "{faults:?}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod file;
 pub mod init;
 pub mod prepare;
 pub mod quantize;
+pub mod save;
 pub mod scheme;
 mod state;
 
@@ -174,6 +175,16 @@ pub enum WeightsError {
         /// The shape wanted.
         shape: Vec<usize>,
     },
+    /// A tensor that a graph reads is of a type that holds no weights.
+    #[error("tensor \"{name}\", which {graph} reads, is of type {found}; only F32, F16 and BF16 can be read")]
+    Type {
+        /// The graph's name.
+        graph: String,
+        /// The tensor's name.
+        name: String,
+        /// Its type in the file.
+        found: String,
+    },
     /// A tensor has another shape than the graph wants.
     #[error("tensor \"{name}\": the model wants shape {wanted:?}, the weights have {found:?}")]
     Shape {
@@ -201,6 +212,11 @@ pub trait WeightStore: Send + Sync {
 
     /// All names.
     fn names(&self) -> Vec<String>;
+
+    /// The type of a tensor that is there and cannot be read as weights: integers, say.
+    fn unreadable(&self, _name: &str) -> Option<String> {
+        None
+    }
 }
 
 impl WeightStore for BTreeMap<String, WeightTensor<'static>> {
@@ -220,6 +236,11 @@ pub trait Net {
 
     /// Its graphs, in the order in which their weights are checked.
     fn graphs(&self) -> Vec<&crate::Graph>;
+
+    /// Whether a file's tensor of that name is for it, or for another net that is cut from the same file.
+    fn reads(&self, tensor: &str) -> bool {
+        self.graphs().into_iter().flat_map(|graph| &graph.weights).any(|spec| spec.name == tensor)
+    }
 
     /// Its weights in a file that is mapped already; every name and shape is checked. A net that can be cut from a
     /// larger one overrides this.
@@ -253,12 +274,27 @@ impl WeightStore for Weights {
     fn names(&self) -> Vec<String> {
         self.store.names()
     }
+
+    fn unreadable(&self, name: &str) -> Option<String> {
+        self.store.unreadable(name)
+    }
 }
 
 impl Weights {
     /// Weights from a store.
     pub fn new(store: impl WeightStore + 'static) -> Self {
         Self { store: Arc::new(store) }
+    }
+
+    /// Looks a file over: whether it has all weights of a net; gives the tensors that the net does not read, each with its
+    /// type.
+    ///
+    /// # Errors
+    /// As [`Weights::open_for`].
+    pub fn look_over(path: &std::path::Path, net: &dyn Net) -> Result<Vec<String>, WeightsError> {
+        let file = file::WeightFile::open(path)?;
+        let unread = file.unread_by(net);
+        net.fit(file, path).map(|_| unread)
     }
 
     /// The weights of a net in a file; every name and shape is checked.
@@ -272,13 +308,15 @@ impl Weights {
     /// The tensor that a graph wants, its shape checked.
     ///
     /// # Errors
-    /// [`WeightsError::Missing`] and [`WeightsError::Shape`].
+    /// [`WeightsError::Missing`], [`WeightsError::Type`] and [`WeightsError::Shape`].
     pub fn tensor(&self, graph: &crate::Graph, id: crate::WeightId) -> Result<WeightTensor<'_>, WeightsError> {
         let spec = graph.weight(id);
-        let tensor = self.store.get(&spec.name).ok_or_else(|| WeightsError::Missing {
-            graph: graph.name.clone(),
-            name: spec.name.clone(),
-            shape: spec.shape.clone(),
+        let tensor = self.store.get(&spec.name).ok_or_else(|| {
+            let (graph, name) = (graph.name.clone(), spec.name.clone());
+            match self.store.unreadable(&name) {
+                Some(found) => WeightsError::Type { graph, name, found },
+                None => WeightsError::Missing { graph, name, shape: spec.shape.clone() },
+            }
         })?;
         if tensor.shape != spec.shape {
             return Err(WeightsError::Shape {

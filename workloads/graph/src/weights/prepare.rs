@@ -44,6 +44,8 @@ pub struct Prepared {
     pub choice: Option<BitChoice>,
     /// Weights of the bulk that stay in 32 bits under a few-bit scheme, because their rows cannot be cut into groups.
     pub unquantized: Vec<String>,
+    /// Tensors of the checkpoint that the model does not read, each with its type.
+    pub unread: Vec<String>,
     /// Whether the file was found rather than made.
     pub cached: bool,
 }
@@ -123,10 +125,10 @@ pub fn prepare_by(
         }
     }
     let file = WeightFile::open(&path)?;
-    let bytes = std::fs::metadata(&path).map_or(0, |meta| meta.len());
     let unquantized = left_whole(scheme, specs.values());
-    let choice = file.header().choice.clone();
-    Ok(Prepared { sha256: stored_hash(&path)?, bytes, origin, choice, unquantized, cached, path })
+    let (bytes, choice) = (file.bytes(), file.header().choice.clone());
+    let unread = checkpoint.map_or_else(Vec::new, |checkpoint| checkpoint.unread);
+    Ok(Prepared { sha256: stored_hash(&path)?, bytes, origin, choice, unquantized, unread, cached, path })
 }
 
 /// A checkpoint, and what it was when it was opened.
@@ -135,6 +137,7 @@ struct Checkpoint {
     weights: Weights,
     sha256: String,
     state: State,
+    unread: Vec<String>,
 }
 
 impl Checkpoint {
@@ -142,9 +145,9 @@ impl Checkpoint {
         let file = WeightFile::open(path)?;
         let state = file.state();
         // Of the bytes from which the numbers will come: by now the path may lead to others.
-        let sha256 = file.sha256();
+        let (sha256, unread) = (file.sha256(), file.unread_by(net));
         let weights = net.fit(file, path)?;
-        Ok(Self { path: path.to_owned(), weights, sha256, state })
+        Ok(Self { path: path.to_owned(), weights, sha256, state, unread })
     }
 }
 
