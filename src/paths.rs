@@ -19,15 +19,21 @@ pub fn must_be_text(path: &Path, cure: &str) -> Result<()> {
     )
 }
 
-/// The cache folder: what was asked for, else `$XDG_CACHE_HOME/ditbench`, else the system's usual place. Made if missing.
+/// Where the cache folder is, there or not: what was asked for, else `$XDG_CACHE_HOME/ditbench`, else the system's usual place.
+/// For who only reads.
+///
+/// # Errors
+/// No home folder.
+pub fn cache_place(asked: Option<&PathBuf>) -> Result<PathBuf> {
+    asked.map_or_else(default_cache, |folder| Ok(folder.clone()))
+}
+
+/// The cache folder, as [`cache_place`]. Made if missing.
 ///
 /// # Errors
 /// No home folder, or a folder that cannot be made or written.
 pub fn cache(asked: Option<&PathBuf>) -> Result<PathBuf> {
-    let folder = match asked {
-        Some(folder) => folder.clone(),
-        None => default_cache()?,
-    };
+    let folder = cache_place(asked)?;
     must_be_text(&folder, "choose another cache folder with --cache DIR")?;
     std::fs::create_dir_all(&folder).with_context(|| {
         format!("cannot make the cache folder {}; choose another with --cache DIR", folder.display())

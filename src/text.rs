@@ -1,5 +1,7 @@
 //! Numbers and tables as people read them in a terminal.
 
+use std::ffi::OsStr;
+
 use ditbench_record::one_line;
 
 pub use ditbench_worker::causes;
@@ -35,6 +37,16 @@ pub fn seconds(value: f64) -> String {
 pub fn clock(seconds: f64) -> String {
     let whole = seconds as u64;
     format!("{:02}:{:02}", whole / 60, whole % 60)
+}
+
+/// A command as it can be pasted into a shell: words that a shell would take apart are quoted.
+pub fn command<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> String {
+    let word = |word: S| {
+        let word = word.as_ref().to_string_lossy().into_owned();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+        if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    };
+    words.into_iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 fn prefixed(value: f64) -> (f64, &'static str) {
@@ -105,6 +117,14 @@ pub fn left_table(header: &[&str], rows: Vec<Vec<String>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_can_be_pasted_into_a_shell() {
+        assert_eq!(command(["ditbench", "run", "--resume", "runs/a-1"]), "ditbench run --resume runs/a-1");
+        let said = command(["printf", "%s|", "two words", "it's", "a;b", "$HOME", "~", "", "*"]);
+        let output = std::process::Command::new("sh").args(["-c", &said]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "two words|it's|a;b|$HOME|~||*|");
+    }
 
     #[test]
     fn numbers_have_three_digits() {

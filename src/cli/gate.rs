@@ -1,5 +1,6 @@
 //! What the commands that end with a verdict share: thresholds in, faces out, an exit code.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -59,7 +60,8 @@ impl GateArgs {
     /// A gate or a noise file that cannot be read, with the place and the cure.
     pub fn options(&self, common: &Common) -> Result<Options> {
         let usual = Path::new("gate.toml");
-        let file = self.gate.as_deref().or_else(|| usual.is_file().then_some(usual));
+        // Whatever has that name is meant: if it cannot be read, that is said, and no other gate used in its place.
+        let file = self.gate.as_deref().or_else(|| std::fs::symlink_metadata(usual).is_ok().then_some(usual));
         let gate = match file {
             Some(file) => {
                 let text = std::fs::read_to_string(file)
@@ -71,10 +73,11 @@ impl GateArgs {
         let noise = match &self.noise {
             Some(word) if word.as_os_str() == "none" => None,
             Some(file) => Some(read_noise(file)?),
-            None => {
-                let file = noise_file(&crate::paths::cache(common.cache.as_ref())?);
-                file.is_file().then(|| read_noise(&file)).transpose()?
-            }
+            // Without a home folder `aa` has kept nothing.
+            None => match crate::paths::cache_place(common.cache.as_ref()) {
+                Ok(cache) => read_noise_if_there(&noise_file(&cache))?,
+                Err(_) => None,
+            },
         };
         let allow = self.allow.iter().copied().collect();
         Ok(Options { gate, noise, allow, ..Options::default() })
@@ -140,6 +143,13 @@ impl GateArgs {
 fn read_noise(file: &Path) -> Result<Noise> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the noise {}", file.display()))?;
     Noise::parse(&text).with_context(|| file.display().to_string())
+}
+
+fn read_noise_if_there(file: &Path) -> Result<Option<Noise>> {
+    match std::fs::symlink_metadata(file).map_err(|error| error.kind()) {
+        Err(ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        _ => read_noise(file).context("for the gate's own thresholds, use --noise none").map(Some),
+    }
 }
 
 fn write(file: &Path, text: &str) -> Result<()> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use ditbench_backend_api::MemoryMode;
 use ditbench_graph::weights::Scheme;
+use ditbench_workloads::pipeline;
 
 use super::Common;
 use super::workload::WorkloadArgs;
@@ -19,7 +20,7 @@ use ditbench_protocol::Event;
 pub struct GenerateArgs {
     /// What to draw
     prompt: String,
-    /// Where to write the image, PNG
+    /// Where to write the image: a .png, or a .jpg, which loses a little
     #[arg(short, long, default_value = "image.png", value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
@@ -66,6 +67,9 @@ pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
     let folder = output.parent().filter(|folder| folder.is_dir());
     if folder.is_none() {
         bail!("{}: the folder does not exist; make it first, or choose another with -o FILE", args.output.display());
+    }
+    if let Err(why) = pipeline::image_format(&output) {
+        bail!("{}: {why}", args.output.display());
     }
     let weights = args.weights.clone().unwrap_or_default();
     let pipeline = ditbench_workloads::workload::build(&cell.choice)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use ditbench_record::store::RunStore;
 use ditbench_record::{Cell as Row, CellKey, Quality, Reading};
 use ditbench_reports::image::{self, RgbImage};
@@ -50,6 +50,9 @@ pub(super) fn reference<'a>(rows: &'a [Row], key: &CellKey) -> Option<&'a Row> {
 fn quality(dir: &Path, row: &Row, reference: &Row) -> Result<Reading<Quality>> {
     let latents = |row: &Row| load_latents(&dir.join(format!("latents/{}.safetensors", row.key.id())));
     let (ours, theirs) = (latents(row)?, latents(reference)?);
+    if ours.len() != theirs.len() {
+        bail!("latents of {} steps against {} of the reference", ours.len(), theirs.len());
+    }
     let steps = ours.iter().zip(&theirs).zip(0..).map(|((ours, theirs), step)| step_divergence(step, ours, theirs));
     Ok(Reading::Ok(Quality {
         reference: reference.key.id(),

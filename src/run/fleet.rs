@@ -201,11 +201,11 @@ fn go(
         return Ok(());
     }
     bail!(
-        "{} of {} machines did not come to the end: {}. What was measured is in the report; go on with: ditbench run --resume {}",
+        "{} of {} machines did not come to the end: {}. What was measured is in the report; go on with: {}",
         failed.len(),
         fleet.machines.len(),
         failed.join(", "),
-        dir.display()
+        super::resume::command(dir, common)
     )
 }
 

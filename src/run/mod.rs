@@ -114,7 +114,7 @@ pub fn start(
     }
     let mut host = host::open(&settings, &id)?;
     let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
-    resolved.iter().try_for_each(|cell| settings.weights.check(&cell.pipeline))?;
+    check_weights(&settings.weights, &resolved)?;
     if let Some(wanted) = &settings.judging {
         judging::show_plan(wanted, &resolved, host.as_ref())?;
     }
@@ -152,6 +152,18 @@ pub fn start(
     let store = RunStore::create(&dir, Run::new(info, host.machine()))?;
     go(settings, resolved, store, common, host.as_mut())?;
     Ok(Some(dir))
+}
+
+/// Looks the user's weights over for every model of a run, and says what of them no cell will read.
+fn check_weights(weights: &WeightsChoice, cells: &[Resolved]) -> Result<()> {
+    let mut said = Vec::new();
+    for cell in cells {
+        if let Some(what) = prepare::unread(&weights.check(&cell.pipeline)?).filter(|what| !said.contains(what)) {
+            crate::text::tell(&format!("{weights}: not read by the model: {what}"));
+            said.push(what);
+        }
+    }
+    Ok(())
 }
 
 /// Times cells, or judges their pictures.
@@ -258,10 +270,10 @@ fn work(
     progress.finish();
     let page = show::report(&store)?;
     if let Some(why) = gone {
-        bail!("{why}. What was measured is kept. Go on with: {}", resume::command(&store, common));
+        bail!("{why}. What was measured is kept. Go on with: {}", resume::command(store.dir(), common));
     }
     if interrupted {
-        bail!("interrupted; what was measured is kept. Go on with: {}", resume::command(&store, common));
+        bail!("interrupted; what was measured is kept. Go on with: {}", resume::command(store.dir(), common));
     }
     crate::text::show(&format!("{}\n", page.display()));
     something_was_measured(&store)

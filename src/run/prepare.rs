@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use ditbench_graph::cost;
 use ditbench_graph::weights::Scheme;
 use ditbench_graph::weights::prepare::{self, Prepared as PreparedWeights, Sensitivity};
-use ditbench_graph::weights::scheme::BitChoice;
 use ditbench_record::store::RunStore;
 use ditbench_record::{CellKey, Inputs as InputsEntry, ModelEntry, PaperCounts, Stage, WeightFile};
 use ditbench_workloads::snapgenpp::Variant;
@@ -113,9 +112,9 @@ impl Preparer {
     /// Weights of a cell with inputs of another's making.
     pub(super) fn prepared(&self, weights: PreparedWeights, inputs: PathBuf) -> Prepared {
         Prepared {
+            notes: notes(&weights),
             weights: weights.path,
             weights_sha256: weights.sha256,
-            notes: notes(weights.choice.as_ref()),
             inputs,
             cache: self.cache.clone(),
         }
@@ -176,17 +175,37 @@ pub fn prepare_weights(
     Ok(prepared)
 }
 
-/// How the mixed scheme chose: which measure decided is part of the result.
-pub fn notes(choice: Option<&BitChoice>) -> Vec<String> {
-    let note = |choice: &BitChoice| {
+/// What the reader should know of weights: how the mixed scheme chose, which is part of the result, and what of a checkpoint
+/// the model does not read.
+fn notes(weights: &PreparedWeights) -> Vec<String> {
+    let choice = weights.choice.as_ref().map(|choice| {
         format!(
             "mixed: {} weights in 8 bits, {:.2} bits on average; chosen by {}",
             choice.eight_bit.len(),
             choice.average_bits,
             choice.measured
         )
-    };
-    choice.map(note).into_iter().collect()
+    });
+    let unread = unread(&weights.unread).map(|what| format!("of the weights, the model does not read {what}"));
+    choice.into_iter().chain(unread).collect()
+}
+
+/// Tensors that a model does not read, in a few words; `None` if it reads all.
+pub fn unread(tensors: &[String]) -> Option<String> {
+    let more = tensors.len().saturating_sub(3);
+    let shown = tensors[..tensors.len() - more].join(", ");
+    match (tensors.is_empty(), more) {
+        (true, _) => None,
+        (_, 0) => Some(shown),
+        (_, more) => Some(format!("{shown} and {more} more")),
+    }
+}
+
+/// The name of a workload's inputs, a file or a folder: by everything that they depend on.
+pub(super) fn inputs_name(key: &CellKey) -> String {
+    let CellKey { model, width, height, steps, text_tokens, batch, sampler, .. } = key;
+    let batch = if *batch == 1 { String::new() } else { format!("-b{batch}") };
+    format!("{model}-{width}x{height}-s{steps}-x{text_tokens}{batch}-{sampler}")
 }
 
 /// Writes the inputs of a cell's workload below `folder` and gives the file.
@@ -194,9 +213,7 @@ pub fn notes(choice: Option<&BitChoice>) -> Vec<String> {
 /// # Errors
 /// A folder that cannot be written.
 pub fn save_inputs(cell: &Resolved, made: &Inputs, folder: &Path) -> Result<PathBuf> {
-    let CellKey { width, height, steps, text_tokens, sampler, .. } = &cell.key;
-    let family = &cell.pipeline.family;
-    let name = format!("{family}-{width}x{height}-s{steps}-x{text_tokens}-{sampler}.safetensors");
+    let name = format!("{}.safetensors", inputs_name(&cell.key));
     let folder = std::path::absolute(folder.join("inputs")).context("cannot resolve the run's directory")?;
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join(name);

@@ -1,5 +1,6 @@
 //! Going on with an interrupted run: what is done stays, what is missing is made, and what has changed since is said.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -130,10 +131,13 @@ pub(super) fn next_order(run: &Run) -> u32 {
     launches.map(|launch| launch.order.saturating_add(1)).max().unwrap_or(0)
 }
 
-/// The command that goes on with a run.
-pub(super) fn command(store: &RunStore, common: &Common) -> String {
-    let library = common.ort_lib.as_ref().map(|path| format!(" --ort-lib {}", path.display())).unwrap_or_default();
-    format!("ditbench run --resume {}{library}", store.dir().display())
+/// The command that goes on with a run, with what was named for it.
+pub(super) fn command(dir: &Path, common: &Common) -> String {
+    let mut words = vec![OsStr::new("ditbench"), "run".as_ref(), "--resume".as_ref(), dir.as_os_str()];
+    for (flag, path) in [("--cache", &common.cache), ("--ort-lib", &common.ort_lib)] {
+        words.extend(path.iter().flat_map(|path| [OsStr::new(flag), path.as_os_str()]));
+    }
+    crate::text::command(words)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use ditbench_backend_api::{BackendError, Session};
+use ditbench_graph::weights::file::WeightFile;
 use ditbench_graph::weights::prepare::Source;
 use ditbench_graph::weights::scheme::is_quantizable;
 use ditbench_graph::weights::{WeightData, WeightStore, WeightTensor, Weights, init, quantize};
@@ -103,11 +104,8 @@ fn smallest(choice: &Choice, steps: usize) -> Result<Pipeline> {
 fn cache_path(pipeline: &Pipeline, source: &Source, cache: &Path) -> Result<PathBuf> {
     let origin = match source {
         Source::Seed(seed) => format!("seed {seed}"),
-        Source::File(path) => {
-            let meta = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
-            let changed = meta.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-            format!("{} {} {changed:?}", path.display(), meta.len())
-        }
+        // By content, as the weights themselves are kept: a file may be replaced by another of its length and time.
+        Source::File(path) => WeightFile::open(path)?.sha256(),
     };
     let hash = Sha256::new()
         .chain_update(VERSION.to_le_bytes())

@@ -70,15 +70,16 @@ impl WeightsChoice {
     }
 
     /// Looks a user's own file over before anything starts: that it is whole and has every tensor of the model in its shape.
-    /// A file that a cell cannot use is a mistake of the command line, not a row of a record.
+    /// A file that a cell cannot use is a mistake of the command line, not a row of a record. Gives the tensors that the
+    /// model does not read.
     ///
     /// # Errors
     /// Names the file and the first tensors that are missing or have another shape.
-    pub fn check(&self, pipeline: &Pipeline) -> Result<()> {
-        if let Self::File(path) = self {
-            Weights::open_for(path, pipeline)?;
+    pub fn check(&self, pipeline: &Pipeline) -> Result<Vec<String>> {
+        match self {
+            Self::File(path) => Ok(Weights::look_over(path, pipeline)?),
+            Self::Random | Self::Usual => Ok(Vec::new()),
         }
-        Ok(())
     }
 
     /// Whether pictures are of something, rather than noise.

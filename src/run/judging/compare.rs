@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ditbench_judge::FEATURES;
 use ditbench_record::store::RunStore;
 use ditbench_record::{Cell as Row, CellKey, Difference, Judged, PromptFidelity, Reading};
@@ -58,6 +58,9 @@ fn folder<'a>(dir: &Path, row: &'a Row) -> Result<(std::path::PathBuf, &'a Judge
 fn fidelity(dir: &Path, row: &Row, other: &Row) -> Result<PromptFidelity> {
     let ((ours, _), (theirs, _)) = (folder(dir, row)?, folder(dir, other)?);
     let (our_latents, their_latents) = (load_latents(&ours.join(LATENTS))?, load_latents(&theirs.join(LATENTS))?);
+    if our_latents.len() != their_latents.len() {
+        bail!("{} pictures against {} of {}", our_latents.len(), their_latents.len(), other.key);
+    }
     let mut found = PromptFidelity { reference: other.key.id(), ..PromptFidelity::default() };
     for (index, (a, b)) in our_latents.iter().zip(&their_latents).enumerate() {
         found.latent_relative_l2.push(step_divergence(0, a, b)?.relative_l2);
@@ -80,7 +83,14 @@ fn differences(dir: &Path, row: &Row, rows: &[Row], data: &Data) -> Vec<Differen
 
 /// The f32 cell, the cell of full width, the cell of the most steps: each the same in all else.
 fn others<'a>(key: &CellKey, rows: &'a [Row]) -> Vec<(&'a Row, &'static str)> {
-    let place = |k: &CellKey| (k.backend.clone(), k.device.clone(), k.threads, k.memory.clone(), k.sampler.clone());
+    // All of the key but the four in which cells may differ: a new axis must not be left out.
+    let place = |k: &CellKey| CellKey {
+        model: String::new(),
+        precision: String::new(),
+        variant: String::new(),
+        steps: 0,
+        ..k.clone()
+    };
     let whole = |model: &str| model.split_once("-w").map_or(model, |(whole, _)| whole).to_owned();
     let find = |model: &str, precision: &str, steps: u32| {
         rows.iter().find(|row| {
@@ -106,16 +116,19 @@ fn difference(dir: &Path, row: &Row, other: &Row, in_what: &str, data: &Data) ->
     let ((our_folder, ours), (their_folder, theirs)) = (folder(dir, row).ok()?, folder(dir, other).ok()?);
     let share =
         |k| retrieval_difference(&ours.nearer, &theirs.nearer, k).map(|(value, interval)| bounded(value, interval));
-    let kernel = |folder: &Path| distance(&read_features(folder)?, data);
-    let kernel = kernel(&our_folder).zip(kernel(&their_folder)).and_then(|(ours, theirs)| ours.less(&theirs));
+    let kernel = |folder: &Path| -> Result<_> {
+        distance(&read_features(folder)?, data).context("one of the two has no kernel distance")
+    };
+    let kernel = kernel(&our_folder)
+        .and_then(|ours| ours.less(&kernel(&their_folder)?).context("the two kernel distances cannot be subtracted"));
     Some(Difference {
         from: other.key.id(),
         in_what: in_what.to_owned(),
         retrieval_at_1: share(1)?,
         retrieval_at_5: share(5)?,
         kernel_distance_x1000: match kernel {
-            Some((value, interval)) => Reading::Ok(bounded(value, interval)),
-            None => Reading::absent("one of the two has no kernel distance"),
+            Ok((value, interval)) => Reading::Ok(bounded(value, interval)),
+            Err(why) => Reading::absent(format!("{why:#}")),
         },
     })
 }
@@ -130,10 +143,13 @@ pub fn write_features(folder: &Path, features: &Features) -> Result<()> {
     std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn read_features(folder: &Path) -> Option<Features> {
-    let bytes = std::fs::read(folder.join(FEATURES_FILE)).ok()?;
-    let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-    Features::new(FEATURES, values)
+fn read_features(folder: &Path) -> Result<Features> {
+    let path = folder.join(FEATURES_FILE);
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let (whole, rest) = bytes.as_chunks();
+    let values = whole.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let features = Features::new(FEATURES, values).filter(|_| rest.is_empty());
+    features.with_context(|| format!("{} is damaged or cut off", path.display()))
 }
 
 #[cfg(test)]
@@ -170,5 +186,25 @@ mod tests {
         assert_eq!(found(3), []);
         assert_eq!(found(4), [(rows[0].key.id(), "width")]);
         assert_eq!(found(5), [], "neither f32 nor full width nor fewer steps of it were run");
+    }
+
+    #[test]
+    fn cells_that_differ_in_anything_else_are_not_held_against_each_other() {
+        let q4 = row("nano", "q4", "tuned-int8", 4);
+        let other = |change: fn(&mut CellKey)| {
+            let mut f32 = row("nano", "f32", "tuned", 4);
+            change(&mut f32.key);
+            others(&q4.key, &[f32, q4.clone()]).len()
+        };
+        assert_eq!(other(|_| ()), 1);
+        for change in [
+            (|key| key.text_tokens = 272) as fn(&mut CellKey),
+            |key| key.width = 128,
+            |key| key.batch = 2,
+            |key| key.memory = "small".to_owned(),
+            |key| key.device = "cuda".to_owned(),
+        ] {
+            assert_eq!(other(change), 0);
+        }
     }
 }

@@ -164,7 +164,7 @@ pub fn work(
     progress.finish();
     let page = show::report(&store)?;
     if interrupted {
-        bail!("interrupted; what was judged is kept. Go on with: {}", super::resume::command(&store, common));
+        bail!("interrupted; what was judged is kept. Go on with: {}", super::resume::command(store.dir(), common));
     }
     crate::text::show(&format!("{}\n", page.display()));
     super::something_was_measured(&store)

@@ -7,6 +7,7 @@ use ditbench_record::SeriesInputs;
 use ditbench_workloads::snapgenpp::prompts::Prompts;
 use sha2::{Digest, Sha256};
 
+use crate::run::prepare::inputs_name;
 use crate::run::resolve::Resolved;
 use ditbench_protocol::{Series, SeriesPicture};
 
@@ -19,18 +20,14 @@ pub struct SeriesFiles {
     pub about: SeriesInputs,
 }
 
-/// Writes the inputs of all prompts below the run's directory. Prompt i has the noise of seed + i: the same for each cell
+/// Writes the inputs of all prompts below the run's directory, each workload's in a folder of its own. Prompt i has the noise of seed + i: the same for each cell
 /// whose latents have the same shape, whatever its width, steps or precision.
 ///
 /// # Errors
 /// A prompt that cannot be tokenized, a folder that cannot be written.
 pub fn write(cell: &Resolved, prompts: &Prompts, seed: u64, run: &Path) -> Result<SeriesFiles> {
-    let (name, steps) = (&cell.pipeline.name, cell.cell.choice.steps);
-    let sampler = &cell.key.sampler;
-    // Text tokens too: two workloads that differ in them alone are fed differently.
-    let text = cell.key.text_tokens;
-    let short = format!("{name}-s{steps}-x{text}-{sampler}");
-    let folder = std::path::absolute(run.join("inputs").join(short)).context("cannot resolve the run's directory")?;
+    let folder = std::path::absolute(run.join("inputs").join(inputs_name(&cell.key)))
+        .context("cannot resolve the run's directory")?;
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let (mut noise, mut all) = (Sha256::new(), Sha256::new());
     let mut inputs = Vec::new();
@@ -44,7 +41,10 @@ pub fn write(cell: &Resolved, prompts: &Prompts, seed: u64, run: &Path) -> Resul
         inputs.push(path);
     }
     let about = SeriesInputs {
-        workload: format!("{name}, {steps} steps, {sampler}"),
+        workload: format!(
+            "{} {}×{}, {} text tokens, {} steps, {}",
+            cell.key.model, cell.key.width, cell.key.height, cell.key.text_tokens, cell.key.steps, cell.key.sampler
+        ),
         noise_sha256: hex(noise),
         inputs_sha256: hex(all),
     };

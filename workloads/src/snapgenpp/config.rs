@@ -263,12 +263,6 @@ impl ModelConfig {
         Ok(narrower)
     }
 
-    /// Whether weights of the one model are weights of the other: they differ in nothing but the size of the image, on which
-    /// weights do not depend.
-    pub fn shares_weights_with(&self, other: &Self) -> bool {
-        *self == Self { image: self.image, ..other.clone() }
-    }
-
     /// Says what in the config cannot be built.
     ///
     /// # Errors
