@@ -89,6 +89,60 @@ fn the_plan_is_shown_and_printed() {
 }
 
 #[test]
+fn an_image_is_what_its_name_says() {
+    let bench = Bench::new();
+    let generate = |file| ["generate", "a cat", "--backend", "reference", "--steps", "1", "-o", file];
+    bench.ok(&generate("g.jpg"));
+    assert!(std::fs::read(bench.path("g.jpg")).unwrap().starts_with(b"\xff\xd8\xff"), "a JPEG");
+    let error = bench.refused(&generate("g.webp"));
+    assert!(error.contains("g.webp") && error.contains(".png or .jpg"), "{error}");
+    assert!(!bench.path("g.webp").exists());
+}
+
+#[test]
+fn an_export_says_what_its_files_hold_and_need() {
+    let bench = Bench::new();
+    let said = bench.ok(&["export", "--precision", "q8", "q8"]);
+    assert!(said.contains("ONNX Runtime 1.23 or newer") && !said.contains("32-bit floats"), "{said}");
+    let said = bench.ok(&["export", "--precision", "q8", "--standard", "q8-standard"]);
+    assert!(said.contains("weights are 32-bit floats") && !said.contains("or newer"), "{said}");
+    for precision in ["f16", "palette4"] {
+        let said = bench.ok(&["export", "--precision", precision, precision]);
+        assert!(
+            said.contains("are 32-bit floats in the files, with the values of") && said.contains(precision),
+            "{said}"
+        );
+    }
+    let said = bench.ok(&["export", "--precision", "f32", "f32"]);
+    assert!(!said.contains("32-bit floats") && !said.contains("or newer"), "{said}");
+}
+
+/// What lies where a system keeps libraries is not yet one that can be used: here it is no library at all.
+#[cfg(all(target_os = "linux", feature = "ort"))]
+#[test]
+fn an_unusable_library_of_the_system_does_not_stand_in_for_one_that_is_fetched() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new();
+    let (system, bin, fetched) = (bench.path("syslib"), bench.path("bin"), bench.path("asked-for"));
+    for folder in [&system, &bin] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    std::fs::write(system.join("libonnxruntime.so"), "not a library").unwrap();
+    std::fs::write(bin.join("python3"), format!("#!/bin/sh\necho \"$@\" > '{}'\nexit 1\n", fetched.display())).unwrap();
+    std::fs::set_permissions(bin.join("python3"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = bench.command(&["devices", "--fetch"]);
+    command.env("DITBENCH_CACHE", bench.path("cache")).env("LD_LIBRARY_PATH", &system).env("PATH", &bin);
+    let output = command.output().unwrap();
+    let asked = std::fs::read_to_string(&fetched).unwrap_or_default();
+    assert!(
+        asked.contains("onnxruntime=="),
+        "nothing was fetched: {}{}",
+        common::text(&output.stdout),
+        common::text(&output.stderr)
+    );
+}
+
+#[test]
 fn a_closed_pipe_is_no_error() {
     use std::process::Stdio;
     let bench = Bench::new();

@@ -10,8 +10,7 @@ use ditbench_workloads::workload;
 use super::Common;
 use super::workload::WorkloadArgs;
 use crate::plan::parse_scheme;
-use crate::run::Progress;
-use crate::run::WeightsChoice;
+use crate::run::{Progress, WeightsChoice, unread};
 use crate::text::{bytes, show, table};
 
 /// Arguments of `ditbench export`.
@@ -19,7 +18,8 @@ use crate::text::{bytes, show, table};
 pub struct ExportArgs {
     #[command(flatten)]
     workload: WorkloadArgs,
-    /// Precision of the weights: f32, f16, q4, q8, mixed, palette4
+    /// Precision of the weights: f32, f16, q4, q8, mixed, palette4. What no ONNX operator holds is written as f32 with the
+    /// precision's values, and told
     #[arg(long, default_value = "f32", value_parser = parse_scheme)]
     precision: Scheme,
     /// Seed of initialised weights
@@ -54,13 +54,36 @@ pub fn export(args: &ExportArgs, common: &Common) -> Result<()> {
     progress.finish();
     let weights = Weights::open(&prepared.path)?;
     let dialect = if args.standard { onnx::Dialect::standard() } else { onnx::Dialect::ort() };
-    let mut rows = Vec::new();
+    let (mut rows, mut notes) = (Vec::new(), Vec::new());
+    let (mut unpacked, mut eight_bits) = (0, false);
     for graph in pipeline.graphs() {
         let dir = args.dir.join(&graph.name);
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let exported = onnx::write(graph, &weights, &dialect, &dir)?;
         rows.push(vec![exported.model.display().to_string(), exported.nodes.to_string(), bytes(exported.bytes)]);
+        unpacked += exported.unpacked.len();
+        eight_bits |= exported.has_eight_bits;
+    }
+    if unpacked > 0 {
+        let weights: usize = pipeline.graphs().iter().map(|graph| graph.weights.len()).sum();
+        let standard = if args.standard { " standard" } else { "" };
+        notes.push(format!(
+            "{unpacked} of {weights} weights are 32-bit floats in the files, with the values of {}: no{standard} ONNX operator holds them as they are.",
+            args.precision.name()
+        ));
+    }
+    if eight_bits {
+        notes.push(format!(
+            "ONNX Runtime {} or newer runs these files: MatMulNBits takes 8-bit weights. For an older one, add --standard.",
+            onnx::EIGHT_BITS_SINCE
+        ));
+    }
+    if let Some(what) = unread(&prepared.unread) {
+        notes.push(format!("Not read by the model: {what}."));
     }
     show(&table(&["file", "nodes", "bytes with weights"], rows));
+    if !notes.is_empty() {
+        show(&format!("\n{}\n", notes.join("\n")));
+    }
     Ok(())
 }

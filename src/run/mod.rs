@@ -31,7 +31,7 @@ use ditbench_record::{Calibration, Cell as Row, CellKey, Reading, Run, RunInfo, 
 use serde::{Deserialize, Serialize};
 
 pub use fidelity::compare as compare_images;
-pub use prepare::{Prepared, Preparer, prepare_weights};
+pub use prepare::{Prepared, Preparer, prepare_weights, unread};
 pub use progress::Progress;
 pub use show::report;
 pub use weights::WeightsChoice;

@@ -28,6 +28,14 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// A cell as a backend would run it that knows one way.
+    #[cfg(test)]
+    pub(super) fn of(cell: Cell) -> Self {
+        let model = Rc::new(Model::build(&cell.workload.config().unwrap()).unwrap());
+        let way = Variant::new("stock", "");
+        Self { key: key(&cell, &model, &way.name), cell, model, way, refusal: None }
+    }
+
     /// Noise levels of an image, from 1 to 0.
     pub fn sigmas(&self) -> Vec<f64> {
         self.pipeline.drive.sigmas()

@@ -181,6 +181,17 @@ mod tests {
     }
 
     #[test]
+    fn the_command_to_go_on_with_can_be_pasted() {
+        let common = Common { cache: Some("my cache".into()), ort_lib: Some("/opt/it's/libonnxruntime.so".into()) };
+        assert_eq!(
+            command(Path::new("runs/on Monday"), &common),
+            r"ditbench run --resume 'runs/on Monday' --cache 'my cache' --ort-lib '/opt/it'\''s/libonnxruntime.so'"
+        );
+        let common = Common { cache: None, ort_lib: None };
+        assert_eq!(command(Path::new("runs/1"), &common), "ditbench run --resume runs/1");
+    }
+
+    #[test]
     fn launches_are_numbered_after_those_of_earlier_sessions() {
         let mut run = Run { cells: vec![row("int8", 3), row("stock", 2)], ..ditbench_reports::sample::run() };
         assert_eq!(next_order(&run), 3);

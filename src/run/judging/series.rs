@@ -76,3 +76,34 @@ pub const LATENTS: &str = "latents.safetensors";
 pub fn picture_name(index: usize) -> String {
     format!("{index:04}.png")
 }
+
+#[cfg(test)]
+mod tests {
+    use ditbench_workloads::prompts;
+
+    use super::*;
+    use crate::plan::PlanFile;
+
+    #[test]
+    fn each_workload_has_inputs_of_its_own() {
+        let plan = "[[group]]\nmodel = 'nano'\nbackend = 'reference'\nprecision = 'f32'\ntext_tokens = [77, 333]\nsize = [64, 128]\n";
+        let cells = PlanFile::parse(plan, "a plan").unwrap().cells(1).unwrap();
+        let cells: Vec<Resolved> = cells.into_iter().map(Resolved::of).collect();
+        let mut prompts = prompts::nano().unwrap();
+        prompts.names.truncate(2);
+        prompts.compositions.clear();
+        let run = tempfile::tempdir().unwrap();
+        let written: Vec<SeriesFiles> =
+            cells.iter().map(|cell| write(cell, &prompts, 7, run.path()).unwrap()).collect();
+        assert_eq!(written.len(), 4);
+        for (cell, files) in cells.iter().zip(&written) {
+            let config = &cell.model.config;
+            for path in &files.inputs {
+                let read = Inputs::load(path).unwrap();
+                assert_eq!(read.gemma.is_some(), config.denoiser.text.gemma.is_some(), "{}", files.about.workload);
+                assert_eq!(read.noise.shape(), config.latent_shape(1), "{}", files.about.workload);
+            }
+            assert_eq!(written.iter().filter(|other| other.about.workload == files.about.workload).count(), 1);
+        }
+    }
+}

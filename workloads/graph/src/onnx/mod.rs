@@ -29,7 +29,9 @@ pub use cache::{Cached, write_cached};
 pub use dialect::{AttentionForm, Dialect, GeluForm, LinearForm, QuantizedLinear};
 
 /// Changes whenever the same graph would be written differently: part of the key of cached files.
-pub const WRITER_VERSION: u32 = 1;
+pub const WRITER_VERSION: u32 = 2;
+/// The first version of ONNX Runtime whose `MatMulNBits` runs 8-bit weights on a processor; tried with 1.22.1, which refuses them.
+pub const EIGHT_BITS_SINCE: &str = "1.23";
 /// ONNX's file format.
 const IR_VERSION: i64 = 9;
 /// Version of the standard operators: the first with `Gelu`.
@@ -52,8 +54,10 @@ pub struct Exported {
     pub nodes: usize,
     /// Names of the outputs in the file, in the graph's order. An output that is called as an input is gets `_out` after it.
     pub outputs: Vec<String>,
-    /// Weights that are stored in few bits but written as 32-bit floats, in order of their names.
+    /// Weights that are stored in fewer bits but written as 32-bit floats, in order of their names.
     pub unpacked: Vec<Unpacked>,
+    /// Whether `MatMulNBits` takes 8-bit weights, for which ONNX Runtime must be at least of [`EIGHT_BITS_SINCE`].
+    pub has_eight_bits: bool,
 }
 
 /// A weight that is wider in the file than in the store.
@@ -119,24 +123,32 @@ pub fn write(graph: &Graph, weights: &Weights, dialect: &Dialect, dir: &Path) ->
             let _ = std::fs::remove_file(part);
         }
     }
-    let (nodes, bytes, unpacked, outputs) = written?;
-    Ok(Exported { model, data, bytes, nodes, outputs, unpacked })
+    Ok(Exported { model, data, ..written? })
 }
 
+/// All of [`Exported`] but where the files are.
 fn write_parts(
     graph: &Graph,
     weights: &Weights,
     dialect: &Dialect,
     [model, data]: &[PathBuf; 2],
-) -> Result<(usize, u64, Vec<Unpacked>, Vec<String>), OnnxError> {
+) -> Result<Exported, OnnxError> {
     let file = data::DataFile::create(data).map_err(OnnxError::io(data))?;
     let mut writer = writer::Writer::new(graph, weights, dialect, file, DATA_FILE);
     lower::lower(&mut writer)?;
     let unpacked = std::mem::take(&mut writer.unpacked).into_values().collect();
-    let outputs = writer.output_names.clone();
+    let (outputs, has_eight_bits) = (writer.output_names.clone(), writer.has_eight_bits);
     let (bytes, nodes, data_bytes) = writer.finish()?;
     write_through(model, &bytes).map_err(OnnxError::io(model))?;
-    Ok((nodes, bytes.len() as u64 + data_bytes, unpacked, outputs))
+    Ok(Exported {
+        model: model.clone(),
+        data: data.clone(),
+        bytes: bytes.len() as u64 + data_bytes,
+        nodes,
+        outputs,
+        unpacked,
+        has_eight_bits,
+    })
 }
 
 /// Writes a file and waits until it is on the disk.

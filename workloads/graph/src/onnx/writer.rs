@@ -1,6 +1,7 @@
 //! A file being written: nodes and small constants in memory, weights streamed to the file beside it.
 //!
-//! Contract: every name is given once. A lowering's last node carries the graph node's own name, the nodes before it
+//! Contract: every name is given once. Every value of the graph, and whatever an operator outside of ONNX's standard makes, has its
+//! shape in the file: no reader can infer it. A lowering's last node carries the graph node's own name, the nodes before it
 //! that name, `/` and a suffix, so that a profile maps back by cutting at the first `/`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -50,6 +51,10 @@ pub(super) struct Writer<'a> {
     /// Biases that are still to be added to a value, by the node that reads it.
     pub(super) pending_bias: HashMap<ValueId, WeightId>,
     pub(super) unpacked: BTreeMap<String, Unpacked>,
+    /// Shapes to tell, by name.
+    shapes: BTreeMap<String, (ElementType, Vec<usize>)>,
+    /// Whether a node takes 8-bit weights as they are.
+    pub(super) has_eight_bits: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -98,15 +103,28 @@ impl<'a> Writer<'a> {
             same: HashMap::new(),
             pending_bias: HashMap::new(),
             unpacked: BTreeMap::new(),
+            shapes: BTreeMap::new(),
+            has_eight_bits: false,
         }
     }
 
     /// Enters a node's output.
     pub(super) fn made(&mut self, node: &Node, output: String) {
+        let value = self.graph.value(node.output);
+        self.tell_shape(&output, element(value.dtype), &value.shape);
         if let Some(same) = self.same.get(&node.output) {
             self.values[same.0] = Some(output.clone());
         }
         self.values[node.output.0] = Some(output);
+    }
+
+    /// Notes a shape for the file, unless it stands there anyway: a constant's, an input's, an output's.
+    fn tell_shape(&mut self, name: &str, element: ElementType, shape: &[usize]) {
+        let is_port =
+            || self.output_names.iter().chain(self.graph.inputs.iter().map(|port| &port.name)).any(|port| port == name);
+        if !self.constants.contains(name) && !is_port() {
+            self.shapes.insert(name.to_owned(), (element, shape.to_vec()));
+        }
     }
 
     /// Says that `node` also computes what `reader` does with its output.
@@ -137,19 +155,23 @@ impl<'a> Writer<'a> {
 
     /// Appends a node of the standard domain and gives the name of its output.
     pub(super) fn op(&mut self, name: &str, op: &str, inputs: &[&str], attributes: &[(&str, Attribute)]) -> String {
-        self.op_in(name, (STANDARD, op), inputs, attributes)
+        let output = self.output_name(name);
+        self.op_to(name, (STANDARD, op), inputs, std::slice::from_ref(&output), attributes);
+        output
     }
 
-    /// Appends a node of a domain and gives the name of its output.
+    /// Appends a node of another domain, which makes floats of this shape, and gives the name of its output.
     pub(super) fn op_in(
         &mut self,
         name: &str,
         op: (&str, &str),
         inputs: &[&str],
         attributes: &[(&str, Attribute)],
+        shape: &[usize],
     ) -> String {
         let output = self.output_name(name);
         self.op_to(name, op, inputs, std::slice::from_ref(&output), attributes);
+        self.tell_shape(&output, ElementType::F32, shape);
         output
     }
 
@@ -328,12 +350,11 @@ impl<'a> Writer<'a> {
         for (field, ports, names) in [(11, &self.graph.inputs, inputs), (12, &self.graph.outputs, outputs)] {
             for (port, name) in ports.iter().zip(names) {
                 let value = self.graph.value(port.value);
-                let element = match value.dtype {
-                    DType::F32 => ElementType::F32,
-                    DType::I64 => ElementType::I64,
-                };
-                graph.message(field, &proto::value_info(name, element, &value.shape));
+                graph.message(field, &proto::value_info(name, element(value.dtype), &value.shape));
             }
+        }
+        for (name, (element, shape)) in &self.shapes {
+            graph.message(13, &proto::value_info(name, *element, shape));
         }
         let mut model = Message::default();
         model.int(1, super::IR_VERSION);
@@ -350,6 +371,13 @@ impl<'a> Writer<'a> {
         }
         let nodes = self.nodes.len();
         Ok((model.into_bytes(), nodes, self.data.finish().map_err(OnnxError::data)?))
+    }
+}
+
+fn element(dtype: DType) -> ElementType {
+    match dtype {
+        DType::F32 => ElementType::F32,
+        DType::I64 => ElementType::I64,
     }
 }
 

@@ -225,9 +225,17 @@ fn unfold_heads(w: &mut Writer<'_>, name: &str, x: &str, lead: usize, tokens: us
     reshape(w, name, &x, &[s.batch, s.queries, s.heads, s.width])
 }
 
-fn multi_head(w: &mut Writer<'_>, name: &str, [q, k, v]: [&str; 3], s: Sizes, scale: f32) -> String {
+/// `rows` queries for each of `lead` sequences; gives `[lead, rows, K·hd]`.
+fn multi_head(
+    w: &mut Writer<'_>,
+    name: &str,
+    [q, k, v]: [&str; 3],
+    (lead, rows): (usize, usize),
+    s: Sizes,
+    scale: f32,
+) -> String {
     let attributes = [("num_heads", Attribute::Int(s.kv_heads as i64)), ("scale", Attribute::Float(scale))];
-    w.op_in(name, (MICROSOFT, "MultiHeadAttention"), &[q, k, v], &attributes)
+    w.op_in(name, (MICROSOFT, "MultiHeadAttention"), &[q, k, v], &attributes, &[lead, rows, s.kv_heads * s.width])
 }
 
 fn multi_head_full(w: &mut Writer<'_>, name: &str, s: Sizes, [q, k, v]: [&str; 3], scale: f32) -> String {
@@ -235,7 +243,7 @@ fn multi_head_full(w: &mut Writer<'_>, name: &str, s: Sizes, [q, k, v]: [&str; 3
     let q = fold_heads(w, name, q, batch, queries, s);
     let k = reshape(w, &part(name, "k_joined"), k, &[batch, keys, kv_heads * width]);
     let v = reshape(w, &part(name, "v_joined"), v, &[batch, keys, kv_heads * width]);
-    let y = multi_head(w, &part(name, "attend"), [&q, &k, &v], s, scale);
+    let y = multi_head(w, &part(name, "attend"), [&q, &k, &v], (batch, s.group() * queries), s, scale);
     unfold_heads(w, name, &y, batch, queries, s)
 }
 
@@ -264,7 +272,7 @@ fn multi_head_local(
         let k = reshape(w, &at("k_batch"), &k, &[lead, keys, joined]);
         let v = windows(w, &at("v_window"), &v, 2, run);
         let v = reshape(w, &at("v_batch"), &v, &[lead, keys, joined]);
-        let y = multi_head(w, &at("attend"), [&q, &k, &v], s, scale);
+        let y = multi_head(w, &at("attend"), [&q, &k, &v], (lead, rows), s, scale);
         outputs.push(reshape(w, &at("run"), &y, &[batch, run.0.len(), rows, joined]));
     }
     let y = concat(w, &part(name, "runs"), &outputs, 1);

@@ -34,7 +34,6 @@ pub(super) enum Own {
 type Attributes = Vec<(&'static str, Attribute)>;
 
 pub(super) fn lower(w: &mut Writer<'_>, node: &Node) -> Result<Own, OnnxError> {
-    let name = node.name.as_str();
     // These read values that may not be made yet, or never will.
     if matches!(node.op, Op::LayerNorm { weight: None, bias: None, .. }) && modulated(w, node) {
         return Ok(Own::Absorbed);
@@ -46,7 +45,7 @@ pub(super) fn lower(w: &mut Writer<'_>, node: &Node) -> Result<Own, OnnxError> {
     {
         let inputs = [norm.inputs[0], node.inputs[1], node.inputs[2]];
         let inputs = inputs.iter().map(|&id| w.value(id)).collect::<Result<Vec<_>, _>>()?;
-        return Ok(Own::Made(emit(w, name, "DitLayerNormModulate", &inputs, &[("epsilon", Attribute::Float(eps))])));
+        return Ok(Own::Made(emit(w, node, "DitLayerNormModulate", &inputs, &[("epsilon", Attribute::Float(eps))])));
     }
     let mut inputs = node.inputs.iter().map(|&id| w.value(id)).collect::<Result<Vec<_>, _>>()?;
     let (op, attributes): (&str, Attributes) = match &node.op {
@@ -103,12 +102,12 @@ pub(super) fn lower(w: &mut Writer<'_>, node: &Node) -> Result<Own, OnnxError> {
         Op::Upsample2x => ("DitUpsample2x", Vec::new()),
         _ => return Ok(Own::No),
     };
-    Ok(Own::Made(emit(w, name, op, &inputs, &attributes)))
+    Ok(Own::Made(emit(w, node, op, &inputs, &attributes)))
 }
 
-fn emit(w: &mut Writer<'_>, name: &str, op: &str, inputs: &[String], attributes: &[(&str, Attribute)]) -> String {
+fn emit(w: &mut Writer<'_>, node: &Node, op: &str, inputs: &[String], attributes: &[(&str, Attribute)]) -> String {
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    w.op_in(name, (DITBENCH, op), &inputs, attributes)
+    w.op_in(&node.name, (DITBENCH, op), &inputs, attributes, w.graph.shape(node.output))
 }
 
 /// Whether the norm's only reader is a modulation of it.
@@ -141,7 +140,7 @@ pub(super) fn dit_linear(
 ) -> Result<String, OnnxError> {
     let mut inputs = vec![w.value(node.inputs[0])?];
     let attributes = linear(w, node, weight, bias, &mut inputs)?;
-    Ok(emit(w, &node.name, "DitLinear", &inputs, &attributes))
+    Ok(emit(w, node, "DitLinear", &inputs, &attributes))
 }
 
 fn linear(

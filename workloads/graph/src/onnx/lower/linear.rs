@@ -100,12 +100,14 @@ fn nbits(
         ("block_size", Attribute::Int(GROUP as i64)),
         ("accuracy_level", Attribute::Int(accuracy_level)),
     ];
+    w.has_eight_bits |= bits == 8;
     let op = (MICROSOFT, "MatMulNBits");
+    let shape = w.graph.shape(node.output);
     if let (Some(bias), true) = (bias, w.dialect.nbits_bias) {
         let bias = w.weight(bias)?;
-        return Ok(w.op_in(&node.name, op, &[&x, &integers, &scales, "", "", &bias], &attributes));
+        return Ok(w.op_in(&node.name, op, &[&x, &integers, &scales, "", "", &bias], &attributes, shape));
     }
-    with_bias(w, node, bias, |w, name| w.op_in(name, op, &[&x, &integers, &scales], &attributes))
+    with_bias(w, node, bias, |w, name| w.op_in(name, op, &[&x, &integers, &scales], &attributes, shape))
 }
 
 fn gemm(w: &mut Writer<'_>, node: &Node, weight: WeightId, bias: Option<WeightId>) -> Result<String, OnnxError> {

@@ -80,9 +80,10 @@ fn layer_norm(
 
 fn activate(w: &mut Writer<'_>, node: &Node, x: &str, activation: Activation) -> Result<String, OnnxError> {
     let name = node.name.as_str();
+    let shape = w.graph.shape(node.output);
     let times_sigmoid = |w: &mut Writer<'_>, alpha: f32| {
         if w.dialect.quick_gelu {
-            return w.op_in(name, (MICROSOFT, "QuickGelu"), &[x], &[("alpha", Attribute::Float(alpha))]);
+            return w.op_in(name, (MICROSOFT, "QuickGelu"), &[x], &[("alpha", Attribute::Float(alpha))], shape);
         }
         let scaled = if alpha == 1.0 {
             x.to_owned()
@@ -97,7 +98,7 @@ fn activate(w: &mut Writer<'_>, node: &Node, x: &str, activation: Activation) ->
         Activation::GeluTanh if w.dialect.gelu == GeluForm::FastGelu => {
             let bias = w.pending_bias.remove(&node.inputs[0]).map(|bias| w.weight(bias)).transpose()?;
             let inputs: Vec<&str> = [Some(x), bias.as_deref()].into_iter().flatten().collect();
-            w.op_in(name, (MICROSOFT, "FastGelu"), &inputs, &[])
+            w.op_in(name, (MICROSOFT, "FastGelu"), &inputs, &[], shape)
         }
         Activation::GeluTanh => w.op(name, "Gelu", &[x], &[("approximate", Attribute::Text("tanh".to_owned()))]),
         Activation::GeluErf => w.op(name, "Gelu", &[x], &[]),
@@ -131,8 +132,10 @@ fn rotate(
         let cos = w.table(&format!("{table}/cos2"), &[tokens, half], || rope::tables(rows, cols, width, theta).0)?;
         let sin = w.table(&format!("{table}/sin2"), &[tokens, half], || rope::tables(rows, cols, width, theta).1)?;
         let first = w.ints(&[0]);
-        let x = reshape(w, &part(name, "joined"), x, &[batch, tokens, heads * width]);
-        let y = w.op_in(&part(name, "rotary"), (MICROSOFT, "RotaryEmbedding"), &[&x, &first, &cos, &sin], &[]);
+        let joined = [batch, tokens, heads * width];
+        let x = reshape(w, &part(name, "joined"), x, &joined);
+        let op = (MICROSOFT, "RotaryEmbedding");
+        let y = w.op_in(&part(name, "rotary"), op, &[&x, &first, &cos, &sin], &[], &joined);
         return Ok(reshape(w, name, &y, &[batch, tokens, heads, width]));
     }
     // Whole heads at once: x·[cos, cos] + swap(x)·[−sin, sin].
