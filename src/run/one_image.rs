@@ -51,6 +51,9 @@ pub fn make(
     let scratch = cache.join(format!("generate-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
     let result = (|| {
+        if let Some(what) = prepare::unread(&weights.unread) {
+            progress.line(&format!("{}: not read by the model: {what}", request.weights));
+        }
         let weights = prepare::prepare_weights(
             &cell.pipeline,
             request.weights,
