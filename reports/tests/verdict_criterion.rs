@@ -109,9 +109,24 @@ fn the_last_output_of_a_benchmark_that_was_not_run_is_no_measurement() {
         assert!(cell.findings[0].says.contains(says) && cell.findings[0].says.contains("cargo bench"), "{cell:?}");
     }
     assert_eq!(state("left_over"), None);
-    // A baseline held against itself is no benchmark that was not run.
-    let (base, head) = criterion::read_sides(dir.path(), "main", "main").unwrap();
-    assert!(base.iter().chain(&head).all(|bench| bench.not_run.is_none()));
+}
+
+/// criterion copies each run to `base` as it ends, so `base` and `new` hold the same.
+#[test]
+fn a_run_is_not_compared_with_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    for (id, seed) in [("one", 1), ("two", 2)] {
+        save(dir.path(), id, "base", 1000.0, seed);
+        save(dir.path(), id, "new", 1000.0, seed);
+    }
+    for (base, head) in [("base", "new"), ("new", "new")] {
+        let error = criterion::read_sides(dir.path(), base, head).unwrap_err();
+        assert!(matches!(error, CriterionError::OneRun { .. }), "{error}");
+        assert!(error.to_string().contains("--save-baseline NAME"), "{error}");
+    }
+    save(dir.path(), "one", "new", 1000.0, 3);
+    let (_, head) = criterion::read_sides(dir.path(), "base", "new").unwrap();
+    assert_eq!(head.iter().filter(|bench| bench.not_run.is_some()).count(), 1);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Do two builds compute the same? Their latents and images, held against each other cell by cell.
 //!
-//! Contract: only what both runs kept is compared, and what is there and cannot be read is an error, never taken for what was not
-//! kept; the noise, tokens and weights are the same, or the verdict refuses the records. It needs no reference, so it sees a wrong result where the plan has none, and in the reference cell itself.
+//! Contract: only what both runs kept is compared, and what is there and cannot be read is an error, never taken for what was
+//! not kept; the noise, tokens and weights are the same, or the verdict refuses the records. It needs no reference, so it sees a
+//! wrong result where the plan has none, and in the reference cell itself.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -58,7 +58,7 @@ pub enum CriterionError {
     },
     /// Nothing was saved under that name.
     #[error(
-        "no benchmark saved as \"{name}\" under {}. criterion saves its last run as `new`, the one before as `base`, and others with `cargo bench -- --save-baseline NAME`",
+        "no benchmark saved as \"{name}\" under {}. criterion saves its last run as `new`, and others with `cargo bench -- --save-baseline NAME`",
         .dir.display()
     )]
     Nothing {
@@ -66,6 +66,19 @@ pub enum CriterionError {
         dir: PathBuf,
         /// For which name.
         name: String,
+    },
+    /// Both names stand for one run.
+    #[error(
+        "\"{base}\" and \"{head}\" under {} are one run, which cannot be compared with itself. Save the older build's with `cargo bench -- --save-baseline NAME` and run `cargo bench` again after the change; `base` will not do, because criterion copies each run there as it ends",
+        .dir.display()
+    )]
+    OneRun {
+        /// Where was searched.
+        dir: PathBuf,
+        /// The name of base.
+        base: String,
+        /// The name of head.
+        head: String,
     },
 }
 
@@ -89,23 +102,29 @@ const LARGEST: u64 = 64 << 20;
 /// saved long before the rest of head's.
 ///
 /// # Errors
-/// As [`read`].
+/// As [`read`]; [`CriterionError::OneRun`].
 pub fn read_sides(dir: &Path, base: &str, head: &str) -> Result<(Vec<Bench>, Vec<Bench>), CriterionError> {
     let (base_benches, mut head_benches) = (read(dir, base)?, read(dir, head)?);
+    // Two runs never take the same times to the last digit.
+    let is_bases = |bench: &Bench| base_benches.iter().any(|of| (&of.id, &of.batches) == (&bench.id, &bench.batches));
+    if head_benches.iter().all(is_bases) {
+        return Err(CriterionError::OneRun { dir: dir.to_owned(), base: base.to_owned(), head: head.to_owned() });
+    }
     let cure = "Run `cargo bench` again with it; if it was removed on purpose, remove its folder";
     let last_run = last_run(&head_benches);
     for bench in &mut head_benches {
-        // Two runs never take the same times to the last digit.
-        let is_bases =
-            base != head && base_benches.iter().any(|other| (&other.id, &other.batches) == (&bench.id, &bench.batches));
         let before = last_run.zip(bench.saved).and_then(|(run, saved)| run.duration_since(saved).ok());
-        bench.not_run = if is_bases {
-            Some(format!("it was not run for head: \"{head}\" still holds the times saved as \"{base}\". {cure}"))
-        } else {
-            before.filter(|before| !before.is_zero()).map(|before| {
+        bench.not_run = match before.filter(|before| !before.is_zero()) {
+            _ if is_bases(bench) => {
+                Some(format!("it was not run for head: \"{head}\" still holds the times saved as \"{base}\". {cure}"))
+            }
+            Some(before) => {
                 let hours = before.as_secs_f64() / 3600.0;
-                format!("it was not run with the rest of head: what is saved as \"{head}\" is {hours:.0} hours older. {cure}")
-            })
+                Some(format!(
+                    "it was not run with the rest of head: what is saved as \"{head}\" is {hours:.0} hours older. {cure}"
+                ))
+            }
+            None => None,
         };
     }
     Ok((base_benches, head_benches))
