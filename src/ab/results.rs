@@ -129,7 +129,7 @@ mod tests {
         let (kept, none) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let cell = Cell { status: Status::Ok, ..Cell::default() };
         std::fs::create_dir(kept.path().join("latents")).unwrap();
-        let trace = Trace { latents: vec![vec![1.0, 2.0]], image: vec![0.5], times: Times::default() };
+        let trace = Trace { latents: vec![vec![1.0, 2.0]], image: vec![0.5], ..Trace::default() };
         let path = file(kept.path(), &cell);
         trace.save_latents(&path).unwrap();
         let held = |base: &Path, head: &Path| of_cell((base, &cell), (head, &cell));

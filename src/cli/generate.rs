@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use ditbench_backend_api::MemoryMode;
 use ditbench_graph::weights::Scheme;
-use ditbench_workloads::pipeline;
+use ditbench_workloads::image::image_format;
 
 use super::Common;
 use super::workload::WorkloadArgs;
@@ -68,7 +68,7 @@ pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
     if folder.is_none() {
         bail!("{}: the folder does not exist; make it first, or choose another with -o FILE", args.output.display());
     }
-    if let Err(why) = pipeline::image_format(&output) {
+    if let Err(why) = image_format(&output) {
         bail!("{}: {why}", args.output.display());
     }
     let weights = args.weights.clone().unwrap_or_default();

@@ -51,9 +51,6 @@ pub fn make(
     let scratch = cache.join(format!("generate-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
     let result = (|| {
-        if let Some(what) = prepare::unread(&weights.unread) {
-            progress.line(&format!("{}: not read by the model: {what}", request.weights));
-        }
         let weights = prepare::prepare_weights(
             &cell.pipeline,
             request.weights,
@@ -62,6 +59,9 @@ pub fn make(
             &cache,
             progress,
         )?;
+        if let Some(what) = prepare::unread(&weights.unread) {
+            progress.line(&format!("{}: not read by the model: {what}", request.weights));
+        }
         let inputs = cell.pipeline.drive.inputs(request.prompt, request.seed)?;
         let inputs = prepare::save_inputs(cell, &inputs, &scratch)?;
         let prepared = Prepared {

@@ -31,9 +31,9 @@ impl Resolved {
     /// A cell as a backend would run it that knows one way.
     #[cfg(test)]
     pub(super) fn of(cell: Cell) -> Self {
-        let model = Rc::new(Model::build(&cell.workload.config().unwrap()).unwrap());
+        let pipeline = Rc::new(workload::build(&cell.choice).unwrap());
         let way = Variant::new("stock", "");
-        Self { key: key(&cell, &model, &way.name), cell, model, way, refusal: None }
+        Self { key: key(&cell, &pipeline, &way.name), cell, pipeline, way, refusal: None }
     }
 
     /// Noise levels of an image, from 1 to 0.

@@ -147,11 +147,13 @@ pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Ga
         let last = cell.quality.value().and_then(|quality| Some((quality, quality.latents.last()?)));
         let Some((quality, last)) = last else {
             let not_kept = match apart {
-                None => Some("no latents to compare"),
+                // The reference is what others are held against.
+                None if cell.key.backend == "reference" => None,
+                None => Some("there are no latents to compare"),
                 Some(Apart::NotKept(why)) => Some(why.as_str()),
                 Some(Apart::By { .. } | Apart::Unusable(_)) => None,
             };
-            if let Some(not_kept) = not_kept.filter(|_| cell.key.backend != "reference") {
+            if let Some(not_kept) = not_kept {
                 let reference = cell.quality.why().unwrap_or("no latents were kept");
                 note(format!(
                     "its result was held against nothing, so a wrong one would go unseen: {not_kept}; in its own run: {reference}"

@@ -79,14 +79,15 @@ pub fn picture_name(index: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ditbench_workloads::prompts;
+    use ditbench_workloads::Inputs;
+    use ditbench_workloads::snapgenpp::prompts;
 
     use super::*;
     use crate::plan::PlanFile;
 
     #[test]
     fn each_workload_has_inputs_of_its_own() {
-        let plan = "[[group]]\nmodel = 'nano'\nbackend = 'reference'\nprecision = 'f32'\ntext_tokens = [77, 333]\nsize = [64, 128]\n";
+        let plan = "[[group]]\nmodel = 'nano'\nbackend = 'reference'\nprecision = 'f32'\ntext-tokens = [77, 333]\nsize = [64, 128]\n";
         let cells = PlanFile::parse(plan, "a plan").unwrap().cells(1).unwrap();
         let cells: Vec<Resolved> = cells.into_iter().map(Resolved::of).collect();
         let mut prompts = prompts::nano().unwrap();
@@ -97,12 +98,12 @@ mod tests {
             cells.iter().map(|cell| write(cell, &prompts, 7, run.path()).unwrap()).collect();
         assert_eq!(written.len(), 4);
         for (cell, files) in cells.iter().zip(&written) {
-            let config = &cell.model.config;
-            for path in &files.inputs {
-                let read = Inputs::load(path).unwrap();
-                assert_eq!(read.gemma.is_some(), config.denoiser.text.gemma.is_some(), "{}", files.about.workload);
-                assert_eq!(read.noise.shape(), config.latent_shape(1), "{}", files.about.workload);
+            let alone = cell.pipeline.drive.inputs(&prompts.names[0], 7).unwrap();
+            let read = Inputs::load(&files.inputs[0]).unwrap();
+            for (name, tensor) in &alone.tensors {
+                assert_eq!(read.tensor(name), Some(tensor), "{}: {name}", files.about.workload);
             }
+            assert_eq!(read.tensors.len(), alone.tensors.len(), "{}", files.about.workload);
             assert_eq!(written.iter().filter(|other| other.about.workload == files.about.workload).count(), 1);
         }
     }
