@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use ditbench_conformance::weights;
 use ditbench_graph::onnx::{self, Dialect};
 use ditbench_graph::weights::Scheme;
-use ditbench_workloads::models::{ImageSize, Model, Variant};
+use ditbench_workloads::ImageSize;
+use ditbench_workloads::snapgenpp::{Model, Variant};
 use tract_onnx::pb::{ValueInfoProto, tensor_shape_proto, type_proto};
 use tract_onnx::prelude::Framework;
 
