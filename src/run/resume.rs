@@ -182,12 +182,16 @@ mod tests {
 
     #[test]
     fn the_command_to_go_on_with_can_be_pasted() {
-        let common = Common { cache: Some("my cache".into()), ort_lib: Some("/opt/it's/libonnxruntime.so".into()) };
+        let common = Common {
+            cache: Some("my cache".into()),
+            ort_lib: Some("/opt/it's/libonnxruntime.so".into()),
+            engines: None,
+        };
         assert_eq!(
             command(Path::new("runs/on Monday"), &common),
             r"ditbench run --resume 'runs/on Monday' --cache 'my cache' --ort-lib '/opt/it'\''s/libonnxruntime.so'"
         );
-        let common = Common { cache: None, ort_lib: None };
+        let common = Common { cache: None, ort_lib: None, engines: None };
         assert_eq!(command(Path::new("runs/1"), &common), "ditbench run --resume runs/1");
     }
 

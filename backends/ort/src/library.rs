@@ -87,7 +87,7 @@ pub fn version(path: &Path) -> Result<String, String> {
 }
 
 fn one_line(error: &dyn std::fmt::Display) -> String {
-    crate::runtime::one_line(&error.to_string())
+    crate::words::one_line(&error.to_string())
 }
 
 /// Fetches the library into `cache`, unless it is there already; gives its path.
