@@ -134,7 +134,7 @@ pub(super) fn next_order(run: &Run) -> u32 {
 /// The command that goes on with a run, with what was named for it.
 pub(super) fn command(dir: &Path, common: &Common) -> String {
     let mut words = vec![OsStr::new("ditbench"), "run".as_ref(), "--resume".as_ref(), dir.as_os_str()];
-    for (flag, path) in [("--cache", &common.cache), ("--ort-lib", &common.ort_lib)] {
+    for (flag, path) in [("--cache", &common.cache), ("--ort-lib", &common.ort_lib), ("--engines", &common.engines)] {
         words.extend(path.iter().flat_map(|path| [OsStr::new(flag), path.as_os_str()]));
     }
     crate::text::command(words)
@@ -185,11 +185,11 @@ mod tests {
         let common = Common {
             cache: Some("my cache".into()),
             ort_lib: Some("/opt/it's/libonnxruntime.so".into()),
-            engines: None,
+            engines: Some("e.toml".into()),
         };
         assert_eq!(
             command(Path::new("runs/on Monday"), &common),
-            r"ditbench run --resume 'runs/on Monday' --cache 'my cache' --ort-lib '/opt/it'\''s/libonnxruntime.so'"
+            r"ditbench run --resume 'runs/on Monday' --cache 'my cache' --ort-lib '/opt/it'\''s/libonnxruntime.so' --engines e.toml"
         );
         let common = Common { cache: None, ort_lib: None, engines: None };
         assert_eq!(command(Path::new("runs/1"), &common), "ditbench run --resume runs/1");

@@ -14,6 +14,8 @@ use ditbench_fetch::FetchError;
 pub use ditbench_fetch::{Step, Wheel};
 pub use wheel::VERSION;
 
+use crate::words::one_line;
+
 /// Why there is no library.
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
@@ -70,8 +72,8 @@ pub fn version(path: &Path) -> Result<String, String> {
     // its own. `OrtGetApiBase` has had this signature since ONNX Runtime's first release; what it gives is never freed while
     // the library is loaded, which it is until the text has been copied.
     let version = unsafe {
-        let library =
-            libloading::Library::new(path).map_err(|error| format!("it cannot be loaded ({})", one_line(&error)))?;
+        let library = libloading::Library::new(path)
+            .map_err(|error| format!("it cannot be loaded ({})", one_line(&error.to_string())))?;
         let base = library
             .get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase")
             .map_err(|_| "it is another library".to_owned())?();
@@ -84,10 +86,6 @@ pub fn version(path: &Path) -> Result<String, String> {
         Some(_) => Err(format!("it is of version {version}, and 1.{} or newer is needed", ort::MINOR_VERSION)),
         None => Err(format!("it says that it is of version \"{version}\", which ditbench does not know")),
     }
-}
-
-fn one_line(error: &dyn std::fmt::Display) -> String {
-    crate::words::one_line(&error.to_string())
 }
 
 /// Fetches the library into `cache`, unless it is there already; gives its path.
