@@ -49,7 +49,7 @@ needs_std() { # triple
 build() { # triple, features, command...
   local triple=$1 features=$2
   shift 2
-  "${std[@]}" "$@" --release -p ditbench-worker --bin ditbench-worker --no-default-features --features "$features" || { failed=1; return; }
+  "${std[@]}" "$@" --release -p ditbench-phone --bin ditbench-worker --no-default-features --features "$features" || { failed=1; return; }
   echo "built: $target/$triple/release/ditbench-worker ($(du -h "$target/$triple/release/ditbench-worker" | cut -f1))"
 }
 

@@ -30,7 +30,7 @@ chmod +x "$work/cc"
 export CC_aarch64_linux_android=$work/cc AR_aarch64_linux_android=$work/cc
 
 check() {
-  cargo check --release -p ditbench-worker --target "$triple" --no-default-features --features "$features"
+  cargo check --release -p ditbench-phone --target "$triple" --no-default-features --features "$features"
 }
 
 has_std() {

@@ -115,6 +115,7 @@ impl Command {
 
 /// Parses the command line, does what it asks, and turns errors into one clear line and an exit code.
 pub fn main() -> ExitCode {
+    ditbench_worker::probe::build::tell(ditbench_worker::told_by_build_script!());
     if let Some(file) = engines_file(std::env::args_os().skip(1)) {
         let file = std::path::absolute(&file).unwrap_or(file);
         // Workers, and runs of other machines, find it there too.

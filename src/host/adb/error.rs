@@ -226,7 +226,7 @@ pub fn how_to_build(abi: &str) -> &'static str {
     match Machine::of_abi(abi) {
         Some(Machine::Aarch64) => "Build one with scripts/android/build.sh, or name one with --phone-binary FILE",
         Some(Machine::X86_64) => {
-            "Build one with cargo build --release -p ditbench-worker --target x86_64-unknown-linux-musl, and name it with --phone-binary FILE"
+            "Build one with cargo build --release -p ditbench-phone --target x86_64-unknown-linux-musl, and name it with --phone-binary FILE"
         }
         Some(Machine::Arm | Machine::X86) => {
             "ditbench is for 64-bit systems: this one has a 32-bit Android, and is not measured"

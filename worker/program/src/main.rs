@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    ditbench_worker::probe::build::tell(ditbench_worker::told_by_build_script!());
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.split_first() {
         Some((first, rest)) if first == "agent" => ditbench_worker::agent::main(rest),
