@@ -83,6 +83,8 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
         "prompts_latent_relative_l2",
         "prompts_identical",
         "cpus",
+        "machine",
+        "conditions",
     ];
     writer.write_record(["run"].iter().chain(&KEY_COLUMNS).chain(&columns))?;
     for row in &table.rows {
@@ -125,13 +127,9 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
             number(row.placement_share),
         ];
         let judged = row.judged.as_ref().map_or_else(|| vec![String::new(); 14], judged_values);
-        writer.write_record(
-            std::iter::once(one_line(&row.run))
-                .chain(key_values(&row.key))
-                .chain(values)
-                .chain(judged)
-                .chain([one_line(&row.key.cpus)]),
-        )?;
+        let more = [&row.key.cpus, &row.machine, &row.conditions].map(|words| one_line(words));
+        let run = std::iter::once(one_line(&row.run));
+        writer.write_record(run.chain(key_values(&row.key)).chain(values).chain(judged).chain(more))?;
     }
     for paper in table.published.iter().filter(|paper| table.rows.iter().any(|row| row.key.model == paper.model)) {
         // By name, because most columns stay empty.
@@ -141,7 +139,7 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
             "model" => paper.model.to_owned(),
             "height" | "width" => paper.size.to_string(),
             "backend" => paper.runtime.to_owned(),
-            "device" => paper.hardware.to_owned(),
+            "device" | "machine" => paper.hardware.to_owned(),
             "precision" => paper.precision.unwrap_or_default().to_owned(),
             "steps" => paper.steps.to_string(),
             "p50_s" => paper.image_s.to_string(),

@@ -23,6 +23,7 @@ pub mod stats;
 pub mod table;
 pub mod text;
 pub mod verdict;
+pub mod whose;
 
 use ditbench_record as record;
 pub use image;

@@ -1,7 +1,7 @@
 //! Markdown of the table: for a terminal, an issue, a pull request.
 //!
-//! Contract: plain pipes, one table for each workload, reasons of failed rows below it. Nothing in a record can break a row,
-//! start markup or speak to a terminal.
+//! Contract: plain pipes, one table for each workload, reasons of failed rows below it; of several runs, a column says whose a
+//! row is. Nothing in a record can break a row, start markup or speak to a terminal.
 
 use std::fmt::Write as _;
 
@@ -21,18 +21,22 @@ pub fn of_table(table: &Table) -> String {
     for absent in &table.absent {
         push(&mut out, &format!("- **{}**: no result: {}", plain(&absent.machine), plain(&absent.reason)));
     }
-    judged_table(&mut out, table);
+    let several = table.rows.iter().any(|row| row.run_number.is_some());
+    judged_table(&mut out, table, several);
     for (name, rows) in groups(table) {
         let rows: Vec<&Row> = rows.into_iter().filter(|row| row.judged.is_none()).collect();
         if rows.is_empty() {
             continue;
         }
         push(&mut out, &format!("\n### {}\n", plain(&name)));
+        let (column, line_below) = if several { ("| machine ", "|---") } else { ("", "") };
         push(
             &mut out,
-            "| backend | precision | threads | image, p50 | interval | first image | step | peak memory | latent error | SSIMULACRA2 | of peak | notes |",
+            &format!(
+                "{column}| backend | precision | threads | image, p50 | interval | first image | step | peak memory | latent error | SSIMULACRA2 | of peak | notes |"
+            ),
         );
-        push(&mut out, "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|");
+        push(&mut out, &format!("{line_below}|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"));
         for row in &rows {
             push(&mut out, &line(row));
         }
@@ -41,7 +45,8 @@ pub fn of_table(table: &Table) -> String {
             push(
                 &mut out,
                 &format!(
-                    "| *{} ({}), {}²: other hardware, {}* | {} | – | {} | – | – | {} | – | – | – | – | from the paper |",
+                    "{}| *{} ({}), {}²: other hardware, {}* | {} | – | {} | – | – | {} | – | – | – | – | from the paper |",
+                    if several { "| – " } else { "" },
                     paper.hardware,
                     paper.runtime,
                     paper.size,
@@ -54,24 +59,31 @@ pub fn of_table(table: &Table) -> String {
         }
         for row in rows.iter().filter(|row| row.status != Status::Ok) {
             let reason = row.reason.as_deref().unwrap_or("no reason was recorded");
-            push(&mut out, &format!("\n- **{}**, {}: {}", row.status.name(), plain(&row.label()), plain(reason)));
+            let whose = row.whose().map(|whose| format!("{}, ", plain(&whose))).unwrap_or_default();
+            push(
+                &mut out,
+                &format!("\n- **{}**, {whose}{}: {}", row.status.name(), plain(&row.label()), plain(reason)),
+            );
         }
     }
     out
 }
 
 /// Figures of pictures that were judged, cell by cell.
-fn judged_table(out: &mut String, table: &Table) {
+fn judged_table(out: &mut String, table: &Table, several: bool) {
     let rows: Vec<(&Row, &JudgedRow)> = table.rows.iter().filter_map(|row| Some((row, row.judged.as_ref()?))).collect();
     if rows.is_empty() {
         return;
     }
     push(out, "\n### Pictures judged\n");
+    let (column, line_below) = if several { ("| machine ", "|---") } else { ("", "") };
     push(
         out,
-        "| cell | backend | retrieval@1 | retrieval@5 | kernel distance ×1000 | PSNR to the data | PSNR to the reference |",
+        &format!(
+            "{column}| cell | backend | retrieval@1 | retrieval@5 | kernel distance ×1000 | PSNR to the data | PSNR to the reference |"
+        ),
     );
-    push(out, "|---|---|--:|--:|--:|--:|--:|");
+    push(out, &format!("{line_below}|---|---|--:|--:|--:|--:|--:|"));
     let both = |(figure, interval): (String, String)| format!("{figure} ({interval})");
     for (row, judged) in rows {
         let cells = [
@@ -89,7 +101,8 @@ fn judged_table(out: &mut String, table: &Table) {
                 Reading::Denied { .. } | Reading::Absent { .. } => "–".into(),
             },
         ];
-        push(out, &format!("| {} |", cells.join(" | ")));
+        let whose = row.whose().map(|whose| plain(&whose)).into_iter();
+        push(out, &format!("| {} |", whose.chain(cells).collect::<Vec<_>>().join(" | ")));
     }
 }
 
@@ -122,5 +135,6 @@ fn line(row: &Row) -> String {
         row.peak_share.map_or_else(|| "–".to_owned(), text::percent),
         notes.join(", "),
     ];
-    format!("| {} |", cells.join(" | "))
+    let whose = row.whose().map(|whose| plain(&whose)).into_iter();
+    format!("| {} |", whose.chain(cells).collect::<Vec<_>>().join(" | "))
 }

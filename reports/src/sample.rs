@@ -166,6 +166,7 @@ fn machine() -> Machine {
         hypervisor: Reading::Ok("KVM".into()),
         memory_limit_bytes: Reading::absent("no limit is set"),
         cpu_quota: Reading::denied("/sys/fs/cgroup/cpu.max is not readable; run as the owner of the control group"),
+        cpus_allowed: Reading::Ok("0-1".into()),
         readings: BTreeMap::from([("load_1min".to_owned(), Reading::Ok(0.31))]),
         peaks: vec![
             peak("f32", 1, 86.0, "GFLOP/s"),

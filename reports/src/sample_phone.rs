@@ -47,6 +47,7 @@ pub fn run() -> Run {
             skin: true,
             celsius: vec![None, Some(37.0), Some(39.0), Some(43.0), Some(45.0)],
         }],
+        fixed_performance: Some(false),
     });
     for peak in &mut run.machine.peaks {
         peak.cpus = "4-8".into();

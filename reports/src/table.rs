@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::caution::{self, Caution};
 use crate::estimate::{self, Estimate};
 use crate::judged::JudgedRow;
-use crate::record::{Cell, CellKey, Launch, Reading, Run, Sample, Status, cpus};
-use crate::stats;
+use crate::record::{Cell, CellKey, Launch, Reading, Run, Sample, Status, conditions, cpus};
+use crate::{stats, whose};
 
 /// The rows of one report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -39,8 +39,13 @@ pub struct Row {
     pub run: String,
     /// 1, 2, … where a table is of several runs.
     pub run_number: Option<usize>,
-    /// The machine's name, where the runs are of several machines.
-    pub machine: Option<String>,
+    /// Whose it is: the machine's name, and where a table is of several runs what sets this one apart ([`whose::names`]).
+    pub machine: String,
+    /// Whether runs are told apart by their machines, rather than by a number.
+    #[serde(skip)]
+    pub by_machine: bool,
+    /// What was unusual in how it was measured ([`conditions::unusual`]); empty as a rule.
+    pub conditions: String,
     /// The cores that it was pinned to, by name where they have one: `big`, `mid+big`, `CPUs 0-1`.
     pub cores: Option<String>,
     /// What makes the cell different.
@@ -169,7 +174,9 @@ impl Row {
         Self {
             run: run.run.id.clone(),
             run_number: None,
-            machine: None,
+            machine: String::new(),
+            by_machine: false,
+            conditions: conditions::unusual(run, Some(cell)),
             cores: (!cell.key.cpus.is_empty()).then(|| cores(run, &cell.key.cpus)),
             key: cell.key.clone(),
             status: cell.status,
@@ -254,12 +261,18 @@ impl Row {
         }
     }
 
+    /// Whose it is, in a table of several runs only: `Example Phone`, `run 2: Example Phone, CPUs 0-3`.
+    pub fn whose(&self) -> Option<String> {
+        let number = self.run_number?;
+        Some(if self.by_machine { self.machine.clone() } else { format!("run\u{a0}{number}: {}", self.machine) })
+    }
+
     /// Backend, way, precision, threads: `ort int8 · q4 · 2 threads`.
     pub fn label(&self) -> String {
-        let run = match (&self.machine, self.run_number) {
-            (Some(machine), _) => format!(" · {machine}"),
-            (None, Some(number)) => format!(" · run\u{a0}{number}"),
-            (None, None) => String::new(),
+        let run = match self.run_number {
+            None => String::new(),
+            Some(_) if self.by_machine => format!(" · {}", self.machine),
+            Some(number) => format!(" · run\u{a0}{number}"),
         };
         format!("{} · {} · {}{run}", self.who(), self.key.precision, self.threads())
     }
@@ -394,15 +407,15 @@ fn peak_for(run: &Run, cell: &Cell) -> Reading<(f64, String)> {
 /// The table of some runs.
 pub fn of_runs(runs: &[&Run]) -> Table {
     // Where each run is another machine's, and phones are among them, the machine says more than a number.
-    let names = machines(runs);
-    let mut apart = names.clone();
+    let mut apart = machines(runs);
     apart.sort_unstable();
     apart.dedup();
-    let named = runs.len() > 1 && apart.len() == runs.len() && runs.iter().any(|run| run.machine.phone.is_some());
-    let rows = (1..).zip(runs.iter().zip(names)).flat_map(|(number, (run, name))| {
+    let by_machine = apart.len() == runs.len() && runs.iter().any(|run| run.machine.phone.is_some());
+    let names = whose::names(runs);
+    let rows = (1..).zip(runs).zip(&names).flat_map(|((number, run), name)| {
         let run_number = (runs.len() > 1).then_some(number);
-        let machine = named.then_some(name);
-        run.cells.iter().map(move |cell| Row { run_number, machine: machine.clone(), ..Row::of(run, cell) })
+        let row = move |cell| Row { run_number, machine: name.clone(), by_machine, ..Row::of(run, cell) };
+        run.cells.iter().map(row)
     });
     Table { rows: rows.collect(), published: published(), absent: Vec::new() }
 }

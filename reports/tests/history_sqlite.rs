@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ditbench_record::Run;
+use ditbench_record::{self as record, Run};
 use ditbench_reports::history::{self, HistoryError, HistoryStore, Imported, Missing};
 use ditbench_reports::sample;
 use rusqlite::Connection;
@@ -160,7 +160,7 @@ fn a_newer_store_is_refused_and_left_alone() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = fs::read(&path).unwrap();
     let error = refused(&path);
-    assert!(matches!(error, HistoryError::TooNew { found: 99, known: 2, .. }), "{error}");
+    assert!(matches!(error, HistoryError::TooNew { found: 99, known: 3, .. }), "{error}");
     assert!(error.to_string().contains("Update ditbench"), "{error}");
     assert!(fs::read(&path).unwrap() == before, "the file was changed");
 }
@@ -257,17 +257,36 @@ fn a_changed_value_is_noticed() {
 fn an_older_store_is_brought_up_to_date_and_keeps_what_it_holds() {
     let (_dir, path) = temp();
     closed_store(&path);
-    // Version 1 lacked the index.
+    // Two runs of little and big cores, which older programs put into one series.
+    let pinned = |number: usize, cpus: &str| {
+        let mut run = numbered(number);
+        run.machine.logical_cores = record::Reading::Ok(8);
+        run.machine.phone = Some(record::PhoneFacts { asked_cpus: Some(cpus.into()), ..record::PhoneFacts::default() });
+        run
+    };
+    let mut store = create(&path);
+    for (number, cpus) in [(20, "0-3"), (21, "4-7")] {
+        store.import(&pinned(number, cpus)).unwrap();
+    }
+    let series = store.series().unwrap();
+    assert!(["CPUs 0-3", "CPUs 4-7"].iter().all(|cpus| series.iter().any(|series| series.key.conditions == *cpus)));
+    drop(store);
+    // Version 2 lacked conditions and compilers, version 1 the index.
     let connection = Connection::open(&path).unwrap();
-    connection.execute_batch("DROP INDEX point_of_run; PRAGMA user_version = 1").unwrap();
+    let older = "PRAGMA foreign_keys = OFF; DROP INDEX point_of_run; \
+                 DELETE FROM point WHERE series IN (SELECT id FROM series WHERE conditions <> ''); \
+                 DELETE FROM series WHERE conditions <> ''; \
+                 ALTER TABLE series DROP COLUMN conditions; ALTER TABLE run DROP COLUMN toolchain; PRAGMA user_version = 1";
+    connection.execute_batch(older).unwrap();
     drop(connection);
     let mut store = create(&path);
-    assert_eq!(store.runs().unwrap().len(), 20);
-    assert!(store.integrity().unwrap().is_sound());
+    assert_eq!(store.runs().unwrap().len(), 22);
+    assert!(store.integrity().unwrap().is_sound(), "{:?}", store.integrity());
+    assert_eq!(store.series().unwrap(), series, "every point is where this program puts it");
     let connection = Connection::open(&path).unwrap();
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     let index = "SELECT count(*) FROM sqlite_schema WHERE name = 'point_of_run'";
-    assert_eq!((version, connection.query_row(index, [], |row| row.get(0))), (2, Ok(1)));
+    assert_eq!((version, connection.query_row(index, [], |row| row.get(0))), (3, Ok(1)));
 }
 
 #[test]

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
-use ditbench_record::Run;
 use ditbench_record::store;
+use ditbench_record::{Home, Run};
 use ditbench_reports::history::Missing;
 use ditbench_reports::history::series::fingerprint;
-use ditbench_reports::verdict::{Gate, Side, compare as judge, criterion};
+use ditbench_reports::verdict::{Difference, Gate, Side, compare as judge, criterion, differences};
 
 use super::Common;
 use super::gate::GateArgs;
@@ -106,17 +106,18 @@ pub fn compare(args: &CompareArgs, common: &Common) -> Result<ExitCode> {
     if head_names.is_empty() && (args.criterion.is_none() || !base_names.is_empty()) {
         bail!("one run only: give two, as in `ditbench compare BASE HEAD`");
     }
-    let head_runs = read(&head_names, &args.store, None)?;
-    let base_runs = read(&base_names, &args.store, head_runs.first())?;
-    let mut base = Side::of_runs(base_names.join(", "), &base_runs);
-    let mut head = Side::of_runs(head_names.join(", "), &head_runs);
+    let mut options = args.gate.options(common)?;
+    let any_conditions = options.allow.contains(&Difference::Conditions);
+    let head_runs = read(&head_names, &args.store, None, any_conditions)?;
+    let base_runs = read(&base_names, &args.store, head_runs.first(), any_conditions)?;
+    let mut base = Side::of_runs(called(&base_names), &base_runs);
+    let mut head = Side::of_runs(called(&head_names), &head_runs);
     if let Some(Criterion { folder, base: before, head: after }) = &args.criterion {
         (base.benches, head.benches) = criterion::read_sides(folder, before, after)?;
         if base_names.is_empty() {
             (base.label, head.label) = (before.clone(), after.clone());
         }
     }
-    let mut options = args.gate.options(common)?;
     if let Some((before, after)) = folder(&base_names).zip(folder(&head_names))
         && let (Some(base), Some(head)) = (base_runs.first(), head_runs.first())
     {
@@ -129,6 +130,11 @@ pub fn compare(args: &CompareArgs, common: &Common) -> Result<ExitCode> {
     args.gate.publish(&verdict, args.out.as_deref())
 }
 
+/// What a side is called in a verdict, which others read.
+fn called(names: &[String]) -> String {
+    Home::of_user().hide(&names.join(", "))
+}
+
 /// The folder of a side that is one run on the disk: there its latents are kept too.
 fn folder(names: &[String]) -> Option<&Path> {
     let [name] = names else { return None };
@@ -136,23 +142,35 @@ fn folder(names: &[String]) -> Option<&Path> {
     (!name.starts_with("store:")).then(|| if path.is_dir() { path } else { path.parent().unwrap_or(path) })
 }
 
-/// The runs of one side; `head` is the other side's first, for `store:latest`.
-fn read(names: &[String], store: &StoreArgs, head: Option<&Run>) -> Result<Vec<Run>> {
+/// The runs of one side; `head` is the other side's first, for `store:latest`: the last run that can be held against it, which one
+/// under other conditions cannot unless any will do.
+fn read(names: &[String], store: &StoreArgs, head: Option<&Run>, any_conditions: bool) -> Result<Vec<Run>> {
     let one = |name: &String| match name.strip_prefix("store:") {
         None => Ok(store::read(Path::new(name))?.run),
         Some("latest") => {
             let head = head.context("store:latest is for BASE: it is the last run on the machine of HEAD")?;
             let mut store = store.open(Missing::Refuse)?;
             let machine = fingerprint(&head.machine);
-            let earlier = store.runs()?.into_iter().rev().find(|run| {
+            let earlier = store.runs()?.into_iter().rev().filter(|run| {
                 run.machine == machine
                     && run.id != head.run.id
                     && run.created < head.run.created
                     && run.finished.is_some()
             });
-            let earlier = earlier
-                .with_context(|| format!("{} has no earlier run of this machine to compare with", store.location()))?;
-            Ok(store.export(&earlier.id)?)
+            let mut others = 0;
+            for run in earlier {
+                let run = store.export(&run.id)?;
+                let other = |(kind, _): &(Difference, String)| *kind == Difference::Conditions;
+                if any_conditions || !differences(&run, head).iter().any(other) {
+                    return Ok(run);
+                }
+                others += 1;
+            }
+            let under = match others {
+                0 => String::new(),
+                _ => format!(" under the same conditions ({others} under others; --allow conditions takes the last)"),
+            };
+            bail!("{} has no earlier run of this machine{under} to compare with", store.location())
         }
         Some(id) => Ok(store.open(Missing::Refuse)?.export(id)?),
     };

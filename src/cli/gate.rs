@@ -22,7 +22,8 @@ pub struct GateArgs {
     /// here]
     #[arg(long, value_name = "FILE")]
     noise: Option<PathBuf>,
-    /// Differences between the records that are allowed, and named in the verdict: schema, machine, workload, build
+    /// Differences between the records that are allowed, and named in the verdict: schema, machine, workload, build,
+    /// conditions
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     allow: Vec<Difference>,
     /// Show every number, not only the strict and the notable ones

@@ -202,8 +202,9 @@ fn list(store: &mut dyn HistoryStore) -> Result<()> {
 fn series(store: &mut dyn HistoryStore, filter: &Filter) -> Result<()> {
     let rows = store.series()?.into_iter().filter(|series| filter.wants(series)).map(|series| {
         let key = &series.key;
-        vec![key.cell.id(), key.metric.name().to_owned(), series.points.to_string(), key.machine.clone()]
+        let number = key.metric.name().to_owned();
+        vec![key.cell.id(), number, series.points.to_string(), key.machine.clone(), key.conditions.clone()]
     });
-    show(&table(&["cell", "number", "runs", "machine"], rows));
+    show(&table(&["cell", "number", "runs", "machine", "conditions"], rows));
     Ok(())
 }

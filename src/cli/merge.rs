@@ -19,7 +19,8 @@ pub struct MergeArgs {
     /// Directory of the merged run [default: runs/ID]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Differences between the runs that are allowed, and named in the record: schema, machine, workload, build
+    /// Differences between the runs that are allowed, and named in the record: schema, machine, workload, build,
+    /// conditions
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     allow: Vec<Difference>,
 }

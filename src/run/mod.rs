@@ -27,7 +27,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use ditbench_record::store::RunStore;
-use ditbench_record::{Calibration, Cell as Row, CellKey, Reading, Run, RunInfo, Status};
+use ditbench_record::{Calibration, Cell as Row, CellKey, Home, Reading, Run, RunInfo, Status};
 use serde::{Deserialize, Serialize};
 
 pub use fidelity::compare as compare_images;
@@ -96,6 +96,20 @@ pub struct Settings {
     pub plan: PlanFile,
 }
 
+impl Settings {
+    /// Paths as they were before the record hid the user's home folder in them.
+    fn make_paths_whole(&mut self, home: &Home) {
+        let judge = self.judging.as_mut().and_then(|wanted| wanted.judge.as_mut());
+        let weights = match &mut self.weights {
+            WeightsChoice::File(path) => Some(path),
+            WeightsChoice::Usual | WeightsChoice::Random => None,
+        };
+        for path in judge.into_iter().chain(weights).chain(&mut self.phone.phone_binary) {
+            *path = home.whole(path);
+        }
+    }
+}
+
 /// Starts a run and gives its directory, or only shows it.
 ///
 /// # Errors
@@ -147,6 +161,7 @@ pub fn start(
         sampler: same(resolved.iter().map(|cell| cell.key.sampler.clone())).unwrap_or_default(),
         sigmas: same(resolved.iter().map(Resolved::sigmas)).unwrap_or_default(),
         sustained_s: settings.sustained_s.map(Seconds::get),
+        telemetry: Some(settings.telemetry),
         ..RunInfo::default()
     };
     let store = RunStore::create(&dir, Run::new(info, host.machine()))?;
@@ -303,4 +318,25 @@ pub fn new_id() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let stamp: String = now().chars().filter(|c| !matches!(c, '-' | ':')).collect();
     format!("{stamp}-{:04x}", RandomState::new().build_hasher().finish() & 0xffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_goes_on_with_the_files_that_it_began_with() {
+        let home = Home::new(Path::new("/home/anna"));
+        let begun = serde_json::json!({
+            "prompt": "~/turtle", "seed": 7, "launches": 1, "images": 1, "budget_s": 1.0, "timeout_s": 1.0, "plan": {},
+            "weights": { "file": "/home/anna/own.safetensors" }, "judging": { "prompts": null, "judge": "/home/anna/a.pth" },
+            "phone": { "phone_binary": "/home/anna/ditbench" },
+        });
+        let mut kept = begun.clone();
+        home.hide_in(&mut kept);
+        assert!(!kept.to_string().contains("anna"));
+        let mut settings: Settings = serde_json::from_value(kept).unwrap();
+        settings.make_paths_whole(&home);
+        assert_eq!(settings, serde_json::from_value(begun).unwrap());
+    }
 }

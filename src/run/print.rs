@@ -34,15 +34,19 @@ fn terminal(table: &Table) -> String {
             continue;
         }
         out.push_str(&format!("\n{}\n", one_line(&workload)));
-        let header =
-            ["", "threads", "image", "first image", "step", "compile", "memory", "of peak", "latent error", "PSNR"];
+        let mut header =
+            vec!["", "threads", "image", "first image", "step", "compile", "memory", "of peak", "latent error", "PSNR"];
+        if rows.iter().any(|row| row.run_number.is_some()) {
+            header.insert(1, "machine");
+        }
         let good: Vec<_> = rows.iter().filter(|row| row.has_figures()).map(|row| cells(row)).collect();
         if !good.is_empty() {
             out.push_str(&text::table(&header, good));
         }
         for row in rows.iter().filter(|row| row.status != Status::Ok) {
             let reason = row.reason.as_deref().unwrap_or("no reason recorded");
-            let says = format!("{} {}: {}: {reason}", row.who(), row.key.precision, row.status.name());
+            let whose = row.whose().map(|whose| format!("{whose}: ")).unwrap_or_default();
+            let says = format!("{whose}{} {}: {}: {reason}", row.who(), row.key.precision, row.status.name());
             out.push_str(&format!("  {}\n", one_line(&says)));
         }
     }
@@ -52,7 +56,8 @@ fn terminal(table: &Table) -> String {
 
 /// Cells whose pictures were judged.
 fn judged_block(table: &Table) -> String {
-    let header = [
+    let several = table.rows.iter().any(|row| row.run_number.is_some());
+    let mut header = vec![
         "pictures judged",
         "",
         "retrieval@1",
@@ -62,13 +67,18 @@ fn judged_block(table: &Table) -> String {
         "95 %",
         "PSNR to the reference",
     ];
+    if several {
+        header.insert(1, "machine");
+    }
     let row = |row: &Row| {
         let judged = row.judged.as_ref()?;
         let (at_1, about_1) = judged::share(&judged.retrieval_at_1);
         let (distance, about) = judged.kernel_distance_x1000.value().map(judged::distance).unwrap_or_default();
         let at_5 = judged::share(&judged.retrieval_at_5).0;
         let psnr = judged.fidelity.value().map_or_else(|| "-".to_owned(), judged::FidelityRow::psnr);
-        Some(vec![judged::what(&row.key), row.who(), at_1, about_1, at_5, distance, about, psnr])
+        let mut cells = vec![judged::what(&row.key), row.who(), at_1, about_1, at_5, distance, about, psnr];
+        row.whose().into_iter().for_each(|whose| cells.insert(1, whose));
+        Some(cells)
     };
     let rows: Vec<Vec<String>> = table.rows.iter().filter_map(row).collect();
     if rows.is_empty() { String::new() } else { format!("\n{}", text::table(&header, rows)) }
@@ -85,7 +95,7 @@ fn cells(row: &Row) -> Vec<String> {
         let steps = &row.first_stages_s.as_ref()?.steps_s;
         (!steps.is_empty()).then(|| steps.iter().sum::<f64>() / steps.len() as f64)
     });
-    vec![
+    let mut cells = vec![
         format!("{} {}", row.who(), row.key.precision),
         row.threads_column(),
         or_dash(image),
@@ -103,5 +113,7 @@ fn cells(row: &Row) -> Vec<String> {
             (Some(true), _) => "identical".to_owned(),
             (_, psnr) => or_dash(psnr.map(|db| format!("{db:.1} dB"))),
         },
-    ]
+    ];
+    row.whose().into_iter().for_each(|whose| cells.insert(1, whose));
+    cells
 }

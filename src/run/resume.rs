@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use ditbench_record::store::RunStore;
-use ditbench_record::{Cell as Row, CellKey, Run, RunInfo, Status};
+use ditbench_record::{Cell as Row, CellKey, Home, Run, RunInfo, Status};
 use ditbench_reports::merge;
 use ditbench_reports::verdict::{Difference, differences};
 
@@ -31,6 +31,7 @@ pub fn resume(path: &Path, common: &Common, timeout_s: Seconds, budget_s: Option
             path.display()
         );
     }
+    settings.make_paths_whole(&Home::of_user());
     settings.timeout_s = timeout_s;
     settings.budget_s = budget_s.unwrap_or(settings.budget_s);
     let mut host = host::open(&settings, &store.run().run.id)?;
@@ -75,8 +76,9 @@ fn changed(begun: &Run, host: &dyn Host) -> Vec<String> {
     // A phone is found by its serial number, and describing one takes a while.
     let machine = if host.is_phone() { begun.machine.clone() } else { host.machine() };
     let now = Run::new(info, machine);
-    let matters =
-        |(kind, says): (Difference, String)| matches!(kind, Difference::Machine | Difference::Build).then_some(says);
+    let matters = |(kind, says): (Difference, String)| {
+        matches!(kind, Difference::Machine | Difference::Build | Difference::Conditions).then_some(says)
+    };
     differences(begun, &now).into_iter().chain(merge::program_differs(begun, &now)).filter_map(matters).collect()
 }
 

@@ -6,10 +6,12 @@
 //! anything else raises [`SCHEMA_VERSION`].
 
 mod cell;
+pub mod conditions;
 pub mod cpus;
 pub mod csv;
 mod file;
 pub mod held;
+mod home;
 mod inert;
 mod judged;
 mod launch;
@@ -24,7 +26,9 @@ pub mod store;
 use serde::{Deserialize, Serialize};
 
 pub use cell::{Cell, CellKey, PlacementShare, ProfileRow, StagePlacement, Version, WeightsUse};
+pub use conditions::Condition;
 pub use file::open_regular;
+pub use home::Home;
 pub use inert::{inert, one_line};
 pub use judged::{Bounded, Difference, Judged, Judging, PromptFidelity, SeriesInputs};
 pub use launch::{

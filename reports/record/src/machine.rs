@@ -39,6 +39,9 @@ pub struct Machine {
     /// CPU time that a container allows, in cores.
     #[serde(default)]
     pub cpu_quota: Reading<f64>,
+    /// CPUs that the program may use, as the kernel writes lists: `0-3`. What a launch was pinned to is in the launch.
+    #[serde(default)]
+    pub cpus_allowed: Reading<String>,
     /// Operating system and its version.
     #[serde(default)]
     pub os: Reading<String>,
@@ -120,6 +123,9 @@ pub struct PhoneFacts {
     /// From which temperatures on Android does more against heat, by sensor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<HotThreshold>,
+    /// Whether Android's fixed-performance mode was asked for; `None` in older records.
+    #[serde(default)]
+    pub fixed_performance: Option<bool>,
 }
 
 /// Where a sensor makes Android act.

@@ -114,6 +114,9 @@ pub struct RunInfo {
     /// Seconds for which each launch went on, hot or not, where that is what was measured.
     #[serde(default)]
     pub sustained_s: Option<f64>,
+    /// Whether sensors were read while workers were at work, and not only before and after; `None` in older records.
+    #[serde(default)]
+    pub telemetry: Option<bool>,
 }
 
 /// A source revision.

@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::{Cell, CellKey, RecordError, Run, SCHEMA_VERSION, Status, csv, open_regular, parse};
+use crate::{Cell, CellKey, Home, RecordError, Run, SCHEMA_VERSION, Status, csv, open_regular, parse};
 
 /// The record's file name.
 pub const RECORD_FILE: &str = "record.json";
@@ -113,6 +113,8 @@ pub fn replace_file(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
 pub struct RunStore {
     dir: PathBuf,
     run: Run,
+    /// Whose name no record is to tell.
+    home: Home,
     /// Held for as long as this lives; the system releases it when the process ends, however it ends.
     _lock: File,
 }
@@ -128,7 +130,7 @@ impl RunStore {
         if dir.join(RECORD_FILE).exists() {
             return Err(StoreError::Exists { dir: dir.to_owned() });
         }
-        let store = Self { dir: dir.to_owned(), run, _lock: lock };
+        let mut store = Self { dir: dir.to_owned(), run, home: Home::of_user(), _lock: lock };
         store.save()?;
         Ok(store)
     }
@@ -143,7 +145,7 @@ impl RunStore {
         let LoadedRun { dir, .. } = read(dir)?;
         let lock = lock(&dir)?;
         let LoadedRun { dir, run } = read(&dir)?;
-        let mut store = Self { dir, run, _lock: lock };
+        let mut store = Self { dir, run, home: Home::of_user(), _lock: lock };
         store.run.run.resumed = store.run.run.resumed.saturating_add(1);
         store.run.run.finished = None;
         store.run.schema_version = SCHEMA_VERSION;
@@ -195,14 +197,20 @@ impl RunStore {
         replace_file(&self.dir.join(name), |file| file.write_all(bytes))
     }
 
-    fn save(&self) -> Result<(), StoreError> {
-        let text = serde_json::to_string_pretty(&self.run)
-            .map_err(|error| StoreError::Unreadable { source: RecordError::NotARun { why: error.to_string() } })?;
-        parse(&text).map_err(|source| StoreError::Unreadable { source })?;
+    /// What is kept in memory is afterwards what is on the disk.
+    fn save(&mut self) -> Result<(), StoreError> {
+        let not_json = |error: serde_json::Error| StoreError::Unreadable {
+            source: RecordError::NotARun { why: error.to_string() },
+        };
+        let mut value = serde_json::to_value(&self.run).map_err(not_json)?;
+        self.home.hide_in(&mut value);
+        let text = serde_json::to_string_pretty(&value).map_err(not_json)?;
+        let written = parse(&text).map_err(|source| StoreError::Unreadable { source })?;
         replace_file(&self.dir.join(RECORD_FILE), |file| {
             file.write_all(text.as_bytes())?;
             file.write_all(b"\n")
         })?;
+        self.run = written;
         replace_file(&self.dir.join(SAMPLES_FILE), |file| csv::write_samples(&self.run, file))
     }
 }

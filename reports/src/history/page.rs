@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{HistoryError, HistoryStore, Point, RunSummary, SeriesSummary};
+use super::{HistoryError, HistoryStore, Point, RunSummary, SeriesKey, SeriesSummary};
 use crate::plots::{self, Figure, PlotError};
 use crate::record::CellKey;
 use crate::stats::median;
@@ -65,6 +65,13 @@ impl Change {
                 let _ = write!(words, " of {}", revision.chars().take(10).collect::<String>());
             }
             let _ = write!(words, ", {}", point.created.get(..10).unwrap_or(&point.created));
+        }
+        let before = self.at.checked_sub(1).and_then(|before| series.points.get(before));
+        let toolchain = |point: Option<&Point>| point.and_then(|point| point.toolchain.clone());
+        if let (Some(old), Some(new)) = (toolchain(before), toolchain(series.points.get(self.at)))
+            && old != new
+        {
+            let _ = write!(words, "; the compiler changed here too, from {old} to {new}");
         }
         words
     }
@@ -132,8 +139,9 @@ pub fn collect(
     Ok(Contents { location: store.location().to_owned(), runs, series, changes_sought: detector.is_some() })
 }
 
-/// A cell in words: `tiny 512×512 · ort int8 · q4 · cpu · 2 threads · 4 steps`, and what else differs from most.
-fn cell_label(cell: &CellKey) -> String {
+/// What a series is of in words: `tiny 512×512 · ort int8 · q4 · cpu · 2 threads · 4 steps`, and what else differs from most.
+fn label(key: &SeriesKey) -> String {
+    let cell = &key.cell;
     let mut words = format!(
         "{} {}×{} · {} {} · {} · {} · {} {} · {} {}",
         cell.model,
@@ -161,6 +169,9 @@ fn cell_label(cell: &CellKey) -> String {
         let _ = write!(words, " · CPUs {}", cell.cpus);
     }
     let _ = write!(words, " · {} text tokens", cell.text_tokens);
+    if !key.conditions.is_empty() {
+        let _ = write!(words, " · {}", key.conditions);
+    }
     words
 }
 
@@ -189,10 +200,10 @@ pub fn html(contents: &Contents) -> Result<String, PlotError> {
     };
     line(&mut page, &format!("<p class=\"lead\">{}.{}</p>\n</header>\n<main>", escape(location), escape(&span)));
     changes(&mut page, series, *changes_sought);
-    let mut machines: BTreeMap<&str, BTreeMap<&CellKey, Vec<&SeriesPoints>>> = BTreeMap::new();
+    let mut machines: BTreeMap<&str, BTreeMap<(&CellKey, &str), Vec<&SeriesPoints>>> = BTreeMap::new();
     for one in series {
         let cells = machines.entry(&one.summary.key.machine).or_default();
-        cells.entry(&one.summary.key.cell).or_default().push(one);
+        cells.entry((&one.summary.key.cell, &one.summary.key.conditions)).or_default().push(one);
     }
     for (machine, cells) in machines {
         let description = cells.values().flatten().next().map_or("", |one| one.summary.description.as_str());
@@ -205,12 +216,13 @@ pub fn html(contents: &Contents) -> Result<String, PlotError> {
             ),
         );
         let mut alone = Vec::new();
-        for (cell, of_cell) in cells {
+        for of_cell in cells.into_values() {
+            let label = of_cell.first().map_or_else(String::new, |one| label(&one.summary.key));
             if of_cell.iter().all(|one| one.points.len() < 2) {
-                alone.push(cell_label(cell));
+                alone.push(label);
                 continue;
             }
-            line(&mut page, &format!("<h3>{}</h3>\n<div class=\"figures\">", escape(&cell_label(cell))));
+            line(&mut page, &format!("<h3>{}</h3>\n<div class=\"figures\">", escape(&label)));
             for one in of_cell.into_iter().filter(|one| one.points.len() > 1) {
                 figure(&mut page, &plots::history::series(one, *changes_sought)?);
             }
@@ -227,7 +239,8 @@ pub fn html(contents: &Contents) -> Result<String, PlotError> {
     run_table(&mut page, runs);
     page.push_str(
         "<h2 id=\"reading\">How to read this</h2>\n<p>One plot follows one number of one cell on one machine. Cells that differ in anything \
-         (threads, batch, text tokens) and machines that differ in processor, cores, memory or operating system have plots of their own. Lower \
+         (threads, batch, text tokens), conditions that differ (the CPUs allowed, heat, governor, limits, compiler flags) and machines that \
+         differ in processor, cores, memory or operating system have plots of their own. Lower \
          is better everywhere. The axis does not begin at zero. A thin upright line at a dot is the interval of that run, where it has \
          one; it says how steady that run was, not how much runs differ. A thick level line is the median between two changes. A run that \
          failed has no dot.</p>\n</main>\n</body>\n</html>\n",
@@ -255,7 +268,7 @@ fn changes(page: &mut String, series: &[SeriesPoints], sought: bool) {
     for one in series {
         for change in &one.changes {
             let created = one.points.get(change.at).map_or("", |point| point.created.as_str());
-            let about = format!("{}, {}", cell_label(&one.summary.key.cell), one.summary.key.metric.title());
+            let about = format!("{}, {}", label(&one.summary.key), one.summary.key.metric.title());
             found.push((created, about, change.says(one)));
         }
     }

@@ -13,7 +13,7 @@ use ::postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use ::postgres::{Client, Config, IsolationLevel, NoTls};
 
 use super::sql::{Database, Row, Session, VERSION, Value, Work, migrations_after};
-use super::store::Store;
+use super::store::{Store, retake};
 use super::{HistoryError, Missing};
 
 /// How long a statement waits for a lock.
@@ -167,6 +167,7 @@ impl Postgres {
             transaction.batch_execute(sql).map_err(&fault)?;
             transaction.execute("UPDATE schema_version SET version = $1", &[&to]).map_err(&fault)?;
         }
+        retake(&mut Transaction { transaction: &mut transaction, location: &location }, version)?;
         transaction.commit().map_err(&fault)
     }
 

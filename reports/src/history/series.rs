@@ -1,7 +1,7 @@
 //! Series: the same cell on the same machine, one metric, from run to run. And how their points are taken from a record.
 //!
 //! Contract: two points are in one series only if everything that makes a cell different is the same, down to threads, batch
-//! and text tokens, and the machine has the same [`fingerprint`]. A metric that a cell lacks gives no point, never a zero;
+//! and text tokens, the machine has the same [`fingerprint`], and it was treated in the same way ([`conditions`]). A metric that a cell lacks gives no point, never a zero;
 //! cells that did not end well give none. The values are those of the table, so a report and a series say the same.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::HistoryError;
-use crate::record::{CellKey, Machine, Reading, Run, Status, Steady};
+use crate::record::{CellKey, Condition, Machine, Reading, Run, Status, Steady, conditions};
 use crate::table::{self, Row};
 use crate::text;
 
@@ -127,14 +127,19 @@ pub struct SeriesKey {
     pub machine: String,
     /// The cell: model, size, backend, variant, device, precision, threads, batch, steps, text tokens, memory.
     pub cell: CellKey,
+    /// What was unusual in how it was measured ([`conditions::unusual`]); empty as a rule.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub conditions: String,
     /// What is followed.
     pub metric: Metric,
 }
 
-/// `<machine>/<cell id>/<metric>`: what command lines and error messages call it.
+/// `<machine>/<cell id>/<metric>`, and the conditions in brackets where they are unusual: what command lines and error messages
+/// call it.
 impl fmt::Display for SeriesKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.machine, self.cell.id(), self.metric.name())
+        write!(f, "{}/{}/{}", self.machine, self.cell.id(), self.metric.name())?;
+        if self.conditions.is_empty() { Ok(()) } else { write!(f, " ({})", self.conditions) }
     }
 }
 
@@ -149,6 +154,8 @@ pub struct Point {
     pub revision: Option<String>,
     /// Whether the source had changes that no commit holds; `None` where the record does not say.
     pub dirty: Option<bool>,
+    /// The compiler that built it; `None` where the record does not say.
+    pub toolchain: Option<String>,
     /// The value, finite; the unit is in [`Metric::name`].
     pub value: f64,
     /// Lower end of its interval (see [`crate::estimate`]); `None` where there is none.
@@ -204,6 +211,7 @@ pub fn extract(run: &Run) -> Result<Extract, HistoryError> {
             continue;
         }
         let launches = cell.good_launches().count();
+        let conditions = conditions::unusual(run, Some(cell));
         let steady = cell.good_launches().filter(|launch| launch.steady.state == Steady::Steady).count();
         for metric in Metric::ALL {
             let Some(value) = metric.of(row) else { continue };
@@ -220,12 +228,14 @@ pub fn extract(run: &Run) -> Result<Extract, HistoryError> {
                 },
                 _ => String::new(),
             };
-            let key = SeriesKey { machine: machine.clone(), cell: cell.key.clone(), metric };
+            let key =
+                SeriesKey { machine: machine.clone(), cell: cell.key.clone(), conditions: conditions.clone(), metric };
             let point = Point {
                 run: run.run.id.clone(),
                 created: run.run.created.clone(),
                 revision: git.map(|git| git.revision.clone()),
                 dirty: git.map(|git| git.dirty),
+                toolchain: Condition::Toolchain.value(run, None),
                 value,
                 low: estimate.and_then(|estimate| estimate.low).filter(|low| low.is_finite()),
                 high: estimate.and_then(|estimate| estimate.high).filter(|high| high.is_finite()),
@@ -340,7 +350,8 @@ mod tests {
         assert_eq!((found.cells_ok, found.cells_failed), (3, 5));
         let row = &table::of_runs(&[&run]).rows[1];
         let at = |metric| {
-            let key = SeriesKey { machine: found.machine.clone(), cell: row.key.clone(), metric };
+            let key =
+                SeriesKey { machine: found.machine.clone(), cell: row.key.clone(), conditions: String::new(), metric };
             found.points.get(&key).unwrap()
         };
         let image = at(Metric::Image);
@@ -394,6 +405,7 @@ mod tests {
             created: created.into(),
             revision: None,
             dirty: None,
+            toolchain: None,
             value: 1.0,
             low: None,
             high: None,

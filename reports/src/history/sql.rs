@@ -7,7 +7,7 @@ use super::HistoryError;
 
 /// How the tables came to be: migration `n` (from 1) leads from schema version `n - 1` to `n`. Never edit one that was released:
 /// stores that have it will not run it again. One that changes which points are taken from a record must take them anew.
-pub(super) const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     "CREATE TABLE machine (
         fingerprint TEXT NOT NULL PRIMARY KEY,
         description TEXT NOT NULL
@@ -58,6 +58,9 @@ pub(super) const MIGRATIONS: [&str; 3] = [
     "CREATE INDEX point_of_run ON point (run);",
     // A cell that is pinned to no CPUs keeps its id.
     "ALTER TABLE series ADD COLUMN cpus TEXT NOT NULL DEFAULT '';",
+    // Conditions set series apart, and a compiler is known of each run: `retake` fills both from the records.
+    "ALTER TABLE series ADD COLUMN conditions TEXT NOT NULL DEFAULT '';
+    ALTER TABLE run ADD COLUMN toolchain TEXT;",
 ];
 
 /// The schema version that this program writes, and the newest that it reads.

@@ -15,7 +15,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi, params_from_iter};
 
 use super::sql::{Database, MIGRATIONS, Row, Session, VERSION, Value, Work, migrations_after};
-use super::store::Store;
+use super::store::{Store, retake};
 use super::{HistoryError, Missing};
 use crate::record::one_line;
 
@@ -213,6 +213,7 @@ impl Sqlite {
             transaction.execute_batch(sql).map_err(&fault)?;
             transaction.pragma_update(None, "user_version", to).map_err(&fault)?;
         }
+        retake(&mut Transaction { transaction: &transaction, location: &self.location }, version)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(&fault)?;
         transaction.commit().map_err(&fault)
     }

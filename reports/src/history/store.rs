@@ -6,17 +6,17 @@
 use std::collections::BTreeMap;
 
 use super::record::{Known, Prepared, meet, prepare, sha256};
-use super::series::{self, Metric, Point, SeriesKey};
+use super::series::{self, Extract, Metric, Point, SeriesKey};
 use super::sql::{Database, Row, Session, Value, insert};
 use super::{HistoryError, HistoryStore, Imported, Integrity, RunSummary, SeriesSummary};
-use crate::record::{CellKey, one_line};
+use crate::record::{CellKey, Condition, one_line};
 
 /// A store in a database.
 pub(super) struct Store<D> {
     pub database: D,
 }
 
-const RUN_COLUMNS: [&str; 13] = [
+const RUN_COLUMNS: [&str; 14] = [
     "id",
     "created",
     "finished",
@@ -24,6 +24,7 @@ const RUN_COLUMNS: [&str; 13] = [
     "tool_version",
     "revision",
     "dirty",
+    "toolchain",
     "machine",
     "cells_ok",
     "cells_failed",
@@ -32,7 +33,7 @@ const RUN_COLUMNS: [&str; 13] = [
     "record",
 ];
 
-const SERIES_COLUMNS: [&str; 17] = [
+const SERIES_COLUMNS: [&str; 18] = [
     "id",
     "machine",
     "model",
@@ -50,12 +51,13 @@ const SERIES_COLUMNS: [&str; 17] = [
     "sampler",
     "metric",
     "cpus",
+    "conditions",
 ];
 
 const POINT_COLUMNS: [&str; 7] = ["series", "run", "value", "low", "high", "launches", "detail"];
 
 /// The id of a series: 32 hex digits of a hash of everything in its key, so that no writer has to ask for it. What
-/// is added to a key changes it, and takes a migration that gives the series of a store their new ids.
+/// is added to a key changes it, and takes a migration that takes the points of a store anew ([`RETAKE_FROM`]).
 fn series_id(key: &SeriesKey) -> Result<String, HistoryError> {
     let text = serde_json::to_string(key)
         .map_err(|error| HistoryError::Unfit { run: key.to_string(), why: error.to_string() })?;
@@ -75,6 +77,7 @@ fn run_row(given: &Prepared) -> Vec<Value> {
         info.tool_version.as_str().into(),
         git.map(|git| git.revision.as_str()).into(),
         git.map(|git| u32::from(git.dirty)).into(),
+        Condition::Toolchain.value(&given.run, None).as_deref().into(),
         extract.machine.as_str().into(),
         extract.cells_ok.into(),
         extract.cells_failed.into(),
@@ -104,6 +107,7 @@ fn series_row(id: &str, key: &SeriesKey) -> Vec<Value> {
         cell.sampler.as_str().into(),
         key.metric.name().into(),
         cell.cpus.as_str().into(),
+        key.conditions.as_str().into(),
     ]
 }
 
@@ -137,7 +141,12 @@ fn read_key(row: &Row) -> Option<SeriesKey> {
         sampler: row.text(14)?,
         cpus: row.text(16)?,
     };
-    Some(SeriesKey { machine: row.text(1)?, cell, metric: Metric::from_name(&row.text(15)?)? })
+    Some(SeriesKey {
+        machine: row.text(1)?,
+        cell,
+        conditions: row.text(17)?,
+        metric: Metric::from_name(&row.text(15)?)?,
+    })
 }
 
 fn read_point(row: &Row) -> Option<Point> {
@@ -146,16 +155,16 @@ fn read_point(row: &Row) -> Option<Point> {
         created: row.text(1)?,
         revision: row.maybe_text(2)?,
         dirty: row.maybe_int(3)?.map(|dirty| dirty != 0),
-        value: row.real(4)?,
-        low: row.maybe_real(5)?,
-        high: row.maybe_real(6)?,
-        launches: row.count(7)?,
-        detail: row.text(8)?,
+        toolchain: row.maybe_text(4)?,
+        value: row.real(5)?,
+        low: row.maybe_real(6)?,
+        high: row.maybe_real(7)?,
+        launches: row.count(8)?,
+        detail: row.text(9)?,
     })
 }
 
-const POINT_SELECT: &str =
-    "run.id, run.created, run.revision, run.dirty, point.value, point.low, point.high, point.launches, point.detail";
+const POINT_SELECT: &str = "run.id, run.created, run.revision, run.dirty, run.toolchain, point.value, point.low, point.high, point.launches, point.detail";
 
 fn read_run(row: &Row) -> Option<RunSummary> {
     Some(RunSummary {
@@ -219,15 +228,49 @@ fn put(session: &mut dyn Session, given: &Prepared) -> Result<Imported, HistoryE
         }
         session.execute(DOING, "DELETE FROM point WHERE run = $1", &row[..1])?;
     }
+    put_points(session, DOING, extract)?;
+    Ok(outcome)
+}
+
+fn put_points(session: &mut dyn Session, doing: &'static str, extract: &Extract) -> Result<(), HistoryError> {
     let (mut series, mut points) = (Vec::new(), Vec::new());
     for (key, point) in &extract.points {
         let id = series_id(key)?;
         series.push(series_row(&id, key));
         points.push(point_row(&id, point));
     }
-    insert(session, DOING, "series", &SERIES_COLUMNS, &series)?;
-    insert(session, DOING, "point", &POINT_COLUMNS, &points)?;
-    Ok(outcome)
+    insert(session, doing, "series", &SERIES_COLUMNS, &series)?;
+    insert(session, doing, "point", &POINT_COLUMNS, &points)?;
+    Ok(())
+}
+
+/// The first version of the schema whose points are those that this program takes from a record.
+const RETAKE_FROM: i64 = 4;
+
+/// After the migrations from `version`: the points of every record anew, if it held those of an older program. A record that
+/// cannot be read keeps what it has, and [`HistoryStore::integrity`] names it.
+pub(super) fn retake(session: &mut dyn Session, version: i64) -> Result<(), HistoryError> {
+    const DOING: &str = "bringing its series up to date";
+    if version >= RETAKE_FROM {
+        return Ok(());
+    }
+    for row in session.query(DOING, "SELECT id FROM run ORDER BY id", &[])? {
+        // One record in memory at a time.
+        let Some(rows) =
+            row.0.first().map(|id| session.query(DOING, "SELECT record FROM run WHERE id = $1", &[id.clone()]))
+        else {
+            continue;
+        };
+        let Some(text) = rows?.first().and_then(|row| row.text(0)) else { continue };
+        let Ok(given) = prepare(&text) else { continue };
+        let values = run_row(&given);
+        let toolchain = RUN_COLUMNS.iter().position(|column| *column == "toolchain").unwrap_or_default();
+        let values = [values[0].clone(), values[toolchain].clone()];
+        session.execute(DOING, "UPDATE run SET id = $1, toolchain = $2 WHERE id = $1", &values)?;
+        session.execute(DOING, "DELETE FROM point WHERE run = $1", &values[..1])?;
+        put_points(session, DOING, &given.extract)?;
+    }
+    Ok(())
 }
 
 impl<D: Database> Store<D> {
@@ -410,8 +453,11 @@ mod tests {
             sampler: "euler".into(),
             cpus: String::new(),
         };
-        let key = SeriesKey { machine: "16697075adf8bbd3".into(), cell, metric: Metric::Image };
+        let key =
+            SeriesKey { machine: "16697075adf8bbd3".into(), cell, conditions: String::new(), metric: Metric::Image };
         // Computed apart, in Python, from the key as JSON.
         assert_eq!(series_id(&key).unwrap(), "26a0780008c7f9295a4e46fc14aa0dcc");
+        let pinned = SeriesKey { conditions: "CPUs 0-3".into(), ..key.clone() };
+        assert_ne!(series_id(&pinned).unwrap(), series_id(&key).unwrap());
     }
 }

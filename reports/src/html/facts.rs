@@ -169,6 +169,7 @@ fn machine(page: &mut Page, machine: &Machine) {
     reading(page, "Memory available", &machine.memory_available_bytes, |bytes| text::bytes(*bytes));
     reading(page, "Memory limit", &machine.memory_limit_bytes, |bytes| text::bytes(*bytes));
     reading(page, "Swap", &machine.swap_bytes, |bytes| text::bytes(*bytes));
+    reading(page, "CPUs allowed", &machine.cpus_allowed, Clone::clone);
     reading(page, "CPU quota", &machine.cpu_quota, |cores| format!("{cores} cores"));
     reading(page, "Operating system", &machine.os, Clone::clone);
     reading(page, "Kernel", &machine.kernel, Clone::clone);

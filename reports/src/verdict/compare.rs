@@ -131,11 +131,12 @@ pub fn compare(base: &Side, head: &Side, options: &Options) -> Result<Verdict, C
     }
     let allowed = check(base, head, options)?;
     let mut options = options.clone();
-    let mut cautions = Vec::new();
+    let mut cautions = named(base, head);
     if let Some(noise) = options.noise.take_if(|noise| base.runs.first().is_some_and(|run| !noise.is_of(run))) {
         cautions.push(format!(
-            "the noise of {} is of another machine and was not used; `ditbench aa` finds this one's",
-            noise.made_from
+            "the noise of {} is of another machine, or of other conditions ({}), and was not used; `ditbench aa` finds this one's",
+            noise.made_from,
+            if noise.conditions.is_empty() { "the usual" } else { &noise.conditions }
         ));
     }
     let options = &options;
@@ -212,6 +213,20 @@ fn check(base: &Side, head: &Side, options: &Options) -> Result<Vec<String>, Com
     } else {
         Err(CompareError::Differ { found: forbidden })
     }
+}
+
+/// What differs from the first of base and forbids nothing.
+fn named(base: &Side, head: &Side) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut all = base.runs.iter().chain(&head.runs);
+    if let Some(first) = all.next() {
+        for says in all.flat_map(|other| fit::named(first, other)) {
+            if !found.contains(&says) {
+                found.push(says);
+            }
+        }
+    }
+    found
 }
 
 fn info(side: &Side) -> SideInfo {
@@ -322,6 +337,9 @@ fn cell(
     match state {
         CellState::Compared | CellState::New | CellState::Fixed => verdict.unchecked = unchecked,
         CellState::Broken | CellState::FailedOnBoth => {}
+    }
+    if state == CellState::Compared {
+        verdict.notes.extend(fit::other_versions(base, head));
     }
     if state == CellState::Compared && unsteady {
         verdict.notes.push("not every launch of base ended well; those that did are compared".into());

@@ -1,7 +1,9 @@
-//! May two records be compared at all? The same machine, the same work, the same schema, the same kind of build.
+//! May two records be compared at all? The same machine, the same work, the same schema, under the same conditions
+//! ([`Condition`]).
 //!
-//! Contract: what is not recorded on either side is not held against it; what is recorded and differs is a difference, with
-//! both values, so that an option can allow it by name.
+//! Contract: what is recorded on both sides and differs is a difference, with both values: an option can allow it by name, but
+//! for what lies beneath the program (kernel, hypervisor), which is named and forbids nothing. What only one side records is
+//! named too, since it may differ.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +11,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::history::series::{describe, fingerprint};
-use crate::record::{Cell, Inputs, Run};
+use crate::record::conditions::Of;
+use crate::record::{Cell, Condition, Inputs, Run};
 
 /// A kind of difference that forbids comparing, unless it is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,11 +24,16 @@ pub enum Difference {
     Machine,
     /// Other work: graph, weights, noise, tokens, steps, sampler.
     Workload,
-    /// Another kind of build: profile or target.
+    /// Another kind of build: profile, target, compiler, its flags.
     Build,
+    /// The machine was treated otherwise: CPUs, governor, limits, heat, sensors.
+    Conditions,
 }
 
 impl Difference {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Schema, Self::Machine, Self::Workload, Self::Build, Self::Conditions];
+
     /// Its name on command lines.
     pub fn name(self) -> &'static str {
         match self {
@@ -33,6 +41,16 @@ impl Difference {
             Self::Machine => "machine",
             Self::Workload => "workload",
             Self::Build => "build",
+            Self::Conditions => "conditions",
+        }
+    }
+
+    /// What a condition that differs is; `None` for what is only named.
+    fn of(condition: Condition) -> Option<Self> {
+        match condition.of() {
+            Of::Treatment => Some(Self::Conditions),
+            Of::Build => Some(Self::Build),
+            Of::Platform => None,
         }
     }
 }
@@ -47,14 +65,14 @@ impl FromStr for Difference {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        [Self::Schema, Self::Machine, Self::Workload, Self::Build]
+        Self::ALL
             .into_iter()
             .find(|difference| difference.name() == name)
-            .ok_or_else(|| format!("\"{name}\" is none of schema, machine, workload, build"))
+            .ok_or_else(|| format!("\"{name}\" is none of {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 
-/// What differs between two records, each in a sentence, each once.
+/// What differs between two records and forbids comparing them, each in a sentence, each once.
 pub fn differences(one: &Run, other: &Run) -> Vec<(Difference, String)> {
     let mut found: Vec<(Difference, String)> = Vec::new();
     let mut note = |kind, what: &str, a: &str, b: &str| {
@@ -73,8 +91,14 @@ pub fn differences(one: &Run, other: &Run) -> Vec<(Difference, String)> {
         let suffix = |run: &Run| if same { format!(" [{}]", fingerprint(&run.machine)) } else { String::new() };
         note(Difference::Machine, "machine", &format!("{a}{}", suffix(one)), &format!("{b}{}", suffix(other)));
     }
-    note(Difference::Build, "profile", &one.run.build.profile, &other.run.build.profile);
-    note(Difference::Build, "target", &one.run.build.target, &other.run.build.target);
+    let flags = |run: &Run| Condition::Flags.value(run, None);
+    for (condition, a, b) in both(one, other) {
+        // What the flags say already.
+        let follows = condition == Condition::Features && flags(one) != flags(other);
+        if let (Some(kind), Some(a), Some(b), false) = (Difference::of(condition), a, b, follows) {
+            note(kind, condition.name(), &a, &b);
+        }
+    }
     let (a, b) = (&one.run, &other.run);
     note(Difference::Workload, "prompt", &a.prompt, &b.prompt);
     note(Difference::Workload, "seed", &a.seed.to_string(), &b.seed.to_string());
@@ -83,6 +107,71 @@ pub fn differences(one: &Run, other: &Run) -> Vec<(Difference, String)> {
         of_cell((one, cell), (other, twin), &mut note);
     }
     found
+}
+
+/// What differs between two records and forbids nothing, and what only one of them records, in sentences.
+pub fn named(one: &Run, other: &Run) -> Vec<String> {
+    let mut found = Vec::new();
+    let (mut one_lacks, mut other_lacks) = (Vec::new(), Vec::new());
+    for (condition, a, b) in both(one, other) {
+        match (a, b) {
+            (Some(a), Some(b)) if a != b && Difference::of(condition).is_none() => {
+                found.push(format!("{}: {a} in {}, {b} in {}", condition.name(), one.run.id, other.run.id));
+            }
+            (None, Some(_)) => one_lacks.push(condition.name()),
+            (Some(_), None) => other_lacks.push(condition.name()),
+            _ => {}
+        }
+    }
+    for (run, lacks) in [(one, one_lacks), (other, other_lacks)] {
+        // One of several cells may not say what others do.
+        let mut lacks = lacks;
+        lacks.dedup();
+        if !lacks.is_empty() {
+            found.push(format!(
+                "{} does not record these conditions, so nobody knows whether they were the same: {}",
+                run.run.id,
+                lacks.join(", ")
+            ));
+        }
+    }
+    found
+}
+
+/// Each condition with its values on both sides: those that cells have, cell by cell where both records have the cell.
+fn both(one: &Run, other: &Run) -> Vec<(Condition, Option<String>, Option<String>)> {
+    let twins: Vec<(&Cell, &Cell)> = one.cells.iter().filter_map(|cell| Some((cell, other.cell(&cell.key)?))).collect();
+    let mut found = Vec::new();
+    for condition in Condition::ALL {
+        if condition != Condition::Cpus || twins.is_empty() {
+            found.push((condition, condition.value(one, None), condition.value(other, None)));
+            continue;
+        }
+        for (cell, twin) in &twins {
+            let values = (condition, condition.value(one, Some(cell)), condition.value(other, Some(twin)));
+            if !found.contains(&values) {
+                found.push(values);
+            }
+        }
+    }
+    found
+}
+
+/// Other versions of what computed the cells of one key, in a sentence: what a new build brings along is part of what is
+/// compared, and a library that was replaced beneath it is not.
+pub(super) fn other_versions(base: &[(usize, &Cell)], head: &[(usize, &Cell)]) -> Option<String> {
+    let of = |cells: &[(usize, &Cell)]| {
+        let mut found: Vec<String> = cells
+            .iter()
+            .flat_map(|(_, cell)| &cell.versions)
+            .map(|version| format!("{} {}", version.name, version.version))
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        found.join(", ")
+    };
+    let (a, b) = (of(base), of(head));
+    (a != b && !a.is_empty() && !b.is_empty()).then(|| format!("base ran on {a}, head on {b}"))
 }
 
 fn of_cell(

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::history::series::fingerprint;
-use crate::record::Run;
+use crate::record::{Run, conditions};
 use crate::stats::random::Random;
 use crate::stats::{fdr, quantile, sorted};
 
@@ -36,6 +36,9 @@ pub struct Noise {
     pub made_from: String,
     /// [`fingerprint`] of the machine: another's noise says nothing.
     pub machine: String,
+    /// What was unusual in how it was measured ([`conditions::unusual`]): the noise of little cores is not that of big ones.
+    #[serde(default)]
+    pub conditions: String,
     /// Whether launches were paired.
     pub design: Design,
     /// Deals in which the gate, with all numbers of all cells, would have failed, as a share; without a confirming block.
@@ -88,9 +91,9 @@ impl Noise {
         self.threshold(cell, metric).map(|(threshold, whose)| (threshold * scale, whose))
     }
 
-    /// Whether it is of the machine of this run.
+    /// Whether it is of the machine of this run, treated in the same way.
     pub fn is_of(&self, run: &Run) -> bool {
-        self.machine == fingerprint(&run.machine)
+        self.machine == fingerprint(&run.machine) && self.conditions == conditions::unusual(run, run.cells.first())
     }
 
     /// As JSON.
@@ -164,6 +167,7 @@ pub fn of_aa(
         schema_version: SCHEMA_VERSION,
         made_from: ids.into_iter().collect::<Vec<_>>().join(" + "),
         machine: base.first().map(|run| fingerprint(&run.machine)).unwrap_or_default(),
+        conditions: base.first().map(|run| conditions::unusual(run, run.cells.first())).unwrap_or_default(),
         design,
         false_alarms: alarms as f64 / deals.max(1) as f64,
         series: done,

@@ -193,6 +193,7 @@ impl Host for Phone {
             cpuset: self.session.state.cpuset.clone(),
             task_profile: self.session.options.task_profile.clone(),
             thresholds: self.session.thresholds.clone(),
+            fixed_performance: Some(self.session.options.fixed_performance),
         });
         machine
     }

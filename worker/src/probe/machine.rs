@@ -38,6 +38,7 @@ pub fn probe() -> Machine {
             Reading::or_absent(text.trim().parse().ok(), format!("the control group sets no limit ({})", text.trim()))
         }),
         cpu_quota: cgroup("cpu.max").map_or_else(absent_cgroup, |text| quota(&text)),
+        cpus_allowed: Reading::or_absent(crate::measure::pin::allowed(), "/proc/self/status has no Cpus_allowed_list"),
         os: Reading::or_absent(sysinfo::System::long_os_version().ok(), "the system does not say"),
         kernel: Reading::or_absent(sysinfo::System::kernel_version().ok(), "the system does not say"),
         governor: first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),

@@ -1,0 +1,67 @@
+//! Whose results they are, where a report is of several runs: a name for each run that no other of them has.
+//!
+//! Contract: made from records alone. A machine's own name where that is enough; else what sets it apart, in this order: a
+//! phone's serial (as far as the plan has it), what is unusual in how it was measured, the run's id.
+
+use crate::record::{Run, conditions};
+use crate::table::machines;
+
+/// A name for each run, in their order.
+pub fn names(runs: &[&Run]) -> Vec<String> {
+    let mut names = machines(runs);
+    for more in [unusual as fn(&Run) -> String, |run: &Run| run.run.id.clone()] {
+        let known = names.clone();
+        for (place, (name, run)) in names.iter_mut().zip(runs).enumerate() {
+            let more = more(run);
+            let alike = known.iter().enumerate().any(|(other, known)| other != place && *known == *name);
+            if alike && !more.is_empty() {
+                *name = format!("{name}, {more}");
+            }
+        }
+    }
+    names
+}
+
+/// What is unusual in all cells of a run.
+fn unusual(run: &Run) -> String {
+    let mut found: Vec<String> = run.cells.iter().map(|cell| conditions::unusual(run, Some(cell))).collect();
+    found.dedup();
+    match found.as_slice() {
+        [one] => one.clone(),
+        _ => conditions::unusual(run, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Reading;
+    use crate::{sample, sample_phone};
+
+    fn phone(id: &str, serial: &str, cpus: &str) -> Run {
+        let mut run = sample_phone::run();
+        run.run.id = id.into();
+        run.run.plan = serde_json::json!({ "on": format!("adb:{serial}") });
+        run.machine.phone.as_mut().unwrap().asked_cpus = Some(cpus.into());
+        for launch in run.cells.iter_mut().flat_map(|cell| &mut cell.launches) {
+            launch.cpus = None;
+        }
+        run
+    }
+
+    #[test]
+    fn a_name_is_as_long_as_it_must_be_and_nobody_elses() {
+        let (a, b) = (phone("r1", "A1", "0-3"), phone("r2", "B2", "0-3"));
+        assert_eq!(names(&[&a]), ["Example Phone 9"], "alone it needs no serial");
+        assert_eq!(names(&[&a, &b]), ["Example Phone 9 (A1)", "Example Phone 9 (B2)"]);
+        let big = phone("r3", "A1", "4-7");
+        let found = names(&[&a, &big]);
+        assert!(found[0].contains("A1") && found[0].contains("CPUs 0-3"), "{found:?}");
+        assert!(found[1].contains("CPUs 4-7") && !found[1].contains("r3"), "{found:?}");
+        let found = names(&[&a, &phone("r4", "A1", "0-3")]);
+        assert!(found[0].ends_with(", r1") && found[1].ends_with(", r4"), "{found:?}");
+        let mut other = sample::run();
+        other.machine.cpu_model = Reading::Ok("Another processor".into());
+        assert_eq!(names(&[&sample::run(), &other])[1], "Another processor");
+    }
+}
