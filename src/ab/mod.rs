@@ -4,7 +4,7 @@
 //! one image of every cell (correctness, placement), then launches are made in the order of the plan, a launch being a
 //! `run --brief` of one cell. All records are kept below the directory of the comparison.
 
-mod build;
+pub mod build;
 pub mod results;
 mod side;
 
@@ -17,7 +17,6 @@ use ditbench_reports::verdict::noise::{self, Noise};
 use ditbench_reports::verdict::plan::{Build, Next, Plan, Settings as PlanSettings, Step};
 use ditbench_reports::verdict::{self, Apart, Design, Options, Verdict};
 
-pub use build::from_revision;
 pub use side::{Program, Side, SingleCell};
 
 use crate::run::Progress;

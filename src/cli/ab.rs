@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use ditbench_record::Home;
+use ditbench_reports::verdict::Difference;
 use ditbench_reports::verdict::noise::Noise;
 use ditbench_reports::verdict::plan::Settings as PlanSettings;
 
 use super::Common;
 use super::gate::{GateArgs, noise_file};
 use super::run::PlanArgs;
+use crate::ab::build::{self, Commit};
 use crate::ab::{self, Comparison, Program, SingleCell};
 use crate::host::ThisMachine;
 use crate::plan::{Images, PlanFile, Seconds};
@@ -21,9 +24,13 @@ pub struct AbArgs {
     /// The older program
     #[arg(long, value_name = "BIN", required_unless_present = "base_rev", conflicts_with = "base_rev")]
     base: Option<PathBuf>,
-    /// The older revision of the git repository here: checked out, built and kept
+    /// The older revision of the git repository here: checked out, built and kept. Of a branch, its tip
     #[arg(long, value_name = "REV")]
     base_rev: Option<String>,
+    /// Take, in place of the tip of --base-rev, the commit where this checkout (or --head-rev) left it: what others have done to that
+    /// branch since does not count
+    #[arg(long, requires = "base_rev")]
+    merge_base: bool,
     /// The newer program [default: this one]
     #[arg(long, value_name = "BIN", conflicts_with = "head_rev")]
     head: Option<PathBuf>,
@@ -77,12 +84,29 @@ const DEALS: usize = 1000;
 /// # Errors
 /// A build that cannot be made or run; Ctrl-C.
 pub fn ab(args: &AbArgs, common: &Common) -> Result<ExitCode> {
-    let base = program(args.base.as_deref(), args.base_rev.as_deref(), &args.measure, common)?;
-    let head = program(args.head.as_deref(), args.head_rev.as_deref(), &args.measure, common)?;
+    let head_commit = args.head_rev.as_deref().map(build::commit).transpose()?;
+    let base_commit = args.base_rev.as_deref().map(|name| args.base_commit(name, head_commit.as_ref())).transpose()?;
+    let base = program(args.base.as_deref(), base_commit.as_ref(), &args.measure, common)?;
+    let head = program(args.head.as_deref(), head_commit.as_ref(), &args.measure, common)?;
     let comparison = args.measure.comparison((base, head), &args.gate, common)?;
     let dir = comparison.dir.clone();
     let verdict = ab::compare(comparison)?;
     args.gate.publish(&verdict, Some(&dir))
+}
+
+impl AbArgs {
+    /// The commit of the older revision. Without --merge-base, whoever names a branch that went on is told what that means.
+    fn base_commit(&self, name: &str, head: Option<&Commit>) -> Result<Commit> {
+        let tip = build::commit(name)?;
+        let head = head.map_or_else(|| build::commit("HEAD"), |head| Ok(head.clone()));
+        if self.merge_base {
+            return build::merge_base(&tip, &head?);
+        }
+        if let Some(says) = head.ok().and_then(|head| build::charged_to_head(&tip, &head)) {
+            tell(&says);
+        }
+        Ok(tip)
+    }
 }
 
 /// Compares a build with itself.
@@ -102,6 +126,9 @@ pub fn aa(args: &AaArgs, common: &Common) -> Result<ExitCode> {
     let mut comparison = args.measure.comparison((base, head), &args.gate, common)?;
     // The gate's own thresholds: noise that was found before must not hide what is found now.
     comparison.options.noise = None;
+    if args.telemetry {
+        comparison.options.allow.insert(Difference::Conditions);
+    }
     let dir = comparison.dir.clone();
     let (noise, verdict) = ab::against_itself(comparison, DEALS, 1)?;
     // With --telemetry the sides differ on purpose: that is no noise to take thresholds from.
@@ -147,13 +174,13 @@ fn show(noise: &Noise) {
     ));
 }
 
-fn program(file: Option<&Path>, revision: Option<&str>, measure: &MeasureArgs, common: &Common) -> Result<Program> {
-    let (label, file) = match (file, revision) {
+fn program(file: Option<&Path>, commit: Option<&Commit>, measure: &MeasureArgs, common: &Common) -> Result<Program> {
+    let (label, file) = match (file, commit) {
         (Some(file), _) if !file.is_file() => bail!("{}: there is no such program", file.display()),
-        (Some(file), _) => (file.display().to_string(), std::path::absolute(file)?),
-        (None, Some(revision)) => {
+        (Some(file), _) => (Home::of_user().hide(&file.display().to_string()), std::path::absolute(file)?),
+        (None, Some(commit)) => {
             let cache = crate::paths::cache(common.cache.as_ref())?;
-            (revision.to_owned(), ab::from_revision(revision, &cache)?)
+            (commit.label.clone(), build::build(commit, &cache)?)
         }
         (None, None) => ("this program".to_owned(), std::env::current_exe().context("where this program is")?),
     };
