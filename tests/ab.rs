@@ -117,7 +117,7 @@ fn what_cannot_be_built_says_so_in_the_tools_words() {
     let output = ab(&bench, &["--base-rev", "HEAD"]);
     assert_eq!(output.status.code(), Some(2));
     let error = text(&output.stderr);
-    assert!(error.contains("building HEAD failed") && error.contains("nonsense"), "{error}");
+    assert!(error.contains("building HEAD (") && error.contains(") failed:") && error.contains("nonsense"), "{error}");
 }
 
 const WRONG: &str = r#"{"denoiser_ms": 0.5, "wrong": 0.01}"#;

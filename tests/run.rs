@@ -261,7 +261,14 @@ fn a_profile_names_the_graphs_own_operations_on_every_backend_and_leaves_a_trace
         assert!(trace["traceEvents"].as_array().unwrap().len() > 500);
     }
     assert!(std::fs::read_to_string(bench.path("run/report.html")).unwrap().contains("plot-roofline"));
-    assert!(bench.ok(&["profile", "--diff", "run", "run"]).contains("1.000x"));
+    let said = bench.ok(&["profile", "--diff", "run", "run"]);
+    assert!(said.contains("1.000x") && !said.contains("Not measured alike"), "{said}");
+    let mut hot = record.clone();
+    hot["run"]["sustained_s"] = 600.0.into();
+    std::fs::create_dir(bench.path("hot")).unwrap();
+    std::fs::write(bench.path("hot/record.json"), hot.to_string()).unwrap();
+    let said = bench.ok(&["profile", "--diff", "run", "hot"]);
+    assert!(said.contains("Not measured alike: duration: burst in ") && said.contains("sustained for 600 s"), "{said}");
     assert!(bench.refused(&["profile", "--diff", "run", "nowhere"]).contains("nowhere"));
 }
 

@@ -276,6 +276,7 @@ fn an_older_store_is_brought_up_to_date_and_keeps_what_it_holds() {
     let older = "PRAGMA foreign_keys = OFF; DROP INDEX point_of_run; \
                  DELETE FROM point WHERE series IN (SELECT id FROM series WHERE conditions <> ''); \
                  DELETE FROM series WHERE conditions <> ''; \
+                 UPDATE run SET content_sha256 = 'of what an older program made of it'; \
                  ALTER TABLE series DROP COLUMN conditions; ALTER TABLE run DROP COLUMN toolchain; PRAGMA user_version = 1";
     connection.execute_batch(older).unwrap();
     drop(connection);
@@ -283,6 +284,7 @@ fn an_older_store_is_brought_up_to_date_and_keeps_what_it_holds() {
     assert_eq!(store.runs().unwrap().len(), 22);
     assert!(store.integrity().unwrap().is_sound(), "{:?}", store.integrity());
     assert_eq!(store.series().unwrap(), series, "every point is where this program puts it");
+    assert_eq!(store.import(&pinned(20, "0-3")).unwrap(), Imported::Already);
     let connection = Connection::open(&path).unwrap();
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     let index = "SELECT count(*) FROM sqlite_schema WHERE name = 'point_of_run'";

@@ -106,8 +106,7 @@ pub fn compare(args: &CompareArgs, common: &Common) -> Result<ExitCode> {
     if head_names.is_empty() && (args.criterion.is_none() || !base_names.is_empty()) {
         bail!("one run only: give two, as in `ditbench compare BASE HEAD`");
     }
-    let mut options = args.gate.options(common)?;
-    let any_conditions = options.allow.contains(&Difference::Conditions);
+    let any_conditions = args.gate.allows(Difference::Conditions);
     let head_runs = read(&head_names, &args.store, None, any_conditions)?;
     let base_runs = read(&base_names, &args.store, head_runs.first(), any_conditions)?;
     let mut base = Side::of_runs(called(&base_names), &base_runs);
@@ -118,6 +117,7 @@ pub fn compare(args: &CompareArgs, common: &Common) -> Result<ExitCode> {
             (base.label, head.label) = (before.clone(), after.clone());
         }
     }
+    let mut options = args.gate.options(common)?;
     if let Some((before, after)) = folder(&base_names).zip(folder(&head_names))
         && let (Some(base), Some(head)) = (base_runs.first(), head_runs.first())
     {

@@ -84,6 +84,11 @@ impl GateArgs {
         Ok(Options { gate, noise, allow, ..Options::default() })
     }
 
+    /// Whether a difference is allowed.
+    pub fn allows(&self, difference: Difference) -> bool {
+        self.allow.contains(&difference)
+    }
+
     /// Writes the faces that were asked for, and those that belong into `dir`; then prints the verdict, whatever became of
     /// the files.
     ///

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ditbench_record::store;
-use ditbench_record::{Cell, ProfileRow};
+use ditbench_record::{Cell, ProfileRow, Run, one_line};
 use ditbench_reports::profile::{Change, Side, diff};
+use ditbench_reports::verdict::{differences, named};
 
 use super::Common;
 use super::run::{RunArgs, run};
@@ -44,7 +45,11 @@ pub fn profile(mut args: ProfileArgs, common: &Common) -> Result<()> {
 }
 
 fn compare(before: &Path, after: &Path) -> Result<()> {
-    let (old, new) = (profiled(before)?, profiled(after)?);
+    let ((old_run, old), (new_run, new)) = (profiled(before)?, profiled(after)?);
+    let differ = differences(&old_run, &new_run).into_iter().map(|(_, says)| says);
+    for says in differ.chain(named(&old_run, &new_run)) {
+        show(&format!("Not measured alike: {}.\n", one_line(&says)));
+    }
     let mut pairs: Vec<(&Cell, &Cell)> =
         new.iter().filter_map(|new| Some((old.iter().find(|old| old.key == new.key)?, new))).collect();
     if let ([old], [new], true) = (old.as_slice(), new.as_slice(), pairs.is_empty()) {
@@ -93,13 +98,14 @@ fn line(change: &Change, moved: f64) -> Vec<String> {
     ]
 }
 
-/// The profiled cells of a run.
-fn profiled(run: &Path) -> Result<Vec<Cell>> {
+/// A run, and its profiled cells.
+fn profiled(run: &Path) -> Result<(Run, Vec<Cell>)> {
     let loaded = store::read(run).with_context(|| format!("cannot read {}", run.display()))?;
-    let cells = loaded.run.cells.into_iter();
-    let profiled: Vec<Cell> = cells.filter(|cell| cell.profile.value().is_some_and(|rows| !rows.is_empty())).collect();
+    let cells = loaded.run.cells.iter();
+    let profiled: Vec<Cell> =
+        cells.filter(|cell| cell.profile.value().is_some_and(|rows| !rows.is_empty())).cloned().collect();
     if profiled.is_empty() {
         bail!("{} holds no profile: make one with `ditbench profile`, or with `ditbench run --profile`", run.display());
     }
-    Ok(profiled)
+    Ok((loaded.run, profiled))
 }

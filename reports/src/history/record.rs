@@ -17,7 +17,8 @@ pub(super) struct Prepared<'a> {
     pub extract: Extract,
     /// SHA-256 of `text` in hex: damage to the text in the store shows.
     pub text_sha256: String,
-    /// SHA-256 of what the text says, however it is laid out: two files of one record are one record.
+    /// SHA-256 of what this version of the program reads in the text, however it is laid out: two files of one record are one
+    /// record. Another version, which knows of more fields, has another.
     pub content_sha256: String,
 }
 

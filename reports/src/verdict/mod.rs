@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use compare::{CompareError, Design, Options, Side, compare};
 pub use findings::{Apart, Fault, Finding};
 pub use fit::Difference;
-pub use fit::differences;
+pub use fit::{differences, named};
 pub use gate::{Enforce, Gate, GateError};
 pub use metric::{Basis, Metric};
 
