@@ -30,7 +30,9 @@ fn main() {
         }
         there
     };
-    git(&[&["ls-files", "-z", "--", "."], &NOT_BUILT[..]].concat()).split('\0').for_each(|file| drop(watch(file)));
+    for file in git(&[&["ls-files", "-z", "--", "."], &NOT_BUILT[..]].concat()).split('\0') {
+        watch(file);
+    }
     let place = |name| git(&["rev-parse", "--git-path", name]);
     watch(&place("HEAD"));
     // The log of HEAD grows with every commit, checkout and reset; where git keeps none, the index changes with them.

@@ -43,8 +43,10 @@ mod tests {
         run.run.id = id.into();
         run.run.plan = serde_json::json!({ "on": format!("adb:{serial}") });
         run.machine.phone.as_mut().unwrap().asked_cpus = Some(cpus.into());
-        for launch in run.cells.iter_mut().flat_map(|cell| &mut cell.launches) {
-            launch.cpus = None;
+        // As older programs wrote it, whose keys do not say it.
+        for cell in &mut run.cells {
+            cell.key.cpus.clear();
+            cell.launches.iter_mut().for_each(|launch| launch.cpus = None);
         }
         run
     }

@@ -160,7 +160,7 @@ fn a_newer_store_is_refused_and_left_alone() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = fs::read(&path).unwrap();
     let error = refused(&path);
-    assert!(matches!(error, HistoryError::TooNew { found: 99, known: 3, .. }), "{error}");
+    assert!(matches!(error, HistoryError::TooNew { found: 99, known: 4, .. }), "{error}");
     assert!(error.to_string().contains("Update ditbench"), "{error}");
     assert!(fs::read(&path).unwrap() == before, "the file was changed");
 }
@@ -271,13 +271,13 @@ fn an_older_store_is_brought_up_to_date_and_keeps_what_it_holds() {
     let series = store.series().unwrap();
     assert!(["CPUs 0-3", "CPUs 4-7"].iter().all(|cpus| series.iter().any(|series| series.key.conditions == *cpus)));
     drop(store);
-    // Version 2 lacked conditions and compilers, version 1 the index.
+    // Version 3 lacked conditions and compilers, version 2 CPUs, version 1 the index.
     let connection = Connection::open(&path).unwrap();
     let older = "PRAGMA foreign_keys = OFF; DROP INDEX point_of_run; \
                  DELETE FROM point WHERE series IN (SELECT id FROM series WHERE conditions <> ''); \
                  DELETE FROM series WHERE conditions <> ''; \
                  UPDATE run SET content_sha256 = 'of what an older program made of it'; \
-                 ALTER TABLE series DROP COLUMN conditions; ALTER TABLE run DROP COLUMN toolchain; PRAGMA user_version = 1";
+                 ALTER TABLE series DROP COLUMN conditions; ALTER TABLE series DROP COLUMN cpus; ALTER TABLE run DROP COLUMN toolchain; PRAGMA user_version = 1";
     connection.execute_batch(older).unwrap();
     drop(connection);
     let mut store = create(&path);
@@ -288,7 +288,7 @@ fn an_older_store_is_brought_up_to_date_and_keeps_what_it_holds() {
     let connection = Connection::open(&path).unwrap();
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     let index = "SELECT count(*) FROM sqlite_schema WHERE name = 'point_of_run'";
-    assert_eq!((version, connection.query_row(index, [], |row| row.get(0))), (3, Ok(1)));
+    assert_eq!((version, connection.query_row(index, [], |row| row.get(0))), (4, Ok(1)));
 }
 
 #[test]

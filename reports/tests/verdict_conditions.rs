@@ -28,6 +28,10 @@ fn whole(id: &str) -> Run {
     machine.phone = Some(PhoneFacts {
         fingerprint: Reading::Ok("a/b:14/1".into()),
         fixed_performance: Some(false),
+        battery_saver: Reading::Ok(false),
+        screen: Reading::Ok("Asleep".into()),
+        uid: Reading::Ok(2000),
+        cpuset: Reading::Ok("/".into()),
         ..PhoneFacts::default()
     });
     run.run.telemetry = Some(true);
@@ -51,6 +55,8 @@ fn vary(condition: Condition, run: &mut Run) {
         Condition::CpuQuota => machine.cpu_quota = Reading::Ok(1.5),
         Condition::MemoryLimit => machine.memory_limit_bytes = Reading::Ok(300 << 20),
         Condition::FixedPerformance => machine.phone.as_mut().unwrap().fixed_performance = Some(true),
+        Condition::TaskProfile => machine.phone.as_mut().unwrap().task_profile = Some("MaxPerformance".into()),
+        Condition::BatterySaver => machine.phone.as_mut().unwrap().battery_saver = Reading::Ok(true),
         Condition::Telemetry => run.run.telemetry = Some(false),
         Condition::Profile => build.profile = "debug".into(),
         Condition::Target => build.target = "x86_64-unknown-linux-musl".into(),
@@ -60,6 +66,9 @@ fn vary(condition: Condition, run: &mut Run) {
         Condition::Kernel => machine.kernel = Reading::Ok("6.2.0".into()),
         Condition::Hypervisor => machine.hypervisor = Reading::Ok("KVM".into()),
         Condition::SystemBuild => machine.phone.as_mut().unwrap().fingerprint = Reading::Ok("a/b:14/2".into()),
+        Condition::CpuGroup => machine.phone.as_mut().unwrap().cpuset = Reading::Ok("/foreground".into()),
+        Condition::Screen => machine.phone.as_mut().unwrap().screen = Reading::Ok("Awake".into()),
+        Condition::User => machine.phone.as_mut().unwrap().uid = Reading::Ok(0),
     }
 }
 
@@ -82,7 +91,11 @@ fn forget(condition: Condition, run: &mut Run) -> bool {
         Condition::Kernel => machine.kernel = Reading::default(),
         Condition::Hypervisor => machine.hypervisor = Reading::default(),
         Condition::SystemBuild => machine.phone.as_mut().unwrap().fingerprint = Reading::default(),
-        Condition::Duration => return false,
+        Condition::BatterySaver => machine.phone.as_mut().unwrap().battery_saver = Reading::default(),
+        Condition::CpuGroup => machine.phone.as_mut().unwrap().cpuset = Reading::default(),
+        Condition::Screen => machine.phone.as_mut().unwrap().screen = Reading::default(),
+        Condition::User => machine.phone.as_mut().unwrap().uid = Reading::default(),
+        Condition::Duration | Condition::TaskProfile => return false,
     }
     true
 }
@@ -162,7 +175,7 @@ fn each_condition_that_differs_begins_a_series_or_is_known_of_a_point() {
                     |run: &Run| series::extract(run).unwrap().points.into_values().next().unwrap().toolchain;
                 assert!(shared && toolchain(&base) != toolchain(&head));
             }
-            Condition::Kernel | Condition::Hypervisor | Condition::SystemBuild => assert!(shared, "{condition:?}"),
+            _ if condition.of() == Of::Platform => assert!(shared, "{condition:?}"),
             _ => assert!(!shared, "{condition:?}: {:?}", series_of(&head)),
         }
         // The noise of one is not the other's.
@@ -198,7 +211,8 @@ fn each_part_of_a_key_makes_another_result() {
     let serde_json::Value::Object(mut fields) = serde_json::to_value(&base.cells[0].key).unwrap() else { panic!() };
     // Left out where it is the usual one.
     fields.insert("sampler".into(), "euler".into());
-    assert_eq!(fields.len(), 13, "{fields:?}");
+    fields.insert("cpus".into(), "".into());
+    assert_eq!(fields.len(), 14, "{fields:?}");
     for (name, value) in &fields {
         let mut other = fields.clone();
         other.insert(

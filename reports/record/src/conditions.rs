@@ -5,7 +5,7 @@
 //! (`verdict::fit`), the series of a history, a machine's noise and the table ask here, so that a condition added to
 //! [`Condition::ALL`] reaches all of them. What a record does not say of a condition is `None`, and never taken for agreement.
 
-use super::{Cell, Reading, Run};
+use super::{Cell, Reading, Run, cpus};
 
 /// Something that changes numbers and is not what is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +22,10 @@ pub enum Condition {
     MemoryLimit,
     /// Android's fixed-performance mode.
     FixedPerformance,
+    /// The profile of Android's scheduling that workers were put into.
+    TaskProfile,
+    /// A phone's battery saver.
+    BatterySaver,
     /// Whether sensors are read while workers are at work.
     Telemetry,
     /// Release or debug.
@@ -40,6 +44,12 @@ pub enum Condition {
     Hypervisor,
     /// The build of a phone's system.
     SystemBuild,
+    /// The group of CPUs that a phone's kernel had us in; the CPUs themselves are [`Condition::Cpus`].
+    CpuGroup,
+    /// Whether a phone's screen was on.
+    Screen,
+    /// The user that workers ran as on a phone.
+    User,
 }
 
 /// What a condition is of.
@@ -49,19 +59,22 @@ pub enum Of {
     Treatment,
     /// How the program was built.
     Build,
-    /// What the machine runs beneath the program. It moves on by itself, so that a difference is named and forbids nothing.
+    /// What the machine runs beneath the program, and its state. It moves on by itself, so that a difference is named and forbids
+    /// nothing.
     Platform,
 }
 
 impl Condition {
     /// Every condition, in the order in which they are told.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::Cpus,
         Self::Duration,
         Self::Governor,
         Self::CpuQuota,
         Self::MemoryLimit,
         Self::FixedPerformance,
+        Self::TaskProfile,
+        Self::BatterySaver,
         Self::Telemetry,
         Self::Profile,
         Self::Target,
@@ -71,6 +84,9 @@ impl Condition {
         Self::Kernel,
         Self::Hypervisor,
         Self::SystemBuild,
+        Self::CpuGroup,
+        Self::Screen,
+        Self::User,
     ];
 
     /// What it is called.
@@ -82,6 +98,8 @@ impl Condition {
             Self::CpuQuota => "CPU quota",
             Self::MemoryLimit => "memory limit",
             Self::FixedPerformance => "fixed performance",
+            Self::TaskProfile => "task profile",
+            Self::BatterySaver => "battery saver",
             Self::Telemetry => "telemetry",
             Self::Profile => "profile",
             Self::Target => "target",
@@ -91,6 +109,9 @@ impl Condition {
             Self::Kernel => "kernel",
             Self::Hypervisor => "hypervisor",
             Self::SystemBuild => "system build",
+            Self::CpuGroup => "group of CPUs",
+            Self::Screen => "screen",
+            Self::User => "user",
         }
     }
 
@@ -103,9 +124,13 @@ impl Condition {
             | Self::CpuQuota
             | Self::MemoryLimit
             | Self::FixedPerformance
+            | Self::TaskProfile
+            | Self::BatterySaver
             | Self::Telemetry => Of::Treatment,
             Self::Profile | Self::Target | Self::Flags | Self::Features | Self::Toolchain => Of::Build,
-            Self::Kernel | Self::Hypervisor | Self::SystemBuild => Of::Platform,
+            Self::Kernel | Self::Hypervisor | Self::SystemBuild | Self::CpuGroup | Self::Screen | Self::User => {
+                Of::Platform
+            }
         }
     }
 
@@ -133,6 +158,10 @@ impl Condition {
                 let plan = || run.run.plan.pointer("/phone/fixed_performance")?.as_bool();
                 phone.map_or(Some(false), |phone| phone.fixed_performance.or_else(plan)).map(on_off)
             }
+            Self::TaskProfile => {
+                Some(phone.and_then(|phone| phone.task_profile.clone()).unwrap_or_else(|| NONE.to_owned()))
+            }
+            Self::BatterySaver => phone.map_or(Some(false), |phone| phone.battery_saver.value().copied()).map(on_off),
             Self::Telemetry => run.run.telemetry.or_else(|| run.run.plan.get("telemetry")?.as_bool()).map(on_off),
             Self::Profile => some(&build.profile),
             Self::Target => some(&build.target),
@@ -144,6 +173,9 @@ impl Condition {
             Self::Kernel => machine.kernel.value().cloned(),
             Self::Hypervisor => limit(&machine.hypervisor, Clone::clone),
             Self::SystemBuild => phone?.fingerprint.value().cloned(),
+            Self::CpuGroup => phone?.cpuset.value().cloned(),
+            Self::Screen => phone?.screen.value().cloned(),
+            Self::User => phone?.uid.value().map(u32::to_string),
         }
     }
 
@@ -158,8 +190,10 @@ impl Condition {
             Self::Governor => format!("governor {value}"),
             Self::CpuQuota | Self::MemoryLimit if value == NONE => return None,
             Self::CpuQuota | Self::MemoryLimit => format!("{} {value}", self.name()),
-            Self::FixedPerformance if value == OFF => return None,
-            Self::FixedPerformance => self.name().to_owned(),
+            Self::FixedPerformance | Self::BatterySaver if value == OFF => return None,
+            Self::FixedPerformance | Self::BatterySaver => self.name().to_owned(),
+            Self::TaskProfile if value == NONE => return None,
+            Self::TaskProfile => format!("{} {value}", self.name()),
             Self::Telemetry if value == OFF => "no telemetry".to_owned(),
             Self::Telemetry => return None,
             Self::Profile if value == "release" => return None,
@@ -171,7 +205,13 @@ impl Condition {
             // Flags say it where there are any.
             Self::Features if !run.run.build.flags.is_empty() || BASELINES.contains(&value) => return None,
             Self::Features => format!("built with {value}"),
-            Self::Toolchain | Self::Kernel | Self::Hypervisor | Self::SystemBuild => return None,
+            Self::Toolchain
+            | Self::Kernel
+            | Self::Hypervisor
+            | Self::SystemBuild
+            | Self::CpuGroup
+            | Self::Screen
+            | Self::User => return None,
         };
         Some(says)
     }
@@ -180,8 +220,11 @@ impl Condition {
 /// What is unusual in the conditions of a cell's result: `CPUs 0-3; sustained for 600 s`. Empty where nothing is. Results of one
 /// key whose texts differ are of two series.
 pub fn unusual(run: &Run, cell: Option<&Cell>) -> String {
+    // A key that names its CPUs says it already.
+    let known =
+        |condition: &Condition| *condition != Condition::Cpus || cell.is_none_or(|cell| cell.key.cpus.is_empty());
     let says = |condition: Condition| condition.unusual(&condition.value(run, cell)?, run);
-    Condition::ALL.into_iter().filter_map(says).collect::<Vec<_>>().join("; ")
+    Condition::ALL.into_iter().filter(known).filter_map(says).collect::<Vec<_>>().join("; ")
 }
 
 const NONE: &str = "none";
@@ -213,19 +256,13 @@ fn cpus_of(cell: &Cell) -> Option<String> {
     (!lists.is_empty()).then(|| lists.join(" or "))
 }
 
-/// Whether a list of CPUs is all that there are: a range from 0 on, to the last of the clusters where those are known, else of as
-/// many as the process has threads of execution at least (a quota lets it use fewer).
+/// Whether a list of CPUs is all that there are: those of the clusters where those are known, else as many from 0 on as the process
+/// has threads of execution (or more: a quota lets it use fewer).
 fn is_all(list: &str, run: &Run) -> bool {
-    let last = match list.split_once('-') {
-        Some(("0", last)) => last.parse::<u32>().ok(),
-        None if list == "0" => Some(0),
-        _ => None,
-    };
     let clusters = run.machine.phone.iter().flat_map(|phone| &phone.clusters);
-    let in_clusters =
-        clusters.flat_map(|cluster| cluster.cpus.split(['-', ','])).filter_map(|cpu| cpu.parse().ok()).max();
-    let highest = in_clusters.or_else(|| run.machine.logical_cores.value()?.checked_sub(1));
-    last.is_some_and(|last| highest.is_none_or(|highest| last >= highest))
+    let in_clusters = clusters.filter_map(|cluster| cpus::parse(&cluster.cpus)?.last().copied()).max();
+    let highest = in_clusters.or_else(|| run.machine.logical_cores.value()?.checked_sub(1)).unwrap_or(0);
+    cpus::parse(list).is_some_and(|list| list.iter().copied().eq(0..list.len() as u32) && list.last() >= Some(&highest))
 }
 
 #[cfg(test)]
