@@ -82,6 +82,20 @@ impl<T> Reading<T> {
         }
     }
 
+    /// Something made of the value; without one, the same reason.
+    pub fn map<U>(&self, make: impl FnOnce(&T) -> U) -> Reading<U> {
+        self.and_then(|value| Reading::Ok(make(value)))
+    }
+
+    /// Something that may be missing itself, made of the value; without one, the same reason.
+    pub fn and_then<U>(&self, make: impl FnOnce(&T) -> Reading<U>) -> Reading<U> {
+        match self {
+            Self::Ok(value) => make(value),
+            Self::Denied { why } => Reading::Denied { why: why.clone() },
+            Self::Absent { why } => Reading::Absent { why: why.clone() },
+        }
+    }
+
     /// Why there is no value; `None` if there is one.
     pub fn why(&self) -> Option<&str> {
         match self {

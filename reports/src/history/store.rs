@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::record::{Known, Prepared, meet, prepare, sha256};
-use super::series::{self, Metric, Point, SeriesKey};
+use super::series::{self, Point, SeriesKey};
 use super::sql::{Database, Row, Session, Value, insert};
 use super::{HistoryError, HistoryStore, Imported, Integrity, RunSummary, SeriesSummary};
+use crate::metric::Metric;
 use crate::record::{CellKey, one_line};
 
 /// A store in a database.
@@ -102,7 +103,7 @@ fn series_row(id: &str, key: &SeriesKey) -> Vec<Value> {
         cell.text_tokens.into(),
         cell.memory.as_str().into(),
         cell.sampler.as_str().into(),
-        key.metric.name().into(),
+        key.metric.name().as_str().into(),
         cell.cpus.as_str().into(),
     ]
 }
@@ -137,7 +138,7 @@ fn read_key(row: &Row) -> Option<SeriesKey> {
         sampler: row.text(14)?,
         cpus: row.text(16)?,
     };
-    Some(SeriesKey { machine: row.text(1)?, cell, metric: Metric::from_name(&row.text(15)?)? })
+    Some(SeriesKey { machine: row.text(1)?, cell, metric: Metric::named(&row.text(15)?)? })
 }
 
 fn read_point(row: &Row) -> Option<Point> {
@@ -219,15 +220,37 @@ fn put(session: &mut dyn Session, given: &Prepared) -> Result<Imported, HistoryE
         }
         session.execute(DOING, "DELETE FROM point WHERE run = $1", &row[..1])?;
     }
+    put_points(session, DOING, given)?;
+    Ok(outcome)
+}
+
+/// The points of a record, and the series that are new by them.
+fn put_points(session: &mut dyn Session, doing: &'static str, given: &Prepared) -> Result<(), HistoryError> {
     let (mut series, mut points) = (Vec::new(), Vec::new());
-    for (key, point) in &extract.points {
+    for (key, point) in &given.extract.points {
         let id = series_id(key)?;
         series.push(series_row(&id, key));
         points.push(point_row(&id, point));
     }
-    insert(session, DOING, "series", &SERIES_COLUMNS, &series)?;
-    insert(session, DOING, "point", &POINT_COLUMNS, &points)?;
-    Ok(outcome)
+    insert(session, doing, "series", &SERIES_COLUMNS, &series)?;
+    insert(session, doing, "point", &POINT_COLUMNS, &points)?;
+    Ok(())
+}
+
+/// Takes the points of every record anew, because a number is followed now that was not, or is taken in another way. A record
+/// that is damaged keeps the points that it has: `check` tells of it.
+pub(super) fn take_points_anew(session: &mut dyn Session) -> Result<(), HistoryError> {
+    const DOING: &str = "taking the points of its records anew";
+    for row in session.query(DOING, "SELECT id FROM run ORDER BY id", &[])? {
+        let Some(id) = row.text(0) else { continue };
+        // One record in memory at a time.
+        let rows = session.query(DOING, "SELECT record FROM run WHERE id = $1", &[id.as_str().into()])?;
+        let Some(text) = rows.first().and_then(|row| row.text(0)) else { continue };
+        let Ok(given) = prepare(&text) else { continue };
+        session.execute(DOING, "DELETE FROM point WHERE run = $1", &[id.as_str().into()])?;
+        put_points(session, DOING, &given)?;
+    }
+    Ok(())
 }
 
 impl<D: Database> Store<D> {
@@ -410,7 +433,7 @@ mod tests {
             sampler: "euler".into(),
             cpus: String::new(),
         };
-        let key = SeriesKey { machine: "16697075adf8bbd3".into(), cell, metric: Metric::Image };
+        let key = SeriesKey { machine: "16697075adf8bbd3".into(), cell, metric: Metric::IMAGE };
         // Computed apart, in Python, from the key as JSON.
         assert_eq!(series_id(&key).unwrap(), "26a0780008c7f9295a4e46fc14aa0dcc");
     }

@@ -10,10 +10,11 @@ use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
 use image::imageops::{self, FilterType};
 
 use super::Page;
+use crate::metric::Metric;
 use crate::quality::{self, FULL_SCALE};
 use crate::record::{Cell, Reading, open_regular};
 use crate::table::{Row, Table, workload};
-use crate::text::{self, escape};
+use crate::text::escape;
 use ditbench_record::store::LoadedRun;
 
 /// Larger pictures are shown this many pixels wide or high at most, to keep the page small: noise does not compress.
@@ -65,13 +66,12 @@ fn picture(page: &mut Page, run: &LoadedRun, cell: &Cell, row: &Row) {
         Ok(map) => page.line(&tag(&map, &format!("Error map of {} against the reference", row.label()))),
         Err(why) => page.line(&format!("<p>No error map: {}</p>", escape(&why))),
     }
-    let scores = [
-        row.psnr_db.map(|db| format!("PSNR {db:.1} dB")),
-        row.ssim.map(|ssim| format!("SSIM {ssim:.4}")),
-        row.ssimulacra2.map(|score| format!("SSIMULACRA2 {}", text::significant(score, 3))),
-        row.image_identical.filter(|same| *same).map(|_| "identical to the reference".to_owned()),
-    ];
-    let scores: Vec<String> = scores.into_iter().flatten().collect();
+    let scores: Vec<String> = if row.is_identical() {
+        vec!["identical to the reference".to_owned()]
+    } else {
+        let near = [Metric::PSNR, Metric::SSIM, Metric::SSIMULACRA2];
+        near.iter().filter_map(|metric| Some(format!("{} {}", metric.title(), row.shown(*metric)?))).collect()
+    };
     page.line(&format!(
         "</div>\n<figcaption><b>{}</b><br>{}</figcaption>\n</figure>",
         escape(&row.label()),

@@ -60,7 +60,7 @@ fn cell_name(row: &Row) -> String {
 
 fn time(row: &Row) -> String {
     let threads = row.threads();
-    match (row.p50_s(), row.first_image_s) {
+    match (row.p50_s(), row.first_image_s()) {
         (Some(p50), _) => format!("{}, {threads}", text::seconds(p50)),
         (None, Some(first)) => format!("{} (first), {threads}", text::seconds(first)),
         (None, None) => row.status.name().to_owned(),
