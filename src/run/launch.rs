@@ -222,9 +222,9 @@ impl Launcher<'_> {
     }
 
     fn spec(&self, cell: &Resolved, prepared: &Prepared, outputs: Option<Outputs>, stop: StopRule) -> LaunchSpec {
-        // The launch that keeps its image is the one that is profiled too: the cell's first.
-        let profile = outputs.is_some() && self.settings.profile;
-        LaunchSpec { outputs, profile, ..prepared.spec(cell, stop) }
+        // The launch that keeps its image is the one that is asked for the rest too: the cell's first.
+        let placement = outputs.is_some();
+        LaunchSpec { outputs, profile: placement && self.settings.profile, placement, ..prepared.spec(cell, stop) }
     }
 
     fn environment(&self) -> Vec<(&'static str, OsString)> {

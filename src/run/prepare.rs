@@ -57,6 +57,7 @@ impl Prepared {
             outputs: None,
             stop,
             profile: false,
+            placement: false,
             series: None,
             cpus: cell.cell.pinned.as_ref().map(|pinned| pinned.cpus.clone()),
         }
