@@ -9,7 +9,7 @@ use crate::caution::{self, Caution};
 use crate::estimate::{self, Estimate};
 use crate::judged::JudgedRow;
 use crate::metric::{Figures, Metric, Shown, take};
-use crate::record::{Cell, CellKey, Launch, Reading, Run, Sample, Status, cpus};
+use crate::record::{Cell, CellKey, Launch, Peak, Reading, Run, Sample, Status, cpus};
 use crate::stats;
 
 /// The rows of one report.
@@ -62,8 +62,8 @@ pub struct Row {
     pub first_stages_s: Option<StageSeconds>,
     /// Where `peak_bytes` is from.
     pub peak_source: &'static str,
-    /// The peak under which the rate is put: `f32, 2 threads: 163 GFLOP/s`; or why there is none.
-    pub peak: Reading<String>,
+    /// The peak under which the rate is put; or why there is none.
+    pub peak: Reading<Peak>,
     /// The cell that quality is measured against; or why there is none.
     pub reference: Reading<String>,
     /// Whether other cells' quality is measured against this one.
@@ -139,7 +139,7 @@ impl Row {
             steps_s: StageSeconds::of(&timed).map(|stages| stages.steps_s).unwrap_or_default(),
             first_stages_s: StageSeconds::of(&first),
             peak_source: take::peak_memory(cell).1,
-            peak: take::peak_for(run, cell).map(|(_, words)| words.clone()),
+            peak: take::peak_for(run, cell),
             reference: cell.quality.map(|quality| quality.reference.clone()),
             is_reference: is_reference(run, cell),
             judged: cell.judged.as_ref().map(JudgedRow::of),
@@ -280,7 +280,7 @@ fn cores(run: &Run, list: &str) -> String {
     inside.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("+")
 }
 
-/// What each run's machine is called: phones of one model by their serials too, as far as the plan has them.
+/// What each run's machine is called: phones of one model by their serials too, as far as the record has them.
 pub fn machines(runs: &[&Run]) -> Vec<String> {
     let model = |run: &Run| {
         let phone = run.machine.phone.as_ref().and_then(|phone| phone.model.value());
@@ -289,7 +289,7 @@ pub fn machines(runs: &[&Run]) -> Vec<String> {
     let name = |run: &&Run| {
         let name = model(run);
         let alike = runs.iter().filter(|other| other.machine.phone.is_some() && model(other) == name).count();
-        let serial = run.run.plan["on"].as_str().and_then(|on| on.strip_prefix("adb:"));
+        let serial = run.run.on.as_deref().and_then(|on| on.strip_prefix("adb:"));
         match serial.filter(|_| alike > 1 && run.machine.phone.is_some()) {
             Some(serial) => format!("{name} ({serial})"),
             None => name,
@@ -331,9 +331,12 @@ pub fn groups(table: &Table) -> Vec<(String, Vec<&Row>)> {
 
 /// Other cells name it as their reference, or it says so itself (a run of one cell).
 fn is_reference(run: &Run, cell: &Cell) -> bool {
-    let id = cell.key.id();
-    let named = run.cells.iter().filter_map(|other| other.quality.value()).any(|quality| quality.reference == id);
-    named || cell.quality.why().is_some_and(|why| why.contains("this is the reference"))
+    // A reference is of the size of those that are held against it.
+    let size = |key: &CellKey| (key.width, key.height);
+    let others = || run.cells.iter().filter(|other| size(&other.key) == size(&cell.key));
+    let by_image = others().filter_map(|other| Some(&other.quality.value()?.reference));
+    let by_pictures = others().filter_map(|other| Some(&other.judged.as_ref()?.fidelity.value()?.reference));
+    cell.is_reference || by_image.chain(by_pictures).any(|reference| cell.key.is_called(reference))
 }
 
 /// The table of some runs.

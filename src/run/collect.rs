@@ -99,6 +99,7 @@ impl Collected {
             reason,
             compile: self.compile.iter().map(|(stage, report)| stage_compile(stage, report)).collect(),
             samples: self.samples.clone(),
+            same_bytes: (self.same_bytes.len() > 1).then(|| self.same_bytes.iter().all(|same| *same)),
             steady: steady::of(&self.samples.iter().map(|sample| sample.total_s).collect::<Vec<f64>>()),
             memory: self.memory.clone(),
             max_rss_bytes: max_rss.filter(|_| !self.went_on()),

@@ -1,7 +1,7 @@
 //! A graph loaded by ONNX Runtime.
 //!
 //! Contract: inputs are borrowed for the length of a call and never cloned as ONNX Runtime's values (`ort` rc.15
-//! deadlocks when it clones a borrowed tensor). Outputs are copied once; the largest, an image of 1024², has 12 MB, which
+//! deadlocks when it clones a borrowed tensor). Outputs are copied once; the largest, an image of 1024², has 12 MiB, which
 //! is a few milliseconds beside a decoder's seconds, so buffers of our own are not bound to them.
 
 use std::borrow::Cow;

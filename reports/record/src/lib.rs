@@ -20,6 +20,7 @@ mod quality;
 mod run;
 mod status;
 pub mod store;
+mod warning;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,10 +33,11 @@ pub use launch::{
 };
 pub use load::{RecordError, parse};
 pub use machine::{Calibration, Cluster, HotThreshold, Machine, Peak, PhoneFacts};
-pub use model::{ModelEntry, PaperCounts, Stage, WeightFile};
+pub use model::{FormulaCounts, ModelEntry, PaperCounts, Stage, WeightFile};
 pub use quality::{ImageQuality, Quality, StepDivergence};
 pub use run::{Build, Git, Inputs, Run, RunInfo};
 pub use status::Status;
+pub use warning::{Kept, Kind, Warning};
 
 /// The version of the schema that this program writes, and the newest that it reads.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -18,7 +18,7 @@ pub(super) fn cautions(page: &mut Page, runs: &[&Run], table: &Table) {
             page.line(&format!(
                 "<p><span class=\"chip warn\">run {}</span> {}</p>",
                 escape(&run.run.id),
-                escape(warning)
+                escape(&warning.to_string())
             ));
             any = true;
         }

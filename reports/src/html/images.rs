@@ -57,7 +57,7 @@ fn picture(page: &mut Page, run: &LoadedRun, cell: &Cell, row: &Row) {
         Err(why) => page.line(&format!("<p>No image: {}</p>", escape(why))),
     }
     let map = match &cell.quality {
-        Reading::Ok(quality) => reference(run, &quality.reference).and_then(|reference| {
+        Reading::Ok(quality) => reference(run, cell, &quality.reference).and_then(|reference| {
             quality::error_map(ours.as_ref().map_err(Clone::clone)?, &reference).map_err(|e| e.to_string())
         }),
         Reading::Denied { why } | Reading::Absent { why } => Err(why.clone()),
@@ -79,9 +79,10 @@ fn picture(page: &mut Page, run: &LoadedRun, cell: &Cell, row: &Row) {
     ));
 }
 
-/// The image of the cell of that id, in the same run.
-fn reference(run: &LoadedRun, id: &str) -> Result<RgbImage, String> {
-    let cell = run.run.cells.iter().find(|cell| cell.key.id() == id);
+/// The image of the cell of that id, in the same run: a reference is of the size of those that are held against it.
+fn reference(run: &LoadedRun, ours: &Cell, id: &str) -> Result<RgbImage, String> {
+    let size = |cell: &Cell| (cell.key.width, cell.key.height);
+    let cell = run.run.cells.iter().find(|cell| size(cell) == size(ours) && cell.key.is_called(id));
     load(&run.dir, cell.ok_or_else(|| format!("the reference cell {id} is not in this record"))?)
 }
 

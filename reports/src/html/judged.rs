@@ -22,6 +22,12 @@ pub(super) fn section(page: &mut Page, run: &Run, judging: &Judging, table: &Tab
         judging.enlarged_to,
         escape(&judging.backend),
     ));
+    if judging.own_pairs {
+        page.line(
+            "<p>These kernel distances are an older program's, which let each name's own pair count: they are lower by about 1/n, and not \
+             to be compared with those of other programs.</p>",
+        );
+    }
     let columns: Vec<&str> =
         ["Cell"].into_iter().chain(Metric::shown(Shown::Pictures).map(|metric| metric.definition().heading)).collect();
     start(page, &columns);

@@ -114,7 +114,7 @@ mod tests {
         let on = |id: &str, serial: &str| {
             let mut run = sample_phone::run();
             run.run.id = id.into();
-            run.run.plan = serde_json::json!({ "on": format!("adb:{serial}") });
+            run.run.on = Some(format!("adb:{serial}"));
             run
         };
         let (first, second) = (on("r1", "A1"), on("r2", "B2"));

@@ -213,7 +213,7 @@ pub(super) fn share_of_peak(workload: &str, entries: &[Entry]) -> Result<Option<
     let most = bars.iter().map(|bar| bar.2).fold(1.0, f64::max);
     let height = 24 + bars.iter().map(|(entry, ..)| label(entry).1 + 40).sum::<i32>();
     let said = |entry: &Entry, gflops: f64, share: f64| {
-        let int8 = entry.row.peak.value().is_some_and(|peak| peak.starts_with("int8"));
+        let int8 = entry.row.peak.value().is_some_and(|peak| peak.kind == "int8");
         format!(
             "{} GFLOP/s, {} of {} peak",
             text::significant(gflops, 3),
