@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ditbench_record::store::LoadedRun;
 use ditbench_record::{
     self as record, ImageQuality, MemoryMark, MemoryPass, ModelEntry, Peak, Reading, Run, Stage, StageCompile,
-    WeightsUse,
+    Telemetry, WeightsUse,
 };
 use ditbench_reports::history::series::extract;
 use ditbench_reports::metric::{Basis, Csv, Followed, Judged, Metric, Shown, Unit};
@@ -40,6 +40,18 @@ fn timed() -> Run {
     cell.memory_pass =
         Reading::Ok(MemoryPass { marks: vec![mark], runtime_peak_bytes: Some(500 << 20), ..MemoryPass::default() });
     for launch in &mut cell.launches {
+        // 20 W from first to last.
+        let mut ended = 0.0;
+        for sample in &mut launch.samples {
+            ended += sample.total_s;
+            sample.ended_s = Some(ended);
+        }
+        let reading = |second: u32| Telemetry {
+            at_s: f64::from(second),
+            moment: "during".into(),
+            readings: [("package_energy_j".to_owned(), Reading::Ok(20.0 * f64::from(second)))].into(),
+        };
+        launch.telemetry = (0..20).map(reading).collect();
         launch.compile =
             vec![StageCompile { stage: "denoiser".into(), export_s: 1.5, load_s: 0.5, ..StageCompile::default() }];
     }

@@ -4,7 +4,7 @@ use super::Better::{Higher, Lower};
 use super::Csv::{Bounded, Column};
 use super::Enforce::{Alarm, Show, Strict};
 use super::Scale::{Absolute, Relative};
-use super::{Csv, Definition, Detail, Followed, Judged, Shown, Taken, Unit, take};
+use super::{Csv, Definition, Detail, Followed, Judged, Shown, Taken, Unit, energy, take};
 
 /// Followed since the first version of the store that this program can read.
 const fn always(id: &'static str, detail: Detail) -> Followed {
@@ -319,6 +319,20 @@ pub const ALL: &[Definition] = &[
         shown: Shown::Main,
         csv: Column(190),
         glossary: "gflops as a share of what a loop of multiply-adds reached on this machine with as many threads.",
+    },
+    Definition {
+        name: "energy_j",
+        title: "energy of an image",
+        heading: "Energy of an image",
+        unit: Unit::Joules,
+        better: Lower,
+        scale: Relative,
+        taken: Taken::Run(energy::of_image),
+        gate: not_judged("it is of the whole processor or the whole phone: whatever else runs there is in it"),
+        history: Followed::As { id: "energy", since: 5, detail: Detail::Nothing },
+        shown: Shown::More,
+        csv: Column(570),
+        glossary: "Joules while a steady image is made: mean power over the timed images, times the seconds of one. Of the processor's packages (RAPL), idle cores and other programs included; of a phone, what the battery gives, the screen included. Absent where no sensor says, or a charger is plugged in.",
     },
     Definition {
         name: "latent_relative_l2",

@@ -4,6 +4,7 @@
 //! row of it decides anything about a number. One name is one estimator: what a launch or a record gives stands in [`take`],
 //! and a cell's number is the median of its launches' numbers.
 
+mod energy;
 mod list;
 mod show;
 pub mod take;
@@ -51,6 +52,8 @@ pub enum Unit {
     Seconds,
     /// Bytes.
     Bytes,
+    /// Joules.
+    Joules,
     /// 10⁹ floating-point operations a second.
     Gigaflops,
     /// A share of a whole, 0 to 1, shown in per cent.

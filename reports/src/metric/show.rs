@@ -10,6 +10,7 @@ impl Unit {
         match self {
             Self::Seconds => "seconds",
             Self::Bytes => "bytes",
+            Self::Joules => "joules",
             Self::Gigaflops => "10⁹ operations a second",
             Self::Share | Self::Hits => "share, 0 to 1",
             Self::Relative => "relative L2",
@@ -24,7 +25,7 @@ impl Unit {
     /// Whether it is time, or grows with the time that something takes.
     pub fn is_of_time(self) -> bool {
         match self {
-            Self::Seconds => true,
+            Self::Seconds | Self::Joules => true,
             Self::Bytes
             | Self::Gigaflops
             | Self::Share
@@ -46,6 +47,7 @@ impl Metric {
             Unit::Seconds => text::seconds(value),
             // Exact up to 2⁵³ bytes.
             Unit::Bytes => text::bytes(value.max(0.0) as u64),
+            Unit::Joules => format!("{}\u{a0}J", text::significant(value, 3)),
             Unit::Gigaflops => format!("{}\u{a0}GFLOP/s", text::significant(value, 3)),
             Unit::Share => text::percent(value),
             Unit::Hits => format!("{value:.3}"),
@@ -76,6 +78,7 @@ impl Metric {
                 Unit::Decibels => format!("{}\u{a0}dB", text::significant(size, 3)),
                 Unit::Seconds => text::seconds(size),
                 Unit::Bytes => text::bytes(size as u64),
+                Unit::Joules => format!("{}\u{a0}J", text::significant(size, 3)),
                 Unit::Gigaflops => format!("{}\u{a0}GFLOP/s", text::significant(size, 3)),
                 Unit::Hits | Unit::Relative | Unit::Similarity | Unit::Points | Unit::Thousandths | Unit::Count => {
                     text::significant(size, 3)
