@@ -257,10 +257,12 @@ fn a_changed_value_is_noticed() {
 fn an_older_store_is_brought_up_to_date_and_keeps_what_it_holds() {
     let (_dir, path) = temp();
     closed_store(&path);
-    // Version 1 lacked the index.
+    // Version 1 lacked the index, version 2 the CPUs.
     let connection = Connection::open(&path).unwrap();
     let of_today: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-    connection.execute_batch("DROP INDEX point_of_run; PRAGMA user_version = 1").unwrap();
+    connection
+        .execute_batch("DROP INDEX point_of_run; ALTER TABLE series DROP COLUMN cpus; PRAGMA user_version = 1")
+        .unwrap();
     drop(connection);
     let mut store = create(&path);
     assert_eq!(store.runs().unwrap().len(), 20);
@@ -289,7 +291,7 @@ fn a_store_of_an_older_program_takes_its_points_anew_and_goes_on_in_the_same_ser
     };
     let before = ids(&connection);
     let old = "UPDATE point SET value = value * 1.001 WHERE launches = 1; DELETE FROM point WHERE run = 'run-00004'; \
-               UPDATE run SET record = 'damaged' WHERE id = 'run-00007'; PRAGMA user_version = 2";
+               UPDATE run SET record = 'damaged' WHERE id = 'run-00007'; PRAGMA user_version = 3";
     connection.execute_batch(old).unwrap();
     let mut store = create(&path);
     assert_eq!(ids(&connection), before, "a series has another id");
