@@ -21,8 +21,9 @@ def ranks(made, data):
 def kernel_distance(made, data):
     kernel = lambda a, b: (a @ b.T / a.shape[1] + 1) ** 3  # noqa: E731
     n = len(made)
-    inside = lambda k: (k.sum() - np.trace(k)) / (n * (n - 1))  # noqa: E731
-    return 1000 * (inside(kernel(made, made)) + inside(kernel(data, data)) - 2 * kernel(made, data).mean())
+    # Each name's own pair is left out, between the sets too.
+    others = lambda k: (k.sum() - np.trace(k)) / (n * (n - 1))  # noqa: E731
+    return 1000 * (others(kernel(made, made)) + others(kernel(data, data)) - 2 * others(kernel(made, data)))
 
 
 print("ranks", ranks(made_up(12, 8, 0.5, 2), made_up(30, 8, 0, 1)).tolist())

@@ -17,10 +17,9 @@ pub fn count(value: f64) -> String {
     }
 }
 
-/// `1.23 MB`: decimal prefixes.
+/// `1.23 MiB`: an amount of memory or of disk, in the units of the report.
 pub fn bytes(value: u64) -> String {
-    let (scaled, prefix) = prefixed(value as f64);
-    if prefix.is_empty() { format!("{value} B") } else { format!("{} {prefix}B", three(scaled)) }
+    ditbench_reports::text::bytes(value).replace('\u{a0}', " ")
 }
 
 /// `1.23 s`, `45.6 ms`, `7.89 µs`.
@@ -133,7 +132,7 @@ mod tests {
         assert_eq!(count(1.5e12), "1.50 T");
         assert_eq!(count(12.0), "12");
         assert_eq!(bytes(0), "0 B");
-        assert_eq!(bytes(901_000_000), "901 MB");
+        assert_eq!(bytes(901_000_000), "859 MiB");
         assert_eq!(seconds(0.0123), "12.3 ms");
         assert_eq!(seconds(754.0), "12 min 34 s");
     }

@@ -136,7 +136,7 @@ fn a_launch_that_was_held_back_is_made_again_at_most_twice() {
     assert_eq!(row["status"], "ok");
     assert_eq!(row["discarded"].as_array().unwrap().len(), 2);
     assert!(row["discarded"][0]["reason"].as_str().unwrap().contains("held back: thermal status 3"));
-    assert!(row["warnings"].to_string().contains("counts although"), "{}", row["warnings"]);
+    assert!(row["warnings"].to_string().contains("spoiled_launch"), "{}", row["warnings"]);
     assert_eq!(row["launches"].as_array().unwrap().len(), 1);
     ok(&run(&lab, &bench, &[&NANO, &SHORT, &["--on", "adb", "--sustained", "3s", "--out", "hot"]]));
     let record = bench.record("hot");

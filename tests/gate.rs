@@ -76,6 +76,39 @@ fn a_planted_fall_back_fails_however_fast_it_is() {
     expect(&ab(&bench, USUAL, elsewhere, &FEW), 1, &["REGRESSED", "device"]);
 }
 
+/// Some runtimes must be run for the answer where nodes run: that is no part of what a cell needs.
+#[test]
+fn memory_that_it_takes_to_ask_where_nodes_run_is_in_no_figure() {
+    let bench = Bench::new();
+    let peaks = |name: &str, script: &str| {
+        let file = bench.path(&format!("{name}.json"));
+        std::fs::write(&file, script).unwrap();
+        let plan =
+            ["run", "--backend", "scripted", "--precision", "f32", "--launches", "2", "--images", "3", "--out", name];
+        let output = bench.command(&plan).env("DITBENCH_SCRIPT", &file).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let cell = bench.record(name)["cells"][0].clone();
+        assert!(cell["placement"].as_array().is_some_and(|stages| stages.len() == 3), "{}", cell["placement"]);
+        let most = |marks: &serde_json::Value, whole: &serde_json::Value| {
+            let marks = marks.as_array().into_iter().flatten();
+            marks
+                .flat_map(|mark| [mark["high_water"].as_u64(), mark["rss"].as_u64()])
+                .flatten()
+                .chain(whole.as_u64())
+                .max()
+        };
+        let launches = cell["launches"].as_array().unwrap().clone();
+        let pass = &cell["memory_pass"]["ok"];
+        let launch = |index: usize| most(&launches[index]["memory"], &launches[index]["max_rss_bytes"]).unwrap();
+        [most(&pass["marks"], &pass["max_rss_bytes"]).unwrap(), launch(0), launch(1)]
+    };
+    let usual = peaks("usual", USUAL);
+    let asks = peaks("asks", r#"{"denoiser_ms": 1.0, "decoder_ms": 0.5, "placement_mib": 300}"#);
+    for (asks, usual) in asks.into_iter().zip(usual) {
+        assert!(asks < usual + (100 << 20), "{asks} where {usual} is usual");
+    }
+}
+
 #[test]
 fn a_planted_growth_in_memory_fails() {
     let bench = Bench::new();

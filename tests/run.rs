@@ -303,7 +303,7 @@ fn mixed_says_by_which_measure_it_chose() {
     ]);
     let record = bench.record("run");
     let warnings = cells(&record)[0]["warnings"].to_string();
-    assert!(warnings.contains("8 bits") && warnings.contains("measured"), "{warnings}");
+    assert!(warnings.contains("mixed_weights") && warnings.contains("measured"), "{warnings}");
     let bits = record["models"][0]["weights"][0]["bits_per_weight"].as_f64().unwrap();
     assert!(bits > 4.2 && bits <= 4.3, "{bits}");
 }

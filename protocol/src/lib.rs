@@ -52,6 +52,9 @@ pub struct LaunchSpec {
     pub stop: StopRule,
     /// Whether to make one more image, apart from the timed ones, under the runtime's profiler.
     pub profile: bool,
+    /// Whether to find out, when all is measured, where nodes run: it may take a pass of its own, and so time and memory.
+    #[serde(default)]
+    pub placement: bool,
     /// Instead of timing one prompt's image: one image of each of many prompts.
     #[serde(default)]
     pub series: Option<Series>,
@@ -169,14 +172,19 @@ pub enum Event {
         /// SHA-256 of the image's raw output.
         image_sha256: String,
     },
-    /// Where a stage's nodes ran, and what the runtime knows of its memory.
+    /// All images are made: what the runtime itself says of a stage's memory.
     Ran {
         /// The stage's id.
         stage: String,
-        /// Where its nodes ran.
-        placement: Placement,
-        /// What the runtime itself says of its memory.
+        /// What it says.
         memory: MemoryReport,
+    },
+    /// Where a stage's nodes run.
+    Placed {
+        /// The stage's id.
+        stage: String,
+        /// Where.
+        placement: Placement,
     },
     /// One pass of a stage under the runtime's profiler.
     Profiled {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::record::held::{self, HeldBack};
-use crate::record::{Cell, Launch, Run, Status, Steady};
+use crate::record::{Cell, Kind, Launch, Run, Status, Steady};
 use crate::stats;
 use crate::text;
 
@@ -205,7 +205,15 @@ pub fn of_cell(run: &Run, cell: &Cell) -> Vec<Caution> {
     cautions.extend(
         cell.weights.iter().flat_map(|weights| &weights.expanded).map(|what| Caution::Expanded { what: what.clone() }),
     );
-    cautions.extend(cell.warnings.iter().map(|what| Caution::Said { what: what.clone() }));
+    for warning in &cell.warnings {
+        let caution = match warning.kind() {
+            Some(Kind::NotDeterministic) => Caution::NotRepeatable,
+            _ => Caution::Said { what: warning.to_string() },
+        };
+        if !cautions.contains(&caution) {
+            cautions.push(caution);
+        }
+    }
     cautions
 }
 

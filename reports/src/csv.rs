@@ -5,30 +5,113 @@
 
 use std::io::{self, Write};
 
+use ditbench_record::Reading;
 use ditbench_record::csv::{KEY_COLUMNS, key_values};
-use ditbench_record::{Bounded, Reading};
 
-use crate::judged::JudgedRow;
-use crate::table::Table;
+use crate::caution::Caution;
+use crate::estimate::Estimate;
+use crate::metric::{Csv, Figure, Metric};
+use crate::table::{Published, Row, Table};
 use crate::text::one_line;
 
-/// The columns of a row whose pictures were judged.
-fn judged_values(row: &JudgedRow) -> Vec<String> {
-    let figure = |figure: Option<&Bounded>| -> [String; 3] {
-        figure.map(|f| [f.value, f.low, f.high].map(|v| v.to_string())).unwrap_or_default()
-    };
-    let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-    let fidelity = row.fidelity.value();
-    let figures = [Some(&row.retrieval_at_1), Some(&row.retrieval_at_5), row.kernel_distance_x1000.value()];
-    let mut values: Vec<String> = figures.into_iter().flat_map(figure).collect();
-    values.extend([
-        number(row.psnr_to_data_db),
-        number(fidelity.and_then(|f| f.psnr_db)),
-        number(fidelity.and_then(|f| f.ssim)),
-        number(fidelity.and_then(|f| f.latent_relative_l2)),
-        fidelity.map(|f| f.identical.to_string()).unwrap_or_default(),
-    ]);
-    values
+/// A column of a table that holds words, and its place among all.
+struct Words {
+    place: u16,
+    name: &'static str,
+    of: fn(&Row) -> String,
+}
+
+/// What is no number of [`crate::metric::ALL`].
+const WORDS: [Words; 11] = [
+    Words { place: 10, name: "status", of: |row| row.status.name().to_owned() },
+    Words { place: 20, name: "reason", of: |row| row.reason.clone().unwrap_or_default() },
+    Words { place: 30, name: "numerics", of: |row| row.numerics.value().cloned().unwrap_or_default() },
+    Words { place: 50, name: "interval", of: |row| of_estimate(row, |estimate| estimate.interval.clone()) },
+    Words { place: 60, name: "launches", of: |row| of_estimate(row, |estimate| estimate.launches.to_string()) },
+    Words { place: 70, name: "images", of: |row| of_estimate(row, |estimate| estimate.images.to_string()) },
+    Words { place: 200, name: "reference", of: reference },
+    Words { place: 260, name: "cautions", of: cautions },
+    Words { place: 420, name: "cpus", of: |row| row.key.cpus.clone() },
+    Words { place: 430, name: "machine", of: |row| row.machine.clone() },
+    Words { place: 440, name: "conditions", of: |row| row.conditions.clone() },
+];
+
+fn of_estimate(row: &Row, of: impl Fn(&Estimate) -> String) -> String {
+    row.image_s.value().map(of).unwrap_or_default()
+}
+
+fn reference(row: &Row) -> String {
+    match &row.reference {
+        Reading::Ok(reference) => reference.clone(),
+        Reading::Denied { why } | Reading::Absent { why } => format!("none: {why}"),
+    }
+}
+
+fn cautions(row: &Row) -> String {
+    row.cautions.iter().map(Caution::short).collect::<Vec<_>>().join("; ")
+}
+
+/// A column of a table.
+enum Column {
+    Words(&'static Words),
+    Number(Metric),
+    Low(Metric),
+    High(Metric),
+}
+
+impl Column {
+    /// All, in their order.
+    fn all() -> Vec<Self> {
+        let mut columns: Vec<(u16, Self)> = WORDS.iter().map(|words| (words.place, Self::Words(words))).collect();
+        for metric in Metric::all() {
+            match metric.definition().csv {
+                Csv::Column(place) => columns.push((place, Self::Number(metric))),
+                Csv::Bounded(place) => columns.extend([
+                    (place, Self::Number(metric)),
+                    (place, Self::Low(metric)),
+                    (place, Self::High(metric)),
+                ]),
+                Csv::Not => {}
+            }
+        }
+        // A stable sort: a number's bounds stay behind it.
+        columns.sort_by_key(|(place, _)| *place);
+        columns.into_iter().map(|(_, column)| column).collect()
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Words(words) => words.name.to_owned(),
+            Self::Number(metric) => metric.name(),
+            Self::Low(metric) => format!("{metric}_low"),
+            Self::High(metric) => format!("{metric}_high"),
+        }
+    }
+
+    fn of(&self, row: &Row) -> String {
+        let figure =
+            |metric: &Metric, of: fn(&Figure) -> Option<f64>| number(row.numbers.get(*metric).value().and_then(of));
+        match self {
+            Self::Words(words) => one_line(&(words.of)(row)),
+            Self::Number(metric) => figure(metric, |figure| Some(figure.value)),
+            Self::Low(metric) => figure(metric, |figure| figure.low),
+            Self::High(metric) => figure(metric, |figure| figure.high),
+        }
+    }
+
+    fn of_paper(&self, paper: &Published) -> String {
+        match self {
+            Self::Words(Words { name: "status", .. }) => "published".to_owned(),
+            Self::Words(Words { name: "reason", .. }) => format!("other hardware: {}", paper.source),
+            Self::Number(metric) => number(paper.value(*metric)),
+            Self::Words(_) | Self::Low(_) | Self::High(_) => String::new(),
+        }
+    }
+}
+
+/// A number as it is read back, or nothing: what is infinite, such as the PSNR of identical pictures, is none.
+fn number(value: Option<f64>) -> String {
+    value.filter(|value| value.is_finite()).map(|value| value.to_string()).unwrap_or_default()
 }
 
 /// The table, one line for each cell, then the paper's rows for the models that are in it, with `published` as their run
@@ -38,116 +121,27 @@ fn judged_values(row: &JudgedRow) -> Vec<String> {
 /// Whatever `out` fails with.
 pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    let columns = [
-        "status",
-        "reason",
-        "numerics",
-        "p50_s",
-        "low_s",
-        "high_s",
-        "interval",
-        "launches",
-        "images",
-        "p90_s",
-        "p99_s",
-        "first_image_s",
-        "compile_s",
-        "text_encoder_s",
-        "step_s",
-        "decoder_s",
-        "peak_bytes",
-        "weights_disk_bytes",
-        "weights_resident_bytes",
-        "gflops",
-        "peak_share",
-        "reference",
-        "latent_relative_l2",
-        "image_relative_l2",
-        "psnr_db",
-        "ssim",
-        "ssimulacra2",
-        "cautions",
-        "placement_share",
-        "retrieval_at_1",
-        "retrieval_at_1_low",
-        "retrieval_at_1_high",
-        "retrieval_at_5",
-        "retrieval_at_5_low",
-        "retrieval_at_5_high",
-        "kernel_distance_x1000",
-        "kernel_distance_x1000_low",
-        "kernel_distance_x1000_high",
-        "psnr_to_data_db",
-        "prompts_psnr_db",
-        "prompts_ssim",
-        "prompts_latent_relative_l2",
-        "prompts_identical",
-        "cpus",
-        "machine",
-        "conditions",
-    ];
-    writer.write_record(["run"].iter().chain(&KEY_COLUMNS).chain(&columns))?;
+    let columns = Column::all();
+    let names = columns.iter().map(Column::name);
+    writer.write_record(["run"].iter().chain(&KEY_COLUMNS).map(|name| (*name).to_owned()).chain(names))?;
     for row in &table.rows {
-        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let whole = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let estimate = row.image_s.value();
-        let cautions: Vec<String> = row.cautions.iter().map(crate::caution::Caution::short).collect();
-        let values = [
-            row.status.name().to_owned(),
-            row.reason.as_deref().map(one_line).unwrap_or_default(),
-            row.numerics.value().map(|name| one_line(name)).unwrap_or_default(),
-            number(row.p50_s()),
-            number(estimate.and_then(|e| e.low)),
-            number(estimate.and_then(|e| e.high)),
-            estimate.map(|e| one_line(&e.interval)).unwrap_or_default(),
-            whole(estimate.map(|e| e.launches as u64)),
-            whole(estimate.map(|e| e.images as u64)),
-            number(row.p90_s.value().copied()),
-            number(row.p99_s.value().copied()),
-            number(row.first_image_s),
-            number(row.compile_s),
-            number(row.text_encoder_s),
-            number(row.step_s()),
-            number(row.decoder_s),
-            whole(row.peak_bytes),
-            whole(row.weights_disk_bytes),
-            whole(row.weights_resident_bytes),
-            number(row.gflops),
-            number(row.peak_share),
-            match &row.reference {
-                Reading::Ok(reference) => one_line(reference),
-                Reading::Denied { why } | Reading::Absent { why } => one_line(&format!("none: {why}")),
-            },
-            number(row.latent_relative_l2),
-            number(row.image_relative_l2),
-            number(row.psnr_db),
-            number(row.ssim),
-            number(row.ssimulacra2),
-            one_line(&cautions.join("; ")),
-            number(row.placement_share),
-        ];
-        let judged = row.judged.as_ref().map_or_else(|| vec![String::new(); 14], judged_values);
-        let more = [&row.key.cpus, &row.machine, &row.conditions].map(|words| one_line(words));
-        let run = std::iter::once(one_line(&row.run));
-        writer.write_record(run.chain(key_values(&row.key)).chain(values).chain(judged).chain(more))?;
+        let values = columns.iter().map(|column| column.of(row));
+        writer.write_record(std::iter::once(one_line(&row.run)).chain(key_values(&row.key)).chain(values))?;
     }
     for paper in table.published.iter().filter(|paper| table.rows.iter().any(|row| row.key.model == paper.model)) {
         // By name, because most columns stay empty.
-        let value = |column: &str| match column {
-            "run" | "status" => "published".to_owned(),
-            "reason" => format!("other hardware: {}", paper.source),
+        let of_key = |column: &&str| match *column {
             "model" => paper.model.to_owned(),
             "height" | "width" => paper.size.to_string(),
             "backend" => paper.runtime.to_owned(),
             "device" | "machine" => paper.hardware.to_owned(),
             "precision" => paper.precision.unwrap_or_default().to_owned(),
             "steps" => paper.steps.to_string(),
-            "p50_s" => paper.image_s.to_string(),
-            "step_s" => paper.step_s.to_string(),
-            "decoder_s" => paper.decoder_s.to_string(),
             _ => String::new(),
         };
-        writer.write_record(["run"].iter().chain(&KEY_COLUMNS).chain(&columns).map(|column| value(column)))?;
+        let values = columns.iter().map(|column| column.of_paper(paper));
+        writer
+            .write_record(["published".to_owned()].into_iter().chain(KEY_COLUMNS.iter().map(of_key)).chain(values))?;
     }
     writer.flush()
 }

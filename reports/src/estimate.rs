@@ -6,25 +6,59 @@
 
 use serde::Serialize;
 
-use crate::record::{Launch, Reading};
+use crate::record::{Launch, Reading, Sample};
 use crate::stats;
+
+/// What stands around a median.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spread {
+    /// Where the median over launches lies, with 95 %.
+    OfLaunches,
+    /// The lowest and the highest of the launches, which are too few for an interval.
+    Range,
+    /// Where the median of one launch's images lies, with 95 %: says nothing of how launches differ.
+    OfImages,
+    /// Nothing: there are too few samples.
+    #[default]
+    None,
+}
+
+impl Spread {
+    /// Two ends in words that tell an interval from a range: `3.22 s to 3.26 s`, `range 3.22 s to 3.26 s`.
+    pub fn says(self, low: &str, high: &str) -> String {
+        match self {
+            Self::OfLaunches => format!("{low} to {high}"),
+            Self::Range => format!("range {low} to {high}"),
+            Self::OfImages => format!("{low} to {high}, of one launch"),
+            Self::None => String::new(),
+        }
+    }
+}
 
 /// A median with its interval.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Estimate {
-    /// Median of the launches' medians, in seconds.
+    /// Median of the launches' medians.
     pub p50: f64,
     /// Lower end of the interval; `None` where the count allows none.
     pub low: Option<f64>,
     /// Upper end of the interval.
     pub high: Option<f64>,
-    /// What the interval is: `95 % of 6 launches`; or why there is none.
+    /// What the two ends are.
+    pub spread: Spread,
+    /// The same in words: `95 % of 6 launches`; or why there is none.
     pub interval: String,
     /// Launches that count.
     pub launches: usize,
     /// Timed images that count, over all launches.
     pub images: usize,
 }
+
+/// Why a cell has no number of launches.
+pub(crate) const NO_LAUNCH: &str = "no launch ended well";
+/// Why a cell has no number of steady images.
+pub(crate) const NO_STEADY_IMAGE: &str = "no image but the first of each launch; give more images or a larger --budget";
 
 /// Samples below which no distribution-free 95 % interval of a median exists: 2·(1/2)⁶ ≤ 0.05 < 2·(1/2)⁵.
 const FEWEST: usize = 6;
@@ -38,39 +72,36 @@ fn range_of(values: &[f64]) -> Option<(f64, f64)> {
     Some((low, values.iter().copied().reduce(f64::max)?))
 }
 
-/// The estimate of a cell, from its launches that ended well.
-pub fn of_launches(launches: &[&Launch]) -> Reading<Estimate> {
-    let per_launch: Vec<Vec<f64>> = launches
-        .iter()
-        .map(|launch| launch.timed().iter().map(|sample| sample.total_s).collect::<Vec<f64>>())
-        .filter(|totals| !totals.is_empty())
-        .collect();
-    let medians: Vec<f64> = per_launch.iter().filter_map(|totals| stats::median(totals)).collect();
+/// The estimate of a cell, from its launches that ended well and something of each of their timed images.
+pub fn of<'a>(launches: impl Iterator<Item = &'a Launch>, value: fn(&Sample) -> f64) -> Reading<Estimate> {
+    let per_launch: Vec<Vec<f64>> =
+        launches.map(|launch| launch.timed().into_iter().map(value).collect::<Vec<f64>>()).collect();
+    let medians: Vec<f64> = per_launch.iter().filter_map(|values| stats::median(values)).collect();
     let Some(p50) = stats::median(&medians) else {
-        return Reading::absent(if launches.is_empty() {
-            "no launch ended well"
-        } else {
-            "no image but the first of each launch; give more images or a larger --budget"
-        });
+        return Reading::absent(if per_launch.is_empty() { NO_LAUNCH } else { NO_STEADY_IMAGE });
     };
     let images: Vec<f64> = per_launch.into_iter().flatten().collect();
-    let (spread, interval) = match medians.len() {
-        FEWEST.. => (interval_of(&medians), format!("95 % of {} launches", medians.len())),
+    let (spread, ends, interval) = match medians.len() {
+        FEWEST.. => (Spread::OfLaunches, interval_of(&medians), format!("95 % of {} launches", medians.len())),
         // An interval of the images of all launches could even lie beside the median of the launches.
         2.. => (
+            Spread::Range,
             range_of(&medians),
             format!("the range of {} launches: {FEWEST} would give a 95 % interval", medians.len()),
         ),
-        _ if images.len() >= FEWEST => (interval_of(&images), format!("95 % of {} images of one launch", images.len())),
+        _ if images.len() >= FEWEST => {
+            (Spread::OfImages, interval_of(&images), format!("95 % of {} images of one launch", images.len()))
+        }
         _ => {
             let are = if images.len() == 1 { "is" } else { "are" };
-            (None, format!("no interval: {FEWEST} samples are needed, there {are} {}", images.len()))
+            (Spread::None, None, format!("no interval: {FEWEST} samples are needed, there {are} {}", images.len()))
         }
     };
     Reading::Ok(Estimate {
         p50,
-        low: spread.map(|(low, _)| low),
-        high: spread.map(|(_, high)| high),
+        low: ends.map(|(low, _)| low),
+        high: ends.map(|(_, high)| high),
+        spread,
         interval,
         launches: medians.len(),
         images: images.len(),
@@ -106,7 +137,7 @@ mod tests {
     }
 
     fn estimate(launches: &[Launch]) -> Reading<Estimate> {
-        of_launches(&launches.iter().collect::<Vec<_>>())
+        of(launches.iter(), |image| image.total_s)
     }
 
     #[test]
@@ -122,6 +153,7 @@ mod tests {
         let few = estimate(&launches[..2]);
         let few = few.value().unwrap();
         assert_eq!((few.p50, few.low, few.high), (1.5, Some(1.0), Some(2.0)));
+        assert_eq!(few.spread, Spread::Range);
         assert_eq!(few.interval, "the range of 2 launches: 6 would give a 95 % interval");
         let one = estimate(&launches[..1]);
         assert_eq!(one.value().unwrap().interval, "95 % of 7 images of one launch");

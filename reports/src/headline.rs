@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::estimate::Spread;
+use crate::metric::Metric;
 use crate::record::Status;
 use crate::table::{Row, Table, groups};
 use crate::{judged, text};
@@ -84,7 +86,7 @@ fn of_workload(rows: &[&Row]) -> String {
     let mut timed: Vec<&Row> = good().filter(|row| row.p50_s().is_some()).collect();
     let steady = !timed.is_empty();
     if !steady {
-        timed = good().filter(|row| row.first_image_s.is_some()).collect();
+        timed = good().filter(|row| row.first_image_s().is_some()).collect();
     }
     let Some(fastest) = timed.first().copied() else {
         return "no cell gave a time.".into();
@@ -104,7 +106,7 @@ fn of_workload(rows: &[&Row]) -> String {
                 Some((a, b)) if a.1 < b.0 => String::new(),
                 Some(_) => format!("; {} may be as fast, at {}: their intervals meet", next.label(), time(next)),
                 None => format!(
-                    "; {} is next, at {}, with too few images to be sure of the order",
+                    "; {} is next, at {}, with too few launches to be sure of the order",
                     next.label(),
                     time(next)
                 ),
@@ -112,7 +114,7 @@ fn of_workload(rows: &[&Row]) -> String {
             format!("{} is the fastest, {}{}{doubt}.", fastest.label(), time(fastest), quality(fastest))
         }
     });
-    let same = |row: &Row| row.is_reference() || row.latent_relative_l2.is_some_and(|distance| distance <= SAME);
+    let same = |row: &Row| row.is_reference() || row.value(Metric::LATENT).is_some_and(|distance| distance <= SAME);
     if let Some(row) = timed.iter().find(|row| same(row)).filter(|_| timed.len() > 1 && !same(fastest)) {
         let ratio = row.best_s().zip(fastest.best_s()).map(|(a, b)| text::significant(a / b, 3)).unwrap_or_default();
         sentences.push(format!(
@@ -122,18 +124,20 @@ fn of_workload(rows: &[&Row]) -> String {
             time(row)
         ));
     }
-    let smallest = timed.iter().filter(|row| row.peak_bytes.is_some()).min_by_key(|row| row.peak_bytes);
+    let weighed = timed.iter().filter_map(|row| Some((row, row.value(Metric::PEAK)?)));
+    let smallest = weighed.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(row, _)| row);
     if let Some(row) = smallest.filter(|_| timed.len() > 1) {
-        let peak = row.peak_bytes.map(text::bytes).unwrap_or_default();
+        let peak = row.shown(Metric::PEAK).unwrap_or_default();
         let time = if row.key == fastest.key { String::new() } else { format!(", {}", time(row)) };
         sentences.push(format!("The smallest in memory is {}: {peak} at its peak{time}.", row.label()));
     }
     sentences.join(" ")
 }
 
+/// The interval over launches: a range of few launches, or the images of one, say nothing of the order.
 fn interval(row: &Row) -> Option<(f64, f64)> {
     let estimate = row.image_s.value()?;
-    estimate.low.zip(estimate.high)
+    estimate.low.zip(estimate.high).filter(|_| estimate.spread == Spread::OfLaunches)
 }
 
 /// `, with an image that …`: how near to the reference, in words.
@@ -141,8 +145,8 @@ fn quality(row: &Row) -> String {
     if row.is_reference() {
         return ", and it is the reference for quality".into();
     }
-    let latent = row.latent_relative_l2.map(|distance| format!("latent off by {}", text::scientific(distance)));
-    let score = row.ssimulacra2.map(|score| format!("SSIMULACRA2 {}", text::significant(score, 3)));
+    let latent = row.shown(Metric::LATENT).map(|distance| format!("latent off by {distance}"));
+    let score = row.shown(Metric::SSIMULACRA2).map(|score| format!("SSIMULACRA2 {score}"));
     match (latent, score) {
         (None, None) => ", its quality not measured".into(),
         (latent, score) => {

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use crate::metric::{Figure, Metric};
 use crate::record::{Bounded, CellKey, Judged, Reading};
 use crate::stats::{median, quantile, sorted};
+use crate::text::minus;
 
 /// A judged cell, summed up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -71,13 +73,11 @@ impl JudgedRow {
 }
 
 impl FidelityRow {
-    /// The PSNR in words: `34.2 dB, a tenth below 30.1`, `identical`.
-    pub fn psnr(&self) -> String {
-        match (self.psnr_db, self.low_psnr_db) {
-            (Some(middle), Some(low)) => format!("{middle:.1} dB, a tenth below {low:.1}"),
-            (Some(middle), None) => format!("{middle:.1} dB"),
-            (None, Some(low)) => format!("most identical, a tenth below {low:.1} dB"),
-            (None, None) => "identical".to_owned(),
+    /// What stands beside the median PSNR: `a tenth below 30.1`, `3 of 30 identical`.
+    fn beside(&self) -> String {
+        match (self.low_psnr_db, self.identical) {
+            (Some(low), 0) => format!("a tenth below {low:.1}"),
+            (_, identical) => format!("{identical} of {} identical", self.prompts),
         }
     }
 }
@@ -89,14 +89,22 @@ pub fn what(key: &CellKey) -> String {
     format!("{} · {} · {steps}{sampler}", key.model, key.precision)
 }
 
-/// A share: `0.965`.
-pub fn share(figure: &Bounded) -> (String, String) {
-    (format!("{:.3}", figure.value), format!("{:.3} to {:.3}", figure.low, figure.high))
-}
-
-/// A kernel distance times 1000: `49.6`.
-pub fn distance(figure: &Bounded) -> (String, String) {
-    (minus(format!("{:.1}", figure.value)), minus(format!("{:.1} to {:.1}", figure.low, figure.high)))
+/// What a column has to say of a number of pictures, and in small print: its interval, how many pictures are identical, or why
+/// there is none.
+pub fn says(figure: &Reading<Figure>, metric: Metric, row: Option<&JudgedRow>, is_reference: bool) -> (String, String) {
+    let fidelity = row.and_then(|row| row.fidelity.value()).filter(|_| metric == Metric::PROMPTS_PSNR);
+    match figure {
+        Reading::Ok(Figure { value, low, high }) => {
+            let ends = low.zip(*high).map(|(low, high)| format!("{} to {}", metric.show(low), metric.show(high)));
+            let small = ends.or_else(|| fidelity.map(FidelityRow::beside));
+            (metric.show(*value), small.unwrap_or_default())
+        }
+        // What a reference lacks because it is held against nothing.
+        missing if is_reference && row.is_some_and(|row| row.fidelity.why() == missing.why()) => {
+            ("reference".to_owned(), String::new())
+        }
+        Reading::Denied { why } | Reading::Absent { why } => ("–".to_owned(), why.clone()),
+    }
 }
 
 /// A difference of shares or distances, with its sign.
@@ -105,11 +113,6 @@ pub fn difference(figure: &Bounded, digits: usize) -> (String, String) {
         minus(format!("{:+.digits$}", figure.value)),
         minus(format!("{:+.digits$} to {:+.digits$}", figure.low, figure.high)),
     )
-}
-
-/// A proper minus sign.
-fn minus(text: String) -> String {
-    text.replace('-', "−")
 }
 
 /// Names in words: `200 names`.
@@ -135,16 +138,18 @@ mod tests {
 
     #[test]
     fn identical_pictures_have_no_psnr_and_count_as_the_nearest() {
-        assert_eq!(row(vec![None; 5]).psnr(), "identical");
+        assert_eq!((row(vec![None; 5]).psnr_db, row(vec![None; 5]).beside()), (None, "5 of 5 identical".to_owned()));
         let mixed = row(vec![None, None, Some(30.0), None]);
         assert_eq!((mixed.identical, mixed.psnr_db, mixed.low_psnr_db), (3, None, Some(30.0)));
-        assert_eq!(row(vec![Some(30.0), Some(40.0), Some(50.0)]).psnr(), "40.0 dB, a tenth below 30.0");
+        assert_eq!(row(vec![Some(30.0), Some(40.0), Some(50.0)]).beside(), "a tenth below 30.0");
     }
 
     #[test]
     fn figures_have_their_signs() {
         let figure = Bounded { value: -5.04, low: -6.4, high: 0.26 };
-        assert_eq!(distance(&figure), ("−5.0".to_owned(), "−6.4 to 0.3".to_owned()));
+        let distance = Metric::named("kernel_distance_x1000").unwrap();
+        let says = says(&Reading::Ok(figure.into()), distance, None, false);
+        assert_eq!(says, ("−5.0".to_owned(), "−6.4 to 0.3".to_owned()));
         assert_eq!(difference(&Bounded { value: 0.01, low: -0.02, high: 0.04 }, 3).1, "−0.020 to +0.040");
     }
 }

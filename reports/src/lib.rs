@@ -12,6 +12,7 @@ pub mod html;
 pub mod judged;
 pub mod markdown;
 pub mod merge;
+pub mod metric;
 pub mod plots;
 pub mod profile;
 pub mod quality;

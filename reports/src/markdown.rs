@@ -6,9 +6,10 @@
 use std::fmt::Write as _;
 
 use crate::headline;
-use crate::judged::{self, JudgedRow};
-use crate::record::{Reading, Status};
-use crate::table::{Row, Table, groups};
+use crate::judged;
+use crate::metric::{Metric, Shown};
+use crate::record::Status;
+use crate::table::{Row, Table, columns, groups};
 use crate::text::{self, markdown as plain};
 
 /// The whole table, with the headline above it.
@@ -29,34 +30,8 @@ pub fn of_table(table: &Table) -> String {
             continue;
         }
         push(&mut out, &format!("\n### {}\n", plain(&name)));
-        let (column, line_below) = if several { ("| machine ", "|---") } else { ("", "") };
-        push(
-            &mut out,
-            &format!(
-                "{column}| backend | precision | threads | image, p50 | interval | first image | step | peak memory | latent error | SSIMULACRA2 | of peak | notes |"
-            ),
-        );
-        push(&mut out, &format!("{line_below}|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"));
-        for row in &rows {
-            push(&mut out, &line(row));
-        }
-        let model = &rows[0].key.model;
-        for paper in table.published.iter().filter(|paper| paper.model == model) {
-            push(
-                &mut out,
-                &format!(
-                    "{}| *{} ({}), {}²: other hardware, {}* | {} | – | {} | – | – | {} | – | – | – | – | from the paper |",
-                    if several { "| – " } else { "" },
-                    paper.hardware,
-                    paper.runtime,
-                    paper.size,
-                    paper.source,
-                    paper.precision.unwrap_or("not published"),
-                    text::seconds(paper.image_s),
-                    text::seconds(paper.step_s)
-                ),
-            );
-        }
+        main_table(&mut out, &rows, table, several);
+        more(&mut out, &rows);
         for row in rows.iter().filter(|row| row.status != Status::Ok) {
             let reason = row.reason.as_deref().unwrap_or("no reason was recorded");
             let whose = row.whose().map(|whose| format!("{}, ", plain(&whose))).unwrap_or_default();
@@ -69,72 +44,113 @@ pub fn of_table(table: &Table) -> String {
     out
 }
 
+/// The main numbers of one workload, the paper's rows last.
+fn main_table(out: &mut String, rows: &[&Row], table: &Table, several: bool) {
+    let numbers: Vec<Metric> =
+        columns(rows, Shown::Main).into_iter().filter(|metric| *metric != Metric::IMAGE).collect();
+    let first = ["backend", "precision", "threads", "image, p50", "interval"].map(str::to_owned);
+    let first = machine_heading(several).chain(first);
+    header(out, first.chain(headings(&numbers)).chain(["notes".to_owned()]), 2 + usize::from(several), true);
+    for row in rows {
+        let image =
+            if row.has_figures() { or_dash(row.says(Metric::IMAGE)) } else { format!("**{}**", row.status.name()) };
+        let notes: Vec<String> = row.cautions.iter().map(crate::caution::Caution::short).collect();
+        let first = [plain(&row.who()), plain(&row.key.precision), row.threads_column(), image, interval(row)];
+        let values = numbers.iter().map(|metric| or_dash(row.says(*metric)));
+        line(out, whose(row).chain(first).chain(values).chain([plain(&notes.join(", "))]));
+    }
+    let model = &rows[0].key.model;
+    for paper in table.published.iter().filter(|paper| paper.model == *model) {
+        let name =
+            format!("*{} ({}), {}²: other hardware, {}*", paper.hardware, paper.runtime, paper.size, paper.source);
+        let precision = paper.precision.unwrap_or("not published").to_owned();
+        let shown = |metric: Metric| or_dash(paper.value(metric).map(|value| metric.show(value)));
+        let first = [name, precision, or_dash(None), shown(Metric::IMAGE), or_dash(None)];
+        let values = numbers.iter().map(|metric| shown(*metric));
+        let nobody = several.then(|| or_dash(None)).into_iter();
+        line(out, nobody.chain(first).chain(values).chain(["from the paper".to_owned()]));
+    }
+}
+
+/// The heading of the column that says whose a row is, where a table is of several runs.
+fn machine_heading(several: bool) -> impl Iterator<Item = String> {
+    several.then(|| "machine".to_owned()).into_iter()
+}
+
+/// Whose a row is, where a table is of several runs.
+fn whose(row: &Row) -> impl Iterator<Item = String> {
+    row.whose().map(|whose| plain(&whose)).into_iter()
+}
+
+/// What stands around the median image, so that a range of few launches is not taken for an interval.
+fn interval(row: &Row) -> String {
+    let says = row.image_s.value().and_then(|estimate| {
+        let (low, high) = estimate.low.zip(estimate.high)?;
+        Some(estimate.spread.says(&Metric::IMAGE.show(low), &Metric::IMAGE.show(high)))
+    });
+    or_dash(says)
+}
+
+/// All other numbers that some row has, folded away.
+fn more(out: &mut String, rows: &[&Row]) {
+    let rows: Vec<&Row> = rows.iter().copied().filter(|row| row.has_figures()).collect();
+    let numbers = columns(&rows, Shown::More);
+    if numbers.is_empty() {
+        return;
+    }
+    push(out, "\n<details><summary>All other numbers</summary>\n");
+    header(out, ["cell".to_owned()].into_iter().chain(headings(&numbers)), 1, false);
+    for row in rows {
+        let values = numbers.iter().map(|metric| or_dash(row.says(*metric)));
+        line(out, [plain(&row.label())].into_iter().chain(values));
+    }
+    push(out, "\n</details>");
+}
+
 /// Figures of pictures that were judged, cell by cell.
 fn judged_table(out: &mut String, table: &Table, several: bool) {
-    let rows: Vec<(&Row, &JudgedRow)> = table.rows.iter().filter_map(|row| Some((row, row.judged.as_ref()?))).collect();
+    let rows: Vec<&Row> = table.rows.iter().filter(|row| row.judged.is_some()).collect();
     if rows.is_empty() {
         return;
     }
     push(out, "\n### Pictures judged\n");
-    let (column, line_below) = if several { ("| machine ", "|---") } else { ("", "") };
-    push(
-        out,
-        &format!(
-            "{column}| cell | backend | retrieval@1 | retrieval@5 | kernel distance ×1000 | PSNR to the data | PSNR to the reference |"
-        ),
-    );
-    push(out, &format!("{line_below}|---|---|--:|--:|--:|--:|--:|"));
-    let both = |(figure, interval): (String, String)| format!("{figure} ({interval})");
-    for (row, judged) in rows {
-        let cells = [
-            plain(&judged::what(&row.key)),
-            plain(&row.who()),
-            both(judged::share(&judged.retrieval_at_1)),
-            both(judged::share(&judged.retrieval_at_5)),
-            judged.kernel_distance_x1000.value().map_or_else(|| "–".to_owned(), |d| both(judged::distance(d))),
-            judged.psnr_to_data_db.map_or_else(|| "–".to_owned(), |db| format!("{db:.1} dB")),
-            match &judged.fidelity {
-                Reading::Ok(fidelity) => fidelity.psnr(),
-                Reading::Denied { why } | Reading::Absent { why } if why.contains("is the reference") => {
-                    "reference".into()
-                }
-                Reading::Denied { .. } | Reading::Absent { .. } => "–".into(),
-            },
-        ];
-        let whose = row.whose().map(|whose| plain(&whose)).into_iter();
-        push(out, &format!("| {} |", whose.chain(cells).collect::<Vec<_>>().join(" | ")));
+    let numbers = columns(&rows, Shown::Pictures);
+    let first = machine_heading(several).chain(["cell", "backend"].map(str::to_owned));
+    header(out, first.chain(headings(&numbers)), 2 + usize::from(several), false);
+    for row in rows {
+        let values = numbers.iter().map(|metric| {
+            let (figure, small) =
+                judged::says(row.numbers.get(*metric), *metric, row.judged.as_ref(), row.is_reference);
+            if small.is_empty() { figure } else { format!("{figure} ({})", plain(&small)) }
+        });
+        line(out, whose(row).chain([plain(&judged::what(&row.key)), plain(&row.who())]).chain(values));
     }
+}
+
+/// A table's head: the first columns to the left, numbers to the right, and words at the end to the left where there are any.
+fn header(out: &mut String, names: impl Iterator<Item = String>, left: usize, words: bool) {
+    let names: Vec<String> = names.collect();
+    let last = names.len() - 1;
+    let rule = |(at, _): (usize, &String)| if at < left || (words && at == last) { "---" } else { "--:" };
+    let rule: Vec<&str> = names.iter().enumerate().map(rule).collect();
+    line(out, names.iter().cloned());
+    push(out, &format!("|{}|", rule.join("|")));
+}
+
+fn line(out: &mut String, cells: impl Iterator<Item = String>) {
+    push(out, &format!("| {} |", cells.collect::<Vec<_>>().join(" | ")));
+}
+
+fn or_dash(words: Option<String>) -> String {
+    words.unwrap_or_else(|| "–".to_owned())
+}
+
+/// The heads of columns.
+fn headings(numbers: &[Metric]) -> impl Iterator<Item = String> + '_ {
+    numbers.iter().map(|metric| text::lowercase_first(metric.definition().heading))
 }
 
 fn push(out: &mut String, line: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{}", line.replace('\u{a0}', " "));
-}
-
-fn line(row: &Row) -> String {
-    let time = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), text::seconds);
-    let image = if row.has_figures() { time(row.p50_s()) } else { format!("**{}**", row.status.name()) };
-    let interval = row.image_s.value().and_then(|e| e.low.zip(e.high));
-    let notes: Vec<String> = row.cautions.iter().map(crate::caution::Caution::short).collect();
-    let cells = [
-        plain(&row.who()),
-        plain(&row.key.precision),
-        row.threads_column(),
-        image,
-        interval
-            .map_or_else(|| "–".to_owned(), |(low, high)| format!("{} – {}", text::seconds(low), text::seconds(high))),
-        time(row.first_image_s),
-        time(row.step_s()),
-        row.peak_bytes.map_or_else(|| "–".to_owned(), text::bytes),
-        if row.is_reference() {
-            "reference".into()
-        } else {
-            row.latent_relative_l2.map_or_else(|| "–".to_owned(), text::scientific)
-        },
-        row.ssimulacra2.map_or_else(|| "–".to_owned(), |score| format!("{score:.1}")),
-        row.peak_share.map_or_else(|| "–".to_owned(), text::percent),
-        notes.join(", "),
-    ];
-    let whose = row.whose().map(|whose| plain(&whose)).into_iter();
-    format!("| {} |", whose.chain(cells).collect::<Vec<_>>().join(" | "))
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::record::{Cell, ModelEntry, Reading, Run, Status};
+use crate::record::{Cell, Kind, ModelEntry, Reading, Run, Status, Warning};
 use crate::verdict::{Difference, differences};
 
 /// Why records cannot be merged.
@@ -48,11 +48,12 @@ pub fn merge(runs: &[&Run], id: &str, allow: &BTreeSet<Difference>) -> Result<Ru
         return Err(MergeError::Differ(forbidden));
     }
     let mut merged = (*first).clone();
-    let ids: Vec<&str> = runs.iter().map(|run| run.run.id.as_str()).collect();
-    merged.warnings.push(format!("merged from {}", ids.join(", ")));
-    merged
-        .warnings
-        .extend(allowed.into_iter().map(|(kind, says)| format!("merged although the {kind} differs: {says}")));
+    merged.warnings.push(Kind::MergedFrom { runs: runs.iter().map(|run| run.run.id.clone()).collect() }.into());
+    merged.warnings.extend(
+        allowed.into_iter().map(|(kind, differs)| {
+            Warning::from(Kind::MergedAlthough { kind_of_difference: kind.to_string(), differs })
+        }),
+    );
     for run in rest {
         let (head, other) = (&mut merged.run, &run.run);
         // As in a run of one part: what cells differ in stands in their keys.
@@ -165,7 +166,7 @@ mod tests {
         let indices: Vec<u32> = merged.cells[1].launches.iter().map(|launch| launch.index).collect();
         assert_eq!(indices, [0, 1]);
         assert_eq!((merged.run.id.as_str(), merged.run.created.as_str()), ("both", "2026-11-23T00:00:01Z"));
-        assert!(merged.run.finished.is_some() && merged.warnings[0].contains("a, bb"));
+        assert!(merged.run.finished.is_some() && merged.warnings[0].to_string().contains("a, bb"));
     }
 
     #[test]
@@ -201,7 +202,7 @@ mod tests {
         let error = merge(&[&a, &b], "both", &BTreeSet::new()).unwrap_err();
         assert!(error.to_string().contains("machine") && error.to_string().contains("another"), "{error}");
         let merged = merge(&[&a, &b], "both", &BTreeSet::from([Difference::Machine])).unwrap();
-        assert!(merged.warnings.iter().any(|warning| warning.contains("although the machine differs")));
+        assert!(merged.warnings.iter().any(|warning| warning.to_string().contains("although the machine differs")));
         b = run("bb", &["tiny"]);
         b.run.tool_version = "9".into();
         assert!(matches!(merge(&[&a, &b], "both", &BTreeSet::new()), Err(MergeError::Differ(_))));

@@ -8,9 +8,9 @@ use image::{ImageFormat, Rgb, RgbImage};
 
 use crate::quality;
 use crate::record::{
-    Build, Calibration, Cell, CellKey, Git, Inputs, Launch, Machine, MemoryMark, MemoryPass, ModelEntry, PaperCounts,
-    Peak, PlacementShare, ProfileRow, Quality, Reading, Run, RunInfo, Sample, Stage, StageCompile, StagePlacement,
-    Status, Steady, SteadyState, StepDivergence, Telemetry, Version, WeightFile, WeightsUse,
+    Build, Calibration, Cell, CellKey, FormulaCounts, Git, Inputs, Launch, Machine, MemoryMark, MemoryPass, ModelEntry,
+    PaperCounts, Peak, PlacementShare, ProfileRow, Quality, Reading, Run, RunInfo, Sample, Stage, StageCompile,
+    StagePlacement, Status, Steady, SteadyState, StepDivergence, Telemetry, Version, WeightFile, WeightsUse,
 };
 
 /// Numbers that look random and are the same on every machine (a linear congruential generator).
@@ -192,6 +192,7 @@ fn model(name: &str, size: u32, parameters: f64, macs: f64) -> ModelEntry {
     };
     ModelEntry {
         name: name.into(),
+        full_width: None,
         height: size,
         width: size,
         text_tokens: 77,
@@ -202,9 +203,14 @@ fn model(name: &str, size: u32, parameters: f64, macs: f64) -> ModelEntry {
             stage("decoder", 1.23e6, macs * 0.37),
         ],
         paper: Some(PaperCounts {
-            parameters: Some(parameters as u64),
-            macs: None,
+            printed: Some("parameters: 0.4 B".into()),
             source: "SnapGen++ (arXiv 2601.08303)".into(),
+            ..PaperCounts::default()
+        }),
+        formula: Some(FormulaCounts {
+            parameters: parameters as u64,
+            macs: macs as u64,
+            of: "the denoiser, one forward pass".into(),
         }),
         weights: [("f32", 4.0), ("q4", 0.5625), ("palette4", 0.5)]
             .map(|(scheme, bytes)| WeightFile {
@@ -273,6 +279,7 @@ fn cell(recipe: &Recipe, place: usize, noise: &mut Noise) -> Cell {
         Recipe { divergence: 0.0, .. } => Reading::absent("this is the reference cell"),
         _ => Reading::Ok(quality(recipe, noise)),
     };
+    cell.is_reference = recipe.divergence == 0.0;
     cell.image = Some(format!("{}.png", cell.key.id()));
     cell.profile = Reading::Ok(
         [("assa.local", 0.31), ("assa.global", 0.22), ("ffn", 0.40), ("(added by the runtime)", 0.07)]

@@ -45,6 +45,7 @@ fn judging() -> Judging {
         compositions: (0..COMPOSITIONS).map(|i| format!("composition {i}")).collect(),
         data_pictures: 1591,
         data_sha256: "cd34".to_owned(),
+        own_pairs: false,
         inputs: vec![SeriesInputs {
             workload: "nano, 4 steps, euler".to_owned(),
             noise_sha256: "ef56".to_owned(),
@@ -80,7 +81,8 @@ fn cells() -> Vec<Cell> {
             Some((reference, _)) => Reading::Ok(fidelity(reference)),
             None => Reading::absent("this is the reference that the others are held against"),
         };
-        Cell { key, status: Status::Ok, judged: Some(judged), ..Cell::default() }
+        let is_reference = judged.fidelity.value().is_none();
+        Cell { key, status: Status::Ok, judged: Some(judged), is_reference, ..Cell::default() }
     };
     let (full, long) = (key("nano", "f32", 4), key("nano", "f32", 28));
     let half = key("nano-w0.5", "f32", 4);

@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::caution::{self, Caution};
 use crate::estimate::{self, Estimate};
 use crate::judged::JudgedRow;
-use crate::record::{Cell, CellKey, Launch, Reading, Run, Sample, Status, conditions, cpus};
+use crate::metric::{Figures, Metric, Shown, take};
+use crate::record::{Cell, CellKey, Launch, Peak, Reading, Run, Sample, Status, conditions, cpus};
 use crate::{stats, whose};
 
 /// The rows of one report.
@@ -56,58 +57,22 @@ pub struct Row {
     pub reason: Option<String>,
     /// The precision in which it really computed.
     pub numerics: Reading<String>,
-    /// Seconds of one image (the whole batch), in the steady state.
+    /// Seconds of one image (the whole batch), in the steady state, with all that is to be said of them.
     pub image_s: Reading<Estimate>,
-    /// 90th percentile of seconds, where there are enough images.
-    pub p90_s: Reading<f64>,
-    /// 99th percentile of seconds, where there are enough images.
-    pub p99_s: Reading<f64>,
-    /// Median over launches of the first image.
-    pub first_image_s: Option<f64>,
-    /// Median over launches of making the sessions.
-    pub compile_s: Option<f64>,
-    /// Median of the text encoder's seconds.
-    pub text_encoder_s: Option<f64>,
+    /// Every number, by name: its value, or why there is none.
+    pub numbers: Figures,
     /// Median seconds of each denoiser step.
     pub steps_s: Vec<f64>,
-    /// Median of the decoder's seconds.
-    pub decoder_s: Option<f64>,
-    /// Median of the rest: sampler arithmetic, copies.
-    pub rest_s: Option<f64>,
     /// The same stages for first images.
     pub first_stages_s: Option<StageSeconds>,
-    /// The most resident memory, from the memory pass if there was one, else from the timed launches.
-    pub peak_bytes: Option<u64>,
     /// Where `peak_bytes` is from.
     pub peak_source: &'static str,
-    /// Bytes of weights on disk.
-    pub weights_disk_bytes: Option<u64>,
-    /// Bytes of weights as held by the sessions.
-    pub weights_resident_bytes: Option<u64>,
-    /// FLOPs of one image over its median time, in 10⁹ a second.
-    pub gflops: Option<f64>,
-    /// `gflops` over the measured peak of the same kind and thread count.
-    pub peak_share: Option<f64>,
-    /// That peak: `f32, 2 threads: 163 GFLOP/s`; or why there is none.
-    pub peak: Reading<String>,
+    /// The peak under which the rate is put; or why there is none.
+    pub peak: Reading<Peak>,
     /// The cell that quality is measured against; or why there is none.
     pub reference: Reading<String>,
     /// Whether other cells' quality is measured against this one.
     pub is_reference: bool,
-    /// Share of the nodes of all stages, 0..1, that ran on the device asked for; `None` if nothing is known.
-    pub placement_share: Option<f64>,
-    /// Relative L2 distance of the last latent.
-    pub latent_relative_l2: Option<f64>,
-    /// Relative L2 distance of the image.
-    pub image_relative_l2: Option<f64>,
-    /// Whether the image is the reference's, pixel for pixel.
-    pub image_identical: Option<bool>,
-    /// Peak signal-to-noise ratio of the image.
-    pub psnr_db: Option<f64>,
-    /// Structural similarity of the image.
-    pub ssim: Option<f64>,
-    /// SSIMULACRA2 of the image.
-    pub ssimulacra2: Option<f64>,
     /// How its pictures of many prompts were judged, in a run that did that and timed nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judged: Option<JudgedRow>,
@@ -134,43 +99,37 @@ impl StageSeconds {
         self.text_encoder_s + self.steps_s.iter().sum::<f64>() + self.decoder_s + self.rest_s
     }
 
-    /// The median of each stage by itself; their sum is near the median of the whole, not equal to it. `None` without samples.
-    fn of(samples: &[&Sample]) -> Option<Self> {
-        let median = |value: &dyn Fn(&Sample) -> f64| {
-            let values: Vec<f64> = samples.iter().map(|sample| value(sample)).collect();
-            stats::median(&values)
-        };
-        let steps = samples.iter().map(|sample| sample.steps_s.len()).min()?;
+    /// Over launches, of each of which these images count: the median of each stage by itself; their sum is near the median of
+    /// the whole, not equal to it. `None` without images.
+    fn of(launches: &[Vec<&Sample>]) -> Option<Self> {
+        let steps: Vec<Vec<f64>> =
+            launches.iter().map(|images| steps(images)).filter(|steps| !steps.is_empty()).collect();
+        let least = steps.iter().map(Vec::len).min()?;
+        let step = |step: usize| stats::median(&steps.iter().map(|steps| steps[step]).collect::<Vec<_>>());
         Some(Self {
-            text_encoder_s: median(&|sample| sample.text_encoder_s)?,
-            steps_s: (0..steps).map(|step| median(&|sample| sample.steps_s[step])).collect::<Option<_>>()?,
-            decoder_s: median(&|sample| sample.decoder_s)?,
-            rest_s: median(&|sample| sample.harness_s)?.max(0.0),
+            text_encoder_s: over(launches, |image| image.text_encoder_s)?,
+            steps_s: (0..least).map(step).collect::<Option<_>>()?,
+            decoder_s: over(launches, |image| image.decoder_s)?,
+            rest_s: over(launches, |image| image.harness_s.max(0.0))?,
         })
     }
 }
 
+/// The median of each step over these images.
+fn steps(images: &[&Sample]) -> Vec<f64> {
+    take::steps_of(&images.iter().map(|image| image.steps_s.as_slice()).collect::<Vec<_>>())
+}
+
+/// The median over launches of the median over their images.
+fn over(launches: &[Vec<&Sample>], value: fn(&Sample) -> f64) -> Option<f64> {
+    let of_launch = |images: &Vec<&Sample>| stats::median(&images.iter().map(|image| value(image)).collect::<Vec<_>>());
+    stats::median(&launches.iter().filter_map(of_launch).collect::<Vec<_>>())
+}
+
 impl Row {
     fn of(run: &Run, cell: &Cell) -> Self {
-        let good: Vec<&Launch> = cell.good_launches().collect();
-        let timed: Vec<&Sample> = good.iter().flat_map(|launch| launch.timed()).collect();
-        let first: Vec<&Sample> = good.iter().filter_map(|launch| launch.first()).collect();
-        let stages = StageSeconds::of(&timed);
-        let totals: Vec<f64> = timed.iter().map(|sample| sample.total_s).collect();
-        let image_s = estimate::of_launches(&good);
-        let (peak_bytes, peak_source) = peak_memory(cell);
-        let loaded = |pick: fn(&crate::record::StageCompile) -> Option<u64>| {
-            let compile = &good.first()?.compile;
-            compile.iter().map(pick).sum::<Option<u64>>().filter(|_| !compile.is_empty())
-        };
-        let flops = run.model(&cell.key).and_then(|model| model.flops_per_image(&cell.key));
-        let gflops = match (&image_s, flops) {
-            (Reading::Ok(estimate), Some(flops)) => Some(flops as f64 * f64::from(cell.key.batch) / estimate.p50 / 1e9),
-            _ => None,
-        };
-        let peak = peak_for(run, cell);
-        let quality = cell.quality.value();
-        let image = quality.and_then(|quality| quality.image.value());
+        let first = cell.good_launches().map(|launch| launch.first().into_iter().collect()).collect::<Vec<_>>();
+        let timed = cell.good_launches().map(Launch::timed).collect::<Vec<_>>();
         Self {
             run: run.run.id.clone(),
             run_number: None,
@@ -182,64 +141,76 @@ impl Row {
             status: cell.status,
             reason: cell.reason.clone(),
             numerics: cell.numerics.clone(),
-            p90_s: estimate::percentile(&totals, 90),
-            p99_s: estimate::percentile(&totals, 99),
-            first_image_s: stats::median(&first.iter().map(|sample| sample.total_s).collect::<Vec<_>>()),
-            compile_s: stats::median(&good.iter().filter_map(|launch| launch.compile_s()).collect::<Vec<_>>()),
-            text_encoder_s: stages.as_ref().map(|stages| stages.text_encoder_s),
-            steps_s: stages.as_ref().map(|stages| stages.steps_s.clone()).unwrap_or_default(),
-            decoder_s: stages.as_ref().map(|stages| stages.decoder_s),
-            rest_s: stages.as_ref().map(|stages| stages.rest_s),
+            image_s: estimate::of(cell.good_launches(), |image| image.total_s),
+            numbers: Figures::of(run, cell),
+            steps_s: StageSeconds::of(&timed).map(|stages| stages.steps_s).unwrap_or_default(),
             first_stages_s: StageSeconds::of(&first),
-            peak_bytes,
-            peak_source,
-            weights_disk_bytes: cell
-                .weights
-                .as_ref()
-                .and_then(|w| w.disk_bytes)
-                .or_else(|| loaded(|s| s.weight_file_bytes)),
-            weights_resident_bytes: cell
-                .weights
-                .as_ref()
-                .and_then(|w| w.resident_bytes)
-                .or_else(|| loaded(|s| s.weight_resident_bytes)),
-            gflops,
-            peak_share: gflops.zip(peak.value()).map(|(gflops, peak)| gflops / peak.0),
-            peak: match peak {
-                Reading::Ok((_, words)) => Reading::Ok(words),
-                Reading::Denied { why } | Reading::Absent { why } => Reading::Absent { why },
-            },
-            reference: match &cell.quality {
-                Reading::Ok(quality) => Reading::Ok(quality.reference.clone()),
-                Reading::Denied { why } | Reading::Absent { why } => Reading::absent(why.clone()),
-            },
+            peak_source: take::peak_memory(cell).1,
+            peak: take::peak_for(run, cell),
+            reference: cell.quality.map(|quality| quality.reference.clone()),
             is_reference: is_reference(run, cell),
-            placement_share: placement_share(cell),
-            latent_relative_l2: quality.and_then(|quality| quality.latents.last()).map(|step| step.relative_l2),
-            image_relative_l2: image.map(|image| image.relative_l2),
-            image_identical: image.map(|image| image.identical),
-            psnr_db: image.and_then(|image| image.psnr_db),
-            ssim: image.and_then(|image| image.ssim.value().copied()),
-            ssimulacra2: image.and_then(|image| image.ssimulacra2.value().copied()),
             judged: cell.judged.as_ref().map(JudgedRow::of),
             cautions: caution::of_cell(run, cell),
-            image_s,
+        }
+    }
+
+    /// One of its numbers, if it has it.
+    pub fn value(&self, metric: Metric) -> Option<f64> {
+        self.numbers.value(metric)
+    }
+
+    /// The same with its unit.
+    pub fn shown(&self, metric: Metric) -> Option<String> {
+        self.value(metric).map(|value| metric.show(value))
+    }
+
+    /// What a column has to say of one of its numbers: the value with its unit; `reference` where others are held against this
+    /// cell; of a cell that had time for one image, that image's, marked.
+    pub fn says(&self, metric: Metric) -> Option<String> {
+        if metric == Metric::LATENT && self.is_reference {
+            return Some("reference".to_owned());
+        }
+        let first = || self.of_first_image(metric).map(|value| format!("{} (first)", metric.show(value)));
+        self.shown(metric).or_else(first)
+    }
+
+    /// Median seconds by stage of steady images, if there are any.
+    pub fn stages_s(&self) -> Option<StageSeconds> {
+        Some(StageSeconds {
+            text_encoder_s: self.value(Metric::TEXT_ENCODER)?,
+            steps_s: self.steps_s.clone(),
+            decoder_s: self.value(Metric::DECODER)?,
+            rest_s: self.value(Metric::REST)?,
+        })
+    }
+
+    /// A part of the first image, for cells that had time for no other: their columns say so.
+    pub fn of_first_image(&self, metric: Metric) -> Option<f64> {
+        let stages = self.first_stages_s.as_ref().filter(|_| self.p50_s().is_none())?;
+        if metric == Metric::TEXT_ENCODER {
+            Some(stages.text_encoder_s)
+        } else if metric == Metric::DENOISER_STEP {
+            stats::median(&stages.steps_s)
+        } else if metric == Metric::DECODER {
+            Some(stages.decoder_s)
+        } else {
+            None
         }
     }
 
     /// The median seconds of one image, if the cell has one.
     pub fn p50_s(&self) -> Option<f64> {
-        self.image_s.value().map(|estimate| estimate.p50)
+        self.value(Metric::IMAGE)
     }
 
     /// The seconds that rows are ordered by: the steady image's, or the first image's where there is no other.
     pub fn best_s(&self) -> Option<f64> {
-        self.p50_s().or(self.first_image_s)
+        self.p50_s().or(self.first_image_s())
     }
 
     /// Whether there is something to show: the cell ended well, or a later launch of it failed and the earlier ones count.
     pub fn has_figures(&self) -> bool {
-        self.status == Status::Ok || self.first_image_s.is_some()
+        self.status == Status::Ok || self.first_image_s().is_some()
     }
 
     /// Whether other cells' quality is measured against this one.
@@ -247,9 +218,14 @@ impl Row {
         self.is_reference
     }
 
-    /// Median of the denoiser's steps.
-    pub fn step_s(&self) -> Option<f64> {
-        stats::median(&self.steps_s)
+    /// The seconds of a process's first image, if the cell has one.
+    pub fn first_image_s(&self) -> Option<f64> {
+        self.value(Metric::FIRST_IMAGE)
+    }
+
+    /// Whether the image is the reference's, pixel for pixel.
+    pub fn is_identical(&self) -> bool {
+        self.value(Metric::PSNR) == Some(f64::INFINITY)
     }
 
     /// Backend and way: `ort int8`.
@@ -317,7 +293,7 @@ fn cores(run: &Run, list: &str) -> String {
     inside.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("+")
 }
 
-/// What each run's machine is called: phones of one model by their serials too, as far as the plan has them.
+/// What each run's machine is called: phones of one model by their serials too, as far as the record has them.
 pub fn machines(runs: &[&Run]) -> Vec<String> {
     let model = |run: &Run| {
         let phone = run.machine.phone.as_ref().and_then(|phone| phone.model.value());
@@ -326,13 +302,18 @@ pub fn machines(runs: &[&Run]) -> Vec<String> {
     let name = |run: &&Run| {
         let name = model(run);
         let alike = runs.iter().filter(|other| other.machine.phone.is_some() && model(other) == name).count();
-        let serial = run.run.plan["on"].as_str().and_then(|on| on.strip_prefix("adb:"));
+        let serial = run.run.on.as_deref().and_then(|on| on.strip_prefix("adb:"));
         match serial.filter(|_| alike > 1 && run.machine.phone.is_some()) {
             Some(serial) => format!("{name} ({serial})"),
             None => name,
         }
     };
     runs.iter().map(name).collect()
+}
+
+/// The numbers of a place that some of these rows have.
+pub fn columns(rows: &[&Row], place: Shown) -> Vec<Metric> {
+    Metric::shown(place).filter(|metric| rows.iter().any(|row| row.says(*metric).is_some())).collect()
 }
 
 /// What is the same for rows that can be compared: `tiny, 512×512, 4 steps, 77 text tokens`.
@@ -363,45 +344,12 @@ pub fn groups(table: &Table) -> Vec<(String, Vec<&Row>)> {
 
 /// Other cells name it as their reference, or it says so itself (a run of one cell).
 fn is_reference(run: &Run, cell: &Cell) -> bool {
-    let id = cell.key.id();
-    let named = run.cells.iter().filter_map(|other| other.quality.value()).any(|quality| quality.reference == id);
-    named || cell.quality.why().is_some_and(|why| why.contains("this is the reference"))
-}
-
-/// Over all stages; a stage of which nothing is known makes the whole unknown.
-fn placement_share(cell: &Cell) -> Option<f64> {
-    let mut counts = (0.0, 0.0);
-    for stage in &cell.placement {
-        let nodes: u64 = stage.entries.iter().map(|entry| entry.nodes).sum();
-        counts.0 += stage.share_on_asked()? * nodes as f64;
-        counts.1 += nodes as f64;
-    }
-    (counts.1 > 0.0).then(|| counts.0 / counts.1)
-}
-
-fn peak_memory(cell: &Cell) -> (Option<u64>, &'static str) {
-    if let Some(peak) = cell.memory_pass.value().and_then(crate::record::MemoryPass::peak_bytes) {
-        return (Some(peak), "a process of its own");
-    }
-    let timed = cell.launches.iter().filter_map(|launch| {
-        launch.memory.iter().filter_map(|mark| mark.high_water.max(mark.rss)).chain(launch.max_rss_bytes).max()
-    });
-    (timed.max(), "the timed processes")
-}
-
-/// The measured peak that a cell is put under: integer products for 8-bit activations, else f32.
-fn peak_for(run: &Run, cell: &Cell) -> Reading<(f64, String)> {
-    let kind =
-        if cell.numerics.value().is_some_and(|numerics| numerics == "int8_activations") { "int8" } else { "f32" };
-    let threads = cell.key.threads;
-    match run.machine.peak(kind, threads, &cell.key.cpus) {
-        Some(peak) if peak.value > 0.0 => {
-            let words = format!("{kind}, {threads} threads: {} {}", crate::text::significant(peak.value, 3), peak.unit);
-            Reading::Ok((peak.value, words))
-        }
-        _ if cell.key.cpus.is_empty() => Reading::absent(format!("no {kind} peak was measured with {threads} threads")),
-        _ => Reading::absent(format!("no {kind} peak was measured with {threads} threads on CPUs {}", cell.key.cpus)),
-    }
+    // A reference is of the size of those that are held against it.
+    let size = |key: &CellKey| (key.width, key.height);
+    let others = || run.cells.iter().filter(|other| size(&other.key) == size(&cell.key));
+    let by_image = others().filter_map(|other| Some(&other.quality.value()?.reference));
+    let by_pictures = others().filter_map(|other| Some(&other.judged.as_ref()?.fidelity.value()?.reference));
+    cell.is_reference || by_image.chain(by_pictures).any(|reference| cell.key.is_called(reference))
 }
 
 /// The table of some runs.
@@ -447,6 +395,15 @@ pub struct Published {
     pub geneval: Option<f64>,
     /// Where this is from.
     pub source: &'static str,
+}
+
+impl Published {
+    /// One of its numbers, if the paper has it.
+    pub fn value(&self, metric: Metric) -> Option<f64> {
+        let known =
+            [(Metric::IMAGE, self.image_s), (Metric::DENOISER_STEP, self.step_s), (Metric::DECODER, self.decoder_s)];
+        known.into_iter().find(|(known, _)| *known == metric).map(|(_, value)| value)
+    }
 }
 
 /// SnapGen++ on a phone, 4 steps throughout: the paper's headline quality is of 28 steps and is left out on purpose.

@@ -71,6 +71,28 @@ pub fn scientific(value: f64) -> String {
     if value == 0.0 { "0".to_owned() } else { format!("{value:.1e}") }
 }
 
+/// A heading in the midst of others: `Image, p50` as `image, p50`; abbreviations such as `PSNR` stay as they are.
+pub fn lowercase_first(words: &str) -> String {
+    let mut letters = words.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if !second.is_uppercase() => {
+            first.to_lowercase().chain(words.chars().skip(1)).collect()
+        }
+        _ => words.to_owned(),
+    }
+}
+
+/// The beginning of a sentence: `steady image` as `Steady image`.
+pub fn uppercase_first(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// A number with a proper minus sign.
+pub fn minus(text: String) -> String {
+    text.replace('-', "−")
+}
+
 /// Several things in a sentence: `a`, `a and b`, `a, b and c`.
 pub fn list(items: &[String]) -> String {
     match items {
@@ -177,6 +199,7 @@ mod tests {
         assert_eq!(escape("<b a=\"x\">'&\u{1b}[31m"), "&lt;b a=&quot;x&quot;&gt;&#39;&amp;\u{fffd}[31m");
         let message = "![x](http://a/b.png) <b> @me |#1\\";
         assert_eq!(markdown(message), "!\\[x\\](http://a/b.png) &lt;b&gt; &#64;me \\|\\#1\\\\");
+        assert_eq!(["Image, p50", "PSNR", "p90", ""].map(lowercase_first), ["image, p50", "PSNR", "p90", ""]);
         assert_eq!(list(&["a".into(), "b".into(), "c".into()]), "a, b and c");
     }
 }

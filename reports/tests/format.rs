@@ -56,6 +56,19 @@ fn the_golden_record_loads_and_loses_nothing() {
     assert!((table.rows[2].p50_s().unwrap() - 3.25).abs() < 0.05);
 }
 
+/// A record is one record however it is laid out, by what it says: what a later program knows besides must not change that.
+#[test]
+fn an_old_record_says_no_more_than_it_did() {
+    let run = ditbench_record::parse(GOLDEN).unwrap();
+    assert!(run.warnings.iter().all(|warning| warning.kind().is_none()) && !run.warnings.is_empty());
+    let text = serde_json::to_string(&run).unwrap();
+    for later in
+        ["is_reference", "same_bytes", "\"on\"", "full_width", "formula", "own_pairs", "printed", "\"kind\":\"s"]
+    {
+        assert!(!text.contains(later), "{later} was added to an old record");
+    }
+}
+
 #[test]
 fn a_record_without_optional_fields_loads() {
     let least = r#"{"schema_version": 1, "run": {"id": "a", "created": "2026-01-01T00:00:00Z", "tool_version": "0.1.0",

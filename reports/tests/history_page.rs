@@ -28,7 +28,7 @@ fn every_series_is_drawn_and_its_changes_are_marked() {
     assert!(!changed.is_empty() && changed.len() < contents.series.len());
     for series in &changed {
         let change = series.changes[0];
-        assert!(matches!(series.summary.key.metric, Metric::Image | Metric::FirstImage));
+        assert!(matches!(series.summary.key.metric, Metric::IMAGE | Metric::FIRST_IMAGE));
         assert!((change.after / change.before - 1.1).abs() < 0.01, "{change:?}");
         let says = change.says(series);
         assert!(says.contains("at run-00020 of") && says.contains(" (+"), "{says}");

@@ -3,7 +3,7 @@
 use ditbench_record::{PlacementShare, Reading, Run, Status};
 use ditbench_reports::verdict::{
     Apart, Basis, CellState, CompareError, Design, Difference, Fault, Gate, Magnitude, Metric, Options, Outcome, Side,
-    Verdict, compare, noise,
+    ThresholdFrom, Verdict, compare, noise,
 };
 
 #[path = "common/launches.rs"]
@@ -26,6 +26,10 @@ fn id() -> String {
     key("ort", "f32").id()
 }
 
+fn number(name: &str) -> Metric {
+    Metric::named(name).unwrap()
+}
+
 fn outcome(verdict: &Verdict, metric: Metric) -> Outcome {
     verdict.cells[0].metric(metric).unwrap_or_else(|| panic!("{metric}")).outcome
 }
@@ -35,21 +39,21 @@ fn equal_builds_are_ok_and_a_slower_one_is_not() {
     let base = one_cell("a", &factors(12, 0.01, 1));
     let same = judge(&base, &one_cell("b", &factors(12, 0.01, 2)));
     assert_eq!((same.outcome, same.exit_code()), (Outcome::Ok, 0));
-    let image = same.cells[0].metric(Metric::Image).unwrap();
+    let image = same.cells[0].metric(Metric::IMAGE).unwrap();
     assert!(image.detectable.unwrap() > 0.02 && image.enough == Some(12) && !image.improved);
 
     let slower = judge(&base, &one_cell("b", &scaled(&factors(12, 0.01, 2), 1.10)));
     assert_eq!((slower.outcome, slower.exit_code()), (Outcome::Regressed, 1));
-    let image = slower.cells[0].metric(Metric::Image).unwrap();
+    let image = slower.cells[0].metric(Metric::IMAGE).unwrap();
     assert!((image.change.unwrap() - 0.10).abs() < 0.015, "{image:?}");
     assert!(image.low.unwrap() > 0.02 && image.high.unwrap() < 0.13 && image.q.unwrap() <= 0.02);
     assert_eq!((image.cliffs_delta, image.magnitude, image.basis), (Some(1.0), Magnitude::Medium, Basis::Launches));
-    assert_eq!(outcome(&slower, Metric::Step(1)), Outcome::Regressed);
-    assert_eq!(outcome(&slower, Metric::PeakRss), Outcome::Ok);
+    assert_eq!(outcome(&slower, Metric::DENOISER_STEP.step(1)), Outcome::Regressed);
+    assert_eq!(outcome(&slower, number("peak_rss_bytes")), Outcome::Ok);
 
     let faster = judge(&base, &one_cell("b", &scaled(&factors(12, 0.01, 2), 0.9)));
     assert_eq!(faster.outcome, Outcome::Ok);
-    assert!(faster.cells[0].metric(Metric::Image).unwrap().improved && faster.improvements().count() > 3);
+    assert!(faster.cells[0].metric(Metric::IMAGE).unwrap().improved && faster.improvements().count() > 3);
 }
 
 #[test]
@@ -57,15 +61,15 @@ fn what_cannot_be_told_is_inconclusive_and_says_what_it_takes() {
     let noisy = |seed, by| one_cell("x", &scaled(&factors(8, 0.08, seed), by));
     let verdict = judge(&noisy(1, 1.0), &noisy(2, 1.03));
     assert_eq!((verdict.outcome, verdict.exit_code()), (Outcome::Inconclusive, 3));
-    let image = verdict.cells[0].metric(Metric::Image).unwrap();
+    let image = verdict.cells[0].metric(Metric::IMAGE).unwrap();
     assert!(image.detectable.unwrap() > 0.1 && image.enough.is_none_or(|enough| enough > 8), "{image:?}");
     // Too few launches: no interval, and how many there must be. Twelve tests: one change must be heard among them.
     let few = judge(&one_cell("a", &[1.0, 1.01, 1.02]), &one_cell("b", &[2.0, 2.01, 2.02]));
-    let image = few.cells[0].metric(Metric::Image).unwrap();
+    let image = few.cells[0].metric(Metric::IMAGE).unwrap();
     assert_eq!(few.outcome, Outcome::Inconclusive);
     assert!(image.why.contains("it takes 5") && image.enough >= Some(5) && image.low.is_none(), "{}", image.why);
     // A stage that is only an alarm leaves nothing undecided.
-    assert_eq!(few.undecided().filter(|(_, metric)| metric.metric == Metric::Decoder).count(), 0);
+    assert_eq!(few.undecided().filter(|(_, metric)| metric.metric == Metric::DECODER).count(), 0);
 }
 
 #[test]
@@ -82,7 +86,7 @@ fn a_fall_back_fails_whatever_the_speed() {
     // Allowed by the gate, it is still a drop from base.
     let gate = Gate::parse("[placement]\nmin_share = 0.9").unwrap();
     let verdict = judge_with(&base, &head, &Options { gate, ..Options::default() });
-    assert_eq!((verdict.findings().count(), outcome(&verdict, Metric::Placement)), (0, Outcome::Regressed));
+    assert_eq!((verdict.findings().count(), outcome(&verdict, Metric::PLACEMENT)), (0, Outcome::Regressed));
     // Not known is said, not assumed.
     let mut unknown = one_cell("b", &factors(8, 0.01, 2));
     unknown.cells[0].placement.clear();
@@ -105,7 +109,7 @@ fn a_wrong_latent_fails_whatever_the_speed() {
     }
     // Within the tolerance, but a quarter and more worse than base.
     let worse = judge(&base, &with_latent(5e-5));
-    assert_eq!((worse.findings().count(), outcome(&worse, Metric::Latent)), (0, Outcome::Regressed));
+    assert_eq!((worse.findings().count(), outcome(&worse, Metric::LATENT)), (0, Outcome::Regressed));
     // The order of sums: below the floor.
     assert_eq!(judge(&base, &with_latent(9e-7)).outcome, Outcome::Ok);
 }
@@ -170,7 +174,7 @@ fn the_false_alarms_of_all_numbers_are_those_of_comparisons() {
             .unwrap();
         let (noise, _) =
             noise::of_aa(&[&a], &[&b], &Options { design, gate: loose, ..Options::default() }, 400, 1).unwrap();
-        let image = noise.series.iter().find(|series| series.metric == Metric::Image).unwrap();
+        let image = noise.series.iter().find(|series| series.metric == Metric::IMAGE).unwrap();
         // Flags either way, alarms for the worse only; q is about p, because all times are one.
         assert!((0.3..0.5).contains(&image.false_positives), "{design:?}: {image:?}");
         assert!((0.1..0.3).contains(&noise.false_alarms), "{design:?}: {}", noise.false_alarms);
@@ -185,7 +189,7 @@ fn a_worse_image_and_grown_memory_fail() {
     let Reading::Ok(image) = &mut quality.image else { panic!() };
     image.psnr_db = Some(45.0);
     let verdict = judge(&base, &blurred);
-    let psnr = verdict.cells[0].metric(Metric::Psnr).unwrap();
+    let psnr = verdict.cells[0].metric(Metric::PSNR).unwrap();
     // Above 60 dB counts as 60.
     assert_eq!((psnr.outcome, psnr.change, psnr.base), (Outcome::Regressed, Some(-15.0), Some(60.0)));
 
@@ -194,11 +198,11 @@ fn a_worse_image_and_grown_memory_fail() {
         launch.max_rss_bytes = launch.max_rss_bytes.map(|bytes| bytes + (80 << 20));
     }
     let verdict = judge(&base, &grown);
-    assert_eq!((verdict.exit_code(), outcome(&verdict, Metric::PeakRss)), (1, Outcome::Regressed));
+    assert_eq!((verdict.exit_code(), outcome(&verdict, number("peak_rss_bytes"))), (1, Outcome::Regressed));
     let mut pass = one_cell("b", &factors(8, 0.01, 2));
     let Reading::Ok(memory) = &mut pass.cells[0].memory_pass else { panic!() };
     memory.marks[0].high_water = Some(1100 << 20);
-    assert_eq!(outcome(&judge(&base, &pass), Metric::MemoryPass), Outcome::Regressed);
+    assert_eq!(outcome(&judge(&base, &pass), number("memory_pass_bytes")), Outcome::Regressed);
     // A change below the floor of 8 MiB passes.
     let Reading::Ok(memory) = &mut pass.cells[0].memory_pass else { panic!() };
     memory.marks[0].high_water = Some(1017 << 20);
@@ -282,21 +286,24 @@ fn a_machine_that_changed_proves_nothing() {
     }
     let verdict = judge(&base, &head);
     assert_eq!(verdict.exit_code(), 3);
-    let image = verdict.cells[0].metric(Metric::Image).unwrap();
+    let image = verdict.cells[0].metric(Metric::IMAGE).unwrap();
     assert!(image.why.contains("machine itself was 10 % slower"), "{}", image.why);
     // What is far more than the machine can explain stands.
     head.cells[0]
         .launches
         .iter_mut()
         .for_each(|launch| launch.samples.iter_mut().for_each(|image| image.total_s *= 1.5));
-    assert_eq!(outcome(&judge(&base, &head), Metric::Image), Outcome::Regressed);
+    assert_eq!(outcome(&judge(&base, &head), Metric::IMAGE), Outcome::Regressed);
     head.cells[0]
         .launches
         .iter_mut()
         .for_each(|launch| launch.samples.iter_mut().for_each(|image| image.total_s /= 1.5));
     // The other way round: a head that seems as fast on a faster machine is not known to be ok; memory is not affected.
     let back = judge(&head, &base);
-    assert_eq!((outcome(&back, Metric::Image), outcome(&back, Metric::PeakRss)), (Outcome::Inconclusive, Outcome::Ok));
+    assert_eq!(
+        (outcome(&back, Metric::IMAGE), outcome(&back, number("peak_rss_bytes"))),
+        (Outcome::Inconclusive, Outcome::Ok)
+    );
 }
 
 #[test]
@@ -308,16 +315,16 @@ fn a_drift_from_launch_to_launch_proves_nothing() {
     };
     let (early, late) = (drifting(1.0, 1.06, 1), drifting(1.06, 1.12, 2));
     let verdict = judge(&early, &late);
-    let image = verdict.cells[0].metric(Metric::Image).unwrap();
+    let image = verdict.cells[0].metric(Metric::IMAGE).unwrap();
     assert_eq!((verdict.exit_code(), image.outcome), (3, Outcome::Inconclusive));
     assert!(image.why.contains("% longer: the machine drifted"), "{}", image.why);
     // A build that is half as fast on the same machine is slower all the same.
     let slower = drifting(1.06 * 2.0, 1.12 * 2.0, 3);
-    assert_eq!(outcome(&judge(&early, &slower), Metric::Image), Outcome::Regressed);
+    assert_eq!(outcome(&judge(&early, &slower), Metric::IMAGE), Outcome::Regressed);
     // Head measured first, on a machine that then slowed down: what seems to be well is not known to be.
     let mut base = drifting(1.06, 1.12, 4);
     base.run.created = "2026-11-24T20:00:00Z".into();
-    assert_eq!(outcome(&judge(&base, &drifting(1.0, 1.06, 5)), Metric::Image), Outcome::Inconclusive);
+    assert_eq!(outcome(&judge(&base, &drifting(1.0, 1.06, 5)), Metric::IMAGE), Outcome::Inconclusive);
 }
 
 #[test]
@@ -349,13 +356,13 @@ fn pairs_take_out_what_both_have_in_common() {
     let base = one_cell("a", &with(&noise[0], 1.0));
     let head = one_cell("b", &with(&noise[1], 1.05));
     let paired = Options { design: Design::Paired, ..Options::default() };
-    assert_eq!(outcome(&judge_with(&base, &head, &paired), Metric::Image), Outcome::Regressed);
-    assert_eq!(outcome(&judge(&base, &head), Metric::Image), Outcome::Inconclusive);
+    assert_eq!(outcome(&judge_with(&base, &head, &paired), Metric::IMAGE), Outcome::Regressed);
+    assert_eq!(outcome(&judge(&base, &head), Metric::IMAGE), Outcome::Inconclusive);
     // A launch whose partner failed is left out, and said.
     let mut short = head.clone();
     short.cells[0].launches[3].status = Status::Error;
     let verdict = judge_with(&base, &short, &paired);
-    assert_eq!(verdict.cells[0].metric(Metric::Image).unwrap().head_samples, 13);
+    assert_eq!(verdict.cells[0].metric(Metric::IMAGE).unwrap().head_samples, 13);
     assert!(verdict.cells[0].notes.iter().any(|note| note.starts_with("1 launches have no partner")));
 }
 
@@ -364,7 +371,7 @@ fn several_records_add_their_launches() {
     let base = [one_cell("a1", &factors(4, 0.01, 1)), one_cell("a2", &factors(4, 0.01, 2))];
     let head = [one_cell("b1", &scaled(&factors(4, 0.01, 3), 1.1)), one_cell("b2", &scaled(&factors(4, 0.01, 4), 1.1))];
     let verdict = compare(&Side::of_runs("a", &base), &Side::of_runs("b", &head), &Options::default()).unwrap();
-    let image = verdict.cells[0].metric(Metric::Image).unwrap();
+    let image = verdict.cells[0].metric(Metric::IMAGE).unwrap();
     assert_eq!((image.base_samples, image.head_samples, image.outcome), (8, 8, Outcome::Regressed));
 }
 
@@ -376,11 +383,11 @@ fn the_first_image_is_judged_where_there_is_no_other() {
         run
     };
     let verdict = judge(&only_first(1.0, 1), &only_first(1.3, 2));
-    assert!(verdict.cells[0].metric(Metric::Image).is_none());
-    assert_eq!((verdict.exit_code(), outcome(&verdict, Metric::FirstImage)), (1, Outcome::Regressed));
+    assert!(verdict.cells[0].metric(Metric::IMAGE).is_none());
+    assert_eq!((verdict.exit_code(), outcome(&verdict, Metric::FIRST_IMAGE)), (1, Outcome::Regressed));
     // No launch at all is not well.
     let none = judge(&one_cell("a", &[]), &one_cell("b", &[]));
-    assert_eq!((none.exit_code(), outcome(&none, Metric::FirstImage)), (3, Outcome::Inconclusive));
+    assert_eq!((none.exit_code(), outcome(&none, Metric::FIRST_IMAGE)), (3, Outcome::Inconclusive));
     let few = |seed| {
         let mut run = only_first(1.0, seed);
         run.cells[0].launches.truncate(2);
@@ -395,7 +402,7 @@ fn noise_of_the_machine_raises_thresholds() {
     let (noise, verdict) =
         noise::of_aa(&[&a], &[&b], &Options { design: Design::Independent, ..Options::default() }, 100, 1).unwrap();
     assert_ne!(verdict.outcome, Outcome::Regressed);
-    let series = noise.series.iter().find(|series| series.metric == Metric::Image).unwrap();
+    let series = noise.series.iter().find(|series| series.metric == Metric::IMAGE).unwrap();
     // The shift of 12 against 12 launches at 5 % has a standard error of 2.1 %, and its size a p90 of 1.645 of that.
     assert!((0.02..0.05).contains(&series.p90) && series.launches == 12, "{series:?}");
     assert!(noise.series.iter().all(|series| series.false_positives <= 0.05) && noise.false_alarms <= 0.05);
@@ -404,19 +411,19 @@ fn noise_of_the_machine_raises_thresholds() {
     let head = one_cell("h", &scaled(&factors(12, 0.005, 3), 1.05));
     let base = one_cell("g", &factors(12, 0.005, 4));
     let with = judge_with(&base, &head, &Options { noise: Some(noise.clone()), ..Options::default() });
-    let image = with.cells[0].metric(Metric::Image).unwrap();
+    let image = with.cells[0].metric(Metric::IMAGE).unwrap();
     assert!((image.threshold - 3.0 * series.p90).abs() < 1e-12 && image.outcome == Outcome::Ok, "{image:?}");
-    assert!(image.threshold_from.contains("3 × p90 of the noise of a + b"));
+    assert!(image.threshold_from == ThresholdFrom::Noise { of: "a + b".into() });
     assert_eq!(
-        (image.gate_threshold, noise.threshold_for(&id(), Metric::Image, 48).unwrap().0),
+        (image.gate_threshold, noise.threshold_for(&id(), Metric::IMAGE, 48).unwrap().0),
         (0.02, 1.5 * series.p90)
     );
-    assert_eq!(outcome(&judge(&base, &head), Metric::Image), Outcome::Regressed);
+    assert_eq!(outcome(&judge(&base, &head), Metric::IMAGE), Outcome::Regressed);
     // Seven launches earn nothing.
     let mut few = noise;
     few.series.iter_mut().for_each(|series| series.launches = 7);
     let verdict = judge_with(&base, &head, &Options { noise: Some(few), ..Options::default() });
-    assert_eq!(outcome(&verdict, Metric::Image), Outcome::Regressed);
+    assert_eq!(outcome(&verdict, Metric::IMAGE), Outcome::Regressed);
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn a_slower_kernel_fails_and_an_equal_one_does_not() {
     let verdict = compare(&side("base"), &side("new"), &Options::default()).unwrap();
     let of = |id: &str| verdict.cell(id).unwrap_or_else(|| panic!("{id}"));
     assert_eq!((verdict.exit_code(), of("linear/ort/512").outcome), (1, Some(Outcome::Ok)));
-    let slow = of("linear/candle/512").metric(Metric::Iteration).unwrap();
+    let slow = of("linear/candle/512").metric(Metric::ITERATION).unwrap();
     assert_eq!((slow.outcome, slow.basis, slow.base_samples), (Outcome::Regressed, Basis::Iterations, 100));
     // Seconds, not nanoseconds.
     assert!((slow.base.unwrap() - 1e-6).abs() < 2e-8 && (slow.change.unwrap() - 0.10).abs() < 0.02);

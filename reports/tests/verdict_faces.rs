@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ditbench_record::{CellKey, PlacementShare, Reading, Run, Status};
 use ditbench_reports::verdict::faces::markdown::Room;
-use ditbench_reports::verdict::{Difference, Metric, Options, Outcome, Side, Verdict, compare, faces};
+use ditbench_reports::verdict::{Difference, Options, Outcome, Side, Verdict, compare, faces};
 
 #[path = "common/launches.rs"]
 mod launches;
@@ -107,7 +107,7 @@ fn markdown_of_many_cells_fits_into_a_comment_and_says_what_it_leaves_out() {
     let rows: Vec<&str> = found.lines().filter(|line| line.starts_with("| nano")).collect();
     assert!(rows[0].contains("**regressed**") && rows[0].contains("120 threads"), "{}", rows[0]);
     // Single steps are not told where the steps together say the same.
-    let worse = verdict.regressions().filter(|(_, metric)| !matches!(metric.metric, Metric::Step(_))).count();
+    let worse = verdict.regressions().filter(|(_, metric)| metric.metric.of_step().is_none()).count();
     assert_eq!(rows.iter().filter(|row| row.contains("**regressed**")).count(), worse);
     let note = found.lines().find(|line| line.contains("Shortened")).unwrap();
     assert!(note.contains("of 120 cells' details") && note.contains("ab/verdict.html"), "{note}");

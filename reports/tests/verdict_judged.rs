@@ -19,7 +19,7 @@ fn pictures_that_are_found_again_less_often_are_a_regression() {
         let mut head = base.clone();
         *retrieval(&mut head) -= by;
         let verdict = judge(&base, &head);
-        verdict.cells[0].metric(Metric::Retrieval).unwrap().outcome
+        verdict.cells[0].metric(Metric::RETRIEVAL).unwrap().outcome
     };
     assert_eq!(outcome(0.0), Outcome::Ok);
     assert_eq!(outcome(0.015), Outcome::Ok, "less than the threshold");

@@ -192,7 +192,7 @@ fn records_with(
 }
 
 fn image(verdict: &Verdict) -> Outcome {
-    verdict.cells[0].metric(Metric::Image).unwrap().outcome
+    verdict.cells[0].metric(Metric::IMAGE).unwrap().outcome
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn five_per_cent_are_found_with_the_machines_noise_known_too() {
     let (a, b) = (side("a"), side("b"));
     let (noise, _) =
         noise::of_aa(&[&a], &[&b], &Options { design: Design::Paired, ..Options::default() }, 500, 1).unwrap();
-    let image_noise = noise.series.iter().find(|series| series.metric == Metric::Image).unwrap();
+    let image_noise = noise.series.iter().find(|series| series.metric == Metric::IMAGE).unwrap();
     assert!(image_noise.p90 > 0.007, "the noise must matter: {image_noise:?}");
     let options = Options { noise: Some(noise), ..Options::default() };
     let found = (0..COMPARISONS)
@@ -335,7 +335,7 @@ fn it_stops_early_where_there_is_nothing_to_see() {
     // A glaring change takes one look and its confirming block.
     let ended = ab(quiet, 1.3, 1);
     assert_eq!((ended.verdict.outcome, ended.pairs, ended.stop), (Outcome::Regressed, 16, Stop::Decided));
-    let confirmed = ended.verdict.cells[0].metric(Metric::Image).unwrap().confirmed.unwrap();
+    let confirmed = ended.verdict.cells[0].metric(Metric::IMAGE).unwrap().confirmed.unwrap();
     assert!(confirmed.agrees && confirmed.launches == 6 && ended.verdict.method.design == Design::Paired);
     // So much noise that nothing can be told.
     let wild: World = |random, _| (0.5 * random.normal()).exp();

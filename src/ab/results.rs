@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use ditbench_record::store::latents_of;
 use ditbench_record::{Cell, Run, Status};
 use ditbench_reports::quality::{QualityError, step_divergence};
 use ditbench_reports::verdict::Apart;
@@ -82,7 +83,7 @@ fn unusable(error: &QualityError, what: &str) -> Option<Apart> {
 
 /// Where a run keeps the latents and the decoder's output of a cell.
 fn file(dir: &Path, cell: &Cell) -> PathBuf {
-    dir.join(format!("latents/{}.safetensors", cell.key.id()))
+    latents_of(dir, &cell.key)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use ditbench_fetch::child;
 use ditbench_record::store::{self, RunStore};
-use ditbench_record::{CellKey, Launch, Run, Status};
+use ditbench_record::{CellKey, Kind, Launch, Run, Status, Warning};
 use ditbench_worker::interrupt;
 
 use crate::environment::Common;
@@ -99,8 +99,14 @@ impl Side {
             for (from, to) in [(&found.launches, &mut mine.launches), (&found.discarded, &mut mine.discarded)] {
                 to.extend(from.iter().cloned().map(|launch| Launch { index, order, ..launch }));
             }
-            let spoiled = found.warnings.iter().filter_map(|warning| warning.strip_prefix("launch 0 counts although "));
-            mine.warnings.extend(spoiled.map(|why| format!("launch {index} counts although {why}")));
+            // Made alone, it was launch 0 there.
+            let spoiled = found.warnings.iter().filter_map(|warning| match warning.kind()? {
+                Kind::SpoiledLaunch { why, kept, .. } => {
+                    Some(Warning::from(Kind::SpoiledLaunch { launch: index, why: why.clone(), kept: *kept }))
+                }
+                _ => None,
+            });
+            mine.warnings.extend(spoiled);
             if status != Status::Ok {
                 (mine.status, mine.reason) = (status, reason.clone());
             }

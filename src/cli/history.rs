@@ -87,7 +87,7 @@ impl Filter {
         fits(&self.model, &cell.model)
             && fits(&self.backend, &cell.backend)
             && fits(&self.precision, &cell.precision)
-            && fits(&self.metric, series.key.metric.name())
+            && fits(&self.metric, &series.key.metric.name())
     }
 }
 
@@ -202,8 +202,7 @@ fn list(store: &mut dyn HistoryStore) -> Result<()> {
 fn series(store: &mut dyn HistoryStore, filter: &Filter) -> Result<()> {
     let rows = store.series()?.into_iter().filter(|series| filter.wants(series)).map(|series| {
         let key = &series.key;
-        let number = key.metric.name().to_owned();
-        vec![key.cell.id(), number, series.points.to_string(), key.machine.clone(), key.conditions.clone()]
+        vec![key.cell.id(), key.metric.name(), series.points.to_string(), key.machine.clone(), key.conditions.clone()]
     });
     show(&table(&["cell", "number", "runs", "machine", "conditions"], rows));
     Ok(())

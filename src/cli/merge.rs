@@ -40,9 +40,13 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
     for key in &keys {
         let part = parts.iter().find(|part| part.run.cell(key).is_some_and(|cell| cell.image.is_some()));
         let Some(part) = part else { continue };
-        let id = key.id();
-        for file in [format!("{id}.png"), format!("latents/{id}.safetensors"), format!("traces/{id}.json")] {
-            copy(&part.dir.join(&file), &dir.join(&file))?;
+        let files: [fn(&str) -> String; 3] =
+            [|id| format!("{id}.png"), |id| format!("latents/{id}.safetensors"), |id| format!("traces/{id}.json")];
+        for file in files {
+            // Under the name that the record has: an older program's stays.
+            let found = store::kept(&part.dir, key, file);
+            let name = found.strip_prefix(&part.dir).unwrap_or(&found).to_owned();
+            copy(&found, &dir.join(name))?;
         }
     }
     compare_images(&mut store, &keys)?;

@@ -4,6 +4,7 @@
 
 use ditbench_graph::cost;
 use ditbench_graph::weights::Scheme;
+use ditbench_graph::weights::scheme::bits_of;
 use ditbench_workloads::Pipeline;
 
 use super::Cell;
@@ -35,7 +36,7 @@ pub fn estimate(cell: &Cell, pipeline: &Pipeline, peak_flops: f64) -> Estimate {
         .graphs()
         .into_iter()
         .flat_map(|graph| &graph.weights)
-        .map(|w| bits(cell.scheme, w) * w.len() as f64 / 8.0)
+        .map(|w| bits_loaded(cell.scheme, w) * w.len() as f64 / 8.0)
         .sum();
     let activations = pipeline.graphs().into_iter().map(cost::peak_activation_bytes).max().unwrap_or(0) as f64;
     // The f64 reference holds everything twice as wide. Runtimes keep a re-laid copy of some weights.
@@ -48,15 +49,12 @@ pub fn estimate(cell: &Cell, pipeline: &Pipeline, peak_flops: f64) -> Estimate {
     }
 }
 
-/// Bits per weight as stored, scales included.
-fn bits(scheme: Scheme, weight: &ditbench_graph::WeightSpec) -> f64 {
-    use ditbench_graph::WeightRole;
-    match (scheme, weight.role) {
-        (Scheme::Q4, WeightRole::Linear) => 4.5,
-        (Scheme::Q8, WeightRole::Linear) => 8.5,
-        (Scheme::Mixed, WeightRole::Linear) => 4.8,
-        // No backend computes on palettes: they are unpacked when loaded.
-        _ => 32.0,
+/// Bits of each element of a weight once it is loaded.
+fn bits_loaded(scheme: Scheme, weight: &ditbench_graph::WeightSpec) -> f64 {
+    match scheme {
+        Scheme::Q4 | Scheme::Q8 | Scheme::Mixed => bits_of(scheme, weight),
+        // No backend computes on halves or on palettes: they are unpacked when loaded.
+        Scheme::F32 | Scheme::F16 | Scheme::Palette4 => 32.0,
     }
 }
 

@@ -75,10 +75,8 @@ impl Collected {
                 self.same_bytes.push(same_bytes);
             }
             Event::Saved { image_sha256 } => self.image_sha256 = Some(image_sha256),
-            Event::Ran { stage, placement, memory } => {
-                self.placement.push((stage, placement));
-                self.runtime_memory.push(memory);
-            }
+            Event::Ran { memory, .. } => self.runtime_memory.push(memory),
+            Event::Placed { stage, placement } => self.placement.push((stage, placement)),
             Event::Profiled { stage, step, profile } => self.profiled.push((stage, step, profile)),
             Event::Made { .. } | Event::Finished | Event::Failed { .. } => {}
         }
@@ -101,11 +99,19 @@ impl Collected {
             reason,
             compile: self.compile.iter().map(|(stage, report)| stage_compile(stage, report)).collect(),
             samples: self.samples.clone(),
+            same_bytes: (self.same_bytes.len() > 1).then(|| self.same_bytes.iter().all(|same| *same)),
             steady: steady::of(&self.samples.iter().map(|sample| sample.total_s).collect::<Vec<f64>>()),
             memory: self.memory.clone(),
-            max_rss_bytes: max_rss,
+            max_rss_bytes: max_rss.filter(|_| !self.went_on()),
             ..Launch::default()
         }
+    }
+
+    /// Whether it did more after its images, which the kernel's last word on its memory has in it too: then the high-water mark
+    /// that was read before that says how much the images took, where the kernel keeps one.
+    fn went_on(&self) -> bool {
+        let marked = self.memory.iter().any(|mark| mark.high_water.is_some());
+        marked && !(self.placement.is_empty() && self.profiled.is_empty())
     }
 
     /// The record's form of where nodes ran.
@@ -160,5 +166,24 @@ pub fn status(cause: &Cause) -> (Status, Option<String>) {
         Cause::Interrupted => {
             (Status::Interrupted, Some("the run was interrupted; go on with `ditbench run --resume RUN`".to_owned()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_worker_does_after_its_images_is_not_their_memory() {
+        let mark = |high_water| MemoryMark { name: "steady".to_owned(), high_water, ..MemoryMark::default() };
+        let most = |events: Vec<Event>| {
+            let mut collected = Collected::default();
+            events.into_iter().for_each(|event| collected.take(0.0, event));
+            collected.launch(0, 0, String::new(), &Cause::Finished, Some(900)).max_rss_bytes
+        };
+        let placed = || Event::Placed { stage: "denoiser".to_owned(), placement: Placement::default() };
+        assert_eq!(most(vec![Event::Memory(mark(Some(500)))]), Some(900));
+        assert_eq!(most(vec![Event::Memory(mark(Some(500))), placed()]), None);
+        assert_eq!(most(vec![Event::Memory(mark(None)), placed()]), Some(900), "the only word that there is");
     }
 }

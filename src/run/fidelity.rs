@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use ditbench_record::store::RunStore;
+use ditbench_record::store::{RunStore, latents_of};
 use ditbench_record::{Cell as Row, CellKey, Quality, Reading};
 use ditbench_reports::image::{self, RgbImage};
 use ditbench_reports::quality::{compare_images, step_divergence};
@@ -22,7 +22,9 @@ pub fn compare(store: &mut RunStore, cells: &[CellKey]) -> Result<()> {
         if !row.has_result() {
             continue;
         }
-        row.quality = match reference(&rows, &row.key) {
+        let reference = reference(&rows, &row.key);
+        row.is_reference = reference.is_some_and(|reference| reference.key == row.key);
+        row.quality = match reference {
             None => Reading::absent("no f32 cell of this workload ended well, so there is nothing to compare with"),
             Some(reference) if reference.key == row.key => {
                 Reading::absent("this is the reference that the others are held against")
@@ -48,7 +50,7 @@ pub(super) fn reference<'a>(rows: &'a [Row], key: &CellKey) -> Option<&'a Row> {
 }
 
 fn quality(dir: &Path, row: &Row, reference: &Row) -> Result<Reading<Quality>> {
-    let latents = |row: &Row| load_latents(&dir.join(format!("latents/{}.safetensors", row.key.id())));
+    let latents = |row: &Row| load_latents(&latents_of(dir, &row.key));
     let (ours, theirs) = (latents(row)?, latents(reference)?);
     if ours.len() != theirs.len() {
         bail!("latents of {} steps against {} of the reference", ours.len(), theirs.len());
@@ -70,11 +72,42 @@ fn picture(dir: &Path, row: &Row) -> Result<RgbImage> {
     Ok(image::open(dir.join(name))?.into_rgb8())
 }
 
-/// Whether all images of a launch had the bytes of its first.
+/// Whether all images of each launch had the bytes of its first.
 fn rerun(row: &Row) -> Reading<bool> {
-    let images = row.launches.first().map_or(0, |launch| launch.samples.len());
-    if images < 2 {
+    let mut launches = row.good_launches().filter(|launch| launch.samples.len() > 1).peekable();
+    if launches.peek().is_none() {
         return Reading::absent("one image only: there was no second to compare");
     }
-    Reading::Ok(!row.warnings.iter().any(|warning| warning.contains("differ in bytes")))
+    // One launch that differs is enough; that all are alike must be known of all.
+    let mut known = true;
+    for launch in launches {
+        match launch.same_bytes {
+            Some(false) => return Reading::Ok(false),
+            Some(true) => {}
+            None => known = false,
+        }
+    }
+    Reading::or_absent(known.then_some(true), "an older program made some of the launches and did not record it")
+}
+
+#[cfg(test)]
+mod tests {
+    use ditbench_record::{Launch, Sample, Status};
+
+    use super::*;
+
+    #[test]
+    fn a_cell_repeats_itself_only_if_that_is_known_of_every_launch() {
+        let launch = |images: u32, same_bytes| Launch {
+            status: Status::Ok,
+            samples: (0..images).map(|image| Sample { image, ..Sample::default() }).collect(),
+            same_bytes,
+            ..Launch::default()
+        };
+        let of = |launches: &[Launch]| rerun(&Row { launches: launches.to_vec(), ..Row::default() });
+        assert_eq!(of(&[launch(3, Some(true)), launch(3, Some(true))]), Reading::Ok(true));
+        assert_eq!(of(&[launch(3, None), launch(3, Some(false))]), Reading::Ok(false));
+        assert!(of(&[launch(3, Some(true)), launch(3, None)]).why().is_some_and(|why| why.contains("older program")));
+        assert!(of(&[launch(1, None)]).why().is_some_and(|why| why.contains("one image")));
+    }
 }

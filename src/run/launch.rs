@@ -8,8 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use ditbench_record::store::RunStore;
 use ditbench_record::{
-    Calibration, Cell as Row, CpusUsed, Launch, Machine, MemoryPass, Reading, Status, Telemetry, Version, WeightsUse,
-    held,
+    Calibration, Cell as Row, CpusUsed, Kept, Kind, Launch, Machine, MemoryPass, Reading, Status, Telemetry, Version,
+    Warning, WeightsUse, held,
 };
 
 use super::collect::{Collected, status};
@@ -91,17 +91,16 @@ impl Launcher<'_> {
             let Some(spoiled) = spoiled.filter(|_| !self.host.wants_throttling()) else { break made };
             let why = spoiled.why;
             if spoiled.futile {
-                row.warnings.push(format!("launch {index} counts although {why}: so it was before it began"));
+                row.warnings.push(kept(index, why, Kept::SoBefore));
                 break made;
             }
             // A phone cools down when it is left alone; a machine with other work to do may never have time for us.
             if !self.host.is_phone() && Instant::now() + begun.elapsed() > self.until {
-                row.warnings
-                    .push(format!("launch {index} counts although {why}: the budget leaves no time to make it again"));
+                row.warnings.push(kept(index, why, Kept::NoTime));
                 break made;
             }
             if row.discarded.len() == REDO {
-                row.warnings.push(format!("launch {index} counts although {why}: it was so {} times", REDO + 1));
+                row.warnings.push(kept(index, why, Kept::EveryTime { times: REDO as u32 + 1 }));
                 break made;
             }
             self.progress.line(&format!("{name}: {why}; the launch is made again"));
@@ -121,8 +120,11 @@ impl Launcher<'_> {
                 profile::keep(&mut row, cell, &collected.profiled, store)?;
             }
         }
-        if status == Status::Ok && launch.samples.iter().zip(&collected.same_bytes).any(|(_, same)| !same) {
-            row.warnings.push("images of one launch differ in bytes: this backend is not deterministic".to_owned());
+        if status == Status::Ok && launch.same_bytes == Some(false) {
+            let warning = Kind::NotDeterministic.into();
+            if !row.warnings.contains(&warning) {
+                row.warnings.push(warning);
+            }
         }
         row.launches.push(launch);
         if self.settings.brief {
@@ -222,15 +224,20 @@ impl Launcher<'_> {
     }
 
     fn spec(&self, cell: &Resolved, prepared: &Prepared, outputs: Option<Outputs>, stop: StopRule) -> LaunchSpec {
-        // The launch that keeps its image is the one that is profiled too: the cell's first.
-        let profile = outputs.is_some() && self.settings.profile;
-        LaunchSpec { outputs, profile, ..prepared.spec(cell, stop) }
+        // The launch that keeps its image is the one that is asked for the rest too: the cell's first.
+        let placement = outputs.is_some();
+        LaunchSpec { outputs, profile: placement && self.settings.profile, placement, ..prepared.spec(cell, stop) }
     }
 
     fn environment(&self) -> Vec<(&'static str, OsString)> {
         let library = self.ort_lib.as_ref().ok().and_then(Option::as_ref);
         library.map(|path| ("ORT_DYLIB_PATH", path.clone().into_os_string())).into_iter().collect()
     }
+}
+
+/// That a spoiled launch counts, and why it was not made again.
+fn kept(launch: usize, why: String, kept: Kept) -> Warning {
+    Kind::SpoiledLaunch { launch: u32::try_from(launch).unwrap_or(u32::MAX), why, kept }.into()
 }
 
 /// Why a launch is to be made again.
@@ -292,16 +299,6 @@ pub(super) fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared, ex
         }];
     }
     row.placement = collected.stage_placement();
-    for stage in &row.placement {
-        if let Some(share) = stage.share_on_asked().filter(|&share| share < 1.0) {
-            row.warnings.push(format!(
-                "{}: only {:.1} % of the nodes ran on {}",
-                stage.stage,
-                100.0 * share,
-                stage.asked
-            ));
-        }
-    }
     // Of a worker that died before all stages were there the sum would be a part, or nothing.
     let whole = collected.compile.len() == stages;
     let sum = |of: fn(&ditbench_backend_api::CompileReport) -> Option<u64>| {

@@ -150,6 +150,7 @@ pub fn start(
         build: host.build(),
         // What is no UTF-8 stands as a replacement character in it: a record is text.
         command_line: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+        on: settings.on.as_ref().map(ToString::to_string),
         plan: serde_json::to_value(&settings).context("writing the plan into the record")?,
         prompt: match &settings.judging {
             Some(wanted) => wanted.said()?,

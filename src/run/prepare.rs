@@ -8,9 +8,11 @@ use ditbench_graph::cost;
 use ditbench_graph::weights::Scheme;
 use ditbench_graph::weights::prepare::{self, Prepared as PreparedWeights, Sensitivity};
 use ditbench_record::store::RunStore;
-use ditbench_record::{CellKey, Inputs as InputsEntry, ModelEntry, PaperCounts, Stage, WeightFile};
+use ditbench_record::{
+    CellKey, FormulaCounts, Inputs as InputsEntry, Kind, ModelEntry, PaperCounts, Stage, Warning, WeightFile,
+};
 use ditbench_workloads::snapgenpp::Variant;
-use ditbench_workloads::{Choice, Inputs, Pipeline, Stage as PipelineStage};
+use ditbench_workloads::{Choice, Inputs, Pipeline, Stage as PipelineStage, workload};
 
 use super::Settings;
 use super::progress::Progress;
@@ -30,7 +32,7 @@ pub struct Prepared {
     /// Its hash.
     pub weights_sha256: String,
     /// What the reader should know of these weights.
-    pub notes: Vec<String>,
+    pub notes: Vec<Warning>,
     /// Token ids, noise, time features.
     pub inputs: PathBuf,
     /// Folder in which backends keep what they make from a model.
@@ -57,6 +59,7 @@ impl Prepared {
             outputs: None,
             stop,
             profile: false,
+            placement: false,
             series: None,
             cpus: cell.cell.pinned.as_ref().map(|pinned| pinned.cpus.clone()),
         }
@@ -177,17 +180,13 @@ pub fn prepare_weights(
 
 /// What the reader should know of weights: how the mixed scheme chose, which is part of the result, and what of a checkpoint
 /// the model does not read.
-fn notes(weights: &PreparedWeights) -> Vec<String> {
+fn notes(weights: &PreparedWeights) -> Vec<Warning> {
     let choice = weights.choice.as_ref().map(|choice| {
-        format!(
-            "mixed: {} weights in 8 bits, {:.2} bits on average; chosen by {}",
-            choice.eight_bit.len(),
-            choice.average_bits,
-            choice.measured
-        )
+        let eight_bit = choice.eight_bit.len() as u64;
+        Kind::MixedWeights { eight_bit, average_bits: choice.average_bits, chosen_by: choice.measured.clone() }
     });
-    let unread = unread(&weights.unread).map(|what| format!("of the weights, the model does not read {what}"));
-    choice.into_iter().chain(unread).collect()
+    let unread = unread(&weights.unread).map(|what| Kind::UnreadWeights { what });
+    choice.into_iter().chain(unread).map(Warning::from).collect()
 }
 
 /// Tensors that a model does not read, in a few words; `None` if it reads all.
@@ -255,14 +254,23 @@ fn model_entry(cell: &Resolved, store: &RunStore, weights: &PreparedWeights) -> 
     });
     ModelEntry {
         name: pipeline.name.clone(),
+        full_width: full_width(&pipeline.choice),
         height: cell.key.height,
         width: cell.key.width,
         text_tokens: cell.key.text_tokens,
         config: pipeline.config.clone(),
         stages: pipeline.stages.iter().filter_map(stage).collect(),
         paper: pipeline.choice.model.parse().ok().and_then(paper),
+        formula: pipeline.choice.model.parse().ok().and_then(formula),
         weights: files,
     }
+}
+
+/// What the model of a narrower choice is called at its full width.
+fn full_width(choice: &Choice) -> Option<String> {
+    let mut full = choice.clone();
+    full.own.remove("width")?;
+    workload::build(&full).ok().map(|pipeline| pipeline.name)
 }
 
 fn stage(stage: &PipelineStage) -> Option<Stage> {
@@ -279,14 +287,20 @@ fn stage(stage: &PipelineStage) -> Option<Stage> {
     })
 }
 
-/// What the paper's text gives for a variant's denoiser.
+/// What the paper prints of a variant's denoiser.
 fn paper(variant: Variant) -> Option<PaperCounts> {
-    let (parameters, macs) = variant.published()?;
     Some(PaperCounts {
-        parameters: Some(parameters),
-        macs: Some(macs),
-        source: "SnapGen++, arXiv 2601.08303v2: one forward pass at 1024×1024 with 333 text tokens".to_owned(),
+        printed: Some(format!("parameters: {}", variant.published_parameters()?)),
+        source: "SnapGen++, arXiv 2601.08303v2".to_owned(),
+        ..PaperCounts::default()
     })
+}
+
+/// What our formula gives for it.
+fn formula(variant: Variant) -> Option<FormulaCounts> {
+    let (parameters, macs) = variant.formula()?;
+    let of = "the denoiser, one forward pass at 1024×1024 with 333 text tokens".to_owned();
+    Some(FormulaCounts { parameters, macs, of })
 }
 
 /// ONNX Runtime's library, found or fetched, if a cell needs it.

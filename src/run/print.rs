@@ -6,10 +6,13 @@ use anyhow::Result;
 use ditbench_record::Status;
 use ditbench_record::one_line;
 use ditbench_record::store::LoadedRun;
-use ditbench_reports::table::{Absent, Row, Table, groups};
+use ditbench_reports::estimate::Spread;
+use ditbench_reports::metric::{Metric, Shown};
+use ditbench_reports::table::{Absent, Row, Table, columns, groups};
+use ditbench_reports::text::lowercase_first;
 use ditbench_reports::{judged, report};
 
-use crate::text::{self, seconds};
+use crate::text;
 
 /// Writes page, tables and samples; prints the table, and machines that gave no record; gives the page's path.
 ///
@@ -34,14 +37,15 @@ fn terminal(table: &Table) -> String {
             continue;
         }
         out.push_str(&format!("\n{}\n", one_line(&workload)));
-        let mut header =
-            vec!["", "threads", "image", "first image", "step", "compile", "memory", "of peak", "latent error", "PSNR"];
-        if rows.iter().any(|row| row.run_number.is_some()) {
-            header.insert(1, "machine");
-        }
-        let good: Vec<_> = rows.iter().filter(|row| row.has_figures()).map(|row| cells(row)).collect();
+        let good: Vec<&Row> = rows.iter().copied().filter(|row| row.has_figures()).collect();
         if !good.is_empty() {
-            out.push_str(&text::table(&header, good));
+            let numbers = columns(&good, Shown::Main);
+            let headings = numbers.iter().map(|metric| lowercase_first(metric.definition().heading));
+            let several = rows.iter().any(|row| row.run_number.is_some());
+            let first = [""].into_iter().chain(several.then_some("machine")).chain(["threads"]).map(str::to_owned);
+            let header: Vec<String> = first.chain(headings).collect();
+            let header: Vec<&str> = header.iter().map(String::as_str).collect();
+            out.push_str(&text::table(&header, good.iter().map(|row| cells(row, &numbers))));
         }
         for row in rows.iter().filter(|row| row.status != Status::Ok) {
             let reason = row.reason.as_deref().unwrap_or("no reason recorded");
@@ -56,64 +60,51 @@ fn terminal(table: &Table) -> String {
 
 /// Cells whose pictures were judged.
 fn judged_block(table: &Table) -> String {
-    let several = table.rows.iter().any(|row| row.run_number.is_some());
-    let mut header = vec![
-        "pictures judged",
-        "",
-        "retrieval@1",
-        "95 %",
-        "retrieval@5",
-        "kernel distance",
-        "95 %",
-        "PSNR to the reference",
-    ];
-    if several {
-        header.insert(1, "machine");
+    let rows: Vec<&Row> = table.rows.iter().filter(|row| row.judged.is_some()).collect();
+    if rows.is_empty() {
+        return String::new();
     }
-    let row = |row: &Row| {
-        let judged = row.judged.as_ref()?;
-        let (at_1, about_1) = judged::share(&judged.retrieval_at_1);
-        let (distance, about) = judged.kernel_distance_x1000.value().map(judged::distance).unwrap_or_default();
-        let at_5 = judged::share(&judged.retrieval_at_5).0;
-        let psnr = judged.fidelity.value().map_or_else(|| "-".to_owned(), judged::FidelityRow::psnr);
-        let mut cells = vec![judged::what(&row.key), row.who(), at_1, about_1, at_5, distance, about, psnr];
-        row.whose().into_iter().for_each(|whose| cells.insert(1, whose));
-        Some(cells)
-    };
-    let rows: Vec<Vec<String>> = table.rows.iter().filter_map(row).collect();
-    if rows.is_empty() { String::new() } else { format!("\n{}", text::table(&header, rows)) }
+    let numbers = columns(&rows, Shown::Pictures);
+    let headings = numbers.iter().map(|metric| lowercase_first(metric.definition().heading));
+    let several = rows.iter().any(|row| row.run_number.is_some());
+    let first = ["pictures judged"].into_iter().chain(several.then_some("machine")).chain([""]).map(str::to_owned);
+    let header: Vec<String> = first.chain(headings).collect();
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    let cells = rows.iter().map(|row| {
+        let figures = numbers.iter().map(|metric| {
+            let figure = row.numbers.get(*metric);
+            let (value, small) = judged::says(figure, *metric, row.judged.as_ref(), row.is_reference);
+            // Why there is none stands in the report; here only what belongs to a value.
+            if figure.value().is_none() || small.is_empty() { value } else { format!("{value} ({small})") }
+        });
+        let first = [judged::what(&row.key)].into_iter().chain(row.whose()).chain([row.who()]);
+        first.chain(figures).map(|words| plain(&words)).collect()
+    });
+    format!("\n{}", text::table(&header, cells))
 }
 
-fn cells(row: &Row) -> Vec<String> {
-    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-    let image = row.image_s.value().map(|estimate| match (estimate.low, estimate.high) {
-        (Some(low), Some(high)) => format!("{} [{}, {}]", seconds(estimate.p50), seconds(low), seconds(high)),
-        _ => seconds(estimate.p50),
+fn cells(row: &Row, numbers: &[Metric]) -> Vec<String> {
+    let first = [format!("{} {}", row.who(), row.key.precision)].into_iter().chain(row.whose());
+    let first = first.chain([row.threads_column()]);
+    let values = numbers.iter().map(|metric| {
+        let value = row.says(*metric).unwrap_or_else(|| "-".to_owned());
+        if *metric == Metric::IMAGE { format!("{value}{}", around(row)) } else { value }
     });
-    // Cells that had time for one image only: their steps are those of that image.
-    let step = row.step_s().or_else(|| {
-        let steps = &row.first_stages_s.as_ref()?.steps_s;
-        (!steps.is_empty()).then(|| steps.iter().sum::<f64>() / steps.len() as f64)
-    });
-    let mut cells = vec![
-        format!("{} {}", row.who(), row.key.precision),
-        row.threads_column(),
-        or_dash(image),
-        or_dash(row.first_image_s.map(seconds)),
-        or_dash(step.map(seconds)),
-        or_dash(row.compile_s.map(seconds)),
-        or_dash(row.peak_bytes.map(text::bytes)),
-        or_dash(row.peak_share.map(|share| format!("{:.0} %", 100.0 * share))),
-        if row.is_reference() {
-            "reference".to_owned()
-        } else {
-            or_dash(row.latent_relative_l2.map(|error| format!("{error:.1e}")))
-        },
-        match (row.image_identical, row.psnr_db) {
-            (Some(true), _) => "identical".to_owned(),
-            (_, psnr) => or_dash(psnr.map(|db| format!("{db:.1} dB"))),
-        },
-    ];
-    row.whose().into_iter().for_each(|whose| cells.insert(1, whose));
-    cells
+    first.chain(values).map(|words| plain(&words)).collect()
+}
+
+/// What stands around the median image: brackets are an interval over launches, and nothing else is.
+fn around(row: &Row) -> String {
+    let Some(estimate) = row.image_s.value() else { return String::new() };
+    let Some((low, high)) = estimate.low.zip(estimate.high) else { return String::new() };
+    let (low, high) = (Metric::IMAGE.show(low), Metric::IMAGE.show(high));
+    match estimate.spread {
+        Spread::OfLaunches => format!(" [{low}, {high}]"),
+        Spread::Range | Spread::OfImages | Spread::None => format!(" ({})", estimate.spread.says(&low, &high)),
+    }
+}
+
+/// Spaces that do not break would not be counted as columns by every terminal.
+fn plain(words: &str) -> String {
+    words.replace('\u{a0}', " ")
 }

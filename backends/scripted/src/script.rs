@@ -20,6 +20,8 @@ pub struct Script {
     pub memory_mib: usize,
     /// Share of the nodes that do not run on the device asked for, 0 to 1.
     pub elsewhere: f64,
+    /// MiB that it takes to say where nodes run, as a runtime takes that must be run for it.
+    pub placement_mib: usize,
     /// Relative error added to every result.
     pub wrong: f64,
     /// Relative error added where weights are in few bits, beside that.
@@ -38,6 +40,7 @@ impl Default for Script {
             launch_noise: 0.0,
             memory_mib: 0,
             elsewhere: 0.0,
+            placement_mib: 0,
             wrong: 0.0,
             few_bits_error: 0.02,
             print: String::new(),

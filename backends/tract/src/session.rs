@@ -96,7 +96,7 @@ impl Session for TractSession {
         self.numerics
     }
 
-    fn placement(&self) -> Placement {
+    fn placement(&mut self) -> Placement {
         Placement::all_on(DEVICE, self.computing(), "the backend has one device")
     }
 

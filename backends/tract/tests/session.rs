@@ -26,7 +26,7 @@ fn a_second_session_finds_the_files_of_the_first() {
     let (cache, graph) = (tempfile::tempdir().unwrap(), denoiser());
     let weights = weights(&graph, Scheme::Q4, 7);
     for (variant, found) in [("stock", false), ("stock", true), ("tuned-int8", false), ("tuned-exact", true)] {
-        let session = Tract.compile(&graph, &weights, &options(cache.path(), variant)).unwrap();
+        let mut session = Tract.compile(&graph, &weights, &options(cache.path(), variant)).unwrap();
         let report = session.compile_report();
         assert_eq!(report.export_cached, Some(found), "{variant}");
         assert_eq!(report.export_s == 0.0, found);

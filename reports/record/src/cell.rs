@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Judged, Launch, MemoryPass, Quality, Reading, Status, Steady};
+use super::{Judged, Launch, MemoryPass, Quality, Reading, Status, Steady, Warning};
 
 /// One row of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -62,9 +62,12 @@ pub struct Cell {
     /// The same node by node, for Perfetto: a file in the run's directory.
     #[serde(default)]
     pub trace: Option<String>,
-    /// What the reader should know: `weights expanded to f32 at load`, `another process was busy`.
+    /// Whether the results of other cells of its workload are held against this one's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_reference: bool,
+    /// What the reader should know.
     #[serde(default)]
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Cell {
@@ -142,14 +145,26 @@ fn is_euler(sampler: &str) -> bool {
 
 impl CellKey {
     /// Unique within a run, safe as a file name:
-    /// `tiny-512x512-ort-int8-cpu-q4-t2-b1-s4-x77-fast` (height × width; threads, batch, steps, text tokens), and the
+    /// `tiny-512x512-ort-int8-cpu-q4-t2-b1-s4-x77-fast` (width × height; threads, batch, steps, text tokens), and the
     /// sampler behind it where that is not `euler`, and `c4-7` where it is pinned to CPUs.
     pub fn id(&self) -> String {
+        self.id_of(self.width, self.height)
+    }
+
+    /// What older programs called it: height × width, which is another name for oblong images only.
+    pub fn old_id(&self) -> String {
+        self.id_of(self.height, self.width)
+    }
+
+    /// Whether a name of a cell of this size, in a record of whatever program, is this cell's.
+    pub fn is_called(&self, id: &str) -> bool {
+        id == self.id() || id == self.old_id()
+    }
+
+    fn id_of(&self, across: u32, down: u32) -> String {
         let mut id = format!(
-            "{}-{}x{}-{}-{}-{}-{}-t{}-b{}-s{}-x{}-{}",
+            "{}-{across}x{down}-{}-{}-{}-{}-t{}-b{}-s{}-x{}-{}",
             self.model,
-            self.height,
-            self.width,
             self.backend,
             self.variant,
             self.device,
@@ -173,9 +188,15 @@ impl CellKey {
 }
 
 impl CellKey {
+    /// The scale of classifier-free guidance, which stands behind the sampler's rule: 4 in `euler+cfg4`.
+    pub fn guidance(&self) -> Option<f64> {
+        let (_rule, scale) = self.sampler.split_once("+cfg")?;
+        scale.parse().ok()
+    }
+
     /// Forward passes of the denoiser in a step: two with classifier-free guidance, which also encodes two prompts.
     pub fn passes_per_step(&self) -> u64 {
-        if self.sampler.contains("+cfg") { 2 } else { 1 }
+        if self.guidance().is_some() { 2 } else { 1 }
     }
 }
 
@@ -273,4 +294,25 @@ pub struct ProfileRow {
     /// Bytes of activations that they read and write in f32, and of weights as stored.
     #[serde(default)]
     pub bytes: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_width_by_height_and_old_ones_are_known() {
+        let key = CellKey { model: "tiny".into(), width: 768, height: 512, ..CellKey::default() };
+        assert!(key.id().starts_with("tiny-768x512-") && key.old_id().starts_with("tiny-512x768-"), "{key}");
+        assert!(key.is_called(&key.id()) && key.is_called(&key.old_id()) && !key.is_called("tiny"));
+        let square = CellKey { width: 512, ..key };
+        assert_eq!(square.id(), square.old_id());
+    }
+
+    #[test]
+    fn guidance_stands_behind_the_rule() {
+        let key = |sampler: &str| CellKey { sampler: sampler.into(), ..CellKey::default() };
+        assert_eq!((key("euler+cfg4").guidance(), key("euler+cfg4").passes_per_step()), (Some(4.0), 2));
+        assert_eq!((key("renoise").guidance(), key("renoise").passes_per_step()), (None, 1));
+    }
 }

@@ -27,6 +27,9 @@ pub struct Judging {
     pub data_pictures: u32,
     /// SHA-256 of the file of the data's features.
     pub data_sha256: String,
+    /// Whether each name's own pair counts in the kernel distances: in older records.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub own_pairs: bool,
     /// What cells were fed, by workload.
     #[serde(default)]
     pub inputs: Vec<SeriesInputs>,
@@ -36,6 +39,14 @@ pub struct Judging {
     /// Pictures of the model with random weights: what costs nothing.
     #[serde(default)]
     pub floor: Reading<Judged>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// What the cells of one workload were fed, over all prompts.

@@ -31,13 +31,17 @@ pub struct Launch {
     /// Every image of this process in order, the first included.
     #[serde(default)]
     pub samples: Vec<Sample>,
+    /// Whether every image had the bytes of the first; `None` where there was one image, and in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_bytes: Option<bool>,
     /// Whether, and from which image on, times stopped drifting.
     #[serde(default)]
     pub steady: SteadyState,
     /// Memory at named moments of this timed process.
     #[serde(default)]
     pub memory: Vec<MemoryMark>,
-    /// `ru_maxrss` of `wait4`: the most memory resident at once, as the kernel tells the parent.
+    /// `ru_maxrss` of `wait4`: the most memory resident at once, as the kernel tells the parent. `None` where the process did more
+    /// after its images, and a mark before that has their high water.
     #[serde(default)]
     pub max_rss_bytes: Option<u64>,
     /// Sensors at named moments.

@@ -22,6 +22,7 @@ mod quality;
 mod run;
 mod status;
 pub mod store;
+mod warning;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,10 +37,11 @@ pub use launch::{
 };
 pub use load::{RecordError, parse};
 pub use machine::{Calibration, Cluster, HotThreshold, Machine, Peak, PhoneFacts};
-pub use model::{ModelEntry, PaperCounts, Stage, WeightFile};
+pub use model::{FormulaCounts, ModelEntry, PaperCounts, Stage, WeightFile};
 pub use quality::{ImageQuality, Quality, StepDivergence};
 pub use run::{Build, Git, Inputs, Run, RunInfo};
 pub use status::Status;
+pub use warning::{Kept, Kind, Warning};
 
 /// The version of the schema that this program writes, and the newest that it reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -83,6 +85,20 @@ impl<T> Reading<T> {
         match self {
             Self::Ok(value) => Some(value),
             Self::Denied { .. } | Self::Absent { .. } => None,
+        }
+    }
+
+    /// Something made of the value; without one, the same reason.
+    pub fn map<U>(&self, make: impl FnOnce(&T) -> U) -> Reading<U> {
+        self.and_then(|value| Reading::Ok(make(value)))
+    }
+
+    /// Something that may be missing itself, made of the value; without one, the same reason.
+    pub fn and_then<U>(&self, make: impl FnOnce(&T) -> Reading<U>) -> Reading<U> {
+        match self {
+            Self::Ok(value) => make(value),
+            Self::Denied { why } => Reading::Denied { why: why.clone() },
+            Self::Absent { why } => Reading::Absent { why: why.clone() },
         }
     }
 

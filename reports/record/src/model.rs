@@ -9,6 +9,9 @@ use super::CellKey;
 pub struct ModelEntry {
     /// `nano`, `tiny`, `small`, `full`, or a rung of the architecture ladder.
     pub name: String,
+    /// The same model at its full width, by [`ModelEntry::name`]; `None` for one that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_width: Option<String>,
     /// Image height in pixels.
     pub height: u32,
     /// Image width in pixels.
@@ -21,9 +24,12 @@ pub struct ModelEntry {
     /// Text encoder, denoiser, decoder; counts are for batch 1.
     #[serde(default)]
     pub stages: Vec<Stage>,
-    /// What the paper counts for the denoiser, where it does.
+    /// What the paper prints of the denoiser, where it does.
     #[serde(default)]
     pub paper: Option<PaperCounts>,
+    /// What our own formula gives for the denoiser; in older records under the paper's name ([`PaperCounts::parameters`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formula: Option<FormulaCounts>,
     /// The weights, one entry for each scheme that was used.
     #[serde(default)]
     pub weights: Vec<WeightFile>,
@@ -62,7 +68,7 @@ pub struct Stage {
     pub nodes: u64,
     /// Parameters.
     pub parameters: u64,
-    /// Multiply-adds of one forward pass, as the paper counts them.
+    /// Multiply-adds of one forward pass.
     pub macs: u64,
     /// Floating-point operations of one forward pass, everything counted.
     pub flops: u64,
@@ -71,18 +77,33 @@ pub struct Stage {
     pub peak_activation_bytes: Option<u64>,
 }
 
-/// Published counts of the denoiser.
+/// What the paper prints of the denoiser.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PaperCounts {
-    /// Parameters.
+    /// As it prints it: `parameters: 0.4 B`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub printed: Option<String>,
+    /// In older records: our formula's parameters ([`FormulaCounts`]), which the paper does not print.
     #[serde(default)]
     pub parameters: Option<u64>,
-    /// Multiply-adds of one forward pass, and at which size.
+    /// Likewise: our formula's multiply-adds.
     #[serde(default)]
     pub macs: Option<u64>,
-    /// Where this is from, and under which conditions.
+    /// Where this is from.
     #[serde(default)]
     pub source: String,
+}
+
+/// Counts by our own formula, worked out by hand from the paper's text, to hold the graph's against.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormulaCounts {
+    /// Parameters.
+    pub parameters: u64,
+    /// Multiply-adds.
+    pub macs: u64,
+    /// Of what, under which conditions.
+    #[serde(default)]
+    pub of: String,
 }
 
 /// The weights of a model in one scheme.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, CellKey, Judging, Machine, ModelEntry, Reading, SCHEMA_VERSION};
+use super::{Cell, CellKey, Judging, Machine, ModelEntry, Reading, SCHEMA_VERSION, Warning};
 
 /// One run of a plan on one machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,9 +25,9 @@ pub struct Run {
     /// One row each, in the order in which they were first started. Failed cells are rows too.
     #[serde(default)]
     pub cells: Vec<Cell>,
-    /// What the reader should know of the run as a whole, in plain words.
+    /// What the reader should know of the run as a whole.
     #[serde(default)]
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Run {
@@ -93,6 +93,10 @@ pub struct RunInfo {
     /// The command line as given, program first.
     #[serde(default)]
     pub command_line: Vec<String>,
+    /// The machine that was asked for, as the plan names it: `local`, `adb:SERIAL`. `None` where none was named, and in older
+    /// records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
     /// The plan after defaults were filled in.
     #[serde(default)]
     pub plan: serde_json::Value,

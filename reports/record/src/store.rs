@@ -17,6 +17,17 @@ pub const RECORD_FILE: &str = "record.json";
 pub const SAMPLES_FILE: &str = "samples.csv";
 const LOCK_FILE: &str = ".lock";
 
+/// Where a run's directory keeps the latents of a cell: under its name, or under the one that older programs gave it.
+pub fn latents_of(dir: &Path, key: &CellKey) -> PathBuf {
+    kept(dir, key, |id| format!("latents/{id}.safetensors"))
+}
+
+/// A file of a cell: by its name, else by its old name if that is there.
+pub fn kept(dir: &Path, key: &CellKey, file: impl Fn(&str) -> String) -> PathBuf {
+    let [now, old] = [key.id(), key.old_id()].map(|id| dir.join(file(&id)));
+    if !now.exists() && old.exists() { old } else { now }
+}
+
 /// Why a run's directory cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -19,8 +19,9 @@ mod store;
 use serde::Serialize;
 
 pub use error::HistoryError;
-pub use series::{Metric, Point, SeriesKey};
+pub use series::{Point, SeriesKey};
 
+pub use crate::metric::Metric;
 use crate::record::Run;
 
 /// What became of a record that was given.

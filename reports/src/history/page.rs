@@ -240,8 +240,8 @@ pub fn html(contents: &Contents) -> Result<String, PlotError> {
     page.push_str(
         "<h2 id=\"reading\">How to read this</h2>\n<p>One plot follows one number of one cell on one machine. Cells that differ in anything \
          (threads, batch, text tokens), conditions that differ (the CPUs allowed, heat, governor, limits, compiler flags) and machines that \
-         differ in processor, cores, memory or operating system have plots of their own. Lower \
-         is better everywhere. The axis does not begin at zero. A thin upright line at a dot is the interval of that run, where it has \
+         differ in processor, cores, memory or operating system have plots of their own. Which way \
+         is better stands below each. The axis does not begin at zero. A thin upright line at a dot is the interval of that run, where it has \
          one; it says how steady that run was, not how much runs differ. A thick level line is the median between two changes. A run that \
          failed has no dot.</p>\n</main>\n</body>\n</html>\n",
     );

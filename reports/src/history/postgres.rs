@@ -12,8 +12,8 @@ use ::postgres::error::SqlState;
 use ::postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use ::postgres::{Client, Config, IsolationLevel, NoTls};
 
-use super::sql::{Database, Row, Session, VERSION, Value, Work, migrations_after};
-use super::store::{Store, retake};
+use super::sql::{Database, Row, Session, VERSION, Value, Work, has_old_points, migrations_after};
+use super::store::{Store, take_points_anew};
 use super::{HistoryError, Missing};
 
 /// How long a statement waits for a lock.
@@ -167,7 +167,10 @@ impl Postgres {
             transaction.batch_execute(sql).map_err(&fault)?;
             transaction.execute("UPDATE schema_version SET version = $1", &[&to]).map_err(&fault)?;
         }
-        retake(&mut Transaction { transaction: &mut transaction, location: &location }, version)?;
+        if has_old_points(version) {
+            take_points_anew(&mut Transaction { transaction: &mut transaction, location: &location })?;
+        }
+        transaction.execute("UPDATE schema_version SET version = $1", &[&VERSION]).map_err(&fault)?;
         transaction.commit().map_err(&fault)
     }
 

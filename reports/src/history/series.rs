@@ -7,121 +7,16 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::HistoryError;
-use crate::record::{CellKey, Condition, Machine, Reading, Run, Status, Steady, conditions};
+use crate::metric::{Detail, Followed, Metric};
+use crate::record::{Cell, CellKey, Condition, Machine, Reading, Run, Status, Steady, conditions};
 use crate::table::{self, Row};
-use crate::text;
-
-/// What is followed from run to run. Lower is better for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// Median seconds of one image in the steady state, as in the table.
-    Image,
-    /// Median over launches of the first image's seconds.
-    FirstImage,
-    /// Median seconds of the text encoder.
-    TextEncoder,
-    /// Median seconds of one denoiser step.
-    DenoiserStep,
-    /// Median seconds of the decoder.
-    Decoder,
-    /// Median seconds of the rest of an image: sampler arithmetic, copies.
-    Rest,
-    /// Median seconds of making the sessions.
-    Compile,
-    /// The most resident memory, in bytes.
-    PeakMemory,
-    /// ‖latent − reference‖₂ ÷ ‖reference‖₂ after the last step.
-    LatentRelativeL2,
-}
-
-impl Metric {
-    /// Every metric, in the order in which a page shows them.
-    pub const ALL: [Self; 9] = [
-        Self::Image,
-        Self::FirstImage,
-        Self::TextEncoder,
-        Self::DenoiserStep,
-        Self::Decoder,
-        Self::Rest,
-        Self::Compile,
-        Self::PeakMemory,
-        Self::LatentRelativeL2,
-    ];
-
-    /// Its name in stores and on command lines, with the unit in it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Image => "image_s",
-            Self::FirstImage => "first_image_s",
-            Self::TextEncoder => "text_encoder_s",
-            Self::DenoiserStep => "denoiser_step_s",
-            Self::Decoder => "decoder_s",
-            Self::Rest => "rest_s",
-            Self::Compile => "compile_s",
-            Self::PeakMemory => "peak_bytes",
-            Self::LatentRelativeL2 => "latent_relative_l2",
-        }
-    }
-
-    /// The metric of that [`Metric::name`].
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|metric| metric.name() == name)
-    }
-
-    /// In words, for headings.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Image => "One image, steady (median)",
-            Self::FirstImage => "First image of a process",
-            Self::TextEncoder => "Text encoder",
-            Self::DenoiserStep => "One denoiser step",
-            Self::Decoder => "Decoder",
-            Self::Rest => "Rest of an image",
-            Self::Compile => "Making the sessions",
-            Self::PeakMemory => "Peak memory",
-            Self::LatentRelativeL2 => "Latent error (relative L2)",
-        }
-    }
-
-    /// A value with its unit.
-    pub fn show(self, value: f64) -> String {
-        match self {
-            Self::PeakMemory => text::bytes(value.max(0.0) as u64),
-            Self::LatentRelativeL2 => text::scientific(value),
-            _ => text::seconds(value),
-        }
-    }
-
-    /// Whether [`Point::detail`] says in which of several ways it was measured.
-    pub(crate) fn measured_in_ways(self) -> bool {
-        matches!(self, Self::PeakMemory | Self::LatentRelativeL2)
-    }
-
-    fn of(self, row: &Row) -> Option<f64> {
-        let value = match self {
-            Self::Image => row.p50_s(),
-            Self::FirstImage => row.first_image_s,
-            Self::TextEncoder => row.text_encoder_s,
-            Self::DenoiserStep => row.step_s(),
-            Self::Decoder => row.decoder_s,
-            Self::Rest => row.rest_s,
-            Self::Compile => row.compile_s,
-            // Exact up to 2⁵³ bytes.
-            Self::PeakMemory => row.peak_bytes.map(|bytes| bytes as f64),
-            Self::LatentRelativeL2 => row.latent_relative_l2,
-        };
-        // A record of absurd numbers can sum to infinity, which no plot or median can use.
-        value.filter(|value| value.is_finite())
-    }
-}
 
 /// What a series is of.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct SeriesKey {
     /// [`fingerprint`] of the machine.
     pub machine: String,
@@ -131,20 +26,27 @@ pub struct SeriesKey {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub conditions: String,
     /// What is followed.
+    #[serde(serialize_with = "series_id")]
     pub metric: Metric,
+}
+
+/// The ids of series are made of a key as JSON, in which a number goes by [`Followed::As`]'s id.
+fn series_id<S: Serializer>(metric: &Metric, serializer: S) -> Result<S::Ok, S::Error> {
+    let id = metric.series_id();
+    serializer.serialize_str(id.ok_or_else(|| serde::ser::Error::custom(format!("{metric} is not followed")))?)
 }
 
 /// `<machine>/<cell id>/<metric>`, and the conditions in brackets where they are unusual: what command lines and error messages
 /// call it.
 impl fmt::Display for SeriesKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.machine, self.cell.id(), self.metric.name())?;
+        write!(f, "{}/{}/{}", self.machine, self.cell.id(), self.metric)?;
         if self.conditions.is_empty() { Ok(()) } else { write!(f, " ({})", self.conditions) }
     }
 }
 
 /// One run's value in a series.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Point {
     /// [`crate::record::RunInfo::id`].
     pub run: String,
@@ -212,22 +114,11 @@ pub fn extract(run: &Run) -> Result<Extract, HistoryError> {
         }
         let launches = cell.good_launches().count();
         let conditions = conditions::unusual(run, Some(cell));
-        let steady = cell.good_launches().filter(|launch| launch.steady.state == Steady::Steady).count();
-        for metric in Metric::ALL {
-            let Some(value) = metric.of(row) else { continue };
-            let estimate = row.image_s.value().filter(|_| metric == Metric::Image);
-            let detail = match (metric, estimate) {
-                (_, Some(estimate)) if steady < launches => {
-                    format!("{}; {steady} of {launches} launches were steady", estimate.interval)
-                }
-                (_, Some(estimate)) => estimate.interval.clone(),
-                (Metric::PeakMemory, _) => row.peak_source.to_owned(),
-                (Metric::LatentRelativeL2, _) => match &row.reference {
-                    Reading::Ok(reference) => format!("against {reference}"),
-                    _ => String::new(),
-                },
-                _ => String::new(),
-            };
+        for metric in Metric::followed() {
+            // A record of absurd numbers can sum to infinity, which no plot or median can use.
+            let Some(value) = row.value(metric).filter(|value| value.is_finite()) else { continue };
+            let Followed::As { detail: of, .. } = metric.definition().history else { continue };
+            let estimate = row.image_s.value().filter(|_| of == Detail::Interval);
             let key =
                 SeriesKey { machine: machine.clone(), cell: cell.key.clone(), conditions: conditions.clone(), metric };
             let point = Point {
@@ -240,7 +131,7 @@ pub fn extract(run: &Run) -> Result<Extract, HistoryError> {
                 low: estimate.and_then(|estimate| estimate.low).filter(|low| low.is_finite()),
                 high: estimate.and_then(|estimate| estimate.high).filter(|high| high.is_finite()),
                 launches: u32::try_from(launches).unwrap_or(u32::MAX),
-                detail,
+                detail: detail(of, cell, row),
             };
             points.insert(key, point);
         }
@@ -254,6 +145,25 @@ pub fn extract(run: &Run) -> Result<Extract, HistoryError> {
         cells_failed: count(run.cells.len() - ok),
         points,
     })
+}
+
+/// What a point says of itself.
+fn detail(of: Detail, cell: &Cell, row: &Row) -> String {
+    match of {
+        Detail::Nothing => String::new(),
+        Detail::Interval => {
+            let launches = cell.good_launches().count();
+            let steady = cell.good_launches().filter(|launch| launch.steady.state == Steady::Steady).count();
+            let interval = row.image_s.value().map(|estimate| estimate.interval.clone()).unwrap_or_default();
+            if steady < launches {
+                format!("{interval}; {steady} of {launches} launches were steady")
+            } else {
+                interval
+            }
+        }
+        Detail::Source => row.peak_source.to_owned(),
+        Detail::Reference => row.reference.value().map(|reference| format!("against {reference}")).unwrap_or_default(),
+    }
 }
 
 /// The parts of an instant that order it: whole seconds as text, then the fraction's digits. `None` unless it is written
@@ -349,22 +259,22 @@ mod tests {
         let found = extract(&run).unwrap();
         assert_eq!((found.cells_ok, found.cells_failed), (3, 5));
         let row = &table::of_runs(&[&run]).rows[1];
-        let at = |metric| {
+        let find = |metric| {
             let key =
                 SeriesKey { machine: found.machine.clone(), cell: row.key.clone(), conditions: String::new(), metric };
-            found.points.get(&key).unwrap()
+            found.points.get(&key)
         };
-        let image = at(Metric::Image);
-        assert_eq!(Some(image.value), row.p50_s());
+        let at = |metric| find(metric).unwrap();
+        let image = at(Metric::IMAGE);
         assert!(image.low.unwrap() <= image.value && image.value <= image.high.unwrap());
         assert_eq!(image.launches, 1);
-        assert_eq!(Some(at(Metric::DenoiserStep).value), row.step_s());
-        assert_eq!(Some(at(Metric::PeakMemory).value), row.peak_bytes.map(|bytes| bytes as f64));
-        assert_eq!(Some(at(Metric::Compile).value), row.compile_s);
+        for metric in Metric::followed() {
+            assert_eq!(find(metric).map(|point| point.value), row.value(metric), "{metric}");
+        }
         assert!(found.points.values().all(|point| point.value.is_finite()));
         // One image in one launch: a first image, and no steady one.
         let nano = |metric| found.points.keys().any(|key| key.cell.model == "nano" && key.metric == metric);
-        assert!(nano(Metric::FirstImage) && !nano(Metric::Image));
+        assert!(nano(Metric::FIRST_IMAGE) && !nano(Metric::IMAGE));
     }
 
     #[test]
@@ -431,13 +341,5 @@ mod tests {
         ] {
             assert_eq!(instant(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn names_are_read_back() {
-        for metric in Metric::ALL {
-            assert_eq!(Metric::from_name(metric.name()), Some(metric));
-        }
-        assert_eq!(Metric::from_name("image"), None);
     }
 }

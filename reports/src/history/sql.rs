@@ -4,6 +4,7 @@
 //! appearance (SQLite numbers them so). Whole numbers are BIGINT, numbers DOUBLE PRECISION, everything else TEXT.
 
 use super::HistoryError;
+use crate::metric::{ALL, Followed};
 
 /// How the tables came to be: migration `n` (from 1) leads from schema version `n - 1` to `n`. Never edit one that was released:
 /// stores that have it will not run it again. One that changes which points are taken from a record must take them anew.
@@ -63,8 +64,35 @@ pub(super) const MIGRATIONS: [&str; 4] = [
     ALTER TABLE run ADD COLUMN toolchain TEXT;",
 ];
 
-/// The schema version that this program writes, and the newest that it reads.
-pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+/// The version since which points are taken from records as they are now: a number is the median of its launches'.
+const TAKEN_SO: i64 = 4;
+
+/// The schema version that this program writes, and the newest that it reads: the tables', or that of the youngest number.
+pub(super) const VERSION: i64 = {
+    let tables = MIGRATIONS.len() as i64;
+    let points = points_of();
+    if tables > points { tables } else { points }
+};
+
+/// The version since which points are as this program takes them.
+const fn points_of() -> i64 {
+    let mut version = TAKEN_SO;
+    let mut place = 0;
+    while place < ALL.len() {
+        if let Followed::As { since, .. } = ALL[place].history
+            && since > version
+        {
+            version = since;
+        }
+        place += 1;
+    }
+    version
+}
+
+/// Whether a store of that version must take the points of its records anew.
+pub(super) fn has_old_points(version: i64) -> bool {
+    version < points_of()
+}
 
 /// The migrations that a store of a version lacks, each with the version that it leads to.
 pub(super) fn migrations_after(version: i64) -> impl Iterator<Item = (i64, &'static str)> {

@@ -14,8 +14,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi, params_from_iter};
 
-use super::sql::{Database, MIGRATIONS, Row, Session, VERSION, Value, Work, migrations_after};
-use super::store::{Store, retake};
+use super::sql::{Database, MIGRATIONS, Row, Session, VERSION, Value, Work, has_old_points, migrations_after};
+use super::store::{Store, take_points_anew};
 use super::{HistoryError, Missing};
 use crate::record::one_line;
 
@@ -213,7 +213,10 @@ impl Sqlite {
             transaction.execute_batch(sql).map_err(&fault)?;
             transaction.pragma_update(None, "user_version", to).map_err(&fault)?;
         }
-        retake(&mut Transaction { transaction: &transaction, location: &self.location }, version)?;
+        if has_old_points(version) {
+            take_points_anew(&mut Transaction { transaction: &transaction, location: &self.location })?;
+        }
+        transaction.pragma_update(None, "user_version", VERSION).map_err(&fault)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(&fault)?;
         transaction.commit().map_err(&fault)
     }

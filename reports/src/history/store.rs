@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::record::{Known, Prepared, meet, prepare, sha256};
-use super::series::{self, Extract, Metric, Point, SeriesKey};
+use super::series::{self, Extract, Point, SeriesKey};
 use super::sql::{Database, Row, Session, Value, insert};
 use super::{HistoryError, HistoryStore, Imported, Integrity, RunSummary, SeriesSummary};
+use crate::metric::Metric;
 use crate::record::{CellKey, Condition, one_line};
 
 /// A store in a database.
@@ -105,7 +106,7 @@ fn series_row(id: &str, key: &SeriesKey) -> Vec<Value> {
         cell.text_tokens.into(),
         cell.memory.as_str().into(),
         cell.sampler.as_str().into(),
-        key.metric.name().into(),
+        key.metric.name().as_str().into(),
         cell.cpus.as_str().into(),
         key.conditions.as_str().into(),
     ]
@@ -141,12 +142,7 @@ fn read_key(row: &Row) -> Option<SeriesKey> {
         sampler: row.text(14)?,
         cpus: row.text(16)?,
     };
-    Some(SeriesKey {
-        machine: row.text(1)?,
-        cell,
-        conditions: row.text(17)?,
-        metric: Metric::from_name(&row.text(15)?)?,
-    })
+    Some(SeriesKey { machine: row.text(1)?, cell, conditions: row.text(17)?, metric: Metric::named(&row.text(15)?)? })
 }
 
 fn read_point(row: &Row) -> Option<Point> {
@@ -248,29 +244,18 @@ fn put_points(session: &mut dyn Session, doing: &'static str, extract: &Extract)
     Ok(())
 }
 
-/// The first version of the schema whose points are those that this program takes from a record.
-const RETAKE_FROM: i64 = 4;
-
-/// After the migrations from `version`: the points of every record anew, if it held those of an older program. A record that
-/// cannot be read keeps what it has, and [`HistoryStore::integrity`] names it.
-pub(super) fn retake(session: &mut dyn Session, version: i64) -> Result<(), HistoryError> {
-    const DOING: &str = "bringing its series up to date";
-    if version >= RETAKE_FROM {
-        return Ok(());
-    }
+/// Takes the points of every record anew, because a number is followed now that was not, or is taken in another way, or in a
+/// series of its own. A record that is damaged keeps the points that it has: `check` tells of it.
+pub(super) fn take_points_anew(session: &mut dyn Session) -> Result<(), HistoryError> {
+    const DOING: &str = "taking the points of its records anew";
     for row in session.query(DOING, "SELECT id FROM run ORDER BY id", &[])? {
+        let Some(id) = row.text(0) else { continue };
         // One record in memory at a time.
-        let Some(rows) = row
-            .0
-            .first()
-            .map(|id| session.query(DOING, "SELECT record FROM run WHERE id = $1", std::slice::from_ref(id)))
-        else {
-            continue;
-        };
-        let Some(text) = rows?.first().and_then(|row| row.text(0)) else { continue };
+        let rows = session.query(DOING, "SELECT record FROM run WHERE id = $1", &[id.as_str().into()])?;
+        let Some(text) = rows.first().and_then(|row| row.text(0)) else { continue };
         let Ok(given) = prepare(&text) else { continue };
         let toolchain = Condition::Toolchain.value(&given.run, None);
-        let values: [Value; 2] = [given.run.run.id.as_str().into(), toolchain.as_deref().into()];
+        let values: [Value; 2] = [id.as_str().into(), toolchain.as_deref().into()];
         session.execute(DOING, "UPDATE run SET id = $1, toolchain = $2 WHERE id = $1", &values)?;
         session.execute(DOING, "DELETE FROM point WHERE run = $1", &values[..1])?;
         put_points(session, DOING, &given.extract)?;
@@ -460,7 +445,7 @@ mod tests {
             cpus: String::new(),
         };
         let key =
-            SeriesKey { machine: "16697075adf8bbd3".into(), cell, conditions: String::new(), metric: Metric::Image };
+            SeriesKey { machine: "16697075adf8bbd3".into(), cell, conditions: String::new(), metric: Metric::IMAGE };
         // Computed apart, in Python, from the key as JSON.
         assert_eq!(series_id(&key).unwrap(), "26a0780008c7f9295a4e46fc14aa0dcc");
         let pinned = SeriesKey { conditions: "CPUs 0-3".into(), ..key.clone() };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Page, each_once};
 use crate::caution::Weight;
+use crate::metric::{Metric, Shown};
 use crate::record::{Machine, PhoneFacts, Reading, Run};
 use crate::table::Table;
 use crate::text::{self, escape};
@@ -17,7 +18,7 @@ pub(super) fn cautions(page: &mut Page, runs: &[&Run], table: &Table) {
             page.line(&format!(
                 "<p><span class=\"chip warn\">run {}</span> {}</p>",
                 escape(&run.run.id),
-                escape(warning)
+                escape(&warning.to_string())
             ));
             any = true;
         }
@@ -310,49 +311,16 @@ fn reading<T>(page: &mut Page, name: &str, value: &Reading<T>, words: impl Fn(&T
     }
 }
 
-/// Each figure in a sentence.
-fn reading_terms() -> [(&'static str, &'static str); 14] {
-    [
-        (
-            "Cell",
-            "One model at one size on one backend, in one way of running it, in one precision, with one number of threads. Each runs in processes of its own.",
-        ),
-        (
-            "Image, p50",
-            "The median time of a whole image once the process is warm: half of the images are faster, half slower. With several launches it is the median of the launches' medians, because the launch, not the image, is the independent sample.",
-        ),
+/// Each term of the page in a sentence; numbers in the words of their list.
+fn reading_terms() -> Vec<(&'static str, &'static str)> {
+    let cell = (
+        "Cell",
+        "One model at one size on one backend, in one way of running it, in one precision, with one number of threads. Each runs in processes of its own.",
+    );
+    let others = [
         (
             "Interval",
             "Of 6 launches or more: where the median lies with 95 % confidence, whatever the distribution. Of 2 to 5 launches: their range, because so few allow no such interval. Of one launch: 95 % for its images, which says nothing of how launches differ.",
-        ),
-        (
-            "p90, p99",
-            "What 90 or 99 of 100 images stay below. They take 64 and 662 images to be worth saying; until then the page says how many there are.",
-        ),
-        (
-            "First image",
-            "The first image of a process, with cold caches and lazy set-up; it does not hold compile time and is never mixed with the steady ones.",
-        ),
-        (
-            "Compile",
-            "Making the sessions before the first image: writing files that the runtime reads (unless found from an earlier launch) and loading them.",
-        ),
-        ("Denoiser step", "One pass through the transformer; an image takes one for each step, then the decoder once."),
-        (
-            "Peak memory",
-            "The most memory resident at once in a process of its own in which nothing is timed. The smaller figure is the weights on disk.",
-        ),
-        (
-            "Off the reference",
-            "How far the latent after the last step is from the reference cell's, made from the same noise: the length of the difference over the length of the reference (relative L2). About 1e-6 is rounding, 1e-2 is what 4-bit weights do.",
-        ),
-        (
-            "SSIMULACRA2, SSIM, PSNR",
-            "Nearness of the images as eyes see it: SSIMULACRA2 is 100 for equal, 90 for hard to tell apart, below 50 plainly different; SSIM is 1 for equal (11×11 Gaussian window on luma); PSNR is in decibels, more is nearer. All against the reference cell, so they say what a backend or a precision changes, not how good an image is.",
-        ),
-        (
-            "Of peak",
-            "Operations of one image over its median time, as a share of what a loop of multiply-adds reached on this machine with as many threads.",
         ),
         (
             "Computes in",
@@ -366,7 +334,9 @@ fn reading_terms() -> [(&'static str, &'static str); 14] {
             "Other hardware",
             "Rows of the paper, for orientation: another machine, another runtime, another size. Ratios between its rows can be compared with ratios between ours; seconds cannot.",
         ),
-    ]
+    ];
+    let numbers = Metric::shown(Shown::Main).chain(Metric::shown(Shown::More)).map(Metric::definition);
+    [cell].into_iter().chain(numbers.map(|row| (row.heading, row.glossary))).chain(others).collect()
 }
 
 /// How to read the page.

@@ -10,10 +10,11 @@ use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
 use image::imageops::{self, FilterType};
 
 use super::Page;
+use crate::metric::Metric;
 use crate::quality::{self, FULL_SCALE};
 use crate::record::{Cell, Reading, open_regular};
 use crate::table::{Row, Table, workload};
-use crate::text::{self, escape};
+use crate::text::escape;
 use ditbench_record::store::LoadedRun;
 
 /// Larger pictures are shown this many pixels wide or high at most, to keep the page small: noise does not compress.
@@ -56,7 +57,7 @@ fn picture(page: &mut Page, run: &LoadedRun, cell: &Cell, row: &Row) {
         Err(why) => page.line(&format!("<p>No image: {}</p>", escape(why))),
     }
     let map = match &cell.quality {
-        Reading::Ok(quality) => reference(run, &quality.reference).and_then(|reference| {
+        Reading::Ok(quality) => reference(run, cell, &quality.reference).and_then(|reference| {
             quality::error_map(ours.as_ref().map_err(Clone::clone)?, &reference).map_err(|e| e.to_string())
         }),
         Reading::Denied { why } | Reading::Absent { why } => Err(why.clone()),
@@ -65,13 +66,12 @@ fn picture(page: &mut Page, run: &LoadedRun, cell: &Cell, row: &Row) {
         Ok(map) => page.line(&tag(&map, &format!("Error map of {} against the reference", row.label()))),
         Err(why) => page.line(&format!("<p>No error map: {}</p>", escape(&why))),
     }
-    let scores = [
-        row.psnr_db.map(|db| format!("PSNR {db:.1} dB")),
-        row.ssim.map(|ssim| format!("SSIM {ssim:.4}")),
-        row.ssimulacra2.map(|score| format!("SSIMULACRA2 {}", text::significant(score, 3))),
-        row.image_identical.filter(|same| *same).map(|_| "identical to the reference".to_owned()),
-    ];
-    let scores: Vec<String> = scores.into_iter().flatten().collect();
+    let scores: Vec<String> = if row.is_identical() {
+        vec!["identical to the reference".to_owned()]
+    } else {
+        let near = [Metric::PSNR, Metric::SSIM, Metric::SSIMULACRA2];
+        near.iter().filter_map(|metric| Some(format!("{} {}", metric.title(), row.shown(*metric)?))).collect()
+    };
     page.line(&format!(
         "</div>\n<figcaption><b>{}</b><br>{}</figcaption>\n</figure>",
         escape(&row.label()),
@@ -79,9 +79,10 @@ fn picture(page: &mut Page, run: &LoadedRun, cell: &Cell, row: &Row) {
     ));
 }
 
-/// The image of the cell of that id, in the same run.
-fn reference(run: &LoadedRun, id: &str) -> Result<RgbImage, String> {
-    let cell = run.run.cells.iter().find(|cell| cell.key.id() == id);
+/// The image of the cell of that id, in the same run: a reference is of the size of those that are held against it.
+fn reference(run: &LoadedRun, ours: &Cell, id: &str) -> Result<RgbImage, String> {
+    let size = |cell: &Cell| (cell.key.width, cell.key.height);
+    let cell = run.run.cells.iter().find(|cell| size(cell) == size(ours) && cell.key.is_called(id));
     load(&run.dir, cell.ok_or_else(|| format!("the reference cell {id} is not in this record"))?)
 }
 

@@ -1,6 +1,7 @@
 //! Looking inside: models against each other in the same setting, and where the time of an image goes.
 
 use super::Page;
+use crate::metric::Metric;
 use crate::plots::{self, PlotError};
 use crate::record::{CellKey, ProfileRow, Run};
 use crate::table::{Published, Row, Table};
@@ -11,8 +12,9 @@ use crate::text::{self, escape};
 pub(super) fn models(page: &mut Page, table: &Table) {
     let mut settings: Vec<(CellKey, Vec<(&Row, f64)>)> = Vec::new();
     for row in table.rows.iter().filter(|row| row.has_figures()) {
-        let first = || crate::stats::median(&row.first_stages_s.as_ref()?.steps_s);
-        let Some(step) = row.step_s().or_else(first).filter(|step| *step > 0.0) else { continue };
+        let step = Metric::DENOISER_STEP;
+        let found = row.value(step).or_else(|| row.of_first_image(step));
+        let Some(step) = found.filter(|step| *step > 0.0) else { continue };
         let setting = CellKey { model: String::new(), ..row.key.clone() };
         match settings.iter_mut().find(|(known, rows)| *known == setting && rows[0].0.run == row.run) {
             Some((_, rows)) => rows.push((row, step)),

@@ -1,7 +1,8 @@
 //! Pictures of many prompts, judged: the figures of each cell, and what one thing costs.
 
 use super::Page;
-use crate::judged::{JudgedRow, difference, distance, names, share, what};
+use crate::judged::{JudgedRow, difference, names, says, what};
+use crate::metric::{Figures, Metric, Shown};
 use crate::record::{Bounded, CellKey, Difference, Judged, Judging, Reading, Run};
 use crate::table::{Row, Table};
 use crate::text::escape;
@@ -21,22 +22,21 @@ pub(super) fn section(page: &mut Page, run: &Run, judging: &Judging, table: &Tab
         judging.enlarged_to,
         escape(&judging.backend),
     ));
-    start(
-        page,
-        &[
-            "Cell",
-            "Retrieval@1",
-            "Retrieval@5",
-            "Kernel distance",
-            "PSNR to the data",
-            "PSNR to the reference",
-            "SSIM to the reference",
-        ],
-    );
+    if judging.own_pairs {
+        page.line(
+            "<p>These kernel distances are an older program's, which let each name's own pair count: they are lower by about 1/n, and not \
+             to be compared with those of other programs.</p>",
+        );
+    }
+    let columns: Vec<&str> =
+        ["Cell"].into_iter().chain(Metric::shown(Shown::Pictures).map(|metric| metric.definition().heading)).collect();
+    start(page, &columns);
     beside(page, "The data", "what can be reached", &judging.ceiling);
     for row in &rows {
         match &row.judged {
-            Some(judged) => figures(page, &what(&row.key), &who(&row.key), judged),
+            Some(judged) => {
+                figures(page, (&what(&row.key), &who(&row.key)), &row.numbers, judged, row.is_reference);
+            }
             None => failed(page, row),
         }
     }
@@ -84,29 +84,11 @@ fn bounded(page: &mut Page, label: &str, figure: &Reading<Bounded>, say: fn(&Bou
     }
 }
 
-fn figures(page: &mut Page, what: &str, who: &str, judged: &JudgedRow) {
+fn figures(page: &mut Page, (what, who): (&str, &str), numbers: &Figures, judged: &JudgedRow, is_reference: bool) {
     name(page, what, who);
-    bounded(page, "Retrieval@1", &Reading::Ok(judged.retrieval_at_1), share);
-    bounded(page, "Retrieval@5", &Reading::Ok(judged.retrieval_at_5), share);
-    bounded(page, "Kernel distance", &judged.kernel_distance_x1000, distance);
-    let to_data = judged.psnr_to_data_db.map_or_else(|| "–".to_owned(), |db| format!("{db:.1} dB"));
-    value(page, "PSNR to the data", &to_data, "");
-    match &judged.fidelity {
-        Reading::Ok(fidelity) => {
-            let psnr = fidelity.psnr_db.map_or_else(|| "identical".to_owned(), |db| format!("{db:.1} dB"));
-            let small = match (fidelity.low_psnr_db, fidelity.identical) {
-                (Some(low), 0) => format!("a tenth below {low:.1}"),
-                (_, identical) => format!("{identical} of {} identical", fidelity.prompts),
-            };
-            value(page, "PSNR to the reference", &psnr, &small);
-            let ssim = fidelity.ssim.map_or_else(|| "–".to_owned(), |ssim| format!("{ssim:.4}"));
-            value(page, "SSIM to the reference", &ssim, "");
-        }
-        Reading::Denied { why } | Reading::Absent { why } => {
-            let short = if why.contains("this is the reference") { "reference" } else { "–" };
-            value(page, "PSNR to the reference", short, if short == "–" { why } else { "" });
-            value(page, "SSIM to the reference", short, "");
-        }
+    for metric in Metric::shown(Shown::Pictures) {
+        let (figure, small) = says(numbers.get(metric), metric, Some(judged), is_reference);
+        value(page, metric.definition().heading, &figure, &small);
     }
     page.raw("</tr>\n");
 }
@@ -117,11 +99,13 @@ fn beside(page: &mut Page, what: &str, why: &str, judged: &Reading<Judged>) {
         Reading::Ok(judged) => {
             let mut row = JudgedRow::of(judged);
             row.fidelity = Reading::absent("");
-            figures(page, what, why, &row);
+            let judged = Judged { fidelity: Reading::absent(""), ..judged.clone() };
+            figures(page, (what, why), &Figures::of_pictures(&judged), &row, false);
         }
         Reading::Denied { why } | Reading::Absent { why } => {
             name(page, what, "");
-            page.raw(&format!("<td role=\"cell\" class=\"words\" colspan=\"6\">{}</td></tr>\n", escape(why)));
+            let span = Metric::shown(Shown::Pictures).count();
+            page.raw(&format!("<td role=\"cell\" class=\"words\" colspan=\"{span}\">{}</td></tr>\n", escape(why)));
         }
     }
 }
@@ -129,7 +113,8 @@ fn beside(page: &mut Page, what: &str, why: &str, judged: &Reading<Judged>) {
 fn failed(page: &mut Page, row: &Row) {
     name(page, &what(&row.key), &who(&row.key));
     page.raw(&format!(
-        "<td role=\"cell\" class=\"words\" colspan=\"6\"><span class=\"chip bad\">{}</span> {}</td></tr>\n",
+        "<td role=\"cell\" class=\"words\" colspan=\"{}\"><span class=\"chip bad\">{}</span> {}</td></tr>\n",
+        Metric::shown(Shown::Pictures).count(),
         row.status.name(),
         escape(row.reason.as_deref().unwrap_or("no reason was recorded"))
     ));

@@ -60,7 +60,7 @@ fn cell_name(row: &Row) -> String {
 
 fn time(row: &Row) -> String {
     let threads = row.threads();
-    match (row.p50_s(), row.first_image_s) {
+    match (row.p50_s(), row.first_image_s()) {
         (Some(p50), _) => format!("{}, {threads}", text::seconds(p50)),
         (None, Some(first)) => format!("{} (first), {threads}", text::seconds(first)),
         (None, None) => row.status.name().to_owned(),
@@ -114,7 +114,7 @@ mod tests {
         let on = |id: &str, serial: &str| {
             let mut run = sample_phone::run();
             run.run.id = id.into();
-            run.run.plan = serde_json::json!({ "on": format!("adb:{serial}") });
+            run.run.on = Some(format!("adb:{serial}"));
             run
         };
         let (first, second) = (on("r1", "A1"), on("r2", "B2"));

@@ -2,9 +2,10 @@
 
 use super::Page;
 use crate::caution::Weight;
+use crate::metric::{Metric, Shown};
 use crate::record::Reading;
-use crate::table::{Published, Row, Table};
-use crate::text::{self, escape};
+use crate::table::{Published, Row, Table, columns};
+use crate::text::escape;
 
 const NONE: &str = "–";
 
@@ -15,29 +16,24 @@ pub(super) fn main_tables(page: &mut Page, groups: &[(String, Vec<&Row>)], table
     for (name, rows) in groups {
         page.line(&format!("<h3>{}</h3>", escape(name)));
         page.raw("<table role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\">");
-        let columns = [
-            "Cell",
-            "Image, p50",
-            "First image",
-            "Denoiser step",
-            "Decoder",
-            "Peak memory",
-            "Off the reference",
-            "Of peak",
-            "Notes",
-        ];
-        for column in columns {
+        let numbers = columns(rows, Shown::Main);
+        let headings = numbers.iter().map(|metric| metric.definition().heading);
+        for column in ["Cell"].into_iter().chain(headings).chain(["Notes"]) {
             let class = if column == "Notes" { " class=\"words\"" } else { "" };
             page.raw(&format!("<th role=\"columnheader\" scope=\"col\"{class}>{column}</th>"));
         }
         page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
         for row in rows {
-            if row.has_figures() { good(page, row, several) } else { failed(page, row, several, columns.len() - 1) }
+            if row.has_figures() {
+                good(page, row, &numbers, several)
+            } else {
+                failed(page, row, several, numbers.len() + 1)
+            }
         }
         let model = rows.first().map_or("", |row| row.key.model.as_str());
         let paper: Vec<&Published> = table.published.iter().filter(|paper| paper.model == model).collect();
         for row in &paper {
-            published(page, row);
+            published(page, row, &numbers);
         }
         page.raw("</tbody>\n</table>\n");
         page.line(&if paper.is_empty() {
@@ -71,42 +67,12 @@ fn value(page: &mut Page, label: &str, value: Option<String>, small: &str) {
     ));
 }
 
-fn good(page: &mut Page, row: &Row, several: bool) {
+fn good(page: &mut Page, row: &Row, numbers: &[Metric], several: bool) {
     page.raw("<tr role=\"row\">");
     name(page, row, several);
-    match &row.image_s {
-        Reading::Ok(estimate) => {
-            let small = match estimate.low.zip(estimate.high) {
-                Some((low, high)) => format!("{} to {}", text::seconds(low), text::seconds(high)),
-                None => "no interval".to_owned(),
-            };
-            value(page, "Image, p50", Some(text::seconds(estimate.p50)), &small);
-        }
-        Reading::Denied { why } | Reading::Absent { why } => value(page, "Image, p50", None, why),
+    for metric in numbers {
+        value(page, metric.definition().heading, row.says(*metric), &small(row, *metric));
     }
-    value(page, "First image", row.first_image_s.map(text::seconds), "");
-    // Cells that had time for first images only: their stages are those of that image.
-    let first = row.first_stages_s.as_ref().filter(|_| row.p50_s().is_none());
-    let note = if first.is_some() { "first image" } else { "" };
-    let step = row.step_s().or_else(|| crate::stats::median(&first?.steps_s));
-    value(page, "Denoiser step", step.map(text::seconds), note);
-    value(page, "Decoder", row.decoder_s.or_else(|| Some(first?.decoder_s)).map(text::seconds), note);
-    let weights = row.weights_disk_bytes.map(|bytes| format!("weights {}", text::bytes(bytes))).unwrap_or_default();
-    value(page, "Peak memory", row.peak_bytes.map(text::bytes), &weights);
-    if row.is_reference() {
-        value(page, "Off the reference", Some("reference".into()), "");
-    } else {
-        let score = row.ssimulacra2.map(|score| format!("SSIMULACRA2 {}", text::significant(score, 3)));
-        let why = row.reference.why().map(str::to_owned);
-        value(
-            page,
-            "Off the reference",
-            row.latent_relative_l2.map(text::scientific),
-            &score.or(why).unwrap_or_default(),
-        );
-    }
-    let rate = row.gflops.map(|gflops| format!("{} GFLOP/s", text::significant(gflops, 3)));
-    value(page, "Of peak", row.peak_share.map(text::percent), &rate.unwrap_or_default());
     let chips: Vec<String> = row
         .cautions
         .iter()
@@ -123,6 +89,30 @@ fn good(page: &mut Page, row: &Row, several: bool) {
     page.raw(&format!("<td role=\"cell\" class=\"{class}\">{}</td></tr>\n", chips.concat()));
 }
 
+/// What stands beside a number, smaller.
+fn small(row: &Row, metric: Metric) -> String {
+    let of = |metric: Metric| row.shown(metric);
+    if metric == Metric::IMAGE {
+        return match &row.image_s {
+            Reading::Ok(estimate) => match estimate.low.zip(estimate.high) {
+                Some((low, high)) => estimate.spread.says(&metric.show(low), &metric.show(high)),
+                None => "no interval".to_owned(),
+            },
+            Reading::Denied { why } | Reading::Absent { why } => why.clone(),
+        };
+    }
+    if metric == Metric::PEAK {
+        return of(Metric::WEIGHTS_DISK).map(|bytes| format!("weights {bytes}")).unwrap_or_default();
+    }
+    if metric == Metric::PEAK_SHARE {
+        return of(Metric::GIGAFLOPS).or_else(|| row.peak.why().map(str::to_owned)).unwrap_or_default();
+    }
+    if metric == Metric::LATENT && !row.is_reference {
+        return row.reference.why().unwrap_or_default().to_owned();
+    }
+    String::new()
+}
+
 fn failed(page: &mut Page, row: &Row, several: bool, span: usize) {
     page.raw("<tr role=\"row\" class=\"failed\">");
     name(page, row, several);
@@ -134,19 +124,16 @@ fn failed(page: &mut Page, row: &Row, several: bool, span: usize) {
     ));
 }
 
-fn published(page: &mut Page, row: &Published) {
+fn published(page: &mut Page, row: &Published, numbers: &[Metric]) {
     page.raw(&format!(
         "<tr role=\"row\" class=\"published\"><th role=\"rowheader\" scope=\"row\">{} <span class=\"chip\">other hardware</span>\
          <small>{} · {}×{} · {} · {} steps</small></th>",
         row.hardware, row.runtime, row.size, row.size, row.precision.unwrap_or("precision not published"), row.steps
     ));
-    value(page, "Image, p50", Some(text::seconds(row.image_s)), "steps and decoder");
-    value(page, "First image", None, "");
-    value(page, "Denoiser step", Some(text::seconds(row.step_s)), "");
-    value(page, "Decoder", Some(text::seconds(row.decoder_s)), "");
-    value(page, "Peak memory", None, "");
-    value(page, "Off the reference", None, "");
-    value(page, "Of peak", None, "");
+    for metric in numbers {
+        let small = if *metric == Metric::IMAGE { "steps and decoder" } else { "" };
+        value(page, metric.definition().heading, row.value(*metric).map(|value| metric.show(value)), small);
+    }
     let scores: Vec<String> =
         [row.dpg.map(|score| format!("DPG {score}")), row.geneval.map(|score| format!("GenEval {score}"))]
             .into_iter()
@@ -159,32 +146,19 @@ fn published(page: &mut Page, row: &Published) {
     ));
 }
 
-/// Percentiles, the rest of the quality measures, compile time: folded away, for those who want them.
+/// All other numbers: folded away, for those who want them.
 pub(super) fn details_table(page: &mut Page, groups: &[(String, Vec<&Row>)]) {
-    page.raw("<h2 id=\"more\">More figures</h2>\n<details>\n<summary>Percentiles, compile time, counts, all measures of quality</summary>\n");
+    page.raw("<h2 id=\"more\">More figures</h2>\n<details>\n<summary>Percentiles, parts of an image, memory, all measures of quality</summary>\n");
     for (name_of_group, rows) in groups {
-        let rows: Vec<&&Row> = rows.iter().filter(|row| row.has_figures()).collect();
+        let rows: Vec<&Row> = rows.iter().copied().filter(|row| row.has_figures()).collect();
         if rows.is_empty() {
             continue;
         }
         page.line(&format!("<h3>{}</h3>\n<table role=\"table\">", escape(name_of_group)));
         page.raw("<thead role=\"rowgroup\"><tr role=\"row\">");
-        let columns = [
-            "Cell",
-            "Images",
-            "Interval",
-            "p90",
-            "p99",
-            "Compile",
-            "Text encoder",
-            "Computes in",
-            "Image L2",
-            "PSNR",
-            "SSIM",
-            "On the device",
-            "Weights held",
-        ];
-        for column in columns {
+        let numbers: Vec<Metric> = Metric::shown(Shown::More).collect();
+        let headings = numbers.iter().map(|metric| metric.definition().heading);
+        for column in ["Cell", "Images", "Interval", "Computes in"].into_iter().chain(headings) {
             page.raw(&format!("<th role=\"columnheader\" scope=\"col\">{column}</th>"));
         }
         page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
@@ -196,32 +170,16 @@ pub(super) fn details_table(page: &mut Page, groups: &[(String, Vec<&Row>)]) {
                 estimate.map(|e| format!("{} {}", e.launches, if e.launches == 1 { "launch" } else { "launches" }));
             value(page, "Images", estimate.map(|e| e.images.to_string()), &launches.unwrap_or_default());
             value(page, "Interval", None, estimate.map_or("", |e| e.interval.as_str()));
-            for (label, reading) in [("p90", &row.p90_s), ("p99", &row.p99_s)] {
-                value(page, label, reading.value().map(|s| text::seconds(*s)), reading.why().unwrap_or_default());
-            }
-            value(page, "Compile", row.compile_s.map(text::seconds), "");
-            value(page, "Text encoder", row.text_encoder_s.map(text::seconds), "");
             value(
                 page,
                 "Computes in",
                 row.numerics.value().map(|n| n.replace('_', " ")),
                 row.numerics.why().unwrap_or_default(),
             );
-            value(page, "Image L2", row.image_relative_l2.map(text::scientific), "");
-            let psnr = if row.image_identical == Some(true) {
-                Some("identical".into())
-            } else {
-                row.psnr_db.map(|db| format!("{db:.1} dB"))
-            };
-            value(page, "PSNR", psnr, "");
-            value(page, "SSIM", row.ssim.map(|ssim| format!("{ssim:.4}")), "");
-            value(page, "On the device", row.placement_share.map(text::percent), "");
-            value(
-                page,
-                "Weights held",
-                row.weights_resident_bytes.map(text::bytes),
-                if row.weights_resident_bytes.is_none() { "the backend does not say" } else { "" },
-            );
+            for metric in &numbers {
+                let why = row.numbers.get(*metric).why().unwrap_or_default();
+                value(page, metric.definition().heading, row.says(*metric), why);
+            }
             page.raw("</tr>\n");
         }
         page.raw("</tbody>\n</table>\n");

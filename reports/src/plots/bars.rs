@@ -2,6 +2,7 @@
 
 use super::canvas::{Anchor, Canvas, Ink, LABEL, PlotError, SMALL, WIDTH, draw, wrap};
 use super::{Entry, Figure};
+use crate::metric::Metric;
 use crate::record::{MemoryMark, MemoryPass};
 use crate::table::StageSeconds;
 use crate::text;
@@ -27,7 +28,7 @@ fn draw_label(canvas: &Canvas, lines: &[String], y: i32) -> Result<i32, PlotErro
 pub(super) fn stages(workload: &str, entries: &[Entry]) -> Result<Option<Figure>, PlotError> {
     let bars: Vec<(&Entry, Option<StageSeconds>, Option<&StageSeconds>)> = entries
         .iter()
-        .map(|entry| (entry, steady(entry), entry.row.first_stages_s.as_ref()))
+        .map(|entry| (entry, entry.row.stages_s(), entry.row.first_stages_s.as_ref()))
         .filter(|(_, steady, first)| steady.is_some() || first.is_some())
         .collect();
     let longest = bars
@@ -95,17 +96,6 @@ pub(super) fn stages(workload: &str, entries: &[Entry]) -> Result<Option<Figure>
 
 const FAINT: f64 = 0.45;
 
-/// The median stages of a cell's steady images.
-fn steady(entry: &Entry) -> Option<StageSeconds> {
-    let row = entry.row;
-    Some(StageSeconds {
-        text_encoder_s: row.text_encoder_s?,
-        steps_s: row.steps_s.clone(),
-        decoder_s: row.decoder_s?,
-        rest_s: row.rest_s?,
-    })
-}
-
 fn stack(
     canvas: &Canvas,
     stages: &StageSeconds,
@@ -161,7 +151,7 @@ pub(super) fn memory(workload: &str, entries: &[Entry]) -> Result<Option<Figure>
                 .map(|(entry, ..)| format!(
                     "{}: {}",
                     entry.row.label(),
-                    entry.row.peak_bytes.map_or("unknown".into(), text::bytes)
+                    entry.row.shown(Metric::PEAK).unwrap_or_else(|| "unknown".into())
                 ))
                 .collect::<Vec<_>>()
         )
@@ -212,8 +202,10 @@ fn resident(mark: &MemoryMark) -> u64 {
 
 /// Achieved rate over the measured peak of the same kind and thread count.
 pub(super) fn share_of_peak(workload: &str, entries: &[Entry]) -> Result<Option<Figure>, PlotError> {
+    let rate_and_share =
+        |entry: &Entry| Some((entry.row.value(Metric::GIGAFLOPS)?, entry.row.value(Metric::PEAK_SHARE)?));
     let mut bars: Vec<(&Entry, f64, f64)> =
-        entries.iter().filter_map(|entry| Some((entry, entry.row.gflops?, entry.row.peak_share?))).collect();
+        entries.iter().filter_map(|entry| rate_and_share(entry).map(|(rate, share)| (entry, rate, share))).collect();
     if bars.is_empty() {
         return Ok(None);
     }
@@ -221,7 +213,7 @@ pub(super) fn share_of_peak(workload: &str, entries: &[Entry]) -> Result<Option<
     let most = bars.iter().map(|bar| bar.2).fold(1.0, f64::max);
     let height = 24 + bars.iter().map(|(entry, ..)| label(entry).1 + 40).sum::<i32>();
     let said = |entry: &Entry, gflops: f64, share: f64| {
-        let int8 = entry.row.peak.value().is_some_and(|peak| peak.starts_with("int8"));
+        let int8 = entry.row.peak.value().is_some_and(|peak| peak.kind == "int8");
         format!(
             "{} GFLOP/s, {} of {} peak",
             text::significant(gflops, 3),

@@ -6,6 +6,7 @@
 use super::Figure;
 use super::canvas::{Anchor, BADGE, Ink, PlotError, SMALL, WIDTH, draw};
 use crate::history::page::SeriesPoints;
+use crate::metric::{Better, Detail, Followed, Metric};
 use crate::text;
 
 const LEFT: i32 = 62;
@@ -34,7 +35,7 @@ pub(crate) fn series(series: &SeriesPoints, changes_sought: bool) -> Result<Figu
     let changes: Vec<String> = series.changes.iter().map(|change| change.says(series)).collect();
     let alt = format!(
         "{} over {} runs, between {} and {}, the latest {latest}. {}",
-        metric.title(),
+        text::uppercase_first(&metric.title()),
         points.len(),
         metric.show(low),
         metric.show(high),
@@ -87,7 +88,7 @@ pub(crate) fn series(series: &SeriesPoints, changes_sought: bool) -> Result<Figu
         canvas.text(&runs, ((LEFT + RIGHT) / 2, BOTTOM + 30), SMALL, Anchor::Middle, Ink::Muted)
     })?;
     let key = (1..).zip(changes).map(|(number, says)| (number, ink.class(), says)).collect();
-    Ok(Figure { id: "history", title: metric.title().into(), svg, caption: caption(series), key })
+    Ok(Figure { id: "history", title: text::uppercase_first(&metric.title()), svg, caption: caption(series), key })
 }
 
 /// The latest value, how far it can be trusted, and whether all points were measured alike.
@@ -101,6 +102,10 @@ fn caption(series: &SeriesPoints) -> String {
     if !latest.detail.is_empty() {
         words += &format!("; {}", latest.detail);
     }
+    words += match metric.better() {
+        Better::Lower => "; lower is better",
+        Better::Higher => "; higher is better",
+    };
     words += &format!("; run {}", latest.run);
     if let Some(revision) = &latest.revision {
         let short: String = revision.chars().take(10).collect();
@@ -108,7 +113,7 @@ fn caption(series: &SeriesPoints) -> String {
     }
     words += ".";
     let mut ways: Vec<String> = Vec::new();
-    for point in series.points.iter().filter(|_| metric.measured_in_ways()) {
+    for point in series.points.iter().filter(|_| may_differ(metric)) {
         if !ways.contains(&point.detail) {
             ways.push(point.detail.clone());
         }
@@ -117,4 +122,15 @@ fn caption(series: &SeriesPoints) -> String {
         words += &format!(" Not all runs were measured alike: {}.", text::list(&ways));
     }
     words
+}
+
+/// Whether a point's detail says in which of several ways it was measured.
+fn may_differ(metric: Metric) -> bool {
+    match metric.definition().history {
+        Followed::As { detail, .. } => match detail {
+            Detail::Source | Detail::Reference => true,
+            Detail::Nothing | Detail::Interval => false,
+        },
+        Followed::Not { .. } => false,
+    }
 }

@@ -3,6 +3,7 @@
 use super::axis::Axis;
 use super::canvas::{Anchor, BADGE, Canvas, Ink, PlotError, SMALL, WIDTH, draw, spread};
 use super::{Entry, Figure};
+use crate::metric::Metric;
 use crate::text;
 
 /// The area inside the axes.
@@ -38,8 +39,8 @@ pub(super) fn quality(workload: &str, entries: &[Entry]) -> Result<Option<Figure
     let shown: Vec<(&Entry, f64, f64)> = entries
         .iter()
         .filter_map(|entry| {
-            let error = if entry.row.is_reference() { 0.0 } else { entry.row.latent_relative_l2? };
-            let seconds = if steady { entry.row.p50_s()? } else { entry.row.first_image_s? };
+            let error = if entry.row.is_reference() { 0.0 } else { entry.row.value(Metric::LATENT)? };
+            let seconds = if steady { entry.row.p50_s()? } else { entry.row.first_image_s()? };
             Some((entry, seconds, error))
         })
         .collect();

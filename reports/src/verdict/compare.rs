@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::metric::{Basis, Enforce, Metric};
 use crate::record::{Cell, CellKey, Run, Status};
 use crate::stats::{fdr, power};
 use crate::table;
@@ -14,12 +15,11 @@ use crate::table;
 use super::criterion::Bench;
 use super::fit::{self, Difference};
 use super::judge::{self, Measured, Samples, Terms, Threshold};
-use super::metric::{ALL, Basis, Metric};
 use super::noise::Noise;
 use super::samples::{self, Taken};
 use super::{
-    Apart, CellState, CellVerdict, Enforce, Fault, Finding, Gate, Method, Outcome, RunRef, SCHEMA_VERSION, SideInfo,
-    Verdict, drift, findings,
+    Apart, CellState, CellVerdict, Fault, Finding, Gate, Method, Outcome, RunRef, SCHEMA_VERSION, SideInfo, Verdict,
+    drift, findings,
 };
 
 /// How launches of both sides belong together.
@@ -363,10 +363,10 @@ fn measure(
 ) -> Vec<Measured> {
     let steps = samples::steps(base).max(samples::steps(head));
     let mut metrics: Vec<Metric> = Vec::new();
-    for metric in ALL {
+    for metric in Metric::judged() {
         metrics.push(metric);
-        if metric == Metric::DenoiserStep && steps > 1 {
-            metrics.extend((0..steps).map(Metric::Step));
+        if metric.has_steps() && steps > 1 {
+            metrics.extend((0..steps).map(|step| metric.step(step)));
         }
     }
     // Pairs are neighbours in time: what the machine does falls out of their difference.
@@ -378,8 +378,7 @@ fn measure(
     for metric in metrics {
         let (base, head) = (samples::of_cells(metric, base), samples::of_cells(metric, head));
         // Where images are so long that each launch made only one, the first image is the one to judge.
-        let stands_in =
-            metric == Metric::FirstImage && measured.first().is_none_or(|one| one.verdict.metric != Metric::Image);
+        let stands_in = metric == Metric::FIRST_IMAGE && measured.iter().all(|one| one.verdict.metric != Metric::IMAGE);
         // A cell without any launch has a time all the same: one that is missing, so that it cannot be well.
         if base.is_empty() && head.is_empty() && !stands_in {
             continue;
@@ -389,7 +388,7 @@ fn measure(
             noise: options.noise.as_ref().and_then(|noise| noise.threshold_for(id, metric, base.len().min(head.len()))),
         };
         if stands_in && threshold.rule.enforce == Enforce::Alarm {
-            threshold.rule.enforce = options.gate.rule(Metric::Image, id).enforce;
+            threshold.rule.enforce = options.gate.rule(Metric::IMAGE, id).enforce;
             notes.push("no launch made a steady image: the first image is judged in its place".into());
         }
         let paired = options.design == Design::Paired && metric.basis() == Basis::Launches;
@@ -412,7 +411,7 @@ fn measure(
             None => Samples { metric, base: values(&base), head: values(&head), pairs: None, confirming: None },
         };
         let mut one = judge::measure(&samples, &threshold, terms);
-        if independent && metric.is_time() {
+        if independent && metric.moves_with_the_machine() {
             one.doubts.extend(machine.clone());
             one.doubts.extend(drift::of_launches(&base, &head, later));
         }
@@ -448,7 +447,7 @@ fn benches(base: &Side, head: &Side, options: &Options, terms: Terms) -> Vec<Ope
     ids.into_iter()
         .map(|id| {
             let samples =
-                Samples { metric: Metric::Iteration, base: of(base, id), head: of(head, id), pairs: None, confirming: None };
+                Samples { metric: Metric::ITERATION, base: of(base, id), head: of(head, id), pairs: None, confirming: None };
             let not_run = head.benches.iter().find_map(|bench| bench.not_run.as_ref().filter(|_| bench.id == id));
             let state = match (samples.base.is_empty(), samples.head.is_empty() || not_run.is_some()) {
                 (false, false) => CellState::Compared,
@@ -473,8 +472,8 @@ fn benches(base: &Side, head: &Side, options: &Options, terms: Terms) -> Vec<Ope
                 });
             }
             let threshold = Threshold {
-                rule: options.gate.rule(Metric::Iteration, id),
-                noise: options.noise.as_ref().and_then(|noise| noise.threshold_for(id, Metric::Iteration, samples.base.len().min(samples.head.len()))),
+                rule: options.gate.rule(Metric::ITERATION, id),
+                noise: options.noise.as_ref().and_then(|noise| noise.threshold_for(id, Metric::ITERATION, samples.base.len().min(samples.head.len()))),
             };
             let measured = match state {
                 CellState::Compared => vec![judge::measure(&samples, &threshold, terms)],

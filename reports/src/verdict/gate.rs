@@ -4,26 +4,12 @@
 //! comes with a reason. [`Gate::to_toml`] prints the gate as it is applied, defaults filled in, in a form that can be read again.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::metric::{ALL, Better, Metric};
+use crate::metric::{Better, Enforce, Judged, Metric, Scale};
 use crate::text::toml_mistake;
-
-/// The built-in gate, with its reasons.
-pub const DEFAULT: &str = include_str!("gate-default.toml");
-
-/// What a metric's outcome means for the whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Enforce {
-    /// A regression fails; undecided is inconclusive.
-    Strict,
-    /// A regression fails; undecided passes.
-    Alarm,
-    /// Never fails.
-    Show,
-}
 
 /// The threshold of a metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,6 +91,16 @@ pub enum GateError {
         /// All names.
         known: String,
     },
+    /// A number that no gate judges.
+    #[error("gate.toml, {place}: {name} is not judged: {why}")]
+    NotJudged {
+        /// Where.
+        place: String,
+        /// The name given.
+        name: String,
+        /// Why, and what is judged in its place.
+        why: &'static str,
+    },
     /// A number that makes no sense there.
     #[error("gate.toml, {place}: {found} is not {wanted}")]
     Number {
@@ -158,10 +154,28 @@ struct RuleFile {
     reason: Option<String>,
 }
 
+/// The gate that holds where no `gate.toml` says otherwise: thresholds from the list of numbers.
 impl Default for Gate {
     fn default() -> Self {
-        // The text is part of this program and a test reads it.
-        toml::from_str(DEFAULT).unwrap_or_else(|error| unreachable!("the built-in gate: {error}"))
+        let latent = [("f32", 0.0001), ("f16", 0.02), ("q8", 0.05), ("q4", 0.5), ("mixed", 0.5), ("palette4", 0.5)];
+        Self {
+            level: 0.02,
+            machine_drift: 0.01,
+            metrics: Metric::judged().filter_map(|metric| Some((metric.family().to_owned(), rule(metric)?))).collect(),
+            overrides: Vec::new(),
+            latent: latent.map(|(scheme, limit)| (scheme.to_owned(), limit)).into(),
+            placement: PlacementRule { min_share: 1.0 },
+        }
+    }
+}
+
+/// The built-in rule of a number; `None` if it is not judged.
+fn rule(metric: Metric) -> Option<Rule> {
+    match metric.definition().gate {
+        Judged::By { enforce, max_change, floor, reason } => {
+            Some(Rule { enforce, better: metric.better(), max_change, floor, reason: reason.to_owned() })
+        }
+        Judged::Not { .. } => None,
     }
 }
 
@@ -187,7 +201,7 @@ impl Gate {
             if reason.is_none() && (given.max_change.is_some() || given.floor.is_some()) {
                 return Err(GateError::Reason { place });
             }
-            // Every family is in the built-in gate: a test says so.
+            // Whatever is judged is in the built-in gate, and [`known`] takes nothing else.
             let Some(rule) = gate.metrics.get_mut(&name) else { continue };
             rule.enforce = given.enforce.unwrap_or(rule.enforce);
             rule.max_change = given.max_change.unwrap_or(rule.max_change);
@@ -233,13 +247,13 @@ impl Gate {
 
     /// The rule of a metric for a cell.
     pub fn rule(&self, metric: Metric, cell: &str) -> Rule {
-        // Every family is in the built-in gate, which is where every gate starts.
-        let mut rule = self.metrics.get(metric.family()).cloned().unwrap_or(Rule {
+        // Whatever is judged is in the built-in gate, where every gate starts. What is not, fails nothing.
+        let mut rule = self.metrics.get(metric.family()).cloned().or_else(|| rule(metric)).unwrap_or(Rule {
             enforce: Enforce::Show,
             better: metric.better(),
             max_change: 0.0,
             floor: 0.0,
-            reason: "no rule".into(),
+            reason: "it is not judged".into(),
         });
         for one in self.overrides.iter().filter(|one| one.metric == metric.family() && fits(&one.cell, cell)) {
             rule.enforce = one.enforce.unwrap_or(rule.enforce);
@@ -250,19 +264,81 @@ impl Gate {
         rule
     }
 
-    /// The gate as it is applied, defaults filled in.
+    /// The gate as it is applied, defaults filled in, with what is to be known of each number.
     pub fn to_toml(&self) -> String {
-        // Strings, numbers and tables only: nothing that TOML cannot say.
-        toml::to_string_pretty(self).unwrap_or_else(|error| format!("# the gate cannot be printed: {error}\n"))
+        let mut text = String::from(ABOUT);
+        let mut line = |words: String| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{words}");
+        };
+        line(format!("{ABOUT_LEVEL}level = {:?}", self.level));
+        line(format!("{ABOUT_DRIFT}machine_drift = {:?}\n{ABOUT_METRICS}", self.machine_drift));
+        for metric in Metric::all() {
+            let change = match metric.scale() {
+                Scale::Relative => "a share of the base",
+                Scale::Absolute => "in that unit",
+            };
+            let name = metric.family();
+            let about = format!("{}, in {}; a change is {change}", metric.title(), metric.unit().name());
+            match (self.metrics.get(name), metric.definition().gate) {
+                (Some(rule), _) => line(format!("# {about}\n[metrics.{name}]\n{}", toml_of(rule))),
+                (None, Judged::Not { why }) => line(format!("# {}: {name} is not judged: {why}\n", metric.title())),
+                (None, Judged::By { .. }) => {}
+            }
+        }
+        for one in &self.overrides {
+            line(format!("[[override]]\n{}", toml_of(one)));
+        }
+        line(format!("{ABOUT_LATENT}[latent]\n{}", toml_of(&self.latent)));
+        line(format!("{ABOUT_PLACEMENT}[placement]\n{}", toml_of(&self.placement).trim_end()));
+        text
     }
 }
 
+const ABOUT: &str = "\
+# The gate as it is applied. A gate.toml needs only what it changes; a threshold that it changes needs a reason of its own.
+
+";
+const ABOUT_LEVEL: &str = "\
+# The intervals hold with a chance of 1 - level, and q may be at most level. A miss is as likely for the better as for the
+# worse, so equal builds are flagged as regressed in at most half of level: one comparison in a hundred.
+";
+const ABOUT_DRIFT: &str = "\
+# A fixed piece of work is timed around each launch. If its time differs between two records by more than this share and
+# beyond chance, the machine itself has changed, and a change of times in the same direction proves nothing unless it is more
+# than twice as large. (Builds that are launched in turn, as `ab` does, need none of this.)
+";
+const ABOUT_METRICS: &str = "
+# enforce: \"strict\"  a regression fails, and what cannot be decided is inconclusive (exit code 3)
+#          \"alarm\"   a regression fails; what cannot be decided passes
+#          \"show\"    never fails
+# max_change: the largest change for the worse that passes
+# floor:   in the number's own unit: changes smaller than this pass whatever their share
+";
+const ABOUT_LATENT: &str = "\
+# The largest relative L2 distance of the last latent from the reference's, by storage scheme of the weights. Beyond it a cell
+# fails whatever its speed. For a scheme that is not listed there is no limit, and the verdict says so.
+";
+const ABOUT_PLACEMENT: &str = "\
+# The least share of nodes, 0 to 1, that must run on the device asked for. Below it a cell fails whatever its speed.
+";
+
+/// The lines of a table, its head apart.
+fn toml_of(value: &impl Serialize) -> String {
+    // Strings, numbers and tables only: nothing that TOML cannot say.
+    toml::to_string(value).unwrap_or_else(|error| format!("# this part of the gate cannot be printed: {error}\n"))
+}
+
 fn known(name: &str, place: &str) -> Result<Metric, GateError> {
-    ALL.into_iter().find(|metric| metric.family() == name).ok_or_else(|| GateError::Metric {
-        place: place.to_owned(),
-        name: name.to_owned(),
-        known: ALL.map(Metric::family).join(", "),
-    })
+    let families = || Metric::judged().map(Metric::family).collect::<Vec<_>>().join(", ");
+    let place = || place.to_owned();
+    let Some(metric) = Metric::all().find(|metric| metric.family() == name) else {
+        return Err(GateError::Metric { place: place(), name: name.to_owned(), known: families() });
+    };
+    match metric.definition().gate {
+        Judged::By { .. } => Ok(metric),
+        Judged::Not { why } => Err(GateError::NotJudged { place: place(), name: name.to_owned(), why }),
+    }
 }
 
 /// Whether a name fits a pattern in which `*` is anything.
@@ -283,12 +359,20 @@ mod tests {
     fn the_built_in_gate_is_whole_and_comes_back() {
         let gate = Gate::default();
         gate.check().unwrap();
-        for metric in ALL {
+        for metric in Metric::judged() {
             let rule = &gate.metrics[metric.family()];
             assert_eq!(rule.better, metric.better(), "{metric}");
             assert!(!rule.reason.is_empty());
         }
-        assert_eq!(gate.metrics.len(), ALL.len());
+        assert_eq!(gate.metrics.len(), Metric::judged().count());
+        let printed = gate.to_toml();
+        assert_eq!(Gate::parse(&printed).unwrap(), gate);
+        for metric in Metric::all() {
+            let name = metric.family();
+            let there =
+                printed.contains(&format!("[metrics.{name}]")) || printed.contains(&format!("{name} is not judged: "));
+            assert!(there, "{name} is not in\n{printed}");
+        }
         assert_eq!(Gate::parse("").unwrap(), gate);
         let odd = Gate::parse("level = 0.05\n[[override]]\ncell = \"tiny-*\"\nmetric = \"image_s\"\nmax_change = 0.1\nreason = \"noisy\"\n").unwrap();
         assert_eq!(toml::from_str::<Gate>(&odd.to_toml()).unwrap(), odd);
@@ -299,11 +383,11 @@ mod tests {
         let text = "[metrics.image_s]\nmax_change = 0.05\nreason = \"a shared runner\"\n[metrics.ssim]\nenforce = \"show\"\n\
                     [latent]\nq2 = 0.9\n[[override]]\ncell = \"tiny-*-ort-*\"\nmetric = \"image_s\"\nmax_change = 0.2\nreason = \"two modes\"\n";
         let gate = Gate::parse(text).unwrap();
-        let other = gate.rule(Metric::Image, "tiny-64x64-tract-stock");
+        let other = gate.rule(Metric::IMAGE, "tiny-64x64-tract-stock");
         assert_eq!((other.max_change, other.enforce, other.floor), (0.05, Enforce::Strict, 0.0005));
-        assert_eq!(gate.rule(Metric::Image, "tiny-64x64-ort-stock").max_change, 0.2);
-        assert_eq!(gate.rule(Metric::Ssim, "x").enforce, Enforce::Show);
-        assert_eq!(gate.rule(Metric::Step(2), "x").max_change, 0.03);
+        assert_eq!(gate.rule(Metric::IMAGE, "tiny-64x64-ort-stock").max_change, 0.2);
+        assert_eq!(gate.rule(Metric::SSIM, "x").enforce, Enforce::Show);
+        assert_eq!(gate.rule(Metric::DENOISER_STEP.step(2), "x").max_change, 0.03);
         assert_eq!((gate.latent["q2"], gate.latent["f32"]), (0.9, 0.0001));
     }
 
@@ -311,6 +395,10 @@ mod tests {
     fn mistakes_are_named() {
         for (text, words) in [
             ("[metrics.image_ms]\nmax_change = 1\nreason = \"x\"", "no metric \"image_ms\". There are image_s"),
+            (
+                "[metrics.compile_s]\nenforce = \"show\"",
+                "compile_s is not judged: only a cell's first launch writes files; load_s",
+            ),
             ("[metrics.image_s]\nmax_change = 0.1", "needs a reason"),
             ("[metrics.image_s]\nmax_change = -0.1\nreason = \"x\"", "[metrics.image_s] max_change: -0.1 is not"),
             ("[metrics.image_s]\nmaximum = 0.1", "maximum"),

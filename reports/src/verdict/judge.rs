@@ -7,8 +7,8 @@
 use crate::stats::{Interval, median, power, ranks, shift};
 
 use super::gate::Rule;
-use super::metric::{Basis, Better, Metric, Scale};
-use super::{Confirmation, Magnitude, MetricVerdict, Outcome};
+use super::{Confirmation, Magnitude, MetricVerdict, Outcome, ThresholdFrom};
+use crate::metric::{Basis, Better, Metric, Scale};
 
 /// The samples of one metric.
 #[derive(Clone, Debug)]
@@ -78,26 +78,24 @@ fn shown(metric: Metric, judged: f64) -> f64 {
 }
 
 /// What the gate itself allows, what is allowed in view of the noise, and where the latter is from; as they are shown.
-fn limit(metric: Metric, threshold: &Threshold, base: f64) -> (f64, f64, String) {
+fn limit(metric: Metric, threshold: &Threshold, base: f64) -> (f64, f64, ThresholdFrom) {
     let rule = &threshold.rule;
-    let relative = metric.scale() == Scale::Relative;
     let mut limit = rule.max_change;
-    let mut from = if relative {
-        format!("{} of base", metric.show_change(rule.max_change).trim_start_matches('+'))
-    } else {
-        format!("{} at most", metric.show_change(rule.max_change).trim_start_matches('+'))
+    let mut from = ThresholdFrom::MaxChange;
+    let floor = match metric.scale() {
+        Scale::Relative => rule.floor / base,
+        Scale::Absolute => rule.floor,
     };
-    let floor = if relative { rule.floor / base } else { rule.floor };
     if floor > limit && floor.is_finite() {
         limit = floor;
-        from = format!("floor of {}", metric.show(rule.floor));
+        from = ThresholdFrom::Floor { floor: rule.floor };
     }
     let gate = limit;
     if let Some((noise, whose)) = threshold.noise.as_ref().filter(|(noise, _)| *noise > limit) {
         limit = *noise;
-        from = format!("3 × p90 of the noise of {whose}");
+        from = ThresholdFrom::Noise { of: whose.clone() };
     }
-    (gate, limit, format!("{from}; {}", rule.reason))
+    (gate, limit, from)
 }
 
 /// Everything but the outcome.
@@ -124,6 +122,7 @@ pub(super) fn measure(samples: &Samples, threshold: &Threshold, terms: Terms) ->
         gate_threshold: gate_shown,
         threshold: limit_shown,
         threshold_from,
+        reason: threshold.rule.reason.clone(),
         magnitude: Magnitude::Negligible,
         detectable: None,
         enough: None,

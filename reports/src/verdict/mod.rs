@@ -15,7 +15,6 @@ mod findings;
 mod fit;
 pub mod gate;
 mod judge;
-pub mod metric;
 pub mod noise;
 pub mod plan;
 mod samples;
@@ -26,13 +25,13 @@ pub use compare::{CompareError, Design, Options, Side, compare};
 pub use findings::{Apart, Fault, Finding};
 pub use fit::Difference;
 pub use fit::{differences, named};
-pub use gate::{Enforce, Gate, GateError};
-pub use metric::{Basis, Metric};
+pub use gate::{Gate, GateError};
 
+pub use crate::metric::{Basis, Enforce, Metric};
 use crate::record::CellKey;
 
-/// Version of [`Verdict`] as JSON.
-pub const SCHEMA_VERSION: u32 = 1;
+/// Version of [`Verdict`] as JSON. 2: `threshold_from` is an object, and `reason` stands beside it.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -256,8 +255,10 @@ pub struct MetricVerdict {
     /// The same in view of the machine's noise, where `aa` measured it: of a regression, the change itself is above it; what
     /// is wholly below it is ok.
     pub threshold: f64,
-    /// Where the threshold is from: `2 % of base`, `floor of 1 ms`, `3 × p90 of the noise of run …`; and the gate's reason.
-    pub threshold_from: String,
+    /// Where the threshold is from.
+    pub threshold_from: ThresholdFrom,
+    /// Why the gate has it.
+    pub reason: String,
     /// The change in thresholds.
     pub magnitude: Magnitude,
     /// The smallest change for the worse that these samples could have seen.
@@ -268,6 +269,24 @@ pub struct MetricVerdict {
     pub confirmed: Option<Confirmation>,
     /// Why this outcome, in a sentence.
     pub why: String,
+}
+
+/// Where a threshold is from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ThresholdFrom {
+    /// The largest change that the gate lets pass.
+    MaxChange,
+    /// The gate's floor, in the number's unit: it is more than the largest change.
+    Floor {
+        /// How much.
+        floor: f64,
+    },
+    /// Three times what chance alone does to the number on this machine.
+    Noise {
+        /// In which runs that was found.
+        of: String,
+    },
 }
 
 /// What the confirming block of launches said by itself.
@@ -366,10 +385,11 @@ impl MetricVerdict {
 
     /// The threshold, as a change or, where that is what counts, in the metric's unit: `2.0 %`, `1.00 ms (floor)`.
     pub fn show_threshold(&self) -> String {
-        let from = self.threshold_from.split(';').next().unwrap_or_default();
-        match from.strip_prefix("floor of ") {
-            Some(floor) => format!("{floor} (floor)"),
-            None => self.metric.show_change(self.threshold).trim_start_matches('+').to_owned(),
+        match self.threshold_from {
+            ThresholdFrom::Floor { floor } => format!("{} (floor)", self.metric.show(floor)),
+            ThresholdFrom::MaxChange | ThresholdFrom::Noise { .. } => {
+                self.metric.show_change(self.threshold).trim_start_matches('+').to_owned()
+            }
         }
     }
 

@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::history::series::fingerprint;
+use crate::metric::{Basis, Metric};
 use crate::record::{Run, conditions};
 use crate::stats::random::Random;
 use crate::stats::{fdr, quantile, sorted};
 
 use super::compare::{CompareError, Design, Options, Side, compare};
 use super::judge::{self, Samples, Terms, Threshold};
-use super::metric::{Basis, Metric};
 use super::samples::{self, Taken};
 use super::{Outcome, Verdict};
 

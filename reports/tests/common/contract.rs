@@ -36,7 +36,7 @@ pub fn contract(open: &mut dyn FnMut() -> Box<dyn HistoryStore>) {
     // Two cells of the row are in the golden record too, on the same machine.
     let series = store.series().unwrap();
     let image: Vec<_> =
-        series.iter().filter(|series| series.key.metric == Metric::Image && series.points == 31).collect();
+        series.iter().filter(|series| series.key.metric == Metric::IMAGE && series.points == 31).collect();
     assert_eq!(image.len(), 2, "{series:#?}");
     let points = store.points(&image[0].key).unwrap();
     assert_eq!(points.iter().map(|point| point.run.as_str()).collect::<Vec<_>>(), ids);

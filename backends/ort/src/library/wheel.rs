@@ -15,7 +15,7 @@ const ONNX_RUNTIME: Wheel = Wheel {
     version: VERSION,
     platform: "",
     sha256: "",
-    megabytes: 24,
+    mebibytes: 23,
     member: "",
     member_sha256: "",
     member_bytes: 0,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{explained, headline, method, q, sides, state, value};
+use crate::metric::Better;
 use crate::text::escape;
 use crate::verdict::compare::workload;
 use crate::verdict::{Basis, CellVerdict, Enforce, MetricVerdict, Outcome, Verdict};
@@ -161,7 +162,7 @@ fn row(page: &mut String, metric: &MetricVerdict) {
         escape(&metric.show_change()),
         plot(metric),
         escape(&metric.show_threshold()),
-        escape(metric.threshold_from.split(';').nth(1).unwrap_or_default().trim()),
+        escape(&metric.reason),
         escape(&q(metric)),
         metric.cliffs_delta.map_or_else(|| "–".to_owned(), |delta| format!("{delta:+.2}")),
     );
@@ -169,8 +170,10 @@ fn row(page: &mut String, metric: &MetricVerdict) {
 
 /// The interval around the change, worse to the right, three thresholds to either side (or what it takes).
 fn plot(metric: &MetricVerdict) -> String {
-    let higher = metric.metric.better() == crate::verdict::metric::Better::Higher;
-    let worse = |value: f64| if higher { -value } else { value };
+    let worse = |value: f64| match metric.metric.better() {
+        Better::Higher => -value,
+        Better::Lower => value,
+    };
     let Some((change, (low, high))) = metric.change.zip(metric.low.zip(metric.high)) else { return String::new() };
     let (change, low, high) = (worse(change), worse(low).min(worse(high)), worse(low).max(worse(high)));
     let reach = [3.0 * metric.threshold, low.abs(), high.abs()].into_iter().fold(0.0, f64::max);

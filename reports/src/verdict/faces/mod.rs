@@ -54,10 +54,10 @@ pub(super) fn sides(verdict: &Verdict) -> String {
 /// Numbers that deserve a line of their own: the strict ones that launches decide, and whatever fails or is undecided. Single
 /// denoiser steps only where the steps together do not say the same.
 pub(super) fn notable(cell: &CellVerdict) -> Vec<&MetricVerdict> {
-    let steps = cell.metric(Metric::DenoiserStep).is_some_and(MetricVerdict::fails);
+    let steps = cell.metric(Metric::DENOISER_STEP).is_some_and(MetricVerdict::fails);
     let wanted = |metric: &&MetricVerdict| {
         let decided_by_launches = metric.enforce == Enforce::Strict && metric.basis != Basis::Value;
-        let told = matches!(metric.metric, Metric::Step(_)) && steps;
+        let told = metric.metric.of_step().is_some() && steps;
         (decided_by_launches || metric.fails() || metric.undecided()) && !told
     };
     cell.metrics.iter().filter(wanted).collect()

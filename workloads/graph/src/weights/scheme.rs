@@ -37,6 +37,15 @@ pub fn format_of(scheme: Scheme, spec: &WeightSpec) -> Format {
     }
 }
 
+/// Bits that each element of a weight takes under a scheme, scales included: under [`Scheme::Mixed`] on average over the weights that it
+/// quantizes, [`MIXED_BITS`] at most.
+pub fn bits_of(scheme: Scheme, spec: &WeightSpec) -> f64 {
+    match (scheme, format_of(scheme, spec)) {
+        (Scheme::Mixed, Format::Q4) => MIXED_BITS + SCALE_BITS,
+        (_, format) => format.bits(),
+    }
+}
+
 /// Bits a weight that the scales of the group formats add: one f16 for 32 weights, in 4 bits and in 8 alike. They are
 /// counted apart, as the paper's 4.3 counts none.
 pub const SCALE_BITS: f64 = 16.0 / GROUP as f64;
@@ -116,6 +125,13 @@ mod tests {
 
     fn spec(name: &str, n: usize, k: usize) -> WeightSpec {
         WeightSpec { name: name.to_owned(), shape: vec![n, k], init: Init::Zeros, role: WeightRole::Linear }
+    }
+
+    #[test]
+    fn mixed_takes_more_than_q4_and_less_than_q8() {
+        let (bulk, odd) = (spec("a", 4, 64), spec("b", 4, 65));
+        assert_eq!([Scheme::Q4, Scheme::Mixed, Scheme::Q8].map(|scheme| bits_of(scheme, &bulk)), [4.5, 4.8, 8.5]);
+        assert_eq!(bits_of(Scheme::Mixed, &odd), 32.0);
     }
 
     #[test]

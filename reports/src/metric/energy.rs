@@ -1,0 +1,132 @@
+//! The energy of an image: of a phone what its battery gave ([`crate::energy`]), else what the processor's packages used, by their
+//! counter beside the timed images.
+//!
+//! Contract: of the counter, only readings between the beginning of the first timed image and the end of the last count, two of
+//! them at least. One that ran over says nothing.
+
+use super::Figure;
+use crate::energy;
+use crate::record::{Cell, Launch, Reading, Run, Telemetry};
+use crate::stats::median;
+
+/// Joules that all packages of the processor have used since some moment.
+const PACKAGES: &str = "package_energy_j";
+
+pub(super) fn of_image(run: &Run, cell: &Cell) -> Reading<Figure> {
+    if run.machine.phone.is_some() {
+        return energy::of_cell(run, cell, energy::meter(run).as_ref()).map(|energy| energy.joules.into());
+    }
+    let of_launches: Vec<Reading<f64>> = cell.good_launches().map(of_packages).collect();
+    let joules: Vec<f64> = of_launches.iter().filter_map(Reading::value).copied().collect();
+    match (median(&joules), of_launches.first()) {
+        (Some(joules), _) => Reading::Ok(joules.into()),
+        (None, Some(first)) => first.map(|&joules| joules.into()),
+        (None, None) => Reading::absent(crate::estimate::NO_LAUNCH),
+    }
+}
+
+/// Mean power over the timed images, times the seconds of one of them.
+fn of_packages(launch: &Launch) -> Reading<f64> {
+    let timed = launch.timed();
+    let ends: Option<Vec<f64>> = timed.iter().map(|image| image.ended_s).collect();
+    let Some(ends) = ends.filter(|ends| !ends.is_empty()) else {
+        return Reading::absent("when its timed images were made is not recorded, or there are none");
+    };
+    let (from, to) = (ends[0] - timed[0].total_s, ends[ends.len() - 1]);
+    let of = |one: &Telemetry| Some((one.at_s, *one.readings.get(PACKAGES)?.value()?));
+    let within: Vec<(f64, f64)> =
+        launch.telemetry.iter().filter_map(of).filter(|(at, _)| (from..=to).contains(at)).collect();
+    let (Some(first), Some(last)) = (within.first(), within.last()) else { return Reading::absent(why_not(launch)) };
+    let (seconds, joules) = (last.0 - first.0, last.1 - first.1);
+    if seconds <= 0.0 {
+        return Reading::absent(why_not(launch));
+    }
+    if joules < 0.0 {
+        return Reading::absent("the processor's energy counter ran over");
+    }
+    Reading::Ok(joules / seconds * (to - from) / timed.len() as f64)
+}
+
+/// The sensor's own reason, if it has one.
+fn why_not(launch: &Launch) -> String {
+    let readings = || launch.telemetry.iter().filter_map(|one| one.readings.get(PACKAGES));
+    if readings().any(|reading| reading.value().is_some()) {
+        return "the timed images took too little time: two readings within them are needed, and there is one a second"
+            .to_owned();
+    }
+    let said = readings().find_map(|reading| reading.why().map(str::to_owned));
+    said.unwrap_or_else(|| "no sensor of energy was read".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::record::{Sample, Status, Steady, SteadyState};
+
+    /// A first image of 2 s, then four of half a second each from 2 s to 4 s on, with a reading each second.
+    fn cell(readings: impl Fn(f64) -> Option<Reading<f64>>) -> Cell {
+        let image = |image: u32, ended_s: f64, total_s: f64| Sample {
+            image,
+            total_s,
+            ended_s: Some(ended_s),
+            ..Sample::default()
+        };
+        let launch = Launch {
+            status: Status::Ok,
+            samples: vec![
+                image(0, 2.0, 2.0),
+                image(1, 2.5, 0.5),
+                image(2, 3.0, 0.5),
+                image(3, 3.5, 0.5),
+                image(4, 4.0, 0.5),
+            ],
+            steady: SteadyState { state: Steady::Steady, from: Some(1), said: String::new() },
+            telemetry: (0..6)
+                .map(|second| {
+                    let at_s = f64::from(second);
+                    let readings = readings(at_s).map(|value| (PACKAGES.to_owned(), value));
+                    Telemetry { at_s, moment: "during".into(), readings: BTreeMap::from_iter(readings) }
+                })
+                .collect(),
+            ..Launch::default()
+        };
+        Cell { launches: vec![launch], ..Cell::default() }
+    }
+
+    fn joules(cell: &Cell) -> Reading<f64> {
+        of_image(&Run::default(), cell).map(|figure| figure.value)
+    }
+
+    #[test]
+    fn power_over_the_timed_images_times_the_seconds_of_one() {
+        // 20 W while the timed images are made, ten times as much before and after.
+        let counter = |at: f64| match at {
+            at if at <= 2.0 => 200.0 * at,
+            at if at <= 4.0 => 400.0 + 20.0 * (at - 2.0),
+            at => 440.0 + 200.0 * (at - 4.0),
+        };
+        assert_eq!(joules(&cell(|at| Some(Reading::Ok(counter(at))))), Reading::Ok(10.0));
+    }
+
+    #[test]
+    fn a_phones_is_its_batterys() {
+        let run = crate::sample_phone::run();
+        let cell = run.cells.iter().find(|cell| cell.has_result()).unwrap();
+        let own = energy::of_cell(&run, cell, energy::meter(&run).as_ref());
+        assert_eq!(of_image(&run, cell).map(|figure| figure.value), own.map(|energy| energy.joules));
+    }
+
+    #[test]
+    fn what_no_sensor_says_is_absent_with_its_reason() {
+        let why = |readings: &dyn Fn(f64) -> Option<Reading<f64>>| joules(&cell(readings)).why().unwrap().to_owned();
+        assert!(why(&|_| None).contains("no sensor"));
+        assert!(why(&|_| Some(Reading::denied("root only"))).contains("root only"));
+        assert!(why(&|at| Some(Reading::Ok(-at))).contains("ran over"));
+        assert!(why(&|at| (at == 3.0).then_some(Reading::Ok(1.0))).contains("too little time"));
+        let mut unknown = cell(|at| Some(Reading::Ok(at)));
+        unknown.launches[0].samples.iter_mut().for_each(|image| image.ended_s = None);
+        assert!(joules(&unknown).why().unwrap().contains("not recorded"));
+    }
+}

@@ -1,0 +1,501 @@
+//! The numbers of a cell: what each is called, its unit, which way is better, how it is taken, where it is shown and judged.
+//!
+//! Contract: [`ALL`] is the one list. Tables, CSV, JSON, page, history, gate and glossary go through it, and nothing but a
+//! row of it decides anything about a number. One name is one estimator: what a launch or a record gives stands in [`take`],
+//! and a cell's number is the median of its launches' numbers.
+
+mod energy;
+mod list;
+mod show;
+pub mod take;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use list::ALL;
+pub use take::{Figure, Figures, Taken};
+
+/// Everything that is to be known of a number. No field may be left open: what a face leaves out, it says why.
+#[derive(Debug)]
+pub struct Definition {
+    /// Its name in files and on command lines, with the unit in it: `image_s`.
+    pub name: &'static str,
+    /// In words, inside a sentence: `steady image`.
+    pub title: &'static str,
+    /// At the head of a column: `Image, p50`.
+    pub heading: &'static str,
+    /// Its unit.
+    pub unit: Unit,
+    /// Which way is better.
+    pub better: Better,
+    /// How a change is expressed.
+    pub scale: Scale,
+    /// How it is taken from a record.
+    pub taken: Taken,
+    /// How the built-in gate judges it.
+    pub gate: Judged,
+    /// Whether it is followed from run to run.
+    pub history: Followed,
+    /// Where people see it.
+    pub shown: Shown,
+    /// Where it stands in the CSV of a table.
+    pub csv: Csv,
+    /// What it means, in a sentence or two.
+    pub glossary: &'static str,
+}
+
+/// What a number counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+    /// Joules.
+    Joules,
+    /// 10⁹ floating-point operations a second.
+    Gigaflops,
+    /// A share of a whole, 0 to 1, shown in per cent.
+    Share,
+    /// A share of questions answered rightly, 0 to 1, shown with three decimals.
+    Hits,
+    /// A distance as a share of a length: relative L2.
+    Relative,
+    /// Decibels.
+    Decibels,
+    /// Structural similarity: 1 for equal pictures.
+    Similarity,
+    /// Points of SSIMULACRA2: 100 for equal pictures.
+    Points,
+    /// A distance of sets, times 1000.
+    Thousandths,
+    /// How many.
+    Count,
+}
+
+/// Which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Better {
+    /// Less is better.
+    Lower,
+    /// More is better.
+    Higher,
+}
+
+/// How a change is expressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// As a share of the base: 0.05 is 5 % more.
+    Relative,
+    /// In the number's own unit.
+    Absolute,
+}
+
+/// What the samples are, and so what may be said of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// One number of each launch: independent samples, judged by their interval.
+    Launches,
+    /// Iterations of one process: not independent of each other (layout, caches and clocks are shared), so the interval is
+    /// narrower than the truth, and the threshold must leave room for what differs from process to process.
+    Iterations,
+    /// One number of each record, the same whenever it is measured again: judged by its value.
+    Value,
+}
+
+/// What a number's outcome means for the whole verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Enforce {
+    /// A regression fails; undecided is inconclusive.
+    Strict,
+    /// A regression fails; undecided passes.
+    Alarm,
+    /// Never fails.
+    Show,
+}
+
+/// How the gate judges a number where no `gate.toml` says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Judged {
+    /// By a rule.
+    By {
+        /// What its outcome means for the whole.
+        enforce: Enforce,
+        /// The largest change for the worse that passes: a share, or in the number's unit where its scale is absolute.
+        max_change: f64,
+        /// Changes smaller than this, in the number's unit, pass whatever their share.
+        floor: f64,
+        /// Why these numbers.
+        reason: &'static str,
+    },
+    /// Not at all.
+    Not {
+        /// Why not, and what is judged in its place.
+        why: &'static str,
+    },
+}
+
+/// Whether a number is followed from run to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// As a series of each cell.
+    As {
+        /// What the ids of its series are made from. Never change it: every series would begin anew.
+        id: &'static str,
+        /// The version of the store since which it is followed: a store of an older version takes its points anew.
+        since: i64,
+        /// What stands beside each point.
+        detail: Detail,
+    },
+    /// Not.
+    Not {
+        /// Why not.
+        why: &'static str,
+    },
+}
+
+/// What a point of a series says of itself besides its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Nothing.
+    Nothing,
+    /// Its interval, what that is of, and how many launches were steady.
+    Interval,
+    /// Where memory was measured: not all points of a series need be alike.
+    Source,
+    /// Which cell was the reference: likewise.
+    Reference,
+}
+
+/// Where people see a number. Files have them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A column of the main tables: terminal, Markdown, page.
+    Main,
+    /// With all others, below: Markdown, page.
+    More,
+    /// Where pictures of many prompts were judged, in a table of their own.
+    Pictures,
+    /// In verdicts only: no cell has it.
+    Verdicts,
+}
+
+/// Where a number stands in the CSV of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Csv {
+    /// In a column of its name.
+    Column(
+        /// Its place among all columns, ascending. Columns are only ever added at the end.
+        u16,
+    ),
+    /// In three, the second and third with the ends of its interval: `…_low`, `…_high`.
+    Bounded(
+        /// As above.
+        u16,
+    ),
+    /// In none: no cell has it.
+    Not,
+}
+
+/// A number: a row of [`ALL`], or one denoiser step of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Metric {
+    /// Its place in [`ALL`].
+    place: usize,
+    /// Which step, 0 the first; `None`: all together.
+    step: Option<u32>,
+}
+
+/// The numbers that this program speaks of by name. Every other is reached through [`Metric::all`].
+impl Metric {
+    /// Seconds of one steady image.
+    pub const IMAGE: Self = Self::of("image_s");
+    /// Seconds of a process's first image.
+    pub const FIRST_IMAGE: Self = Self::of("first_image_s");
+    /// Seconds of the text encoder.
+    pub const TEXT_ENCODER: Self = Self::of("text_encoder_s");
+    /// Seconds of one denoiser step.
+    pub const DENOISER_STEP: Self = Self::of("denoiser_step_s");
+    /// Seconds of the decoder.
+    pub const DECODER: Self = Self::of("decoder_s");
+    /// Seconds of the rest of an image.
+    pub const REST: Self = Self::of("rest_s");
+    /// Peak memory.
+    pub const PEAK: Self = Self::of("peak_bytes");
+    /// Bytes of weights on disk.
+    pub const WEIGHTS_DISK: Self = Self::of("weights_disk_bytes");
+    /// Rate of floating-point operations.
+    pub const GIGAFLOPS: Self = Self::of("gflops");
+    /// The same as a share of the measured peak.
+    pub const PEAK_SHARE: Self = Self::of("peak_share");
+    /// Distance of the last latent from the reference's.
+    pub const LATENT: Self = Self::of("latent_relative_l2");
+    /// PSNR of the image against the reference's.
+    pub const PSNR: Self = Self::of("psnr_db");
+    /// Structural similarity of the image to the reference's.
+    pub const SSIM: Self = Self::of("ssim");
+    /// SSIMULACRA2 of the image against the reference's.
+    pub const SSIMULACRA2: Self = Self::of("ssimulacra2");
+    /// Share of nodes on the device asked for.
+    pub const PLACEMENT: Self = Self::of("placement_share");
+    /// Share of names whose own data picture is the nearest.
+    pub const RETRIEVAL: Self = Self::of("retrieval_at_1");
+    /// PSNR to the reference cell's pictures of many prompts.
+    pub const PROMPTS_PSNR: Self = Self::of("prompts_psnr_db");
+    /// Seconds of an iteration of a criterion benchmark.
+    pub const ITERATION: Self = Self::of("iteration_s");
+}
+
+impl Metric {
+    /// The row of that name, looked up while this program is compiled: an unknown name does not compile.
+    const fn of(name: &str) -> Self {
+        let mut place = 0;
+        while place < ALL.len() {
+            if same(ALL[place].name, name) {
+                return Self { place, step: None };
+            }
+            place += 1;
+        }
+        panic!("there is no number of that name");
+    }
+
+    /// Every number, single steps apart.
+    pub fn all() -> impl Iterator<Item = Self> + Clone {
+        (0..ALL.len()).map(|place| Self { place, step: None })
+    }
+
+    /// Every number that the gate judges.
+    pub fn judged() -> impl Iterator<Item = Self> + Clone {
+        Self::all().filter(|metric| matches!(metric.definition().gate, Judged::By { .. }))
+    }
+
+    /// Every number that is followed from run to run.
+    pub fn followed() -> impl Iterator<Item = Self> + Clone {
+        Self::all().filter(|metric| metric.series_id().is_some())
+    }
+
+    /// Every number that is shown there.
+    pub fn shown(there: Shown) -> impl Iterator<Item = Self> + Clone {
+        Self::all().filter(move |metric| metric.definition().shown == there)
+    }
+
+    /// The number of that name; `denoiser_step_2_s` is one step.
+    pub fn named(name: &str) -> Option<Self> {
+        let known = |wanted: &str| Self::all().find(|metric| metric.definition().name == wanted);
+        known(name).or_else(|| {
+            // One step stands in the midst of the name of all: denoiser_step_2_s.
+            Self::all().filter(|metric| metric.has_steps()).find_map(|metric| {
+                let (head, unit) = metric.definition().name.rsplit_once('_')?;
+                let number = name.strip_prefix(head)?.strip_prefix('_')?.strip_suffix(unit)?.strip_suffix('_')?;
+                number.parse().ok().map(|step| metric.step(step))
+            })
+        })
+    }
+
+    /// Its row.
+    pub fn definition(self) -> &'static Definition {
+        &ALL[self.place]
+    }
+
+    /// Its place in [`ALL`].
+    pub(crate) fn place(self) -> usize {
+        self.place
+    }
+
+    /// The same of one denoiser step, 0 the first.
+    #[must_use]
+    pub fn step(self, step: u32) -> Self {
+        Self { step: Some(step), ..self }
+    }
+
+    /// Which step it is of, 0 the first; `None`: of all together.
+    pub fn of_step(self) -> Option<u32> {
+        self.step
+    }
+
+    /// Whether each denoiser step is a number of its own besides.
+    pub fn has_steps(self) -> bool {
+        match self.definition().taken {
+            Taken::Steps(_) => self.step.is_none(),
+            Taken::Launch(_)
+            | Taken::Image(_)
+            | Taken::Cell(_)
+            | Taken::Run(_)
+            | Taken::Pictures(_)
+            | Taken::Benchmark => false,
+        }
+    }
+
+    /// Its name in files, with the unit in it.
+    pub fn name(self) -> String {
+        let name = self.definition().name;
+        match (self.step, name.rsplit_once('_')) {
+            (Some(step), Some((head, unit))) => format!("{head}_{step}_{unit}"),
+            (Some(_), None) | (None, _) => name.to_owned(),
+        }
+    }
+
+    /// The name under which `gate.toml` has its threshold: single steps share that of all.
+    pub fn family(self) -> &'static str {
+        self.definition().name
+    }
+
+    /// In words: `steady image`, `denoiser step 2`.
+    pub fn title(self) -> String {
+        let title = self.definition().title;
+        self.step.map_or_else(|| title.to_owned(), |step| format!("{title} {}", step + 1))
+    }
+
+    /// Its unit.
+    pub fn unit(self) -> Unit {
+        self.definition().unit
+    }
+
+    /// Which way is better.
+    pub fn better(self) -> Better {
+        self.definition().better
+    }
+
+    /// How its changes are expressed.
+    pub fn scale(self) -> Scale {
+        self.definition().scale
+    }
+
+    /// What its samples are.
+    pub fn basis(self) -> Basis {
+        match self.definition().taken {
+            Taken::Launch(_) | Taken::Image(_) | Taken::Steps(_) => Basis::Launches,
+            Taken::Cell(_) | Taken::Run(_) | Taken::Pictures(_) => Basis::Value,
+            Taken::Benchmark => Basis::Iterations,
+        }
+    }
+
+    /// What the ids of its series are made from; `None` if it is not followed.
+    pub fn series_id(self) -> Option<&'static str> {
+        match self.definition().history {
+            Followed::As { id, .. } => self.step.is_none().then_some(id),
+            Followed::Not { .. } => None,
+        }
+    }
+
+    /// Whether a slower machine moves it too.
+    pub fn moves_with_the_machine(self) -> bool {
+        self.basis() == Basis::Launches && self.unit().is_of_time()
+    }
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < a.len() {
+        if a[at] != b[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+impl fmt::Debug for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+impl From<Metric> for String {
+    fn from(metric: Metric) -> Self {
+        metric.name()
+    }
+}
+
+/// A name that no number has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no metric \"{0}\"")]
+pub struct UnknownMetric(pub String);
+
+impl TryFrom<String> for Metric {
+    type Error = UnknownMetric;
+
+    fn try_from(name: String) -> Result<Self, UnknownMetric> {
+        Self::named(&name).ok_or(UnknownMetric(name))
+    }
+}
+
+/// The glossary of numbers, as `docs/GLOSSARY.md` has it: a line of a Markdown table for each.
+pub fn glossary() -> String {
+    let line =
+        |row: &Definition| format!("| `{}` | {} | {} | {} |\n", row.name, row.title, row.unit.name(), row.glossary);
+    ALL.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_lead_back() {
+        for metric in Metric::all().chain([Metric::DENOISER_STEP.step(0), Metric::DENOISER_STEP.step(13)]) {
+            assert_eq!(Metric::named(&metric.name()), Some(metric));
+        }
+        assert_eq!(Metric::DENOISER_STEP.step(2).name(), "denoiser_step_2_s");
+        assert_eq!(Metric::DENOISER_STEP.step(2).title(), "denoiser step 3");
+        assert!(Metric::try_from("speed".to_owned()).unwrap_err().to_string().contains("speed"));
+        for none in ["", "image", "image_2_s", "denoiser_step__s", "denoiser_step_x_s", "denoiser_step_-1_s"] {
+            assert_eq!(Metric::named(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn every_row_is_whole_and_its_own() {
+        let mut places = BTreeSet::new();
+        let (mut names, mut ids, mut headings) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for metric in Metric::all() {
+            let row = metric.definition();
+            assert!(names.insert(row.name), "{metric} stands there twice");
+            assert!(headings.insert(row.heading), "{metric}: two columns are called {}", row.heading);
+            for words in [row.title, row.heading, row.glossary] {
+                assert!(!words.trim().is_empty() && !words.contains(['|', '\n']), "{metric}: {words}");
+            }
+            match row.csv {
+                Csv::Column(place) | Csv::Bounded(place) => assert!(places.insert(place), "{metric}: two at {place}"),
+                Csv::Not => assert_eq!(row.shown, Shown::Verdicts, "{metric} is in no CSV"),
+            }
+            match row.gate {
+                Judged::By { max_change, floor, reason, .. } => {
+                    assert!(max_change >= 0.0 && floor >= 0.0 && reason.len() > 5, "{metric}");
+                    // What needs the machine's peaks or the model is not at hand where a gate judges.
+                    assert!(!matches!(row.taken, Taken::Run(_)), "{metric} cannot be judged");
+                }
+                Judged::Not { why } => assert!(why.len() > 5, "{metric}"),
+            }
+            match row.history {
+                Followed::As { id, since, .. } => assert!(ids.insert(id) && since >= 2, "{metric}"),
+                Followed::Not { why } => assert!(why.len() > 5, "{metric}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_glossary_has_every_number() {
+        let docs = include_str!("../../../docs/GLOSSARY.md");
+        let missing: Vec<String> = glossary().lines().filter(|line| !docs.contains(line)).map(str::to_owned).collect();
+        assert!(missing.is_empty(), "docs/GLOSSARY.md lacks or has otherwise:\n{}", missing.join("\n"));
+    }
+}

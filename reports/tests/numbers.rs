@@ -1,0 +1,226 @@
+//! The list of numbers: each reaches every face, means one thing everywhere, and what older programs wrote goes on.
+
+use std::collections::BTreeMap;
+
+use ditbench_record::store::LoadedRun;
+use ditbench_record::{
+    self as record, ImageQuality, MemoryMark, MemoryPass, ModelEntry, Peak, Reading, Run, Stage, StageCompile,
+    Telemetry, WeightsUse,
+};
+use ditbench_reports::history::series::extract;
+use ditbench_reports::metric::{Basis, Csv, Followed, Judged, Metric, Shown, Unit};
+use ditbench_reports::table::{self, Row};
+use ditbench_reports::text::lowercase_first;
+use ditbench_reports::verdict::{Options, Side, compare};
+use ditbench_reports::{csv, html, markdown, sample_judged};
+
+#[path = "common/launches.rs"]
+mod launches;
+use launches::{factors, one_cell};
+
+/// A timed run in which every number of a cell is there: 680 timed images, which a 99th percentile takes.
+fn timed() -> Run {
+    let mut run = one_cell("20261123T200000Z-full", &factors(170, 0.01, 1));
+    let stage = |name: &str| Stage { name: name.into(), flops: 1_000_000_000, ..Stage::default() };
+    run.models = vec![ModelEntry {
+        name: "nano".into(),
+        height: 64,
+        width: 64,
+        text_tokens: 16,
+        stages: ["text_encoder", "denoiser", "decoder"].map(stage).to_vec(),
+        ..ModelEntry::default()
+    }];
+    let peak = Peak { kind: "f32".into(), threads: 2, value: 100.0, unit: "GFLOP/s".into(), ..Peak::default() };
+    run.machine.peaks = vec![peak];
+    let cell = &mut run.cells[0];
+    cell.numerics = Reading::Ok("f32".into());
+    cell.weights =
+        Some(WeightsUse { disk_bytes: Some(20 << 20), resident_bytes: Some(30 << 20), ..WeightsUse::default() });
+    let mark = MemoryMark { high_water: Some(1010 << 20), rss_anon: Some(700 << 20), ..MemoryMark::default() };
+    cell.memory_pass =
+        Reading::Ok(MemoryPass { marks: vec![mark], runtime_peak_bytes: Some(500 << 20), ..MemoryPass::default() });
+    for launch in &mut cell.launches {
+        // 20 W from first to last.
+        let mut ended = 0.0;
+        for sample in &mut launch.samples {
+            ended += sample.total_s;
+            sample.ended_s = Some(ended);
+        }
+        let reading = |second: u32| Telemetry {
+            at_s: f64::from(second),
+            moment: "during".into(),
+            readings: [("package_energy_j".to_owned(), Reading::Ok(20.0 * f64::from(second)))].into(),
+        };
+        launch.telemetry = (0..20).map(reading).collect();
+        launch.compile =
+            vec![StageCompile { stage: "denoiser".into(), export_s: 1.5, load_s: 0.5, ..StageCompile::default() }];
+    }
+    if let Reading::Ok(quality) = &mut cell.quality {
+        quality.image = Reading::Ok(ImageQuality {
+            relative_l2: 0.01,
+            psnr_db: Some(41.5),
+            ssim: Reading::Ok(0.99),
+            ssimulacra2: Reading::Ok(88.0),
+            ..ImageQuality::default()
+        });
+    }
+    run
+}
+
+fn csv_of(runs: &[&Run]) -> (Vec<String>, Vec<BTreeMap<String, String>>) {
+    let mut out = Vec::new();
+    csv::write_table(&table::of_runs(runs), &mut out).unwrap();
+    let mut reader = ::csv::Reader::from_reader(out.as_slice());
+    let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    let rows = reader.deserialize().map(Result::unwrap).collect();
+    (header, rows)
+}
+
+#[test]
+fn every_number_reaches_every_face() {
+    let (timed, judged) = (timed(), sample_judged::run());
+    let table = table::of_runs(&[&timed, &judged]);
+    let (header, lines) = csv_of(&[&timed, &judged]);
+    let json = serde_json::to_value(&table).unwrap();
+    let words = markdown::of_table(&table);
+    let loaded = |run: &Run| LoadedRun { dir: "nowhere".into(), run: run.clone() };
+    let page = html::of_runs(&[loaded(&timed), loaded(&judged)], &table).unwrap();
+    let series = extract(&timed).unwrap().points;
+    for metric in Metric::all() {
+        let (row, name) = (metric.definition(), metric.name());
+        let there = table.rows.iter().any(|row| row.value(metric).is_some());
+        assert_eq!(there, row.shown != Shown::Verdicts, "{name}: is it in the made-up records?");
+        let filled = || lines.iter().any(|line| !line[&name].is_empty());
+        match row.csv {
+            Csv::Column(_) => assert!(filled(), "{name} is not in the CSV"),
+            Csv::Bounded(_) => {
+                assert!(
+                    filled() && header.contains(&format!("{name}_low")) && header.contains(&format!("{name}_high"))
+                );
+            }
+            Csv::Not => assert!(!header.contains(&name), "{name}"),
+        }
+        let in_json = |row: &serde_json::Value| row["numbers"][&name]["ok"]["value"].is_number();
+        assert_eq!(json["rows"].as_array().unwrap().iter().any(in_json), there, "{name} in the JSON");
+        if there {
+            let column = format!("| {} |", lowercase_first(row.heading));
+            assert!(words.contains(&column), "{name}: there is no column {column} in\n{words}");
+            let cell = format!("data-label=\"{}\"><b class=\"value\">", row.heading);
+            assert!(page.contains(&cell), "{name} is not on the page");
+        }
+        match row.history {
+            Followed::As { .. } => assert!(series.keys().any(|key| key.metric == metric), "{name} has no series"),
+            Followed::Not { .. } => assert!(series.keys().all(|key| key.metric != metric), "{name}"),
+        }
+    }
+}
+
+/// What a verdict compares is what a table shows: one name, one estimator.
+#[test]
+fn a_verdict_and_a_table_say_the_same() {
+    for run in [timed(), sample_judged::run()] {
+        let rows = table::of_runs(&[&run]).rows;
+        let verdict = compare(&Side::of_runs("a", [&run]), &Side::of_runs("b", [&run]), &Options::default()).unwrap();
+        let mut compared = 0;
+        for cell in &verdict.cells {
+            let row: &Row = rows.iter().find(|row| Some(&row.key) == cell.key.as_ref()).unwrap();
+            for one in &cell.metrics {
+                match one.metric.of_step() {
+                    Some(step) => assert_eq!(one.base, row.steps_s.get(step as usize).copied(), "{}", one.metric),
+                    None => assert_eq!(one.base, row.value(one.metric), "{}", one.metric),
+                }
+                compared += 1;
+            }
+            if run.judging.is_none() {
+                for metric in Metric::judged().filter(|metric| metric.definition().shown != Shown::Pictures) {
+                    assert_eq!(cell.metric(metric).is_some(), metric.basis() != Basis::Iterations, "{metric}");
+                }
+            }
+        }
+        assert!(compared > 3);
+    }
+}
+
+#[test]
+fn compile_is_export_and_load_and_only_load_is_judged() {
+    let run = timed();
+    let row = &table::of_runs(&[&run]).rows[0];
+    let value = |name: &str| row.value(Metric::named(name).unwrap()).unwrap();
+    assert_eq!((value("export_s"), value("load_s"), value("compile_s")), (1.5, 0.5, 2.0));
+    let gate = |name: &str| matches!(Metric::named(name).unwrap().definition().gate, Judged::By { .. });
+    assert_eq!((gate("compile_s"), gate("export_s"), gate("load_s")), (false, false, true));
+}
+
+#[test]
+fn one_stage_of_which_nothing_is_known_leaves_placement_unknown_everywhere() {
+    let mut run = timed();
+    let unknown = record::StagePlacement { stage: "decoder".into(), asked: "cpu".into(), ..Default::default() };
+    run.cells[0].placement.push(unknown);
+    let row = &table::of_runs(&[&run]).rows[0];
+    let why = row.numbers.get(Metric::PLACEMENT).why().unwrap();
+    assert!(why.contains("nodes of the decoder"), "{why}");
+    let verdict = compare(&Side::of_runs("a", [&run]), &Side::of_runs("b", [&run]), &Options::default()).unwrap();
+    assert!(verdict.cells[0].metric(Metric::PLACEMENT).is_none());
+    assert!(verdict.cells[0].notes.iter().any(|note| note.contains("a fall-back would go unseen")));
+}
+
+/// Medians of launches, not of all their images: one launch of many images does not outweigh the others, in any number.
+#[test]
+fn the_launch_is_the_sample_of_every_timed_number() {
+    let mut run = one_cell("a", &[1.0, 2.0, 3.0]);
+    let more = run.cells[0].launches[2].samples[1].clone();
+    run.cells[0].launches[2].samples.extend((5..50).map(|image| record::Sample { image, ..more.clone() }));
+    let row = &table::of_runs(&[&run]).rows[0];
+    let twice = |seconds: f64| Some(2.0 * seconds);
+    assert_eq!(row.value(Metric::IMAGE), twice(2.0));
+    assert_eq!(row.value(Metric::TEXT_ENCODER), twice(0.1));
+    assert_eq!(row.value(Metric::DENOISER_STEP), twice(0.6));
+    assert_eq!(row.value(Metric::DECODER), twice(0.69));
+    assert_eq!(row.steps_s, [1.2, 1.2]);
+}
+
+#[test]
+fn identical_pictures_have_no_psnr_in_files_and_the_most_in_a_gate() {
+    let mut run = timed();
+    if let Reading::Ok(quality) = &mut run.cells[0].quality {
+        quality.image = Reading::Ok(ImageQuality { identical: true, ..ImageQuality::default() });
+    }
+    let row = &table::of_runs(&[&run]).rows[0];
+    assert!(row.is_identical() && row.says(Metric::PSNR).as_deref() == Some("identical"));
+    assert_eq!(csv_of(&[&run]).1[0]["psnr_db"], "");
+    let verdict = compare(&Side::of_runs("a", [&run]), &Side::of_runs("b", [&run]), &Options::default()).unwrap();
+    assert_eq!(verdict.cells[0].metric(Metric::PSNR).unwrap().base, Some(60.0));
+    assert_eq!(Metric::PSNR.unit(), Unit::Decibels);
+}
+
+/// What the CSV of today calls otherwise than that of the first program did. `CHANGELOG.md` lists them.
+const RENAMED: [(&str, &str); 4] =
+    [("p50_s", "image_s"), ("low_s", "image_s_low"), ("high_s", "image_s_high"), ("step_s", "denoiser_step_s")];
+
+#[test]
+fn the_csv_of_an_old_record_is_what_it_was() {
+    let run = record::parse(include_str!("data/record-v1.json")).unwrap();
+    let mut out = Vec::new();
+    csv::write_table(&table::of_runs(&[&run]), &mut out).unwrap();
+    // As the first program wrote it from the same record.
+    let old = include_str!("data/record-v1.csv");
+    let columns = old.lines().next().unwrap().split(',').count();
+    let mut reader = ::csv::ReaderBuilder::new().has_headers(false).from_reader(out.as_slice());
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    for (line, record) in reader.records().map(Result::unwrap).enumerate() {
+        let fields = record.iter().take(columns).map(|field| {
+            let renamed = RENAMED.iter().find(|(_, now)| line == 0 && *now == field);
+            renamed.map_or(field, |(old, _)| old)
+        });
+        writer.write_record(fields).unwrap();
+    }
+    let found = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+    for (found, want) in found.lines().zip(old.lines()) {
+        assert_eq!(found, want);
+    }
+    assert_eq!(found, old);
+    let changes = include_str!("../../CHANGELOG.md");
+    for (old, now) in RENAMED {
+        assert!(changes.contains(&format!("`{old}` is `{now}`")), "the changelog does not say that {old} is {now}");
+    }
+}
