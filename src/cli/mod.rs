@@ -4,6 +4,7 @@ pub mod ab;
 pub mod compare;
 pub mod devices;
 pub mod doctor;
+mod examples;
 pub mod export;
 mod gate;
 pub mod generate;
@@ -14,6 +15,7 @@ mod phones;
 pub mod profile;
 pub mod report;
 pub mod run;
+pub mod shell;
 mod workload;
 
 use std::process::ExitCode;
@@ -64,31 +66,50 @@ compare).";
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a plan: measure, compare, report
+    #[command(after_help = examples::RUN)]
     Run(Box<run::RunArgs>),
     /// Show where the time of an image goes, or which operation changed between two runs
+    #[command(after_help = examples::PROFILE)]
     Profile(Box<profile::ProfileArgs>),
     /// Compare two builds on this machine, launch by launch, and say whether the newer one is slower, bigger or wrong
+    #[command(after_help = examples::AB)]
     Ab(Box<ab::AbArgs>),
     /// Compare a build with itself: this machine's noise, and the thresholds that it earns
+    #[command(after_help = examples::AA)]
     Aa(Box<ab::AaArgs>),
     /// Judge a newer run against an older one, from their records alone
+    #[command(after_help = examples::COMPARE)]
     Compare(Box<compare::CompareArgs>),
     /// Keep records in a store (SQLite, or PostgreSQL for a team), and see how numbers went from run to run
+    #[command(after_help = examples::HISTORY)]
     History(history::HistoryArgs),
     /// Put the parts of a plan together that were run with --shard
+    #[command(after_help = examples::MERGE)]
     Merge(merge::MergeArgs),
     /// Make one image from a prompt
+    #[command(after_help = examples::GENERATE)]
     Generate(generate::GenerateArgs),
     /// Count parameters, operations and bytes of a model, beside the paper's figures
+    #[command(after_help = examples::INSPECT)]
     Inspect(inspect::InspectArgs),
     /// Write a model as ONNX files that other tools open
+    #[command(after_help = examples::EXPORT)]
     Export(export::ExportArgs),
     /// Make the report of one or more runs again, from their records alone
+    #[command(after_help = examples::REPORT)]
     Report(report::ReportArgs),
     /// List backends and devices: what can run here, and for what cannot, why and how to get it
+    #[command(after_help = examples::DEVICES)]
     Devices(devices::DevicesArgs),
     /// Look a phone over before a run: what is in the way, and the command that mends it
+    #[command(after_help = examples::DOCTOR)]
     Doctor(doctor::DoctorArgs),
+    /// Print the completion script of a shell
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(shell::CompletionsArgs),
+    /// Print the man page, or write one for every command
+    #[command(after_help = examples::MAN)]
+    Man(shell::ManArgs),
     /// Questions of a host to this program on a phone; asked by `run --on adb:…`
     #[command(hide = true)]
     Agent {
@@ -156,6 +177,8 @@ pub fn main() -> ExitCode {
         Command::Report(args) => done(report::remake(&args)),
         Command::Devices(args) => done(devices::devices(&args, common)),
         Command::Doctor(args) => done(doctor::doctor(&args, common)),
+        Command::Completions(args) => done(shell::completions(&args)),
+        Command::Man(args) => done(shell::man(&args)),
         Command::Worker | Command::Agent { .. } => Ok(ExitCode::SUCCESS),
     };
     output::exit(result.unwrap_or_else(|error| {

@@ -1,0 +1,219 @@
+//! The examples under each command's `--help`. A test parses every line; `tests/examples.rs` runs those that are quick.
+
+/// `ditbench run`.
+pub const RUN: &str = "\
+Examples:
+  ditbench run --model nano --brief                   a first look, about a minute
+  ditbench run                                        the default plan, about 3 minutes
+  ditbench run --model small --size 512 --backend candle,tract,ort --precision f32,q4 --threads 1,2
+  ditbench run --model nano --backend candle,candle:stock,tract,tract:stock,ort    tuned beside stock
+  ditbench run --print-plan > plan.toml               the default plan, as a file to change
+  ditbench run --plan plan.toml --dry-run             what it would do, with estimates
+  ditbench run --plan plan.toml --budget 10m --launches 6
+  ditbench run --model nano --sustained 10m           what the machine keeps up when it is hot
+  ditbench run --resume runs/20261123T161500Z-5f3a    continue after an interruption
+  ditbench run --on adb --backend candle,tract        the same on a phone";
+
+/// `ditbench profile`.
+pub const PROFILE: &str = "\
+Examples:
+  ditbench profile --backend candle,ort               where the time of an image goes
+  ditbench profile --model small --size 512 --backend tract --precision q4
+  ditbench profile --diff runs/BEFORE runs/AFTER      which operation changed";
+
+/// `ditbench ab`.
+pub const AB: &str = "\
+Examples:
+  ditbench ab --base-rev main                         this program against the branch main
+  ditbench ab --base target/old/ditbench --budget 10m
+  ditbench ab --base-rev v0.1.0 --head-rev HEAD --model nano --backend candle --precision f32,q4
+  ditbench ab --base-rev main --junit verdict.xml --markdown verdict.md";
+
+/// `ditbench aa`.
+pub const AA: &str = "\
+Examples:
+  ditbench aa                                         this machine's noise, kept for `ab` and `compare`
+  ditbench aa --model nano --backend candle --pairs 40
+  ditbench aa --telemetry                             what reading sensors costs the worker";
+
+/// `ditbench compare`.
+pub const COMPARE: &str = "\
+Examples:
+  ditbench compare runs/BASE runs/HEAD
+  ditbench compare store:latest runs/HEAD             against the machine's previous run in the store
+  ditbench compare runs/A1,runs/A2 runs/B1,runs/B2    several runs a side
+  ditbench compare --criterion target/criterion,main,new
+  ditbench compare --print-gate > gate.toml           the built-in thresholds, as a file to change";
+
+/// `ditbench history`.
+pub const HISTORY: &str = "\
+Examples:
+  ditbench history import runs/*/record.json
+  ditbench history page --model nano                  a page with a plot of every series
+  ditbench history list --store team.sqlite";
+
+/// `ditbench history import`.
+pub const HISTORY_IMPORT: &str = "\
+Examples:
+  ditbench history import runs/*/record.json
+  ditbench history import --store team.sqlite runs/20261123T161500Z-5f3a";
+
+/// `ditbench history export`.
+pub const HISTORY_EXPORT: &str = "\
+Examples:
+  ditbench history export 20261123T161500Z-5f3a -o record.json";
+
+/// `ditbench history list`.
+pub const HISTORY_LIST: &str = "\
+Examples:
+  ditbench history list
+  ditbench history list --store team.sqlite";
+
+/// `ditbench history series`.
+pub const HISTORY_SERIES: &str = "\
+Examples:
+  ditbench history series --backend candle --metric image_s";
+
+/// `ditbench history page`.
+pub const HISTORY_PAGE: &str = "\
+Examples:
+  ditbench history page
+  ditbench history page --model nano --precision q4 -o nano-q4.html";
+
+/// `ditbench history check`.
+pub const HISTORY_CHECK: &str = "\
+Examples:
+  ditbench history check --store team.sqlite";
+
+/// `ditbench merge`.
+pub const MERGE: &str = "\
+Examples:
+  ditbench merge runs/PART-1 runs/PART-2 --out runs/WHOLE
+  ditbench merge shards/1 shards/2 --allow machine    parts that were run on different machines";
+
+/// `ditbench generate`.
+pub const GENERATE: &str = "\
+Examples:
+  ditbench generate \"turtle\" -o turtle.png
+  ditbench generate \"red apple\" --backend candle --precision q4 -o apple.png
+  ditbench generate \"turtle\" --backend candle:stock --seed 3 --width 0.5 -o narrow.png";
+
+/// `ditbench inspect`.
+pub const INSPECT: &str = "\
+Examples:
+  ditbench inspect --model small --size 1024          beside the paper's figures
+  ditbench inspect --model nano --nodes               one row per node";
+
+/// `ditbench export`.
+pub const EXPORT: &str = "\
+Examples:
+  ditbench export --model nano --precision q4 nano-q4
+  ditbench export --model nano --standard nano-standard    operators that every ONNX tool has";
+
+/// `ditbench report`.
+pub const REPORT: &str = "\
+Examples:
+  ditbench report runs/20261123T161500Z-5f3a
+  ditbench report runs/LAPTOP runs/SERVER --out both  one report of two runs";
+
+/// `ditbench devices`.
+pub const DEVICES: &str = "\
+Examples:
+  ditbench devices
+  ditbench devices --fetch                            fetch the ONNX Runtime library first";
+
+/// `ditbench doctor`.
+pub const DOCTOR: &str = "\
+Examples:
+  ditbench doctor --on adb                            the one phone that is plugged in
+  ditbench doctor --on adb:R5CT10ABCDE --cluster big";
+
+/// `ditbench completions`.
+pub const COMPLETIONS: &str = "\
+Examples:
+  ditbench completions bash > ~/.local/share/bash-completion/completions/ditbench
+  ditbench completions zsh > ~/.zfunc/_ditbench
+  ditbench completions fish > ~/.config/fish/completions/ditbench.fish";
+
+/// `ditbench man`.
+pub const MAN: &str = "\
+Examples:
+  ditbench man > ditbench.1                           the page of ditbench itself
+  ditbench man man1                                   a page for every command, in the folder man1";
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory, Parser};
+
+    use super::super::Cli;
+
+    /// The examples in a help text: each line's words, without its remark (after two blanks) and without a redirection.
+    fn examples(help: &str) -> Vec<Vec<String>> {
+        let line = |line: &str| {
+            let line = line.strip_prefix("  ")?;
+            let line = line.split("  ").next()?.split(" > ").next()?;
+            line.starts_with("ditbench ").then(|| words(line))
+        };
+        help.lines().filter_map(line).collect()
+    }
+
+    /// Words as a shell parts them, as far as our examples need it.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quoted = false;
+        for c in line.trim().chars() {
+            match c {
+                '"' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                c => words.last_mut().expect("never empty").push(c),
+            }
+        }
+        assert!(!quoted, "{line}: a quotation mark is not closed");
+        words
+    }
+
+    /// Every command that `--help` lists, by its words.
+    fn visible(command: &Command, path: &[String], found: &mut Vec<(Vec<String>, String)>) {
+        for child in command.get_subcommands().filter(|child| !child.is_hide_set() && child.get_name() != "help") {
+            let path = [path, &[child.get_name().to_owned()]].concat();
+            let help = child.get_after_help().map(ToString::to_string).unwrap_or_default();
+            found.push((path.clone(), help));
+            visible(child, &path, found);
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_that_the_parser_takes() {
+        let command = Cli::command();
+        let mut commands = Vec::new();
+        visible(&command, &["ditbench".to_owned()], &mut commands);
+        assert!(commands.len() > 15, "only {} commands were found", commands.len());
+        let mut wrong = Vec::new();
+        for (path, help) in &commands {
+            let found = examples(help);
+            if found.is_empty() {
+                wrong.push(format!("{}: no example in its --help", path.join(" ")));
+            }
+            for example in found {
+                if !example.starts_with(path) {
+                    wrong.push(format!("{}: an example of another command: {}", path.join(" "), example.join(" ")));
+                }
+            }
+        }
+        let top = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(examples(&top).len() > 10, "{top}");
+        let all = commands.iter().map(|(_, help)| help).chain([&top]);
+        for example in all.flat_map(|help| examples(help)) {
+            if let Err(error) = Cli::try_parse_from(&example) {
+                wrong.push(format!("{}: {error}", example.join(" ")));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn an_example_ends_before_its_remark_and_its_redirection() {
+        let help = "Examples:\n  ditbench generate \"red apple\" -o a.png    a remark\n  ditbench man > ditbench.1\nother ditbench words";
+        assert_eq!(examples(help), [&["ditbench", "generate", "red apple", "-o", "a.png"][..], &["ditbench", "man"]]);
+    }
+}
