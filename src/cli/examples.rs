@@ -1,4 +1,4 @@
-//! The examples under each command's `--help`. A test parses every line; `tests/examples.rs` runs those that are quick.
+//! The examples under each command's `--help`. `tests/examples.rs` parses every line and runs those that are quick.
 
 /// `ditbench run`.
 pub const RUN: &str = "\
@@ -12,7 +12,7 @@ Examples:
   ditbench run --plan plan.toml --budget 10m --launches 6
   ditbench run --model nano --sustained 10m           what the machine keeps up when it is hot
   ditbench run --resume runs/20261123T161500Z-5f3a    continue after an interruption
-  ditbench run --on adb --backend candle,tract        the same on a phone";
+  ditbench run --on adb --first-look                  a phone: every cluster, then ten minutes of the fastest";
 
 /// `ditbench profile`.
 pub const PROFILE: &str = "\
@@ -96,7 +96,7 @@ pub const GENERATE: &str = "\
 Examples:
   ditbench generate \"turtle\" -o turtle.png
   ditbench generate \"red apple\" --backend candle --precision q4 -o apple.png
-  ditbench generate \"turtle\" --backend candle:stock --seed 3 --width 0.5 -o narrow.png";
+  ditbench generate \"turtle\" --backend candle:stock --seed 3 --width 0.5";
 
 /// `ditbench inspect`.
 pub const INSPECT: &str = "\
@@ -140,80 +140,3 @@ pub const MAN: &str = "\
 Examples:
   ditbench man > ditbench.1                           the page of ditbench itself
   ditbench man man1                                   a page for every command, in the folder man1";
-
-#[cfg(test)]
-mod tests {
-    use clap::{Command, CommandFactory, Parser};
-
-    use super::super::Cli;
-
-    /// The examples in a help text: each line's words, without its remark (after two blanks) and without a redirection.
-    fn examples(help: &str) -> Vec<Vec<String>> {
-        let line = |line: &str| {
-            let line = line.strip_prefix("  ")?;
-            let line = line.split("  ").next()?.split(" > ").next()?;
-            line.starts_with("ditbench ").then(|| words(line))
-        };
-        help.lines().filter_map(line).collect()
-    }
-
-    /// Words as a shell parts them, as far as our examples need it.
-    fn words(line: &str) -> Vec<String> {
-        let mut words = vec![String::new()];
-        let mut quoted = false;
-        for c in line.trim().chars() {
-            match c {
-                '"' => quoted = !quoted,
-                ' ' if !quoted => words.push(String::new()),
-                c => words.last_mut().expect("never empty").push(c),
-            }
-        }
-        assert!(!quoted, "{line}: a quotation mark is not closed");
-        words
-    }
-
-    /// Every command that `--help` lists, by its words.
-    fn visible(command: &Command, path: &[String], found: &mut Vec<(Vec<String>, String)>) {
-        for child in command.get_subcommands().filter(|child| !child.is_hide_set() && child.get_name() != "help") {
-            let path = [path, &[child.get_name().to_owned()]].concat();
-            let help = child.get_after_help().map(ToString::to_string).unwrap_or_default();
-            found.push((path.clone(), help));
-            visible(child, &path, found);
-        }
-    }
-
-    #[test]
-    fn every_command_has_examples_that_the_parser_takes() {
-        let command = Cli::command();
-        let mut commands = Vec::new();
-        visible(&command, &["ditbench".to_owned()], &mut commands);
-        assert!(commands.len() > 15, "only {} commands were found", commands.len());
-        let mut wrong = Vec::new();
-        for (path, help) in &commands {
-            let found = examples(help);
-            if found.is_empty() {
-                wrong.push(format!("{}: no example in its --help", path.join(" ")));
-            }
-            for example in found {
-                if !example.starts_with(path) {
-                    wrong.push(format!("{}: an example of another command: {}", path.join(" "), example.join(" ")));
-                }
-            }
-        }
-        let top = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-        assert!(examples(&top).len() > 10, "{top}");
-        let all = commands.iter().map(|(_, help)| help).chain([&top]);
-        for example in all.flat_map(|help| examples(help)) {
-            if let Err(error) = Cli::try_parse_from(&example) {
-                wrong.push(format!("{}: {error}", example.join(" ")));
-            }
-        }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    }
-
-    #[test]
-    fn an_example_ends_before_its_remark_and_its_redirection() {
-        let help = "Examples:\n  ditbench generate \"red apple\" -o a.png    a remark\n  ditbench man > ditbench.1\nother ditbench words";
-        assert_eq!(examples(help), [&["ditbench", "generate", "red apple", "-o", "a.png"][..], &["ditbench", "man"]]);
-    }
-}

@@ -31,7 +31,7 @@ pub struct StoreArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum HistoryCommand {
-    /// Put runs into the store; what is there already stays as it is
+    /// Put runs into the store; runs already in it are left as they are
     #[command(after_help = examples::HISTORY_IMPORT)]
     Import {
         /// Directories of runs, or their records
@@ -56,7 +56,7 @@ enum HistoryCommand {
         #[command(flatten)]
         filter: Filter,
     },
-    /// Write a page with a plot of every series and the changes of its level
+    /// Write a page with a plot of every series, its level shifts marked
     #[command(after_help = examples::HISTORY_PAGE)]
     Page {
         /// Where to write it
@@ -65,7 +65,7 @@ enum HistoryCommand {
         #[command(flatten)]
         filter: Filter,
     },
-    /// Read everything back and compare it with what was put in
+    /// Read everything back and check that it is what was put in
     #[command(after_help = examples::HISTORY_CHECK)]
     Check,
 }
