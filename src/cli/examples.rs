@@ -3,7 +3,7 @@
 /// `ditbench run`.
 pub const RUN: &str = "\
 Examples:
-  ditbench run --model nano --brief                   a first look, about a minute
+  ditbench run --model nano --brief                   a first look, on the smallest model
   ditbench run                                        the default plan, about 3 minutes
   ditbench run --model small --size 512 --backend candle,tract,ort --precision f32,q4 --threads 1,2
   ditbench run --model nano --backend candle,candle:stock,tract,tract:stock,ort    tuned beside stock
