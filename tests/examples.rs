@@ -58,6 +58,10 @@ fn every_command_has_examples_that_the_parser_takes() {
         if found.is_empty() {
             wrong.push(format!("{}: no example in its --help: add some to src/cli/examples.rs", path.join(" ")));
         }
+        // Where help is not read in a terminal it is 100 columns wide; a broken line cannot be copied.
+        for line in help.lines().filter(|line| line.chars().count() > 100) {
+            wrong.push(format!("{}: longer than 100 columns: {line}", path.join(" ")));
+        }
         for example in found.iter().filter(|example| !example.starts_with(path)) {
             wrong.push(format!("{}: an example of another command: {}", path.join(" "), example.join(" ")));
         }

@@ -6,13 +6,13 @@ Examples:
   ditbench run --model nano --brief                   a first look, on the smallest model
   ditbench run                                        the default plan, about 3 minutes
   ditbench run --model small --size 512 --backend candle,tract,ort --precision f32,q4 --threads 1,2
-  ditbench run --model nano --backend candle,candle:stock,tract,tract:stock,ort    tuned beside stock
+  ditbench run --model nano --backend candle,candle:stock    our kernels beside candle's own
   ditbench run --print-plan > plan.toml               the default plan, as a file to change
   ditbench run --plan plan.toml --dry-run             what it would do, with estimates
   ditbench run --plan plan.toml --budget 10m --launches 6
   ditbench run --model nano --sustained 10m           what the machine keeps up when it is hot
   ditbench run --resume runs/20261123T161500Z-5f3a    continue after an interruption
-  ditbench run --on adb --first-look                  a phone: every cluster, then ten minutes of the fastest";
+  ditbench run --on adb --first-look                  a phone: each cluster, then the fastest";
 
 /// `ditbench profile`.
 pub const PROFILE: &str = "\
@@ -32,7 +32,7 @@ Examples:
 /// `ditbench aa`.
 pub const AA: &str = "\
 Examples:
-  ditbench aa                                         this machine's noise, kept for `ab` and `compare`
+  ditbench aa                                         this machine's noise, for `ab` and `compare`
   ditbench aa --model nano --backend candle --pairs 40
   ditbench aa --telemetry                             what reading sensors costs the worker";
 
@@ -40,7 +40,7 @@ Examples:
 pub const COMPARE: &str = "\
 Examples:
   ditbench compare runs/BASE runs/HEAD
-  ditbench compare store:latest runs/HEAD             against the machine's previous run in the store
+  ditbench compare store:latest runs/HEAD             against this machine's last run in the store
   ditbench compare runs/A1,runs/A2 runs/B1,runs/B2    several runs a side
   ditbench compare --criterion target/criterion,main,new
   ditbench compare --print-gate > gate.toml           the built-in thresholds, as a file to change";
