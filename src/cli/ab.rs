@@ -24,7 +24,7 @@ pub struct AbArgs {
     /// The older program
     #[arg(long, value_name = "BIN", required_unless_present = "base_rev", conflicts_with = "base_rev")]
     base: Option<PathBuf>,
-    /// The older revision of the git repository here: checked out, built and kept. Of a branch, its tip
+    /// The older revision of this git repository, which is checked out, built and kept. Of a branch, its tip
     #[arg(long, value_name = "REV")]
     base_rev: Option<String>,
     /// Take, in place of the tip of --base-rev, the commit where this checkout (or --head-rev) left it: what others have done to that
@@ -49,7 +49,7 @@ pub struct AaArgs {
     /// The program [default: this one]
     #[arg(long, value_name = "BIN")]
     program: Option<PathBuf>,
-    /// Read sensors during the launches of one side only: the difference is what telemetry itself costs
+    /// Read sensors during the launches of one side only; the difference is what telemetry itself costs
     #[arg(long)]
     telemetry: bool,
     #[command(flatten)]
@@ -63,13 +63,13 @@ pub struct AaArgs {
 struct MeasureArgs {
     #[command(flatten)]
     plan: PlanArgs,
-    /// Pairs of launches (one of each build) before the first look; `aa` makes all its pairs and looks once
+    /// Pairs of launches (one of each build) before the first look at the results; `aa` makes all its pairs and looks once
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1000))]
     first: u32,
-    /// Pairs of launches at most
+    /// At most this many pairs of launches
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1000))]
     pairs: u32,
-    /// Directory of the comparison: records of both sides and the verdict [default: runs/ab-TIME]
+    /// Directory for the comparison: records of both sides, and the verdict [default: runs/ab-TIME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }

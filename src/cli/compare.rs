@@ -21,18 +21,18 @@ use crate::ab::results;
 #[derive(Debug, clap::Args)]
 pub struct CompareArgs {
     /// The older run: its directory or record, store:ID, or store:latest for this machine's last run in the store before
-    /// HEAD; several, separated by commas (a comma in the name of something that is there separates nothing)
+    /// HEAD; several, separated by commas (a comma in the name of an existing run does not separate)
     #[arg(required_unless_present_any = ["criterion", "print_gate"])]
     base: Option<Names>,
-    /// The newer run, likewise
+    /// The newer run, named the same way
     head: Option<Names>,
     /// Criterion's folder (target/criterion) with two saved baselines: FOLDER,BASE,HEAD; HEAD is `new` for the last bench
     #[arg(long, value_name = "FOLDER,BASE,HEAD")]
     criterion: Option<Criterion>,
-    /// Directory for all faces of the verdict: JSON, page, Markdown, JUnit
+    /// Directory for the verdict in every format: JSON, page, Markdown, JUnit
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Print the built-in gate, to start a gate.toml from, and stop
+    /// Print the built-in gate, as a start for a gate.toml, and stop
     #[arg(long)]
     print_gate: bool,
     #[command(flatten)]

@@ -11,7 +11,7 @@ use ditbench_worker::registry;
 /// Arguments of `ditbench devices`.
 #[derive(Debug, clap::Args)]
 pub struct DevicesArgs {
-    /// Fetch what can be fetched first: the ONNX Runtime library
+    /// First fetch what can be fetched: the ONNX Runtime library
     #[arg(long)]
     fetch: bool,
 }

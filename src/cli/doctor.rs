@@ -21,10 +21,10 @@ use ditbench_worker::probe::phone::{Cluster, Identity, Sources, clusters, props,
 /// Arguments of `ditbench doctor`.
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
-    /// Which phone: adb (the one that is there), adb:SERIAL, adb:* for all
+    /// Which phone: adb (the one that is connected), adb:SERIAL, adb:* for all
     #[arg(long, value_delimiter = ',', value_name = "LIST", required = true)]
     on: Vec<Target>,
-    /// Cores that are to be there, as `run` takes them
+    /// Cores that the phone should have, written as for `run`
     #[arg(long, value_delimiter = ',', value_name = "LIST", help_heading = "Phones")]
     cluster: Vec<ClusterChoice>,
     #[command(flatten)]

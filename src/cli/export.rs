@@ -22,16 +22,16 @@ pub struct ExportArgs {
     /// precision's values, and told
     #[arg(long, default_value = "f32", value_parser = parse_scheme)]
     precision: Scheme,
-    /// Seed of initialised weights
+    /// Seed of random weights
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// Weights: a safetensors file, or `random` [default: the checkpoint that ditbench carries, else random from the seed]
+    /// Weights: a safetensors file, or `random` [default: the checkpoint built into ditbench, else random from the seed]
     #[arg(long, value_name = "FILE|random")]
     weights: Option<WeightsChoice>,
     /// Write only standard ONNX operators wherever they exist (4-bit weights still need MatMulNBits)
     #[arg(long)]
     standard: bool,
-    /// Folder to write to: one folder per component is made in it
+    /// Folder to write to; each component gets a folder in it
     dir: PathBuf,
 }
 

@@ -25,7 +25,7 @@ pub struct GenerateArgs {
     output: PathBuf,
     #[command(flatten)]
     workload: WorkloadArgs,
-    /// Backend: candle, tract, ort, reference, or an engine of engines.toml; a way of running after a colon
+    /// Backend: candle, tract, ort, reference, or an engine of engines.toml; append a way of running after a colon, as in candle:stock
     #[arg(long, default_value = "ort")]
     backend: BackendChoice,
     /// Device, as `ditbench devices` names it
@@ -37,13 +37,13 @@ pub struct GenerateArgs {
     /// Threads [default: one per core]
     #[arg(long)]
     threads: Option<Threads>,
-    /// What memory is spent on: fast (memory for speed) or small (speed for memory)
+    /// Trade-off: fast (more memory, more speed) or small (less memory, less speed)
     #[arg(long, default_value = "fast", value_parser = parse_memory)]
     memory: MemoryMode,
-    /// Seed of the noise and of initialised weights
+    /// Seed of the noise and of random weights
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// Weights: a safetensors file, or `random` [default: the checkpoint that ditbench carries, else random from the seed]
+    /// Weights: a safetensors file, or `random` [default: the checkpoint built into ditbench, else random from the seed]
     #[arg(long, value_name = "FILE|random")]
     weights: Option<WeightsChoice>,
 }

@@ -8,6 +8,7 @@ use ditbench_record::store::RECORD_FILE;
 use ditbench_reports::history::{self, HistoryStore, Imported, Missing, SeriesSummary, page};
 use ditbench_reports::stats::changepoints;
 
+use super::examples;
 use crate::text::{data, show, table};
 
 /// Arguments of `ditbench history`.
@@ -30,13 +31,15 @@ pub struct StoreArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum HistoryCommand {
-    /// Put runs into the store; what is there already stays as it is
+    /// Put runs into the store; runs already in it are left as they are
+    #[command(after_help = examples::HISTORY_IMPORT)]
     Import {
         /// Directories of runs, or their records
         #[arg(required = true, value_name = "RUN")]
         runs: Vec<PathBuf>,
     },
     /// Take a record out, byte for byte as it was put in
+    #[command(after_help = examples::HISTORY_EXPORT)]
     Export {
         /// The run's id
         id: String,
@@ -45,13 +48,16 @@ enum HistoryCommand {
         output: Option<PathBuf>,
     },
     /// List the runs
+    #[command(after_help = examples::HISTORY_LIST)]
     List,
     /// List the series: machine × backend × device × precision × size × steps, each with its number of runs
+    #[command(after_help = examples::HISTORY_SERIES)]
     Series {
         #[command(flatten)]
         filter: Filter,
     },
-    /// Write a page with a plot of every series and the changes of its level
+    /// Write a page with a plot of every series, its level shifts marked
+    #[command(after_help = examples::HISTORY_PAGE)]
     Page {
         /// Where to write it
         #[arg(short, long, default_value = "history.html", value_name = "FILE")]
@@ -59,7 +65,8 @@ enum HistoryCommand {
         #[command(flatten)]
         filter: Filter,
     },
-    /// Read everything back and compare it with what was put in
+    /// Read everything back and check that it is what was put in
+    #[command(after_help = examples::HISTORY_CHECK)]
     Check,
 }
 

@@ -18,7 +18,7 @@ use crate::text::{bytes, count, seconds, show, table};
 pub struct InspectArgs {
     #[command(flatten)]
     workload: WorkloadArgs,
-    /// One row per node of the denoiser as well
+    /// Also print one row per node of the denoiser
     #[arg(long)]
     nodes: bool,
 }

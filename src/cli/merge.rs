@@ -16,10 +16,10 @@ pub struct MergeArgs {
     /// The runs of all shards
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Directory of the merged run [default: runs/ID]
+    /// Directory for the merged run [default: runs/ID]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Differences between the runs that are allowed, and named in the record: schema, machine, workload, build,
+    /// Differences between the runs to allow; they are named in the record: schema, machine, workload, build,
     /// conditions
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     allow: Vec<Difference>,

@@ -4,6 +4,7 @@ pub mod ab;
 pub mod compare;
 pub mod devices;
 pub mod doctor;
+mod examples;
 pub mod export;
 mod gate;
 pub mod generate;
@@ -14,6 +15,7 @@ mod phones;
 pub mod profile;
 pub mod report;
 pub mod run;
+pub mod shell;
 mod workload;
 
 use std::process::ExitCode;
@@ -45,18 +47,18 @@ Examples:
   ditbench run --plan plan.toml --dry-run             what a plan would do
   ditbench profile --backend candle,ort               where the time goes; --diff A B says what changed
   ditbench ab --base-rev main                         is this build slower, bigger or wrong? exit code 1 if so
-  ditbench compare runs/BASE runs/HEAD                the same from records
+  ditbench compare runs/BASE runs/HEAD                the same, from records
   ditbench history import runs/*/record.json          put runs into a store
-  ditbench history page                               how numbers went from run to run
+  ditbench history page                               how numbers change from run to run
   ditbench generate \"turtle\" -o turtle.png --backend ort --precision q4
   ditbench inspect --model small --size 1024          parameters, operations, bytes
   ditbench export --model small --precision q4 DIR    ONNX files for other tools
-  ditbench report runs/20261123T161500Z-5f3a          the report again, from the record
+  ditbench report runs/20261123T161500Z-5f3a          rebuild the report from the record
   ditbench devices                                    what can run here, and what is missing; phones that adb sees
   ditbench doctor --on adb                            is the phone ready, and if not, what to do
   ditbench run --on adb --backend candle,tract        the same measurement on a phone
 
-Exit codes: 0 done; 1 regressed (ab, aa, compare); 2 not done, or not to the end: wrong usage or environment, an
+Exit codes: 0 done; 1 regressed (ab, aa, compare); 2 not done, or not finished: wrong usage or environment, an
 interruption, standard output on a full disk, nothing that could be measured or compared; 3 inconclusive (ab, aa,
 compare).";
 
@@ -64,31 +66,50 @@ compare).";
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a plan: measure, compare, report
+    #[command(after_help = examples::RUN)]
     Run(Box<run::RunArgs>),
     /// Show where the time of an image goes, or which operation changed between two runs
+    #[command(after_help = examples::PROFILE)]
     Profile(Box<profile::ProfileArgs>),
     /// Compare two builds on this machine, launch by launch, and say whether the newer one is slower, bigger or wrong
+    #[command(after_help = examples::AB)]
     Ab(Box<ab::AbArgs>),
-    /// Compare a build with itself: this machine's noise, and the thresholds that it earns
+    /// Compare a build with itself, to measure this machine's noise and the thresholds that follow from it
+    #[command(after_help = examples::AA)]
     Aa(Box<ab::AaArgs>),
     /// Judge a newer run against an older one, from their records alone
+    #[command(after_help = examples::COMPARE)]
     Compare(Box<compare::CompareArgs>),
-    /// Keep records in a store (SQLite, or PostgreSQL for a team), and see how numbers went from run to run
+    /// Keep records in a store (SQLite, or PostgreSQL for a team), and see how numbers change from run to run
+    #[command(after_help = examples::HISTORY)]
     History(history::HistoryArgs),
-    /// Put the parts of a plan together that were run with --shard
+    /// Join the parts of a plan that were run with --shard
+    #[command(after_help = examples::MERGE)]
     Merge(merge::MergeArgs),
     /// Make one image from a prompt
+    #[command(after_help = examples::GENERATE)]
     Generate(generate::GenerateArgs),
-    /// Count parameters, operations and bytes of a model, beside the paper's figures
+    /// Count parameters, operations and bytes of a model, next to the paper's figures
+    #[command(after_help = examples::INSPECT)]
     Inspect(inspect::InspectArgs),
     /// Write a model as ONNX files that other tools open
+    #[command(after_help = examples::EXPORT)]
     Export(export::ExportArgs),
-    /// Make the report of one or more runs again, from their records alone
+    /// Rebuild the report of one or more runs, from their records alone
+    #[command(after_help = examples::REPORT)]
     Report(report::ReportArgs),
-    /// List backends and devices: what can run here, and for what cannot, why and how to get it
+    /// List backends and devices: what can run here; for the rest, why not and how to get it
+    #[command(after_help = examples::DEVICES)]
     Devices(devices::DevicesArgs),
-    /// Look a phone over before a run: what is in the way, and the command that mends it
+    /// Check a phone before a run: what is in the way, and the command that fixes it
+    #[command(after_help = examples::DOCTOR)]
     Doctor(doctor::DoctorArgs),
+    /// Print the completion script of a shell
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(shell::CompletionsArgs),
+    /// Print the man page, or write one for every command
+    #[command(after_help = examples::MAN)]
+    Man(shell::ManArgs),
     /// Questions of a host to this program on a phone; asked by `run --on adb:…`
     #[command(hide = true)]
     Agent {
@@ -157,6 +178,8 @@ pub fn main() -> ExitCode {
         Command::Report(args) => done(report::remake(&args)),
         Command::Devices(args) => done(devices::devices(&args, common)),
         Command::Doctor(args) => done(doctor::doctor(&args, common)),
+        Command::Completions(args) => done(shell::completions(&args)),
+        Command::Man(args) => done(shell::man(&args)),
         Command::Worker | Command::Agent { .. } => Ok(ExitCode::SUCCESS),
     };
     output::exit(result.unwrap_or_else(|error| {

@@ -12,7 +12,7 @@ use crate::text;
 /// Arguments of `ditbench report`.
 #[derive(Debug, clap::Args)]
 pub struct ReportArgs {
-    /// Runs: their directories, or their record.json
+    /// Runs: their directories, or their record.json files
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Folder to write to [default: the first run's directory]

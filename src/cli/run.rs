@@ -13,7 +13,7 @@ use crate::run::{self, Settings, WeightsChoice};
 /// What to run: a plan file, flags over it.
 #[derive(Debug, clap::Args)]
 pub struct PlanArgs {
-    /// A plan file (TOML); flags win over what it says. Without one, and without a flag that names cells, the default plan runs
+    /// A plan file (TOML); flags override it. Without one, and without a flag that names cells, the default plan runs
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
     #[command(flatten)]
@@ -21,17 +21,17 @@ pub struct PlanArgs {
     /// The prompt [default: turtle]
     #[arg(long)]
     prompt: Option<String>,
-    /// Seed of the noise and of initialised weights [default: 7]
+    /// Seed of the noise and of random weights [default: 7]
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX.cast_unsigned()))]
     seed: Option<u64>,
-    /// Images per launch, at most [default: the plan's, else 30; ab and aa: the plan's, else 8; profile: 6]
+    /// At most this many images per launch [default: the plan's, else 30; ab and aa: the plan's, else 8; profile: 6]
     #[arg(long)]
     images: Option<Images>,
-    /// Time for the whole: 90s, 10m, 1h. The first launch of every cell is always made [default: the plan's, else 150s;
-    /// ab and aa: the plan's, else none; 15m for the plan that they run by themselves]
+    /// Time for the whole run: 90s, 10m, 1h. The first launch of every cell is always made [default: the plan's, else 150s;
+    /// ab and aa: the plan's, else none; 15m for their own default plan]
     #[arg(long, value_name = "TIME")]
     budget: Option<Seconds>,
-    /// Weights: a safetensors file, or `random` [default: the checkpoint that ditbench carries, else random from the seed]
+    /// Weights: a safetensors file, or `random` [default: the checkpoint built into ditbench, else random from the seed]
     #[arg(long, value_name = "FILE|random")]
     weights: Option<WeightsChoice>,
 }
@@ -63,20 +63,20 @@ pub struct RunArgs {
     settings: Option<PathBuf>,
     #[command(flatten)]
     phone: PhoneOptions,
-    /// Launches (processes) per cell, at most: the independent samples [default: the plan's, else 3, or 1 with
+    /// At most this many launches (processes) per cell, the independent samples [default: the plan's, else 3, or 1 with
     /// --sustained; profile: 1]
     #[arg(long)]
     launches: Option<Launches>,
-    /// Time after which one launch is given up
+    /// Time limit per launch
     #[arg(long, value_name = "TIME", default_value = "10m")]
     timeout: Seconds,
-    /// Also make an image under each runtime's profiler, apart from the timed ones: where the time goes
+    /// Also make an image under each runtime's profiler, apart from the timed ones, to show where the time goes
     #[arg(long)]
     profile: bool,
-    /// Run a part of the plan only: 2/5 for the second of five machines; `ditbench merge` puts the parts together
+    /// Run only a part of the plan: 2/5 on the second of five machines; `ditbench merge` joins the parts
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
-    /// Let each launch go on for so long, hot or not, and show how times settle: 10m, 30m
+    /// Keep each launch running this long, hot or not, and show how times settle: 10m, 30m
     #[arg(long, value_name = "TIME")]
     sustained: Option<Seconds>,
     /// The first look at a phone: every cluster with as many threads as it has cores, f32 and q4, `small` unless --model says
@@ -87,27 +87,27 @@ pub struct RunArgs {
     /// after only
     #[arg(long, default_value = "on", value_parser = ["on", "off"])]
     telemetry: String,
-    /// How pictures are looked at: reference (one image of each cell against the reference's), or full: 200 names and 50
+    /// How pictures are judged: reference (one image of each cell against the reference's), or full: 200 names and 50
     /// compositions from each cell of nano, judged by a network; nothing is timed
     #[arg(long, value_enum, default_value = "reference", hide_possible_values = true, value_name = "reference|full")]
     quality: Look,
-    /// With --quality full: so many names, and a quarter as many compositions, instead of the whole list
+    /// With --quality full: this many names, and a quarter as many compositions, instead of the whole list
     #[arg(long, value_name = "N")]
     prompts: Option<Names>,
-    /// With --quality full: the judge's file (efficientnet-lite0-57934424.pth and no other), if you have it already,
-    /// instead of fetching it
+    /// With --quality full: the judge's file (efficientnet-lite0-57934424.pth and no other), if you have it
+    /// already
     #[arg(long, value_name = "FILE")]
     judge: Option<PathBuf>,
-    /// Leave out what does not change from launch to launch: the machine's peaks, the memory pass, comparing images
+    /// Skip what does not change from launch to launch: the machine's peaks, the memory pass, comparing images
     #[arg(long, conflicts_with = "profile")]
     brief: bool,
-    /// Directory of the run [default: runs/ID]
+    /// Directory for the run [default: runs/ID]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Also put each run that came to its end into this history store: an SQLite file or a postgres:// URL
+    /// Also put each finished run into this history store: an SQLite file or a postgres:// URL
     #[arg(long, value_name = "FILE|URL")]
     store: Option<String>,
-    /// Go on with an interrupted run: what is done is not done again
+    /// Continue an interrupted run; finished work is not repeated
     #[arg(long, value_name = "RUN", conflicts_with = "plan")]
     resume: Option<PathBuf>,
     /// Show the plan with estimated times and memory, and stop (ONNX Runtime is fetched if the plan needs it)
