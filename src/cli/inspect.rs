@@ -6,8 +6,7 @@ use anyhow::Result;
 use ditbench_graph::cost::{self, Cost};
 use ditbench_graph::weights::{Scheme, format_of};
 use ditbench_graph::{Graph, WeightRole};
-use ditbench_workloads::snapgenpp::{ImageSize, Model, TextSource, Variant};
-use ditbench_workloads::{Pipeline, Role, workload};
+use ditbench_workloads::{Choice, Pipeline, Role, workload};
 
 use super::workload::WorkloadArgs;
 use crate::text::{bytes, count, seconds, show, table};
@@ -39,9 +38,7 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
         by_key(graph, |_, kind| kind.to_owned());
     }
     weights(&pipeline);
-    if let Ok(variant) = workload.model.parse() {
-        paper(variant, &pipeline);
-    }
+    paper(&pipeline);
     for stage in pipeline.stages.iter().filter(|stage| args.nodes && stage.role == Role::Denoiser) {
         let (id, Some(graph)) = (&stage.id, stage.graph()) else { continue };
         show(&format!("\n{id}, node by node:\n"));
@@ -85,6 +82,10 @@ fn part(name: &str) -> &'static str {
     let stage = name.split('.').next().unwrap_or_default();
     let outer = matches!(stage, "down" | "up" | "single");
     match () {
+        // One kind of block, each with its own modulation: DiT's.
+        () if stage == "blocks" && name.contains(".modulation.") => "modulation",
+        () if stage == "blocks" && name.contains(".attn.") => "self-attention",
+        () if stage == "blocks" && name.contains(".ffn.") => "FFN",
         () if name.contains(".assa.global.") => "ASSA global branch",
         () if name.contains(".assa.local.") => "ASSA local branch",
         () if name.contains(".assa.gate.") => "ASSA gate",
@@ -120,28 +121,32 @@ fn weights(pipeline: &Pipeline) {
     ));
 }
 
-/// The paper's counts: (parameters, MACs a step at 1024² with 333 text tokens, ms a step on its phone).
-fn paper(variant: Variant, pipeline: &Pipeline) {
-    let Some((parameters, macs)) = variant.published() else {
-        show("\nnano is ours: the paper has no figures for it.\n");
+/// The paper's counts and times of the denoiser beside ours.
+fn paper(pipeline: &Pipeline) {
+    let Choice { workload, model, .. } = &pipeline.choice;
+    let Some(paper) = workload::named(workload).and_then(|workload| workload.paper(model)) else {
+        show(&format!("\n{model} is ours: the paper has no figures for it.\n"));
         return;
     };
-    let mut config = variant.config(ImageSize { height: 1024, width: 1024 });
-    config.denoiser.text.gemma = Some(TextSource { tokens: 256, width: 2560 });
-    show("\nThe paper's denoiser (SnapGen++, arXiv 2601.08303), at 1024×1024 with 333 text tokens:\n");
-    let Ok(ours) = Model::build(&config) else { return };
-    let counted = cost::by(&ours.denoiser, |node| node.name.starts_with("time.") || node.name.starts_with("text_in."));
-    let row = |what: &str, paper: f64, ours: f64| {
+    show(&format!("\nThe paper's denoiser ({}), {}:\n", paper.source, paper.of));
+    let row = |what: &str, paper: u64, ours: u64| {
+        let (paper, ours) = (paper as f64, ours as f64);
         vec![what.to_owned(), count(paper), count(ours), format!("{:+.2} %", 100.0 * (ours / paper - 1.0))]
     };
     let rows = vec![
-        row("parameters", parameters as f64, ours.denoiser.parameters() as f64),
-        row("MACs a step", macs as f64, counted.get(&false).map_or(0.0, |cost| cost.macs as f64)),
+        row("parameters", paper.counts.parameters, paper.ours.parameters),
+        row("MACs a step", paper.counts.macs, paper.ours.macs),
     ];
     show(&table(&["", "paper", "ours", "difference"], rows));
-    for row in ditbench_reports::table::published().iter().filter(|row| row.model == variant.name()) {
+    for row in ditbench_reports::table::published().iter().filter(|row| row.model == model) {
         let step = seconds(row.step_s);
         show(&format!("{}: {step} a step on an {} with {}.\n", row.source, row.hardware, row.runtime));
+    }
+    for time in &paper.times {
+        let runtime =
+            time.runtime.map_or("; its runtime is not published".to_owned(), |runtime| format!(" with {runtime}"));
+        let step = seconds(time.seconds);
+        show(&format!("{}: {step} a step on {}{runtime}.\n", paper.source, time.hardware));
     }
     let macs = pipeline.graph_of(Role::Denoiser).map_or(0, |graph| cost::total(graph).macs);
     show(&format!("This image: {} MACs a step.\n", count(macs as f64)));

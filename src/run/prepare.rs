@@ -9,8 +9,7 @@ use ditbench_graph::weights::Scheme;
 use ditbench_graph::weights::prepare::{self, Prepared as PreparedWeights, Sensitivity};
 use ditbench_record::store::RunStore;
 use ditbench_record::{CellKey, Inputs as InputsEntry, ModelEntry, PaperCounts, Stage, WeightFile};
-use ditbench_workloads::snapgenpp::Variant;
-use ditbench_workloads::{Choice, Inputs, Pipeline, Stage as PipelineStage};
+use ditbench_workloads::{Choice, Inputs, Paper, Pipeline, Stage as PipelineStage, workload};
 
 use super::Settings;
 use super::progress::Progress;
@@ -260,7 +259,7 @@ fn model_entry(cell: &Resolved, store: &RunStore, weights: &PreparedWeights) -> 
         text_tokens: cell.key.text_tokens,
         config: pipeline.config.clone(),
         stages: pipeline.stages.iter().filter_map(stage).collect(),
-        paper: pipeline.choice.model.parse().ok().and_then(paper),
+        paper: paper(&pipeline.choice),
         weights: files,
     }
 }
@@ -279,13 +278,13 @@ fn stage(stage: &PipelineStage) -> Option<Stage> {
     })
 }
 
-/// What the paper's text gives for a variant's denoiser.
-fn paper(variant: Variant) -> Option<PaperCounts> {
-    let (parameters, macs) = variant.published()?;
+/// What the paper's text gives for a model's denoiser.
+fn paper(choice: &Choice) -> Option<PaperCounts> {
+    let Paper { source, of, counts, .. } = workload::named(&choice.workload)?.paper(&choice.model)?;
     Some(PaperCounts {
-        parameters: Some(parameters),
-        macs: Some(macs),
-        source: "SnapGen++, arXiv 2601.08303v2: one forward pass at 1024×1024 with 333 text tokens".to_owned(),
+        parameters: Some(counts.parameters),
+        macs: Some(counts.macs),
+        source: format!("{source}: {of}"),
     })
 }
 

@@ -36,10 +36,10 @@ impl ModelEntry {
     }
 
     /// FLOPs of one image (batch 1): text encoder once, denoiser at every step, decoder once; with guidance the first two
-    /// twice. `None` if a stage is missing.
+    /// twice. A model without text has no text encoder; `None` if another stage is missing.
     pub fn flops_per_image(&self, key: &CellKey) -> Option<u64> {
         let flops = |name| self.stage(name).map(|stage| stage.flops);
-        let each = flops("text_encoder")? + u64::from(key.steps) * flops("denoiser")?;
+        let each = flops("text_encoder").unwrap_or(0) + u64::from(key.steps) * flops("denoiser")?;
         Some(key.passes_per_step() * each + flops("decoder")?)
     }
 

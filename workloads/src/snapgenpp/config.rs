@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use ditbench_graph::GraphError;
 
 use crate::ImageSize;
+use crate::blocks::taesd::DecoderConfig;
 
 /// Number of blocks in the Down, Middle and Up stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -167,15 +168,6 @@ pub struct TextEncoderConfig {
     pub eps: f32,
 }
 
-/// The tiny decoder: TAESD-style convolutions. The phone's own is unpublished.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DecoderConfig {
-    /// Channels of every convolution.
-    pub channels: usize,
-    /// Residual blocks at each resolution, the latent's first; between two of them an upsampling by 2.
-    pub blocks: Vec<usize>,
-}
-
 /// The whole pipeline's model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
@@ -189,14 +181,14 @@ pub struct ModelConfig {
     pub text_encoder: TextEncoderConfig,
     /// Denoiser.
     pub denoiser: DenoiserConfig,
-    /// Decoder; each upsampling doubles the size, so the latent is 2^(blocks − 1) times smaller than the image.
+    /// Decoder, after TAESD (the phone's own is unpublished); each upsampling doubles the size, so the latent is 2^(blocks − 1) times smaller than the image.
     pub decoder: DecoderConfig,
 }
 
 impl ModelConfig {
     /// Image pixels per latent pixel along a side: 8 for the paper's.
     pub fn downscale(&self) -> usize {
-        1 << (self.decoder.blocks.len().saturating_sub(1))
+        self.decoder.upscale()
     }
 
     /// Rows and columns of the latent.

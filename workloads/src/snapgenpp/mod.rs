@@ -6,7 +6,6 @@
 
 mod axes;
 mod config;
-mod decoder;
 mod denoiser;
 mod drive;
 pub mod elastic;
@@ -24,13 +23,15 @@ use serde::{Deserialize, Serialize};
 
 pub use axes::{LayoutChoice, Sampler, TextTokens, Width, parse_rung};
 pub use config::{
-    Architecture, AssaConfig, Compression, DecoderConfig, DenoiserConfig, Layout, ModelConfig, OuterAttention,
-    Prediction, TextConfig, TextEncoderConfig, TextSource,
+    Architecture, AssaConfig, Compression, DenoiserConfig, Layout, ModelConfig, OuterAttention, Prediction, TextConfig,
+    TextEncoderConfig, TextSource,
 };
 pub use drive::{NAME, SnapGenPp, config_of};
 pub use variants::{Rung, Variant};
 
 pub use crate::ImageSize;
+use crate::blocks::taesd;
+pub use crate::blocks::taesd::DecoderConfig;
 
 /// The stage that turns token ids into embeddings.
 pub const TEXT_ENCODER: &str = "text_encoder";
@@ -62,7 +63,7 @@ impl Model {
         Ok(Self {
             text_encoder: text_encoder::build(config)?,
             denoiser: denoiser::build(config)?,
-            decoder: decoder::build(config)?,
+            decoder: taesd::build(&config.decoder, &config.latent_shape(1))?,
             config: config.clone(),
         })
     }

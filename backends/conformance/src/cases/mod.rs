@@ -3,6 +3,7 @@
 mod attention;
 mod components;
 mod cut;
+mod edgedit;
 mod image;
 mod linear;
 mod pointwise;
@@ -51,6 +52,7 @@ pub fn cases() -> Vec<Case> {
     attention::add(&mut all);
     shape::add(&mut all);
     components::add(&mut all);
+    edgedit::add(&mut all);
     all.0
 }
 

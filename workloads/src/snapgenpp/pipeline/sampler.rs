@@ -2,6 +2,7 @@
 //!
 //! Flow matching: x_t = (1 − σ)·x0 + σ·ε; the velocity is v = ε − x0 = dx/dσ.
 
+use crate::blocks::time::sinusoids;
 use crate::snapgenpp::Prediction;
 
 /// The timestep that the denoiser sees at noise level σ: 1000·σ.
@@ -18,12 +19,9 @@ pub fn sigmas(steps: usize, shift: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Sinusoids of a timestep, `[width]`: cosines first, then sines, of t·10000^(−i/(width/2)) (PixArt's order), in f64 and
-/// rounded once.
+/// The time features of a noise level, `[width]`: sinusoids of its timestep.
 pub fn time_features(sigma: f64, width: usize) -> Vec<f32> {
-    let half = width / 2;
-    let angles: Vec<f64> = (0..half).map(|i| TIMESTEPS * sigma * libm::pow(1e4, -(i as f64) / half as f64)).collect();
-    angles.iter().map(|&a| libm::cos(a)).chain(angles.iter().map(|&a| libm::sin(a))).map(|v| v as f32).collect()
+    sinusoids(TIMESTEPS * sigma, width)
 }
 
 /// How a step moves the latent.

@@ -1,0 +1,5 @@
+//! Parts that several workloads are built from.
+
+pub(crate) mod patch;
+pub(crate) mod taesd;
+pub(crate) mod time;
