@@ -120,6 +120,49 @@ fn a_class_conditional_model_agrees_on_every_backend_and_its_guidance_is_cells_o
 }
 
 #[test]
+fn a_unet_agrees_on_every_backend_and_a_rung_of_its_ladder_is_a_cell_of_its_own() {
+    let bench = Bench::new();
+    bench.ok(&[
+        "run",
+        "--model",
+        "snapgen-nano",
+        "--backend",
+        "reference,candle:tuned,candle:stock,tract:tuned,tract:stock,ort",
+        "--precision",
+        "f32,q4",
+        "--ladder",
+        "thin,final",
+        "--steps",
+        "2",
+        "--launches",
+        "1",
+        "--images",
+        "1",
+        "--out",
+        "run",
+    ]);
+    let record = bench.record("run");
+    assert_eq!(cells(&record).len(), 24);
+    let mut judged = 0;
+    for cell in cells(&record) {
+        assert_eq!(cell["status"], "ok", "{}: {}", cell["key"], cell["reason"]);
+        assert_eq!(cell["key"]["text_tokens"], 16);
+        let Some(latents) = cell["quality"]["ok"]["latents"].as_array() else {
+            assert_eq!(cell["key"]["backend"], "reference", "{}: {}", cell["key"], cell["quality"]);
+            continue;
+        };
+        let last = latents.last().unwrap()["relative_l2"].as_f64().unwrap();
+        let bound = if cell["key"]["precision"] == "f32" { 1e-3 } else { 0.6 };
+        assert!(last < bound, "{}: the last latent is {last} from the reference", cell["key"]);
+        judged += 1;
+    }
+    assert!(judged >= 20, "{judged} cells were held against the reference");
+    let names: std::collections::BTreeSet<&str> =
+        cells(&record).iter().filter_map(|cell| cell["key"]["model"].as_str()).collect();
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["snapgen-nano", "snapgen-nano-thin"]);
+}
+
+#[test]
 fn an_image_and_a_comparison_find_onnx_runtime_as_a_run_does() {
     let bench = Bench::new();
     bench.ok(&["generate", "turtle", "-o", "turtle.png", "--model", "nano", "--backend", "ort"]);

@@ -86,6 +86,9 @@ fn part(name: &str) -> &'static str {
         () if stage == "blocks" && name.contains(".modulation.") => "modulation",
         () if stage == "blocks" && name.contains(".attn.") => "self-attention",
         () if stage == "blocks" && name.contains(".ffn.") => "FFN",
+        // A U-Net's, on the way down and up and in the middle.
+        () if name.contains(".res") && matches!(stage, "down" | "middle" | "up") => "residual blocks",
+        () if name.contains("halve") || name.contains("double") => "between levels",
         () if name.contains(".assa.global.") => "ASSA global branch",
         () if name.contains(".assa.local.") => "ASSA local branch",
         () if name.contains(".assa.gate.") => "ASSA gate",
@@ -129,13 +132,14 @@ fn paper(pipeline: &Pipeline) {
         return;
     };
     show(&format!("\nThe paper's denoiser ({}), {}:\n", paper.source, paper.of));
-    let row = |what: &str, paper: u64, ours: u64| {
-        let (paper, ours) = (paper as f64, ours as f64);
-        vec![what.to_owned(), count(paper), count(ours), format!("{:+.2} %", 100.0 * (ours / paper - 1.0))]
+    let row = |what: &str, paper: Option<u64>, ours: u64| {
+        let difference = |paper: u64| format!("{:+.2} %", 100.0 * (ours as f64 / paper as f64 - 1.0));
+        let given = paper.map_or_else(|| "not given".to_owned(), |paper| count(paper as f64));
+        vec![what.to_owned(), given, count(ours as f64), paper.map(difference).unwrap_or_default()]
     };
     let rows = vec![
-        row("parameters", paper.counts.parameters, paper.ours.parameters),
-        row("MACs a step", paper.counts.macs, paper.ours.macs),
+        row("parameters", Some(paper.parameters), paper.ours.parameters),
+        row("MACs a step", paper.macs, paper.ours.macs),
     ];
     show(&table(&["", "paper", "ours", "difference"], rows));
     for row in ditbench_reports::table::published().iter().filter(|row| row.model == model) {

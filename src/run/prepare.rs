@@ -280,12 +280,8 @@ fn stage(stage: &PipelineStage) -> Option<Stage> {
 
 /// What the paper's text gives for a model's denoiser.
 fn paper(choice: &Choice) -> Option<PaperCounts> {
-    let Paper { source, of, counts, .. } = workload::named(&choice.workload)?.paper(&choice.model)?;
-    Some(PaperCounts {
-        parameters: Some(counts.parameters),
-        macs: Some(counts.macs),
-        source: format!("{source}: {of}"),
-    })
+    let Paper { source, of, parameters, macs, .. } = workload::named(&choice.workload)?.paper(&choice.model)?;
+    Some(PaperCounts { parameters: Some(parameters), macs, source: format!("{source}: {of}") })
 }
 
 /// ONNX Runtime's library, found or fetched, if a cell needs it.

@@ -13,6 +13,7 @@ pub mod inputs;
 pub mod paper;
 pub mod pipeline;
 pub mod published;
+pub mod snapgen;
 pub mod snapgenpp;
 mod spec;
 pub mod trace;

@@ -7,8 +7,10 @@ pub struct Paper {
     pub source: &'static str,
     /// What the counts are of: `one forward pass at 256×256`.
     pub of: &'static str,
-    /// The paper's counts.
-    pub counts: Counts,
+    /// The paper's count of parameters.
+    pub parameters: u64,
+    /// The paper's count of multiply-accumulates; `None` where it gives none.
+    pub macs: Option<u64>,
     /// The counts of our graph for the same pass.
     pub ours: Counts,
     /// Times that the paper gives, on other hardware: never to be ranked with ours.

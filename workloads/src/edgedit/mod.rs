@@ -144,7 +144,8 @@ impl Workload for EdgeDit {
         Some(Paper {
             source: "EdgeDiT, arXiv 2603.28405",
             of: "one forward pass at 256×256, its FLOPs halved",
-            counts: Counts { parameters, macs: flops / 2 },
+            parameters,
+            macs: Some(flops / 2),
             ours: Counts { parameters: graph.parameters() as u64, macs: cost::total(&graph).macs },
             times: vec![time("iPhone (model not named)", iphone_ms), time("Galaxy S25 Ultra", galaxy_ms)],
         })

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use ditbench_graph::GraphError;
 
 use crate::ImageSize;
+use crate::blocks::clip::{TextEncoderConfig, TextSource};
 use crate::blocks::taesd::DecoderConfig;
 
 /// Number of blocks in the Down, Middle and Up stages.
@@ -68,15 +69,6 @@ pub enum Prediction {
     Velocity,
     /// The clean latent; v = (x_t − x̂0)/σ.
     X0,
-}
-
-/// One source of text tokens for the denoiser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct TextSource {
-    /// Number of tokens, padding included.
-    pub tokens: usize,
-    /// Width of each token's embedding.
-    pub width: usize,
 }
 
 /// What the denoiser's cross-attention reads.
@@ -153,19 +145,6 @@ impl DenoiserConfig {
     pub fn heads(&self) -> usize {
         self.width / self.head_dim
     }
-}
-
-/// The text encoder: a CLIP text tower (pre-norm, causal).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TextEncoderConfig {
-    /// Rows of the embedding.
-    pub vocabulary: usize,
-    /// Blocks.
-    pub layers: usize,
-    /// Heads.
-    pub heads: usize,
-    /// Epsilon of the norms (CLIP's: 1e-5).
-    pub eps: f32,
 }
 
 /// The whole pipeline's model.

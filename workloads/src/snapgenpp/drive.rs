@@ -161,7 +161,8 @@ impl Workload for SnapGenPp {
         Some(Paper {
             source: "SnapGen++, arXiv 2601.08303v2",
             of: "one forward pass at 1024×1024 with 333 text tokens",
-            counts: Counts { parameters, macs },
+            parameters,
+            macs: Some(macs),
             ours: Counts {
                 parameters: denoiser.parameters() as u64,
                 macs: counted.get(&false).map_or(0, |cost| cost.macs),

@@ -12,7 +12,6 @@ pub mod elastic;
 pub mod pipeline;
 pub mod prompts;
 mod resample;
-mod text_encoder;
 mod variants;
 
 #[cfg(test)]
@@ -24,14 +23,14 @@ use serde::{Deserialize, Serialize};
 pub use axes::{LayoutChoice, Sampler, TextTokens, Width, parse_rung};
 pub use config::{
     Architecture, AssaConfig, Compression, DenoiserConfig, Layout, ModelConfig, OuterAttention, Prediction, TextConfig,
-    TextEncoderConfig, TextSource,
 };
 pub use drive::{NAME, SnapGenPp, config_of};
 pub use variants::{Rung, Variant};
 
 pub use crate::ImageSize;
-use crate::blocks::taesd;
+pub use crate::blocks::clip::{TextEncoderConfig, TextSource};
 pub use crate::blocks::taesd::DecoderConfig;
+use crate::blocks::{clip, taesd};
 
 /// The stage that turns token ids into embeddings.
 pub const TEXT_ENCODER: &str = "text_encoder";
@@ -61,7 +60,7 @@ impl Model {
     pub fn build(config: &ModelConfig) -> Result<Self, GraphError> {
         config.check()?;
         Ok(Self {
-            text_encoder: text_encoder::build(config)?,
+            text_encoder: clip::build(&config.text_encoder, config.denoiser.text.clip, config.denoiser.batch)?,
             denoiser: denoiser::build(config)?,
             decoder: taesd::build(&config.decoder, &config.latent_shape(1))?,
             config: config.clone(),

@@ -7,7 +7,6 @@ mod inputs;
 mod sampler;
 #[cfg(test)]
 mod tests;
-pub mod tokenizer;
 
 use std::time::{Duration, Instant};
 
