@@ -68,6 +68,101 @@ fn every_backend_agrees_with_the_reference_in_one_run() {
 }
 
 #[test]
+fn a_class_conditional_model_agrees_on_every_backend_and_its_guidance_is_cells_of_their_own() {
+    let bench = Bench::new();
+    bench.ok(&[
+        "run",
+        "--model",
+        "edgedit-nano",
+        "--backend",
+        "reference,candle:tuned,candle:stock,tract:tuned,tract:stock,ort",
+        "--precision",
+        "f32,q4",
+        "--guidance",
+        "none,4,4-batch",
+        "--class",
+        "3",
+        "--steps",
+        "2",
+        "--launches",
+        "1",
+        "--images",
+        "1",
+        "--out",
+        "run",
+    ]);
+    let record = bench.record("run");
+    assert_eq!(cells(&record).len(), 36);
+    let (mut judged, mut images) = (0, std::collections::BTreeMap::new());
+    for cell in cells(&record) {
+        assert_eq!(cell["status"], "ok", "{}: {}", cell["key"], cell["reason"]);
+        assert_eq!(cell["key"]["text_tokens"], 0);
+        if cell["key"]["backend"] == "ort" && cell["key"]["precision"] == "f32" {
+            let image = std::fs::read(bench.path("run").join(cell["image"].as_str().unwrap())).unwrap();
+            images.insert(cell["key"]["sampler"].as_str().unwrap().to_owned(), image);
+        }
+        let Some(latents) = cell["quality"]["ok"]["latents"].as_array() else {
+            assert_eq!(cell["key"]["backend"], "reference", "{}: {}", cell["key"], cell["quality"]);
+            continue;
+        };
+        let last = latents.last().unwrap()["relative_l2"].as_f64().unwrap();
+        let bound = if cell["key"]["precision"] == "f32" { 1e-3 } else { 0.6 };
+        assert!(last < bound, "{}: the last latent is {last} from the reference", cell["key"]);
+        judged += 1;
+    }
+    assert!(judged >= 30, "{judged} cells were held against the reference");
+    assert_eq!(images.keys().collect::<Vec<_>>(), ["ddim", "ddim+batched-cfg4", "ddim+cfg4"]);
+    assert!(images["ddim"] != images["ddim+cfg4"]);
+    // What a class is taken from is said where it cannot be.
+    let refused = bench.refused(&["run", "--model", "edgedit-nano", "--class", "12", "--dry-run"]);
+    assert!(refused.contains("edgedit-nano has no class 12: choose one from 0 to 9"), "{refused}");
+    assert!(bench.refused(&["run", "--model", "nano", "--class", "1", "--dry-run"]).contains("nano has no class"));
+}
+
+#[test]
+fn a_unet_agrees_on_every_backend_and_a_rung_of_its_ladder_is_a_cell_of_its_own() {
+    let bench = Bench::new();
+    bench.ok(&[
+        "run",
+        "--model",
+        "snapgen-nano",
+        "--backend",
+        "reference,candle:tuned,candle:stock,tract:tuned,tract:stock,ort",
+        "--precision",
+        "f32,q4",
+        "--ladder",
+        "thin,final",
+        "--steps",
+        "2",
+        "--launches",
+        "1",
+        "--images",
+        "1",
+        "--out",
+        "run",
+    ]);
+    let record = bench.record("run");
+    assert_eq!(cells(&record).len(), 24);
+    let mut judged = 0;
+    for cell in cells(&record) {
+        assert_eq!(cell["status"], "ok", "{}: {}", cell["key"], cell["reason"]);
+        assert_eq!(cell["key"]["text_tokens"], 16);
+        let Some(latents) = cell["quality"]["ok"]["latents"].as_array() else {
+            assert_eq!(cell["key"]["backend"], "reference", "{}: {}", cell["key"], cell["quality"]);
+            continue;
+        };
+        let last = latents.last().unwrap()["relative_l2"].as_f64().unwrap();
+        let bound = if cell["key"]["precision"] == "f32" { 1e-3 } else { 0.6 };
+        assert!(last < bound, "{}: the last latent is {last} from the reference", cell["key"]);
+        judged += 1;
+    }
+    assert!(judged >= 20, "{judged} cells were held against the reference");
+    let names: std::collections::BTreeSet<&str> =
+        cells(&record).iter().filter_map(|cell| cell["key"]["model"].as_str()).collect();
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["snapgen-nano", "snapgen-nano-thin"]);
+}
+
+#[test]
 fn an_image_and_a_comparison_find_onnx_runtime_as_a_run_does() {
     let bench = Bench::new();
     bench.ok(&["generate", "turtle", "-o", "turtle.png", "--model", "nano", "--backend", "ort"]);

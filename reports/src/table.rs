@@ -321,7 +321,9 @@ pub fn workload(key: &CellKey) -> String {
     let batch = if key.batch == 1 { String::new() } else { format!(", batch {}", key.batch) };
     let steps = if key.steps == 1 { "1 step".into() } else { format!("{} steps", key.steps) };
     let sampler = if key.sampler == "euler" { String::new() } else { format!(", {}", key.sampler) };
-    format!("{}, {}×{}, {steps}{sampler}, {} text tokens{batch}", key.model, key.width, key.height, key.text_tokens)
+    // A model without text has none to tell.
+    let text = if key.text_tokens == 0 { String::new() } else { format!(", {} text tokens", key.text_tokens) };
+    format!("{}, {}×{}, {steps}{sampler}{text}{batch}", key.model, key.width, key.height)
 }
 
 /// Rows by workload, in the order in which each first appears; fastest first, what has no time last.

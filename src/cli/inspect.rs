@@ -7,8 +7,7 @@ use ditbench_graph::cost::{self, Cost};
 use ditbench_graph::weights::Scheme;
 use ditbench_graph::weights::scheme::bits_of;
 use ditbench_graph::{Graph, WeightRole};
-use ditbench_workloads::snapgenpp::{ImageSize, Model, TextSource, Variant};
-use ditbench_workloads::{Pipeline, Role, workload};
+use ditbench_workloads::{Choice, Pipeline, Role, workload};
 
 use super::workload::WorkloadArgs;
 use crate::text::{bytes, count, seconds, show, table};
@@ -40,9 +39,7 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
         by_key(graph, |_, kind| kind.to_owned());
     }
     weights(&pipeline);
-    if let Ok(variant) = workload.model.parse() {
-        paper(variant, &pipeline);
-    }
+    paper(&pipeline);
     for stage in pipeline.stages.iter().filter(|stage| args.nodes && stage.role == Role::Denoiser) {
         let (id, Some(graph)) = (&stage.id, stage.graph()) else { continue };
         show(&format!("\n{id}, node by node:\n"));
@@ -86,6 +83,13 @@ fn part(name: &str) -> &'static str {
     let stage = name.split('.').next().unwrap_or_default();
     let outer = matches!(stage, "down" | "up" | "single");
     match () {
+        // One kind of block, each with its own modulation: DiT's.
+        () if stage == "blocks" && name.contains(".modulation.") => "modulation",
+        () if stage == "blocks" && name.contains(".attn.") => "self-attention",
+        () if stage == "blocks" && name.contains(".ffn.") => "FFN",
+        // A U-Net's, on the way down and up and in the middle.
+        () if name.contains(".res") && matches!(stage, "down" | "middle" | "up") => "residual blocks",
+        () if name.contains("halve") || name.contains("double") => "between levels",
         () if name.contains(".assa.global.") => "ASSA global branch",
         () if name.contains(".assa.local.") => "ASSA local branch",
         () if name.contains(".assa.gate.") => "ASSA gate",
@@ -123,32 +127,57 @@ fn weights(pipeline: &Pipeline) {
     ));
 }
 
-/// The denoiser's counts: what the paper prints, what our formula gives, what the graph has; and the paper's time.
-fn paper(variant: Variant, pipeline: &Pipeline) {
-    let Some(((parameters, macs), published)) = variant.formula().zip(variant.published_parameters()) else {
-        show("\nnano is ours: the paper has no figures for it.\n");
+/// The denoiser's counts: what the paper prints, what our formula gives, what the graph has; and the paper's times.
+fn paper(pipeline: &Pipeline) {
+    let Choice { workload, model, .. } = &pipeline.choice;
+    let Some(paper) = workload::named(workload).and_then(|workload| workload.paper(model)) else {
+        show(&format!("\n{model} is ours: the paper has no figures for it.\n"));
         return;
     };
-    let mut config = variant.config(ImageSize { height: 1024, width: 1024 });
-    config.denoiser.text.gemma = Some(TextSource { tokens: 256, width: 2560 });
-    show(
-        "\nThe denoiser of SnapGen++ (arXiv 2601.08303), at 1024×1024 with 333 text tokens. The paper prints parameters to one digit and no \
-         operations; our formula was worked out by hand from its text, apart from the graph:\n",
-    );
-    let Ok(ours) = Model::build(&config) else { return };
-    let counted = cost::by(&ours.denoiser, |node| node.name.starts_with("time.") || node.name.starts_with("text_in."));
-    let row = |what: &str, published: &str, formula: f64, graph: f64| {
-        let difference = format!("{:+.2} %", 100.0 * (graph / formula - 1.0));
-        vec![what.to_owned(), published.to_owned(), count(formula), count(graph), difference]
+    show(&format!("\nThe denoiser of {}, {}.", paper.source, paper.of));
+    if paper.formula.is_some() {
+        show(
+            " The paper prints parameters to one digit and no operations; our formula was worked out by hand from its text, \
+             apart from the graph:\n",
+        );
+    } else {
+        show("\n");
+    }
+    let row = |what: &str, printed: Option<String>, to: Option<u64>, ours: u64| {
+        let difference = to.map(|to| format!("{:+.2} %", 100.0 * (ours as f64 / to as f64 - 1.0)));
+        let formula = paper.formula.and_then(|_| to).map(|to| count(to as f64));
+        let printed = printed.unwrap_or_else(|| "not printed".to_owned());
+        let cells = [Some(what.to_owned()), Some(printed), formula, Some(count(ours as f64)), difference];
+        cells
+            .into_iter()
+            .enumerate()
+            .filter(|(at, _)| *at != 2 || paper.formula.is_some())
+            .map(|(_, cell)| cell.unwrap_or_default())
+            .collect()
+    };
+    let number = |given: Option<u64>| given.map(|given| count(given as f64));
+    let printed = paper.printed.map(str::to_owned).or_else(|| number(paper.parameters));
+    let (to_parameters, to_macs) = match paper.formula {
+        Some(formula) => (Some(formula.parameters), Some(formula.macs)),
+        None => (paper.parameters, paper.macs),
     };
     let rows = vec![
-        row("parameters", published, parameters as f64, ours.denoiser.parameters() as f64),
-        row("MACs a step", "not printed", macs as f64, counted.get(&false).map_or(0.0, |cost| cost.macs as f64)),
+        row("parameters", printed, to_parameters, paper.ours.parameters),
+        row("MACs a step", number(paper.macs), to_macs, paper.ours.macs),
     ];
-    show(&table(&["", "printed in the paper", "our formula", "our graph", "graph to formula"], rows));
-    for row in ditbench_reports::table::published().iter().filter(|row| row.model == variant.name()) {
+    match paper.formula {
+        Some(_) => show(&table(&["", "printed in the paper", "our formula", "our graph", "graph to formula"], rows)),
+        None => show(&table(&["", "printed in the paper", "our graph", "graph to paper"], rows)),
+    }
+    for row in ditbench_reports::table::published().iter().filter(|row| row.model == model) {
         let step = seconds(row.step_s);
         show(&format!("{}: {step} a step on an {} with {}.\n", row.source, row.hardware, row.runtime));
+    }
+    for time in &paper.times {
+        let runtime =
+            time.runtime.map_or("; its runtime is not published".to_owned(), |runtime| format!(" with {runtime}"));
+        let step = seconds(time.seconds);
+        show(&format!("{}: {step} a step on {}{runtime}.\n", paper.source, time.hardware));
     }
     let macs = pipeline.graph_of(Role::Denoiser).map_or(0, |graph| cost::total(graph).macs);
     show(&format!("This image: {} MACs a step.\n", count(macs as f64)));

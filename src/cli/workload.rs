@@ -8,13 +8,13 @@ use crate::plan::{OwnAxes, Size, Steps, own, parse_model};
 /// One workload.
 #[derive(Clone, Debug, clap::Args)]
 pub struct WorkloadArgs {
-    /// Model: nano, tiny, small, full
+    /// Model: nano, tiny, small, full; edgedit-nano, edgedit-1, edgedit-6, dit-xl-2; snapgen-nano, snapgen-imagenet, snapgen, dreamlite
     #[arg(long, default_value = "nano", value_parser = parse_model)]
     pub model: String,
-    /// Image size in pixels: 512, or WIDTHxHEIGHT [default: 64 for nano, 512 for the others]
+    /// Image size in pixels: 512, or WIDTHxHEIGHT [default: the model's usual: 64 for nano, 512 for small, 256 for edgedit-1]
     #[arg(long)]
     pub size: Option<Size>,
-    /// Denoiser steps [default: 4]
+    /// Denoiser steps [default: the model's usual: 4, or 25 for edgedit-1]
     #[arg(long)]
     pub steps: Option<Steps>,
     #[command(flatten)]

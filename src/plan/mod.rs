@@ -43,11 +43,11 @@ pub const MOST_CELLS: u128 = 2000;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Axes {
-    /// Models: nano, tiny, small, full [default: nano]
+    /// Models: nano, tiny, small, full; edgedit-nano, edgedit-1, edgedit-6, dit-xl-2; snapgen-nano, snapgen-imagenet, snapgen, dreamlite [default: nano]
     #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_model)]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub model: Option<Vec<String>>,
-    /// Image sizes in pixels: 512, or WIDTHxHEIGHT [default: 64 for nano, 512 for the others]
+    /// Image sizes in pixels: 512, or WIDTHxHEIGHT [default: the model's usual: 64 for nano, 512 for small, 256 for edgedit-1]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub size: Option<Vec<Size>>,
@@ -73,7 +73,7 @@ pub struct Axes {
     #[arg(long, value_delimiter = ',', value_name = "LIST", help_heading = "Phones")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub cluster: Option<Vec<ClusterChoice>>,
-    /// Denoiser steps [default: 4]
+    /// Denoiser steps [default: the model's usual: 4, or 25 for edgedit-1]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub steps: Option<Vec<Steps>>,
@@ -323,7 +323,7 @@ mod tests {
         fn no_value_of_an_axis_makes_it_panic(
             key in proptest::sample::select(vec![
                 "model", "size", "backend", "precision", "device", "threads", "steps", "text-tokens", "rung", "layout",
-                "sampler", "memory", "cluster",
+                "sampler", "class", "guidance", "ladder", "memory", "cluster",
             ]),
             value in proptest::prop_oneof![
                 "-?[0-9]{1,20}", "-?[0-9]{1,3}\\.[0-9]{1,3}", "'[ -&(-~]{0,12}'", "\\['[a-z0-9:+x-]{0,9}'(, -?[0-9]{1,4})?\\]",

@@ -11,8 +11,7 @@ use ditbench_record::store::RunStore;
 use ditbench_record::{
     CellKey, FormulaCounts, Inputs as InputsEntry, Kind, ModelEntry, PaperCounts, Stage, Warning, WeightFile,
 };
-use ditbench_workloads::snapgenpp::Variant;
-use ditbench_workloads::{Choice, Inputs, Pipeline, Stage as PipelineStage, workload};
+use ditbench_workloads::{Choice, Inputs, Paper, Pipeline, Stage as PipelineStage, workload};
 
 use super::Settings;
 use super::progress::Progress;
@@ -252,6 +251,8 @@ fn model_entry(cell: &Resolved, store: &RunStore, weights: &PreparedWeights) -> 
         bits_per_weight: weights.choice.as_ref().map(|choice| choice.average_bits),
         origin: weights.origin.clone(),
     });
+    let choice = &pipeline.choice;
+    let said = workload::named(&choice.workload).and_then(|workload| workload.paper(&choice.model));
     ModelEntry {
         name: pipeline.name.clone(),
         full_width: full_width(&pipeline.choice),
@@ -260,8 +261,8 @@ fn model_entry(cell: &Resolved, store: &RunStore, weights: &PreparedWeights) -> 
         text_tokens: cell.key.text_tokens,
         config: pipeline.config.clone(),
         stages: pipeline.stages.iter().filter_map(stage).collect(),
-        paper: pipeline.choice.model.parse().ok().and_then(paper),
-        formula: pipeline.choice.model.parse().ok().and_then(formula),
+        paper: said.as_ref().map(paper),
+        formula: said.as_ref().and_then(formula),
         weights: files,
     }
 }
@@ -287,20 +288,20 @@ fn stage(stage: &PipelineStage) -> Option<Stage> {
     })
 }
 
-/// What the paper prints of a variant's denoiser.
-fn paper(variant: Variant) -> Option<PaperCounts> {
-    Some(PaperCounts {
-        printed: Some(format!("parameters: {}", variant.published_parameters()?)),
-        source: "SnapGen++, arXiv 2601.08303v2".to_owned(),
-        ..PaperCounts::default()
-    })
+/// What the paper prints of a model's denoiser.
+fn paper(said: &Paper) -> PaperCounts {
+    PaperCounts {
+        printed: said.printed.map(|printed| format!("parameters: {printed}")),
+        parameters: said.parameters,
+        macs: said.macs,
+        source: format!("{}: {}", said.source, said.of),
+    }
 }
 
 /// What our formula gives for it.
-fn formula(variant: Variant) -> Option<FormulaCounts> {
-    let (parameters, macs) = variant.formula()?;
-    let of = "the denoiser, one forward pass at 1024×1024 with 333 text tokens".to_owned();
-    Some(FormulaCounts { parameters, macs, of })
+fn formula(said: &Paper) -> Option<FormulaCounts> {
+    let counts = said.formula?;
+    Some(FormulaCounts { parameters: counts.parameters, macs: counts.macs, of: format!("the denoiser, {}", said.of) })
 }
 
 /// ONNX Runtime's library, found or fetched, if a cell needs it.

@@ -50,7 +50,7 @@ pub struct Sensitivities {
 /// # Errors
 /// Weights that do not fit the model, a cache that cannot be written.
 pub fn measure(choice: &Choice, source: &Source, cache: &Path, progress: &Progress) -> Result<Sensitivities> {
-    // Weights do not depend on the image's size; the smallest image that the model takes is the quickest to measure on.
+    // The smallest image that the model takes with these weights is the quickest to measure on.
     let pipeline = smallest(choice, STEPS).context("building the model at its calibration size")?;
     let path = cache_path(&pipeline, source, cache)?;
     if let Some(found) = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
@@ -89,16 +89,22 @@ fn is_looked_at(stage: &Stage) -> bool {
     matches!(stage.role, Role::Encoder | Role::Denoiser)
 }
 
-/// The model at the smallest square image, from 64 pixels up, at which it can be built; without guidance.
+/// The model at the smallest square image, from 64 pixels up, at which it can be built of the same weights; without guidance.
 fn smallest(choice: &Choice, steps: usize) -> Result<Pipeline> {
     let mut choice = Choice { steps, ..choice.clone() };
     choice.own.remove("sampler");
+    choice.own.remove("guidance");
+    // A table of positions has a row for each token of one size.
+    let weights = |pipeline: &Pipeline| -> BTreeMap<String, Vec<usize>> {
+        let specs = pipeline.graphs().into_iter().flat_map(|graph| &graph.weights);
+        specs.map(|spec| (spec.name.clone(), spec.shape.clone())).collect()
+    };
+    let asked = workload::build(&choice)?;
+    let wanted = weights(&asked);
     let at = |size| workload::build(&Choice { size, ..choice.clone() });
     let square = |side| ImageSize { height: side, width: side };
-    match [64, 128, 256].map(square).into_iter().find_map(|size| at(size).ok()) {
-        Some(pipeline) => Ok(pipeline),
-        None => Ok(at(choice.size)?),
-    }
+    let same = |size| at(size).ok().filter(|pipeline| weights(pipeline) == wanted);
+    Ok([64, 128, 256].map(square).into_iter().find_map(same).unwrap_or(asked))
 }
 
 fn cache_path(pipeline: &Pipeline, source: &Source, cache: &Path) -> Result<PathBuf> {

@@ -5,11 +5,15 @@
 //!
 //! This crate knows no backend and no harness.
 
+mod blocks;
 pub mod choice;
+pub mod edgedit;
 pub mod image;
 pub mod inputs;
+pub mod paper;
 pub mod pipeline;
 pub mod published;
+pub mod snapgen;
 pub mod snapgenpp;
 mod spec;
 pub mod trace;
@@ -18,6 +22,7 @@ pub mod workload;
 pub use choice::{Axis, Choice};
 pub use image::ImageSize;
 pub use inputs::{Inputs, InputsError};
-pub use pipeline::{Drive, Pipeline, Role, RunError, Source, Stage, StageRunner, timed};
+pub use paper::Paper;
+pub use pipeline::{Drive, Pipeline, Role, RunError, Source, Stage, StageRunner, run_stage, timed};
 pub use spec::{ModelInfo, Workload, WorkloadError};
 pub use trace::{StageTimes, Times, Trace};

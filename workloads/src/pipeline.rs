@@ -95,6 +95,27 @@ pub fn timed<R: StageRunner + ?Sized>(
     outputs
 }
 
+/// Runs a pass of a stage that has one output, and adds its time to `took` as [`timed`] does.
+///
+/// # Errors
+/// The runner's; [`TensorError`] where the stage does not give one tensor of the shape that the next one wants.
+pub fn run_stage<R: StageRunner + ?Sized>(
+    stage: &'static str,
+    feed: &[Tensor],
+    wanted: &[usize],
+    runner: &mut R,
+    took: &mut Duration,
+) -> Result<Tensor, R::Error> {
+    let mut outputs = timed(runner, stage, feed, took)?;
+    match outputs.pop() {
+        Some(output) if outputs.is_empty() && output.shape() == wanted => Ok(output),
+        last => {
+            let found = outputs.iter().chain(&last).map(|tensor| tensor.shape().to_vec()).collect();
+            Err(TensorError::Output { maker: stage, wanted: wanted.to_vec(), found }.into())
+        }
+    }
+}
+
 /// The host's part of a pipeline: what stages are fed, and what happens between them.
 ///
 /// Contract: every pass of a stage is timed in the same way whatever the workload and the backend: from tensors in host

@@ -1,7 +1,7 @@
 //! What a workload is to the harness.
 
 use crate::pipeline::Pipeline;
-use crate::{Axis, Choice, ImageSize};
+use crate::{Axis, Choice, ImageSize, Paper};
 
 /// A model of a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,4 +46,9 @@ pub trait Workload: Sync {
     /// # Errors
     /// No such model or value; sizes that cannot be built.
     fn build(&self, choice: &Choice) -> Result<Pipeline, WorkloadError>;
+
+    /// What its paper says of one of its models; `None` where there is nothing to set beside ours.
+    fn paper(&self, _model: &str) -> Option<Paper> {
+        None
+    }
 }

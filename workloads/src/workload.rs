@@ -3,13 +3,15 @@
 use std::fmt;
 
 use crate::Choice;
+use crate::edgedit::EdgeDit;
 use crate::pipeline::Pipeline;
+use crate::snapgen::SnapGen;
 use crate::snapgenpp::SnapGenPp;
 
 pub use crate::spec::{ModelInfo, Workload, WorkloadError};
 
 /// All workloads, the usual one first.
-pub static ALL: [&dyn Workload; 1] = [&SnapGenPp];
+pub static ALL: [&dyn Workload; 3] = [&SnapGenPp, &EdgeDit, &SnapGen];
 
 /// The workload of that name.
 pub fn named(name: &str) -> Option<&'static dyn Workload> {

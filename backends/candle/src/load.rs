@@ -31,7 +31,7 @@ pub enum Loaded {
     Norm(Option<Vec<f32>>, Option<Vec<f32>>),
     /// Weight and bias of a norm, for candle: ones and zeros where the graph has none.
     StockNorm(Tensor, Tensor),
-    /// An embedding `[V, D]`, or a parameter.
+    /// An embedding `[V, D]`, a parameter, or the weight of a root-mean-square norm.
     Table(Tensor),
     /// Cosines and sines `[T, hd/2]`.
     Angles(Vec<f32>, Vec<f32>),
@@ -117,6 +117,10 @@ pub fn load(
                 Loaded::StockConv(tensor(*weight)?, bias)
             }
         }
+        Op::GroupNorm { weight, bias, .. } if tuned => Loaded::Norm(values(Some(*weight))?, values(Some(*bias))?),
+        Op::GroupNorm { weight, bias, .. } => Loaded::StockNorm(tensor(*weight)?, tensor(*bias)?),
+        Op::RmsNorm { weight, .. } if tuned => Loaded::Norm(values(Some(*weight))?, None),
+        Op::RmsNorm { weight, .. } => Loaded::Table(tensor(*weight)?),
         Op::LayerNorm { weight, bias, .. } if tuned => Loaded::Norm(values(*weight)?, values(*bias)?),
         Op::LayerNorm { weight, bias, .. } => {
             let width = graph.shape(node.output).last().copied().unwrap_or(1);

@@ -2,6 +2,7 @@
 //! `candle-nn`. No kernel of ditbench's.
 
 use candle_core::{D, Module, Result, Tensor};
+use candle_nn::GroupNorm;
 use ditbench_graph::{Activation, AttentionPattern, Op};
 
 use crate::load::Loaded;
@@ -19,6 +20,12 @@ pub fn compute(op: &Op, loaded: &Loaded, x: &[Tensor]) -> Result<Tensor> {
         (Op::LayerNorm { eps, .. }, Loaded::StockNorm(weight, bias)) => {
             candle_nn::ops::layer_norm(&x[0].contiguous()?, weight, bias, *eps)
         }
+        (Op::GroupNorm { groups, eps, .. }, Loaded::StockNorm(weight, bias)) => {
+            let channels = x[0].dim(1)?;
+            GroupNorm::new(weight.clone(), bias.clone(), channels, *groups, f64::from(*eps))?
+                .forward(&x[0].contiguous()?)
+        }
+        (Op::RmsNorm { eps, .. }, Loaded::Table(weight)) => candle_nn::ops::rms_norm(&x[0].contiguous()?, weight, *eps),
         (Op::Modulate, _) => x[0].broadcast_mul(&(&x[2] + 1.0)?)?.broadcast_add(&x[1]),
         (Op::GatedAdd, _) => &x[0] + x[1].broadcast_mul(&x[2])?,
         (Op::Lerp, _) => &x[0] + (&x[1] - &x[0])?.broadcast_mul(&x[2])?,

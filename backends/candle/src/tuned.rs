@@ -42,6 +42,16 @@ pub fn compute(op: &Op, tail: Option<&Op>, loaded: &Loaded, x: &[Tensor]) -> Res
             };
             one("layer_norm", &x[0], x[0].dims().to_vec(), norm)
         }
+        (Op::GroupNorm { groups, eps, .. }, Loaded::Norm(Some(weight), Some(bias))) => {
+            let (_, _, h, w) = x[0].dims4()?;
+            one("group_norm", &x[0], x[0].dims().to_vec(), |x, y| {
+                elementwise::group_norm(isa, x, h * w, *groups, weight, bias, *eps, y)
+            })
+        }
+        (Op::RmsNorm { eps, .. }, Loaded::Norm(Some(weight), None)) => {
+            let dim = last(&x[0]);
+            one("rms_norm", &x[0], x[0].dims().to_vec(), |x, y| elementwise::rms_norm(isa, x, dim, weight, *eps, y))
+        }
         (Op::Modulate, _) => {
             let (_, tokens, dim) = x[0].dims3()?;
             three("modulate", [&x[0], &x[1], &x[2]], x[0].dims().to_vec(), |x, shift, scale, y| {

@@ -209,3 +209,42 @@ proptest! {
         check_rope(batch, tokens, heads, 2 * half);
     }
 }
+
+#[test]
+fn group_and_root_mean_square_norms() {
+    for (batch, groups, of_group, pixels) in [(1, 1, 3, 35), (2, 4, 2, 9), (1, 8, 1, 1), (2, 32, 8, 64)] {
+        let channels = groups * of_group;
+        let x: Vec<f32> =
+            values(batch * channels * pixels, 3).iter().enumerate().map(|(i, v)| v * 3.0 + (i % 5) as f32).collect();
+        let (weight, bias) = (values(channels, 4), values(channels, 5));
+        let mut group = Vec::new();
+        for (i, part) in x.chunks(of_group * pixels).enumerate() {
+            let len = part.len() as f64;
+            let mean = part.iter().map(|v| f64::from(*v)).sum::<f64>() / len;
+            let variance = part.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / len;
+            group.extend(part.iter().enumerate().map(|(j, v)| {
+                let channel = i % groups * of_group + j / pixels;
+                (f64::from(*v) - mean) / (variance + 1e-5).sqrt() * f64::from(weight[channel])
+                    + f64::from(bias[channel])
+            }));
+        }
+        // The same numbers as rows of `channels`.
+        let mut root = Vec::new();
+        for row in x.chunks(channels) {
+            let square = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / channels as f64;
+            root.extend(row.iter().zip(&weight).map(|(v, w)| f64::from(*v) / (square + 1e-5).sqrt() * f64::from(*w)));
+        }
+        for isa in Isa::available() {
+            let what = format!("{isa} {batch} {groups} {of_group} {pixels}");
+            let mut y = vec![f32::NAN; x.len()];
+            e::group_norm(isa, &x, pixels, groups, &weight, &bias, 1e-5, &mut y).unwrap();
+            assert_near(&y, &group, 2e-6, &format!("group norm {what}"));
+            e::rms_norm(isa, &x, channels, &weight, 1e-5, &mut y).unwrap();
+            assert_near(&y, &root, 2e-6, &format!("rms norm {what}"));
+        }
+    }
+    let isa = Isa::best();
+    let mut y = [0.0; 6];
+    assert!(e::group_norm(isa, &[0.0; 6], 2, 2, &[1.0; 3], &[0.0; 3], 1e-5, &mut y).is_err(), "2 groups of 3 channels");
+    assert!(e::rms_norm(isa, &[0.0; 6], 4, &[1.0; 4], 1e-5, &mut y).is_err());
+}

@@ -42,10 +42,10 @@ impl ModelEntry {
     }
 
     /// FLOPs of one image (batch 1): text encoder once, denoiser at every step, decoder once; with guidance the first two
-    /// twice. `None` if a stage is missing.
+    /// twice. A model without text has no text encoder; `None` if another stage is missing.
     pub fn flops_per_image(&self, key: &CellKey) -> Option<u64> {
         let flops = |name| self.stage(name).map(|stage| stage.flops);
-        let each = flops("text_encoder")? + u64::from(key.steps) * flops("denoiser")?;
+        let each = flops("text_encoder").unwrap_or(0) + u64::from(key.steps) * flops("denoiser")?;
         Some(key.passes_per_step() * each + flops("decoder")?)
     }
 
@@ -83,10 +83,11 @@ pub struct PaperCounts {
     /// As it prints it: `parameters: 0.4 B`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub printed: Option<String>,
-    /// In older records: our formula's parameters ([`FormulaCounts`]), which the paper does not print.
+    /// Parameters, where the paper counts them; in older records of SnapGen++ our formula's ([`FormulaCounts`]), which it does not
+    /// print.
     #[serde(default)]
     pub parameters: Option<u64>,
-    /// Likewise: our formula's multiply-adds.
+    /// Multiply-adds, likewise.
     #[serde(default)]
     pub macs: Option<u64>,
     /// Where this is from.

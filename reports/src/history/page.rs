@@ -168,7 +168,9 @@ fn label(key: &SeriesKey) -> String {
     if !cell.cpus.is_empty() {
         let _ = write!(words, " · CPUs {}", cell.cpus);
     }
-    let _ = write!(words, " · {} text tokens", cell.text_tokens);
+    if cell.text_tokens != 0 {
+        let _ = write!(words, " · {} text tokens", cell.text_tokens);
+    }
     if !key.conditions.is_empty() {
         let _ = write!(words, " · {}", key.conditions);
     }

@@ -18,8 +18,8 @@ fn ink(op: &str) -> Ink {
         "Linear" => Ink::Backend(0),
         "Attention" => Ink::Backend(1),
         "Conv2d" => Ink::Backend(2),
-        "LayerNorm" | "Modulate" | "GatedAdd" | "Lerp" | "Add" | "Mul" | "Scale" | "Rope" | "Gelu" | "Silu"
-        | "Relu" | "Relu6" | "Sigmoid" | "Tanh" => Ink::Backend(4),
+        "LayerNorm" | "GroupNorm" | "RmsNorm" | "Modulate" | "GatedAdd" | "Lerp" | "Add" | "Mul" | "Scale" | "Rope"
+        | "Gelu" | "Silu" | "Relu" | "Relu6" | "Sigmoid" | "Tanh" => Ink::Backend(4),
         _ => Ink::Backend(3),
     }
 }

@@ -25,6 +25,21 @@ pub enum GraphError {
     Config(String),
 }
 
+/// The shape of a square convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvShape {
+    /// Rows and columns of the window.
+    pub kernel: usize,
+    /// Step.
+    pub stride: usize,
+    /// Rows and columns of zeros added on each side.
+    pub padding: usize,
+    /// Independent groups of channels.
+    pub groups: usize,
+    /// Whether it has a bias.
+    pub bias: bool,
+}
+
 /// Builds a [`Graph`] node by node. Names are prefixed by the current scope.
 ///
 /// After a mistake the builder goes on with a placeholder value, so that model code needs no error handling of its
@@ -155,6 +170,26 @@ impl GraphBuilder {
         self.node(leaf, Op::Conv2d { weight, bias: Some(bias), stride: 1, padding: 1, groups: 1 }, &[x])
     }
 
+    /// A linear layer `[.., K] → [.., out]` without bias, in the bulk that schemes quantize.
+    pub fn linear_plain(&mut self, leaf: &str, x: ValueId, out: usize) -> ValueId {
+        let k = self.shape(x).last().copied().unwrap_or(1);
+        let init = Init::Normal(1.0 / (k as f32).sqrt());
+        let weight = self.scope(leaf, |b| b.weight("weight", &[out, k], init, WeightRole::Linear));
+        self.node(leaf, Op::Linear { weight, bias: None }, &[x])
+    }
+
+    /// A square convolution `[B, I, h, w] → [B, out, h', w']`; its weight is initialised with standard deviation gain/√fan-in.
+    pub fn conv(&mut self, leaf: &str, x: ValueId, out: usize, shape: ConvShape, gain: f32) -> ValueId {
+        let ConvShape { kernel, stride, padding, groups, bias } = shape;
+        let inputs = self.shape(x).get(1).copied().unwrap_or(1) / groups.max(1);
+        let std = gain / ((inputs * kernel * kernel) as f32).sqrt();
+        let (weight, bias) = self.scope(leaf, |b| {
+            let weight = b.weight("weight", &[out, inputs, kernel, kernel], Init::Normal(std), WeightRole::Conv);
+            (weight, bias.then(|| b.weight("bias", &[out], Init::Normal(0.02), WeightRole::Small)))
+        });
+        self.node(leaf, Op::Conv2d { weight, bias, stride, padding, groups }, &[x])
+    }
+
     /// A layer norm over the last axis without weights.
     pub fn norm(&mut self, leaf: &str, x: ValueId, eps: f32) -> ValueId {
         self.node(leaf, Op::LayerNorm { eps, weight: None, bias: None }, &[x])
@@ -168,6 +203,25 @@ impl GraphBuilder {
             (weight, b.weight("bias", &[width], Init::Normal(0.02), WeightRole::Small))
         });
         self.node(leaf, Op::LayerNorm { eps, weight: Some(weight), bias: Some(bias) }, &[x])
+    }
+
+    /// A group norm of an image, with weight and bias.
+    pub fn group_norm(&mut self, leaf: &str, x: ValueId, groups: usize, eps: f32) -> ValueId {
+        let channels = self.shape(x).get(1).copied().unwrap_or(1);
+        let (weight, bias) = self.scope(leaf, |b| {
+            let weight =
+                b.weight("weight", &[channels], Init::NormalAround { mean: 1.0, std: 0.05 }, WeightRole::Small);
+            (weight, b.weight("bias", &[channels], Init::Normal(0.02), WeightRole::Small))
+        });
+        self.node(leaf, Op::GroupNorm { groups, eps, weight, bias }, &[x])
+    }
+
+    /// A root-mean-square norm over the last axis, with weight.
+    pub fn rms_norm(&mut self, leaf: &str, x: ValueId, eps: f32) -> ValueId {
+        let width = self.shape(x).last().copied().unwrap_or(1);
+        let init = Init::NormalAround { mean: 1.0, std: 0.05 };
+        let weight = self.scope(leaf, |b| b.weight("weight", &[width], init, WeightRole::Small));
+        self.node(leaf, Op::RmsNorm { eps, weight }, &[x])
     }
 
     /// Attention with the usual scale 1/√hd.

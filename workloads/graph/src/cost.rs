@@ -45,7 +45,8 @@ pub fn node_cost(graph: &Graph, node: &Node) -> Cost {
         _ => 0,
     };
     let other = match &node.op {
-        Op::LayerNorm { .. } => 7 * elements,
+        Op::LayerNorm { .. } | Op::GroupNorm { .. } => 7 * elements,
+        Op::RmsNorm { .. } => 4 * elements,
         Op::Activation(_) => 8 * elements,
         Op::Modulate | Op::GatedAdd | Op::Lerp => 2 * elements,
         Op::Rope { .. } => 3 * elements,

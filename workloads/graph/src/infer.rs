@@ -23,6 +23,20 @@ pub(super) fn output_shape(op: &Op, inputs: &[&[usize]], weights: &[WeightSpec])
             }
             inputs[0].to_vec()
         }
+        Op::GroupNorm { groups, weight, bias, .. } => {
+            let [_, channels, _, _] = four(inputs[0])?;
+            if *groups == 0 || channels % groups != 0 {
+                return Err(format!("{groups} groups do not divide the {channels} channels of {:?}", inputs[0]));
+            }
+            for id in [*weight, *bias] {
+                same(shape_of(id), &[channels], "norm weight")?;
+            }
+            inputs[0].to_vec()
+        }
+        Op::RmsNorm { weight, .. } => {
+            same(shape_of(*weight), &[last(inputs[0])?], "norm weight")?;
+            inputs[0].to_vec()
+        }
         Op::Modulate => modulated(inputs[0], &inputs[1..])?,
         Op::GatedAdd => {
             same(inputs[0], inputs[1], "second input")?;
@@ -198,6 +212,22 @@ mod tests {
     fn broadcasting_is_numpys() {
         assert_eq!(broadcast(&[2, 1, 3], &[4, 1]).unwrap(), [2, 4, 3]);
         assert!(broadcast(&[2, 3], &[2]).is_err());
+    }
+
+    #[test]
+    fn groups_must_divide_the_channels() {
+        let (weight, bias) = (crate::WeightId(0), crate::WeightId(0));
+        let spec = WeightSpec {
+            name: "w".to_owned(),
+            shape: vec![6],
+            init: crate::Init::Ones,
+            role: crate::WeightRole::Small,
+        };
+        let shape = |groups| {
+            output_shape(&Op::GroupNorm { groups, eps: 1e-5, weight, bias }, &[&[1, 6, 2, 2]], &[spec.clone()])
+        };
+        assert_eq!(shape(3).unwrap(), [1, 6, 2, 2]);
+        assert!(shape(4).unwrap_err().contains("4 groups do not divide the 6 channels"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod weights;
 
 use serde::{Deserialize, Serialize};
 
-pub use builder::{GraphBuilder, GraphError};
+pub use builder::{ConvShape, GraphBuilder, GraphError};
 pub use op::{Activation, AttentionPattern, Op};
 
 pub use tensor::{DType, Tensor, TensorData};

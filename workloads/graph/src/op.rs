@@ -119,6 +119,25 @@ pub enum Op {
         /// `[D]`.
         bias: Option<WeightId>,
     },
+    /// `[B, C, h, w]`, channels cut into groups of neighbours: (x − mean)/√(variance + eps) over each group of an image, variance
+    /// divided by its elements, then ·weight + bias of each channel.
+    GroupNorm {
+        /// Number of groups; divides C.
+        groups: usize,
+        /// Added to the variance.
+        eps: f32,
+        /// `[C]`.
+        weight: WeightId,
+        /// `[C]`.
+        bias: WeightId,
+    },
+    /// Over the last axis: x/√(mean of x² + eps)·weight.
+    RmsNorm {
+        /// Added to the mean of squares.
+        eps: f32,
+        /// `[D]`.
+        weight: WeightId,
+    },
     /// (x `[B, T, D]`, shift `[B, 1, D]`, scale `[B, 1, D]`) → x·(1 + scale) + shift.
     Modulate,
     /// (x `[B, T, D]`, y `[B, T, D]`, gate `[B, 1, D]`) → x + gate·y.
@@ -191,6 +210,8 @@ impl Op {
             Self::Embedding { .. } => "Embedding",
             Self::Parameter { .. } => "Parameter",
             Self::LayerNorm { .. } => "LayerNorm",
+            Self::GroupNorm { .. } => "GroupNorm",
+            Self::RmsNorm { .. } => "RmsNorm",
             Self::Modulate => "Modulate",
             Self::GatedAdd => "GatedAdd",
             Self::Lerp => "Lerp",
@@ -219,7 +240,8 @@ impl Op {
             Self::Linear { weight, bias } | Self::Conv2d { weight, bias, .. } => {
                 [Some(*weight), *bias].into_iter().flatten().collect()
             }
-            Self::Embedding { weight } | Self::Parameter { weight } => vec![*weight],
+            Self::Embedding { weight } | Self::Parameter { weight } | Self::RmsNorm { weight, .. } => vec![*weight],
+            Self::GroupNorm { weight, bias, .. } => vec![*weight, *bias],
             Self::LayerNorm { weight, bias, .. } => [*weight, *bias].into_iter().flatten().collect(),
             _ => Vec::new(),
         }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use ditbench_graph::GraphError;
 
 use crate::ImageSize;
+use crate::blocks::clip::{TextEncoderConfig, TextSource};
+use crate::blocks::taesd::DecoderConfig;
 
 /// Number of blocks in the Down, Middle and Up stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,15 +69,6 @@ pub enum Prediction {
     Velocity,
     /// The clean latent; v = (x_t − x̂0)/σ.
     X0,
-}
-
-/// One source of text tokens for the denoiser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct TextSource {
-    /// Number of tokens, padding included.
-    pub tokens: usize,
-    /// Width of each token's embedding.
-    pub width: usize,
 }
 
 /// What the denoiser's cross-attention reads.
@@ -154,28 +147,6 @@ impl DenoiserConfig {
     }
 }
 
-/// The text encoder: a CLIP text tower (pre-norm, causal).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TextEncoderConfig {
-    /// Rows of the embedding.
-    pub vocabulary: usize,
-    /// Blocks.
-    pub layers: usize,
-    /// Heads.
-    pub heads: usize,
-    /// Epsilon of the norms (CLIP's: 1e-5).
-    pub eps: f32,
-}
-
-/// The tiny decoder: TAESD-style convolutions. The phone's own is unpublished.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DecoderConfig {
-    /// Channels of every convolution.
-    pub channels: usize,
-    /// Residual blocks at each resolution, the latent's first; between two of them an upsampling by 2.
-    pub blocks: Vec<usize>,
-}
-
 /// The whole pipeline's model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
@@ -189,14 +160,14 @@ pub struct ModelConfig {
     pub text_encoder: TextEncoderConfig,
     /// Denoiser.
     pub denoiser: DenoiserConfig,
-    /// Decoder; each upsampling doubles the size, so the latent is 2^(blocks − 1) times smaller than the image.
+    /// Decoder, after TAESD (the phone's own is unpublished); each upsampling doubles the size, so the latent is 2^(blocks − 1) times smaller than the image.
     pub decoder: DecoderConfig,
 }
 
 impl ModelConfig {
     /// Image pixels per latent pixel along a side: 8 for the paper's.
     pub fn downscale(&self) -> usize {
-        1 << (self.decoder.blocks.len().saturating_sub(1))
+        self.decoder.upscale()
     }
 
     /// Rows and columns of the latent.

@@ -5,6 +5,7 @@
 //! the config has it. Output: `prediction [B, C, h, w]`.
 
 use super::{Architecture, Compression, DenoiserConfig, ModelConfig, OuterAttention, TextSource, resample};
+use crate::blocks::patch;
 use ditbench_graph::{
     Activation, AttentionPattern, DType, Graph, GraphBuilder, GraphError, Init, Op, ValueId, WeightRole,
 };
@@ -22,7 +23,7 @@ pub(super) fn build(config: &ModelConfig) -> Result<Graph, GraphError> {
     let stage = Stage { d, text, modulation: modulation.blocks, grid, outer: true };
 
     let x = b.scope("patch", |b| {
-        let patches = resample::patchify(b, latent, d.patch);
+        let patches = patch::patchify(b, latent, d.patch);
         b.linear_as("embed", patches, d.width, WeightRole::SensitiveLinear, 1.0)
     });
     let x = match d.architecture {
@@ -36,7 +37,7 @@ pub(super) fn build(config: &ModelConfig) -> Result<Graph, GraphError> {
         let x = b.norm("norm", x, d.eps);
         let x = b.node("modulate", Op::Modulate, &[x, modulation.final_shift, modulation.final_scale]);
         let x = b.linear_as("out", x, d.patch * d.patch * config.latent_channels, WeightRole::SensitiveLinear, 1.0);
-        resample::unpatchify(b, x, grid, d.patch)
+        patch::unpatchify(b, x, grid, d.patch)
     });
     b.output("prediction", prediction);
     b.finish()

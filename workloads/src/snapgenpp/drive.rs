@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use ditbench_graph::Graph;
 use ditbench_graph::weights::file::WeightFile;
 use ditbench_graph::weights::{Net, Weights, WeightsError};
+use ditbench_graph::{Graph, cost};
 
 use super::axes::{self, LayoutChoice, Sampler, TextTokens, Width, parse_rung};
 use super::pipeline::{Feed, generate, sigmas};
 use super::{DECODER, DENOISER, Model, ModelConfig, Rung, TEXT_ENCODER, TextSource, Variant};
+use crate::paper::{Counts, Paper};
 use crate::published::{self, Published};
 use crate::{
     Axis, Choice, Drive, ImageSize, Inputs, InputsError, ModelInfo, Pipeline, Role, RunError, Source, Stage,
@@ -149,6 +150,34 @@ impl Workload for SnapGenPp {
             drive: Box::new(Way { config, steps: choice.steps, sampler: own.sampler }),
         })
     }
+
+    fn paper(&self, model: &str) -> Option<Paper> {
+        let variant: Variant = model.parse().ok()?;
+        let ((parameters, macs), printed) = variant.formula().zip(variant.published_parameters())?;
+        let mut config = variant.config(square(1024));
+        config.denoiser.text.gemma = Some(TextSource { tokens: 256, width: 2560 });
+        let denoiser = Model::build(&config).ok()?.denoiser;
+        let counted = cost::by(&denoiser, |node| is_left_out(&node.name));
+        Some(Paper {
+            source: "SnapGen++, arXiv 2601.08303v2",
+            of: "one forward pass at 1024×1024 with 333 text tokens",
+            printed: Some(printed),
+            parameters: None,
+            macs: None,
+            formula: Some(Counts { parameters, macs }),
+            ours: Counts {
+                parameters: denoiser.parameters() as u64,
+                macs: counted.get(&false).map_or(0, |cost| cost.macs),
+            },
+            // They stand in the report's published rows, with the whole image's.
+            times: Vec::new(),
+        })
+    }
+}
+
+/// What the formula leaves out of the multiply-accumulates.
+fn is_left_out(name: &str) -> bool {
+    name.starts_with("time.") || name.starts_with("text_in.")
 }
 
 /// The way from a prompt to an image.

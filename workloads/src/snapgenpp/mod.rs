@@ -6,14 +6,12 @@
 
 mod axes;
 mod config;
-mod decoder;
 mod denoiser;
 mod drive;
 pub mod elastic;
 pub mod pipeline;
 pub mod prompts;
 mod resample;
-mod text_encoder;
 mod variants;
 
 #[cfg(test)]
@@ -24,13 +22,15 @@ use serde::{Deserialize, Serialize};
 
 pub use axes::{LayoutChoice, Sampler, TextTokens, Width, parse_rung};
 pub use config::{
-    Architecture, AssaConfig, Compression, DecoderConfig, DenoiserConfig, Layout, ModelConfig, OuterAttention,
-    Prediction, TextConfig, TextEncoderConfig, TextSource,
+    Architecture, AssaConfig, Compression, DenoiserConfig, Layout, ModelConfig, OuterAttention, Prediction, TextConfig,
 };
 pub use drive::{NAME, SnapGenPp, config_of};
 pub use variants::{Rung, Variant};
 
 pub use crate::ImageSize;
+pub use crate::blocks::clip::{TextEncoderConfig, TextSource};
+pub use crate::blocks::taesd::DecoderConfig;
+use crate::blocks::{clip, taesd};
 
 /// The stage that turns token ids into embeddings.
 pub const TEXT_ENCODER: &str = "text_encoder";
@@ -60,9 +60,9 @@ impl Model {
     pub fn build(config: &ModelConfig) -> Result<Self, GraphError> {
         config.check()?;
         Ok(Self {
-            text_encoder: text_encoder::build(config)?,
+            text_encoder: clip::build(&config.text_encoder, config.denoiser.text.clip, config.denoiser.batch)?,
             denoiser: denoiser::build(config)?,
-            decoder: decoder::build(config)?,
+            decoder: taesd::build(&config.decoder, &config.latent_shape(1))?,
             config: config.clone(),
         })
     }

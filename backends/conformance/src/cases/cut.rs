@@ -42,7 +42,8 @@ pub(super) fn cut(graph: &Graph, prefixes: &[&str]) -> Graph {
             Op::LayerNorm { weight, bias, .. } => {
                 weight.iter_mut().chain(bias).for_each(&mut renumber);
             }
-            Op::Embedding { weight } | Op::Parameter { weight } => renumber(weight),
+            Op::GroupNorm { weight, bias, .. } => [weight, bias].into_iter().for_each(&mut renumber),
+            Op::Embedding { weight } | Op::Parameter { weight } | Op::RmsNorm { weight, .. } => renumber(weight),
             _ => {}
         }
     }

@@ -3,10 +3,12 @@
 mod attention;
 mod components;
 mod cut;
+mod edgedit;
 mod image;
 mod linear;
 mod pointwise;
 mod shape;
+mod snapgen;
 
 use ditbench_graph::{DType, GraphBuilder, Init, ValueId};
 use ditbench_graph::{Graph, Tensor};
@@ -51,6 +53,8 @@ pub fn cases() -> Vec<Case> {
     attention::add(&mut all);
     shape::add(&mut all);
     components::add(&mut all);
+    edgedit::add(&mut all);
+    snapgen::add(&mut all);
     all.0
 }
 
@@ -104,8 +108,8 @@ mod tests {
         let names: HashSet<&str> = all.iter().map(|case| case.name.as_str()).collect();
         assert_eq!(names.len(), all.len());
         let kinds: BTreeSet<&str> = all.iter().flat_map(|case| &case.graph.nodes).map(|node| node.op.kind()).collect();
-        let wanted = "Add Attention Concat Conv2d Embedding GatedAdd Gelu LayerNorm Lerp Linear Modulate Mul Parameter \
-                      Relu Relu6 Reshape Rope Scale Sigmoid Silu Slice Tanh Transpose Upsample";
+        let wanted = "Add Attention Concat Conv2d Embedding GatedAdd Gelu GroupNorm LayerNorm Lerp Linear Modulate Mul Parameter \
+                      Relu Relu6 Reshape RmsNorm Rope Scale Sigmoid Silu Slice Tanh Transpose Upsample";
         assert_eq!(kinds, wanted.split(' ').collect());
     }
 

@@ -8,6 +8,7 @@ pub(super) fn add(all: &mut Cases) {
     broadcasts(all);
     activations(all);
     norms(all);
+    other_norms(all);
     modulations(all);
     tables(all);
 }
@@ -102,6 +103,47 @@ fn norms(all: &mut Cases) {
         b.affine_norm("norm", x, 1e-6)
     });
     edit(all.last(), |i, v| if i / 32 % 2 == 0 { 0.5 } else { v });
+}
+
+fn other_norms(all: &mut Cases) {
+    for (name, shape, groups) in [
+        ("plain", [1, 12, 5, 7], 4),
+        ("batch_two", [2, 6, 3, 4], 3),
+        ("one_group", [1, 5, 4, 4], 1),
+        ("each_channel", [2, 8, 3, 3], 8),
+    ] {
+        all.add(&format!("group_norm.{name}"), |b| {
+            let x = input(b, "x", &shape);
+            b.group_norm("norm", x, groups, 1e-5)
+        });
+        // Groups and channels of different means and sizes: what is mixed up shows.
+        edit(all.last(), |i, v| (1.0 + (i % 7) as f32) * v + (i / 40) as f32);
+    }
+    all.add("group_norm.small_values", |b| {
+        let x = input(b, "x", &[1, 8, 4, 4]);
+        b.group_norm("norm", x, 2, 1e-6)
+    });
+    edit(all.last(), |_, v| 1e-4 * v);
+    all.add("group_norm.silu", |b| {
+        let x = input(b, "x", &[1, 32, 6, 6]);
+        let h = b.group_norm("norm", x, 32, 1e-5);
+        b.activation("silu", h, Activation::Silu)
+    });
+    all.add("rms_norm.tokens", |b| {
+        let x = input(b, "x", &[2, 5, 33]);
+        b.rms_norm("norm", x, 1e-5)
+    });
+    // A mean that a layer norm would take away.
+    edit(all.last(), |i, v| 3.0 * v + (i % 5) as f32);
+    all.add("rms_norm.per_head", |b| {
+        let x = input(b, "x", &[2, 5, 3, 16]);
+        b.rms_norm("norm", x, 1e-5)
+    });
+    all.add("rms_norm.small_values", |b| {
+        let x = input(b, "x", &[1, 4, 32]);
+        b.rms_norm("norm", x, 1e-6)
+    });
+    edit(all.last(), |_, v| 1e-4 * v);
 }
 
 fn modulations(all: &mut Cases) {

@@ -11,7 +11,7 @@ mod upsample;
 
 pub use activation::{gelu_erf, gelu_tanh, quick_gelu, relu, relu6, sigmoid, silu, tanh};
 pub use blend::{add, gated_add, lerp, modulate};
-pub use norm::{layer_norm, layer_norm_modulate};
+pub use norm::{group_norm, layer_norm, layer_norm_modulate, rms_norm};
 pub use rope::rope;
 pub use upsample::upsample_nearest2x;
 

@@ -1,4 +1,5 @@
-//! Layer normalisation, plain and with the modulation of an adaptive block in the same pass.
+//! Normalisation of rows: layer norm, plain and with the modulation of an adaptive block in the same pass; root-mean-square norm; and of
+//! groups of channels.
 
 use rayon::prelude::*;
 
@@ -22,6 +23,8 @@ struct Norm<'a> {
     eps: f32,
     /// Index of the first row.
     first: usize,
+    /// Whether the mean is taken away first.
+    centred: bool,
     /// Rows that share a part of `factor` and `offset`: usize::MAX if all do.
     tokens: usize,
     affine: Affine<'a>,
@@ -37,7 +40,7 @@ impl Kernel for Norm<'_> {
             let part = |p: Option<&'_ [f32]>| p.map_or(std::ptr::null(), |p| p[at..][..x.len()].as_ptr());
             let (factor, offset) = (part(self.affine.factor), part(self.affine.offset));
             // SAFETY: rows and parts have `dim` elements.
-            unsafe { row::<S>(x, self.eps, self.affine.one, factor, offset, y) }
+            unsafe { row::<S>(x, self.centred, self.eps, self.affine.one, factor, offset, y) }
         }
     }
 }
@@ -47,7 +50,15 @@ impl Kernel for Norm<'_> {
 /// # Safety
 /// As [`Kernel::run`]; factor and offset are null or as long as x; y is as long as x.
 #[inline(always)]
-unsafe fn row<S: Simd>(x: &[f32], eps: f32, one: f32, factor: *const f32, offset: *const f32, y: &mut [f32]) {
+unsafe fn row<S: Simd>(
+    x: &[f32],
+    centred: bool,
+    eps: f32,
+    one: f32,
+    factor: *const f32,
+    offset: *const f32,
+    y: &mut [f32],
+) {
     let len = x.len();
     // Four sums for the sake of latency.
     let step = 4 * S::W;
@@ -56,13 +67,13 @@ unsafe fn row<S: Simd>(x: &[f32], eps: f32, one: f32, factor: *const f32, offset
         let zero = S::splat(0.0);
         let mut sums = [zero; 4];
         let mut i = 0;
-        while i + step <= len {
+        while centred && i + step <= len {
             for (v, sum) in sums.iter_mut().enumerate() {
                 *sum = S::add(*sum, S::load(x.as_ptr().add(i + v * S::W)));
             }
             i += step;
         }
-        while i < len {
+        while centred && i < len {
             sums[0] = S::add(sums[0], load::<S>(x.as_ptr().add(i), len - i));
             i += S::W;
         }
@@ -118,11 +129,12 @@ unsafe fn load<S: Simd>(p: *const f32, left: usize) -> S::V {
 }
 
 /// Shares rows out over tasks.
-fn norm(isa: Isa, x: &[f32], dim: usize, eps: f32, tokens: usize, affine: Affine<'_>, y: &mut [f32]) {
+#[allow(clippy::too_many_arguments)]
+fn norm(isa: Isa, x: &[f32], dim: usize, centred: bool, eps: f32, tokens: usize, affine: Affine<'_>, y: &mut [f32]) {
     let rows = rows_of(dim);
     y.par_chunks_mut(rows * dim).zip(x.par_chunks(rows * dim)).enumerate().for_each(|(i, (y, x))| {
         // SAFETY: `isa` was checked.
-        unsafe { dispatch(isa, Norm { x, dim, eps, first: i * rows, tokens, affine, y }) }
+        unsafe { dispatch(isa, Norm { x, dim, eps, centred, first: i * rows, tokens, affine, y }) }
     });
 }
 
@@ -149,7 +161,7 @@ pub fn layer_norm(
             check_len(NAME, argument, given.len(), dim)?;
         }
     }
-    norm(isa, x, dim, eps, usize::MAX, Affine { one: 0.0, factor: weight, offset: bias }, y);
+    norm(isa, x, dim, true, eps, usize::MAX, Affine { one: 0.0, factor: weight, offset: bias }, y);
     Ok(())
 }
 
@@ -175,6 +187,83 @@ pub fn layer_norm_modulate(
     check_len(NAME, "y", y.len(), x.len())?;
     check_len(NAME, "shift", shift.len(), batch * dim)?;
     check_len(NAME, "scale", scale.len(), batch * dim)?;
-    norm(isa, x, dim, eps, tokens, Affine { one: 1.0, factor: Some(scale), offset: Some(shift) }, y);
+    norm(isa, x, dim, true, eps, tokens, Affine { one: 1.0, factor: Some(scale), offset: Some(shift) }, y);
+    Ok(())
+}
+
+/// y = x/√(mean of x² + eps)·weight over the last axis. x and y `[.., D]` with D = `dim`, weight `[D]`.
+///
+/// # Errors
+/// If a length does not fit, or this machine lacks `isa`.
+pub fn rms_norm(isa: Isa, x: &[f32], dim: usize, weight: &[f32], eps: f32, y: &mut [f32]) -> Result<(), KernelError> {
+    const NAME: &str = "rms_norm";
+    isa.require()?;
+    check(NAME, dim > 0 && x.len().is_multiple_of(dim), || format!("{} elements are not rows of {dim}", x.len()))?;
+    check_len(NAME, "y", y.len(), x.len())?;
+    check_len(NAME, "weight", weight.len(), dim)?;
+    norm(isa, x, dim, false, eps, usize::MAX, Affine { one: 0.0, factor: Some(weight), offset: None }, y);
+    Ok(())
+}
+
+/// One group of channels of an image.
+struct Group<'a> {
+    x: &'a [f32],
+    pixels: usize,
+    eps: f32,
+    weight: &'a [f32],
+    bias: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl Kernel for Group<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: no factor, no offset; y is as long as x.
+        unsafe { row::<S>(self.x, true, self.eps, 0.0, std::ptr::null(), std::ptr::null(), self.y) }
+        for (y, (weight, bias)) in self.y.chunks_exact_mut(self.pixels).zip(self.weight.iter().zip(self.bias)) {
+            for v in y {
+                *v = *v * weight + bias;
+            }
+        }
+    }
+}
+
+/// y = (x − mean)/√(variance + eps) over each of `groups` groups of neighbouring channels of an image, then ·weight + bias of each channel.
+/// x and y `[B, C, pixels]` with C = weight's length, a multiple of `groups`. B is what is left of x.
+///
+/// # Errors
+/// If a length does not fit, or this machine lacks `isa`.
+#[allow(clippy::too_many_arguments)]
+pub fn group_norm(
+    isa: Isa,
+    x: &[f32],
+    pixels: usize,
+    groups: usize,
+    weight: &[f32],
+    bias: &[f32],
+    eps: f32,
+    y: &mut [f32],
+) -> Result<(), KernelError> {
+    const NAME: &str = "group_norm";
+    isa.require()?;
+    let channels = weight.len();
+    check(NAME, groups > 0 && channels > 0 && channels.is_multiple_of(groups), || {
+        format!("{groups} groups do not divide {channels} channels")
+    })?;
+    check(NAME, pixels > 0 && x.len().is_multiple_of(channels * pixels), || {
+        format!("{} elements are not images of {channels} channels of {pixels} pixels", x.len())
+    })?;
+    check_len(NAME, "y", y.len(), x.len())?;
+    check_len(NAME, "bias", bias.len(), channels)?;
+    let of_group = channels / groups;
+    let len = of_group * pixels;
+    let least = ((1 << 14) / len).max(1);
+    y.par_chunks_mut(len).zip(x.par_chunks(len)).enumerate().with_min_len(least).for_each(|(i, (y, x))| {
+        let at = i % groups * of_group;
+        let (weight, bias) = (&weight[at..at + of_group], &bias[at..at + of_group]);
+        // SAFETY: `isa` was checked.
+        unsafe { dispatch(isa, Group { x, pixels, eps, weight, bias, y }) }
+    });
     Ok(())
 }

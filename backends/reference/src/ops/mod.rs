@@ -32,6 +32,10 @@ pub(crate) fn evaluate(
         Op::LayerNorm { eps, weight: w, bias } => {
             norm::layer_norm(x[0], (*eps).into(), optional(w)?.as_ref(), optional(bias)?.as_ref())
         }
+        Op::GroupNorm { groups, eps, weight: w, bias } => {
+            norm::group_norm(x[0], *groups, (*eps).into(), &weight(*w)?, &weight(*bias)?)
+        }
+        Op::RmsNorm { eps, weight: w } => norm::rms_norm(x[0], (*eps).into(), &weight(*w)?),
         Op::Modulate => pointwise::modulate(x[0], x[1], x[2]),
         Op::GatedAdd => pointwise::gated_add(x[0], x[1], x[2]),
         Op::Lerp => pointwise::lerp(x[0], x[1], x[2]),

@@ -26,6 +26,8 @@ pub(crate) fn register(reader: &mut tract_onnx::Onnx, int8: bool) {
         "DitConv2d",
         "DitLayerNorm",
         "DitLayerNormModulate",
+        "DitGroupNorm",
+        "DitRmsNorm",
         "DitModulate",
         "DitGatedAdd",
         "DitLerp",
@@ -45,6 +47,8 @@ enum Node {
     Conv2d { stride: usize, padding: usize, groups: usize, relu: bool },
     LayerNorm { eps: f32, weight: bool, bias: bool },
     LayerNormModulate { eps: f32 },
+    GroupNorm { groups: usize, eps: f32 },
+    RmsNorm { eps: f32 },
     Modulate,
     GatedAdd,
     Lerp,
@@ -82,6 +86,8 @@ fn other(_: &ParsingContext, node: &NodeProto) -> Built {
             bias: node.get_attr("bias")?,
         },
         "DitLayerNormModulate" => Node::LayerNormModulate { eps: node.get_attr("epsilon")? },
+        "DitGroupNorm" => Node::GroupNorm { groups: node.get_attr("groups")?, eps: node.get_attr("epsilon")? },
+        "DitRmsNorm" => Node::RmsNorm { eps: node.get_attr("epsilon")? },
         "DitModulate" => Node::Modulate,
         "DitGatedAdd" => Node::GatedAdd,
         "DitLerp" => Node::Lerp,
@@ -216,6 +222,10 @@ impl Node {
                 (Kernel::LayerNorm { eps: *eps, weight, bias }, 1)
             }
             Self::LayerNormModulate { eps } => (Kernel::LayerNormModulate { eps: *eps }, 3),
+            Self::GroupNorm { groups, eps } => {
+                (Kernel::GroupNorm { groups: *groups, eps: *eps, weight: constant(1)?, bias: constant(2)? }, 1)
+            }
+            Self::RmsNorm { eps } => (Kernel::RmsNorm { eps: *eps, weight: constant(1)? }, 1),
             Self::Modulate => (Kernel::Modulate, 3),
             Self::GatedAdd => (Kernel::GatedAdd, 3),
             Self::Lerp => (Kernel::Lerp, 3),

@@ -6,7 +6,7 @@ use ditbench_graph::Tensor;
 use ditbench_graph::weights::init::normal;
 
 use super::sampler::{Rule, sigmas, time_features};
-use super::tokenizer;
+use crate::blocks::tokenizer;
 use crate::snapgenpp::ModelConfig;
 use crate::{Inputs, InputsError};
 
@@ -41,7 +41,9 @@ pub struct Guidance {
 }
 
 fn encode(config: &ModelConfig, prompt: &str) -> Result<Vec<i64>, InputsError> {
-    tokenizer::encode(config, prompt).map_err(|error| InputsError::Prompt(error.to_string()))
+    let length = config.denoiser.text.clip.tokens;
+    tokenizer::encode(config.text_encoder.vocabulary, length, prompt)
+        .map_err(|error| InputsError::Prompt(error.to_string()))
 }
 
 impl Feed {

@@ -7,15 +7,13 @@ mod inputs;
 mod sampler;
 #[cfg(test)]
 mod tests;
-pub mod tokenizer;
 
 use std::time::{Duration, Instant};
 
 use ditbench_graph::Tensor;
-use ditbench_graph::tensor::TensorError;
 
 use super::{DECODER, DENOISER, ModelConfig, TEXT_ENCODER};
-use crate::{StageRunner, Times, Trace, timed};
+use crate::{StageRunner, Times, Trace, run_stage};
 
 pub use inputs::{Feed, Guidance};
 pub use sampler::{Rule, TIMESTEPS, sigmas, time_features};
@@ -23,7 +21,7 @@ pub use sampler::{Rule, TIMESTEPS, sigmas, time_features};
 /// Makes one image.
 ///
 /// # Errors
-/// The runner's; [`TensorError`] where a stage does not give one tensor of the size that the next one wants.
+/// The runner's; a stage that does not give one tensor of the size that the next one wants.
 pub fn generate<R: StageRunner + ?Sized>(
     config: &ModelConfig,
     inputs: &Feed,
@@ -37,7 +35,7 @@ pub fn generate<R: StageRunner + ?Sized>(
     let begun = Instant::now();
     let mut encoding = Duration::ZERO;
     let mut encode = |tokens: &Tensor, runner: &mut R| {
-        run(TEXT_ENCODER, std::slice::from_ref(tokens), &text_shape, runner, &mut encoding)
+        run_stage(TEXT_ENCODER, std::slice::from_ref(tokens), &text_shape, runner, &mut encoding)
     };
     let text = encode(&inputs.tokens, runner)?;
     let unguided = inputs.guidance.as_ref().map(|guidance| encode(&guidance.tokens, runner)).transpose()?;
@@ -48,10 +46,10 @@ pub fn generate<R: StageRunner + ?Sized>(
         let mut feed = vec![Tensor::f32(shape, x.clone())?, inputs.time_features[step].clone(), text.clone()];
         feed.extend(inputs.gemma.clone());
         let mut took = Duration::ZERO;
-        let mut predicted = run(DENOISER, &feed, &shape, runner, &mut took)?.into_f32()?;
+        let mut predicted = run_stage(DENOISER, &feed, &shape, runner, &mut took)?.into_f32()?;
         if let (Some(guidance), Some(unguided)) = (&inputs.guidance, &unguided) {
             feed[2] = unguided.clone();
-            let without = run(DENOISER, &feed, &shape, runner, &mut took)?;
+            let without = run_stage(DENOISER, &feed, &shape, runner, &mut took)?;
             sampler::guide(&mut predicted, without.as_f32()?, guidance.scale);
         }
         times.push(DENOISER, took);
@@ -61,26 +59,8 @@ pub fn generate<R: StageRunner + ?Sized>(
     }
     let latent = Tensor::f32(config.latent_shape(1), x[..x.len() / config.denoiser.batch].to_vec())?;
     let mut decoding = Duration::ZERO;
-    let image = run(DECODER, &[latent], &image_shape, runner, &mut decoding)?.into_f32()?;
+    let image = run_stage(DECODER, &[latent], &image_shape, runner, &mut decoding)?.into_f32()?;
     times.push(DECODER, decoding);
     times.total = begun.elapsed();
     Ok(Trace { latents, image, size: Some(config.image), times })
-}
-
-/// Runs a stage, adds its time to `took`, and gives the one output that every graph of the pipeline has.
-fn run<R: StageRunner + ?Sized>(
-    stage: &'static str,
-    feed: &[Tensor],
-    wanted: &[usize],
-    runner: &mut R,
-    took: &mut Duration,
-) -> Result<Tensor, R::Error> {
-    let mut outputs = timed(runner, stage, feed, took)?;
-    match outputs.pop() {
-        Some(output) if outputs.is_empty() && output.shape() == wanted => Ok(output),
-        last => {
-            let found = outputs.iter().chain(&last).map(|tensor| tensor.shape().to_vec()).collect();
-            Err(TensorError::Output { maker: stage, wanted: wanted.to_vec(), found }.into())
-        }
-    }
 }

@@ -2,28 +2,13 @@
 //!
 //! Flow matching: x_t = (1 − σ)·x0 + σ·ε; the velocity is v = ε − x0 = dx/dσ.
 
+use crate::blocks::time::sinusoids;
+pub use crate::blocks::time::{TIMESTEPS, sigmas};
 use crate::snapgenpp::Prediction;
 
-/// The timestep that the denoiser sees at noise level σ: 1000·σ.
-pub const TIMESTEPS: f64 = 1000.0;
-
-/// Noise levels of `steps` steps, `steps + 1` of them from 1 to 0: linear, then shifted by σ = s·t/(1 + (s − 1)·t), s
-/// being the config's [`time_shift`](crate::snapgenpp::DenoiserConfig::time_shift).
-pub fn sigmas(steps: usize, shift: f64) -> Vec<f64> {
-    (0..=steps)
-        .map(|i| {
-            let t = (steps - i) as f64 / steps.max(1) as f64;
-            shift * t / (1.0 + (shift - 1.0) * t)
-        })
-        .collect()
-}
-
-/// Sinusoids of a timestep, `[width]`: cosines first, then sines, of t·10000^(−i/(width/2)) (PixArt's order), in f64 and
-/// rounded once.
+/// The time features of a noise level, `[width]`: sinusoids of its timestep.
 pub fn time_features(sigma: f64, width: usize) -> Vec<f32> {
-    let half = width / 2;
-    let angles: Vec<f64> = (0..half).map(|i| TIMESTEPS * sigma * libm::pow(1e4, -(i as f64) / half as f64)).collect();
-    angles.iter().map(|&a| libm::cos(a)).chain(angles.iter().map(|&a| libm::sin(a))).map(|v| v as f32).collect()
+    sinusoids(TIMESTEPS * sigma, width)
 }
 
 /// How a step moves the latent.

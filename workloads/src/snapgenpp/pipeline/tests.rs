@@ -1,5 +1,7 @@
 //! The pipeline against runners made up for the purpose: what it feeds, what it refuses, what it writes.
 
+use ditbench_graph::tensor::TensorError;
+
 use super::*;
 use crate::snapgenpp::{ImageSize, Prediction, TextSource, Variant};
 use crate::{Inputs, trace};

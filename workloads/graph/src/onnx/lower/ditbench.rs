@@ -9,6 +9,8 @@
 //! | `DitConv2d` | x, weight, bias? | `stride`, `padding`, `groups`; `relu` 1 to apply ReLU to the result |
 //! | `DitLayerNorm` | x, weight?, bias? | `epsilon`, `weight` 1 and `bias` 1 where given |
 //! | `DitLayerNormModulate` | x, shift, scale | `epsilon` |
+//! | `DitGroupNorm` | x, weight, bias | `groups`, `epsilon` |
+//! | `DitRmsNorm` | x, weight | `epsilon` |
 //! | `DitModulate`, `DitGatedAdd`, `DitLerp` | as the operation | |
 //! | `DitRope` | x, cosines, sines `[T, hd/2]` | |
 //! | `DitAttention` | q, k, v | `pattern` full, causal, blockwise; `blocks`, `radius`; `scale` |
@@ -72,6 +74,15 @@ pub(super) fn lower(w: &mut Writer<'_>, node: &Node) -> Result<Own, OnnxError> {
             let attributes =
                 vec![("epsilon", Attribute::Float(*eps)), ("weight", given(weight)), ("bias", given(bias))];
             ("DitLayerNorm", attributes)
+        }
+        Op::GroupNorm { groups, eps, weight, bias } => {
+            inputs.extend([w.weight(*weight)?, w.weight(*bias)?]);
+            let attributes = vec![("groups", Attribute::Int(*groups as i64)), ("epsilon", Attribute::Float(*eps))];
+            ("DitGroupNorm", attributes)
+        }
+        Op::RmsNorm { eps, weight } => {
+            inputs.push(w.weight(*weight)?);
+            ("DitRmsNorm", vec![("epsilon", Attribute::Float(*eps))])
         }
         Op::Modulate => ("DitModulate", Vec::new()),
         Op::GatedAdd => ("DitGatedAdd", Vec::new()),

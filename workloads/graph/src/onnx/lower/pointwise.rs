@@ -13,6 +13,19 @@ pub(super) fn lower(w: &mut Writer<'_>, node: &Node) -> Result<String, OnnxError
     let x = inputs.first().map_or("", String::as_str);
     Ok(match &node.op {
         Op::LayerNorm { eps, weight, bias } => return layer_norm(w, node, x, *eps, *weight, *bias),
+        Op::GroupNorm { groups, eps, weight, bias } => {
+            return group_norm(w, node, x, *groups, *eps, (*weight, *bias));
+        }
+        Op::RmsNorm { eps, weight } => {
+            let axis = w.graph.shape(node.output).len() - 1;
+            let (weight, eps, axes) = (w.weight(*weight)?, w.scalar(*eps), w.ints(&[axis]));
+            let square = w.op(&part(name, "square"), "Mul", &[x, x], &[]);
+            let mean = w.op(&part(name, "mean"), "ReduceMean", &[&square, &axes], &[("keepdims", Attribute::Int(1))]);
+            let mean = w.op(&part(name, "eps"), "Add", &[&mean, &eps], &[]);
+            let root = w.op(&part(name, "root"), "Sqrt", &[&mean], &[]);
+            let y = w.op(&part(name, "divide"), "Div", &[x, &root], &[]);
+            w.op(name, "Mul", &[&y, &weight], &[])
+        }
         Op::Modulate => {
             let one = w.scalar(1.0);
             let factor = w.op(&part(name, "one_plus"), "Add", &[&inputs[2], &one], &[]);
@@ -76,6 +89,33 @@ fn layer_norm(
         }
         None => w.op(&node.name, "LayerNormalization", &[x, &weight], &attributes),
     })
+}
+
+/// An instance norm of each group as one channel, then each channel's own weight and bias: the standard GroupNormalization has one
+/// scale for a group before opset 21.
+fn group_norm(
+    w: &mut Writer<'_>,
+    node: &Node,
+    x: &str,
+    groups: usize,
+    eps: f32,
+    (weight, bias): (WeightId, WeightId),
+) -> Result<String, OnnxError> {
+    let name = node.name.as_str();
+    let shape = w.graph.shape(node.output).to_vec();
+    let (batch, channels) = (shape[0], shape[1]);
+    let ones = w.table(&format!("const/ones[{groups}]"), &[groups], || vec![1.0; groups])?;
+    let zeros = w.table(&format!("const/zeros[{groups}]"), &[groups], || vec![0.0; groups])?;
+    let all: usize = shape.iter().product();
+    let y = reshape(w, &part(name, "groups"), x, &[batch, groups, all / (batch * groups)]);
+    let epsilon = [("epsilon", Attribute::Float(eps))];
+    let y = w.op(&part(name, "normal"), "InstanceNormalization", &[&y, &ones, &zeros], &epsilon);
+    let y = reshape(w, &part(name, "channels"), &y, &shape);
+    let (weight, bias) = (w.weight(weight)?, w.weight(bias)?);
+    let weight = reshape(w, &part(name, "weight"), &weight, &[channels, 1, 1]);
+    let bias = reshape(w, &part(name, "bias"), &bias, &[channels, 1, 1]);
+    let y = w.op(&part(name, "scale"), "Mul", &[&y, &weight], &[]);
+    Ok(w.op(name, "Add", &[&y, &bias], &[]))
 }
 
 fn activate(w: &mut Writer<'_>, node: &Node, x: &str, activation: Activation) -> Result<String, OnnxError> {

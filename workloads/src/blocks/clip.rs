@@ -1,16 +1,36 @@
 //! The text encoder: CLIP's text tower. Token ids `[B, T]` → embeddings `[B, T, D]`.
 
-use super::ModelConfig;
 use ditbench_graph::{
     Activation, AttentionPattern, DType, Graph, GraphBuilder, GraphError, Init, Op, ValueId, WeightRole,
 };
+use serde::{Deserialize, Serialize};
 
-/// Builds the text encoder of a config.
-pub(super) fn build(config: &ModelConfig) -> Result<Graph, GraphError> {
-    let source = config.denoiser.text.clip;
-    let encoder = &config.text_encoder;
+/// One source of text tokens for the denoiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TextSource {
+    /// Number of tokens, padding included.
+    pub tokens: usize,
+    /// Width of each token's embedding.
+    pub width: usize,
+}
+
+/// The text encoder: a CLIP text tower (pre-norm, causal).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextEncoderConfig {
+    /// Rows of the embedding.
+    pub vocabulary: usize,
+    /// Blocks.
+    pub layers: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Epsilon of the norms (CLIP's: 1e-5).
+    pub eps: f32,
+}
+
+/// Builds a text encoder that makes such tokens of so many prompts at once.
+pub(crate) fn build(encoder: &TextEncoderConfig, source: TextSource, batch: usize) -> Result<Graph, GraphError> {
     let mut b = GraphBuilder::new("text_encoder");
-    let ids = b.input("tokens", &[config.denoiser.batch, source.tokens], DType::I64);
+    let ids = b.input("tokens", &[batch, source.tokens], DType::I64);
     let mut x = b.scope("text", |b| {
         let table =
             b.weight("token_embedding", &[encoder.vocabulary, source.width], Init::Normal(0.5), WeightRole::Embedding);
@@ -21,17 +41,17 @@ pub(super) fn build(config: &ModelConfig) -> Result<Graph, GraphError> {
         b.node("add_positions", Op::Add, &[x, positions])
     });
     for layer in 0..encoder.layers {
-        x = b.scope("text", |b| b.scope(layer.to_string(), |b| block(b, config, x)));
+        x = b.scope("text", |b| b.scope(layer.to_string(), |b| block(b, encoder, x)));
     }
     let x = b.scope("text", |b| b.affine_norm("final_norm", x, encoder.eps));
     b.output("text", x);
     b.finish()
 }
 
-fn block(b: &mut GraphBuilder, config: &ModelConfig, x: ValueId) -> ValueId {
+fn block(b: &mut GraphBuilder, encoder: &TextEncoderConfig, x: ValueId) -> ValueId {
     let &[batch, tokens, width] = b.shape(x) else { return x };
-    let heads = config.text_encoder.heads;
-    let eps = config.text_encoder.eps;
+    let heads = encoder.heads;
+    let eps = encoder.eps;
     let x = b.scope("attn", |b| {
         let h = b.affine_norm("norm", x, eps);
         let [q, k, v] = ["q", "k", "v"].map(|name| {

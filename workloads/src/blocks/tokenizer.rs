@@ -10,14 +10,12 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{SplitDelimiterBehavior, Tokenizer};
 
-use crate::snapgenpp::ModelConfig;
-
 /// CLIP's merges, a line each.
-const CLIP_MERGES: &[u8] = include_bytes!("../../../assets/clip-merges.txt.gz");
+const CLIP_MERGES: &[u8] = include_bytes!("../../assets/clip-merges.txt.gz");
 /// CLIP's vocabulary, with start and end.
 const CLIP_VOCABULARY: usize = 49408;
 /// Nano's tokenizer, in the format of the `tokenizers` library.
-const NANO: &[u8] = include_bytes!("../../../assets/nano.tokenizer.json");
+const NANO: &[u8] = include_bytes!("../../assets/nano.tokenizer.json");
 
 /// Why a prompt cannot be tokenized.
 #[derive(Debug, thiserror::Error)]
@@ -42,13 +40,12 @@ struct Framed {
     pad: u32,
 }
 
-/// Token ids of a prompt, as many as the model's text encoder reads: start, the prompt (cut if it is too long), end, padding.
+/// Token ids of a prompt, `length` of them as the text encoder reads: start, the prompt (cut if it is too long), end, padding.
 ///
 /// # Errors
 /// A vocabulary for which no tokenizer is carried.
-pub fn encode(config: &ModelConfig, prompt: &str) -> Result<Vec<i64>, TokenizerError> {
-    let length = config.denoiser.text.clip.tokens;
-    let framed = match config.text_encoder.vocabulary {
+pub fn encode(vocabulary: usize, length: usize, prompt: &str) -> Result<Vec<i64>, TokenizerError> {
+    let framed = match vocabulary {
         CLIP_VOCABULARY => clip()?,
         2048 => nano()?,
         other => return Err(TokenizerError::Vocabulary(other)),
@@ -130,7 +127,8 @@ mod tests {
     use crate::snapgenpp::{ImageSize, Variant};
 
     fn ids(variant: Variant, prompt: &str) -> Vec<i64> {
-        encode(&variant.config(ImageSize { height: 512, width: 512 }), prompt).unwrap()
+        let config = variant.config(ImageSize { height: 512, width: 512 });
+        encode(config.text_encoder.vocabulary, config.denoiser.text.clip.tokens, prompt).unwrap()
     }
 
     #[test]
