@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use crate::caution::urgent;
 use crate::headline;
 use crate::judged::{self, JudgedRow};
 use crate::record::{Reading, Status};
@@ -56,6 +57,9 @@ pub fn of_table(table: &Table) -> String {
                     text::seconds(paper.step_s)
                 ),
             );
+        }
+        for (words, cells) in urgent(&rows) {
+            push(&mut out, &format!("\n- **{}**: {}", plain(&text::list(&cells)), plain(&words)));
         }
         for row in rows.iter().filter(|row| row.status != Status::Ok) {
             let reason = row.reason.as_deref().unwrap_or("no reason was recorded");
@@ -132,7 +136,11 @@ fn line(row: &Row) -> String {
             row.latent_relative_l2.map_or_else(|| "–".to_owned(), text::scientific)
         },
         row.ssimulacra2.map_or_else(|| "–".to_owned(), |score| format!("{score:.1}")),
-        row.peak_share.map_or_else(|| "–".to_owned(), text::percent),
+        match row.peak_share {
+            Some(share) => text::percent(share),
+            None if row.has_doubtful_peak() => "doubtful".to_owned(),
+            None => "–".to_owned(),
+        },
         notes.join(", "),
     ];
     let whose = row.whose().map(|whose| plain(&whose)).into_iter();

@@ -9,7 +9,7 @@ use crate::caution::{self, Caution};
 use crate::estimate::{self, Estimate};
 use crate::judged::JudgedRow;
 use crate::record::{Cell, CellKey, Launch, Reading, Run, Sample, Status, conditions, cpus};
-use crate::{stats, whose};
+use crate::{roof, stats, whose};
 
 /// The rows of one report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -86,9 +86,9 @@ pub struct Row {
     pub weights_resident_bytes: Option<u64>,
     /// FLOPs of one image over its median time, in 10⁹ a second.
     pub gflops: Option<f64>,
-    /// `gflops` over the measured peak of the same kind and thread count.
+    /// `gflops` over the roof of the cell's own mix of instructions; see [`crate::roof`].
     pub peak_share: Option<f64>,
-    /// That peak: `f32, 2 threads: 163 GFLOP/s`; or why there is none.
+    /// That roof: `f32, 2 threads: 163 GFLOP/s`; or why there is none.
     pub peak: Reading<String>,
     /// The cell that quality is measured against; or why there is none.
     pub reference: Reading<String>,
@@ -168,7 +168,7 @@ impl Row {
             (Reading::Ok(estimate), Some(flops)) => Some(flops as f64 * f64::from(cell.key.batch) / estimate.p50 / 1e9),
             _ => None,
         };
-        let peak = peak_for(run, cell);
+        let roof = roof::of_cell(run, cell);
         let quality = cell.quality.value();
         let image = quality.and_then(|quality| quality.image.value());
         Self {
@@ -204,9 +204,9 @@ impl Row {
                 .and_then(|w| w.resident_bytes)
                 .or_else(|| loaded(|s| s.weight_resident_bytes)),
             gflops,
-            peak_share: gflops.zip(peak.value()).map(|(gflops, peak)| gflops / peak.0),
-            peak: match peak {
-                Reading::Ok((_, words)) => Reading::Ok(words),
+            peak_share: gflops.zip(roof.value()).map(|(gflops, roof)| gflops / roof.value),
+            peak: match roof {
+                Reading::Ok(roof) => Reading::Ok(roof.words),
                 Reading::Denied { why } | Reading::Absent { why } => Reading::Absent { why },
             },
             reference: match &cell.quality {
@@ -240,6 +240,11 @@ impl Row {
     /// Whether there is something to show: the cell ended well, or a later launch of it failed and the earlier ones count.
     pub fn has_figures(&self) -> bool {
         self.status == Status::Ok || self.first_image_s.is_some()
+    }
+
+    /// Whether the measured peak that the row belongs under does not look like one, so that no share of it is shown.
+    pub fn has_doubtful_peak(&self) -> bool {
+        self.cautions.iter().any(|caution| matches!(caution, Caution::DoubtfulPeak { .. }))
     }
 
     /// Whether other cells' quality is measured against this one.
@@ -387,21 +392,6 @@ fn peak_memory(cell: &Cell) -> (Option<u64>, &'static str) {
         launch.memory.iter().filter_map(|mark| mark.high_water.max(mark.rss)).chain(launch.max_rss_bytes).max()
     });
     (timed.max(), "the timed processes")
-}
-
-/// The measured peak that a cell is put under: integer products for 8-bit activations, else f32.
-fn peak_for(run: &Run, cell: &Cell) -> Reading<(f64, String)> {
-    let kind =
-        if cell.numerics.value().is_some_and(|numerics| numerics == "int8_activations") { "int8" } else { "f32" };
-    let threads = cell.key.threads;
-    match run.machine.peak(kind, threads, &cell.key.cpus) {
-        Some(peak) if peak.value > 0.0 => {
-            let words = format!("{kind}, {threads} threads: {} {}", crate::text::significant(peak.value, 3), peak.unit);
-            Reading::Ok((peak.value, words))
-        }
-        _ if cell.key.cpus.is_empty() => Reading::absent(format!("no {kind} peak was measured with {threads} threads")),
-        _ => Reading::absent(format!("no {kind} peak was measured with {threads} threads on CPUs {}", cell.key.cpus)),
-    }
 }
 
 /// The table of some runs.

@@ -6,6 +6,7 @@ use anyhow::Result;
 use ditbench_record::Status;
 use ditbench_record::one_line;
 use ditbench_record::store::LoadedRun;
+use ditbench_reports::caution::urgent;
 use ditbench_reports::table::{Absent, Row, Table, groups};
 use ditbench_reports::{judged, report};
 
@@ -42,6 +43,9 @@ fn terminal(table: &Table) -> String {
         let good: Vec<_> = rows.iter().filter(|row| row.has_figures()).map(|row| cells(row)).collect();
         if !good.is_empty() {
             out.push_str(&text::table(&header, good));
+        }
+        for (words, cells) in urgent(&rows) {
+            out.push_str(&format!("  {}: {words}\n", cells.join(", ").replace('\u{a0}', " ")));
         }
         for row in rows.iter().filter(|row| row.status != Status::Ok) {
             let reason = row.reason.as_deref().unwrap_or("no reason recorded");
@@ -103,7 +107,11 @@ fn cells(row: &Row) -> Vec<String> {
         or_dash(step.map(seconds)),
         or_dash(row.compile_s.map(seconds)),
         or_dash(row.peak_bytes.map(text::bytes)),
-        or_dash(row.peak_share.map(|share| format!("{:.0} %", 100.0 * share))),
+        match row.peak_share {
+            Some(share) => format!("{:.0} %", 100.0 * share),
+            None if row.has_doubtful_peak() => "doubtful".to_owned(),
+            None => "-".to_owned(),
+        },
         if row.is_reference() {
             "reference".to_owned()
         } else {

@@ -163,6 +163,7 @@ fn machine(page: &mut Page, machine: &Machine) {
     reading(page, "Processor", &machine.cpu_model, Clone::clone);
     fact(page, "Architecture", &machine.architecture);
     reading(page, "Cores", &machine.physical_cores, u32::to_string);
+    reading(page, "Cores that may be used", &machine.usable_cores, u32::to_string);
     reading(page, "Threads of execution", &machine.logical_cores, u32::to_string);
     fact(page, "CPU features", &machine.cpu_features.join(", "));
     reading(page, "Memory", &machine.memory_bytes, |bytes| text::bytes(*bytes));
@@ -190,10 +191,14 @@ fn machine(page: &mut Page, machine: &Machine) {
             format!(" ({} to {})", text::significant(low, 3), text::significant(high, 3))
         };
         let threads = if peak.threads == 1 { "1 thread".into() } else { format!("{} threads", peak.threads) };
+        let doubt = crate::record::disturbed::doubtful_peak(machine, peak)
+            .map(|why| format!("; doubtful: {why}"))
+            .unwrap_or_default();
+        let value = text::significant(peak.value, 3);
         fact(
             page,
             &format!("Measured peak, {}", peak.kind),
-            &format!("{} {}{spread}, {threads}: {}", text::significant(peak.value, 3), peak.unit, peak.method),
+            &format!("{value} {}{spread}, {threads}: {}{doubt}", peak.unit, peak.method),
         );
     }
     page.raw("</dl>\n");
@@ -261,6 +266,17 @@ fn sensors(page: &mut Page, run: &Run) {
             format!("{} ({})", meter.evidence, meter.source)
         });
     }
+    let loads: Vec<f64> = run
+        .cells
+        .iter()
+        .flat_map(|cell| &cell.launches)
+        .filter_map(|launch| Some(100.0 * launch.foreign.value()?.share()))
+        .collect();
+    if let Some(median) = crate::stats::median(&loads) {
+        let most = loads.iter().copied().fold(0.0, f64::max);
+        let said = format!("median {}, at most {}", text::significant(median, 2), text::significant(most, 2));
+        fact(page, "other programs, % of the CPUs", &said);
+    }
     for (name, (values, why)) in found {
         let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
         let range = if values.is_empty() {
@@ -311,7 +327,7 @@ fn reading<T>(page: &mut Page, name: &str, value: &Reading<T>, words: impl Fn(&T
 }
 
 /// Each figure in a sentence.
-fn reading_terms() -> [(&'static str, &'static str); 14] {
+fn reading_terms() -> [(&'static str, &'static str); 15] {
     [
         (
             "Cell",
@@ -352,7 +368,11 @@ fn reading_terms() -> [(&'static str, &'static str); 14] {
         ),
         (
             "Of peak",
-            "Operations of one image over its median time, as a share of what a loop of multiply-adds reached on this machine with as many threads.",
+            "Operations of one image over its median time, as a share of what small loops of ours reached on this machine with as many threads: f32 multiply-adds; where activations are rounded to 8 bits, 8-bit products for the linears with weights in few bits and f32 for the rest. None where no such peak was measured (another device, another arithmetic), and none where the peak is doubtful: other programs ran meanwhile, two threads reached no more than one, or its repetitions lie far apart.",
+        ),
+        (
+            "Busy machine",
+            "Other programs took more than 5 % of the CPUs that a launch was allowed, or nearly half a CPU where it has a thread for each: what was busy by the kernel's count, less what the launch used itself. Such a launch is made again; if it was so each time, it counts and the row says so.",
         ),
         (
             "Computes in",

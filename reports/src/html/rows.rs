@@ -105,8 +105,17 @@ fn good(page: &mut Page, row: &Row, several: bool) {
             &score.or(why).unwrap_or_default(),
         );
     }
-    let rate = row.gflops.map(|gflops| format!("{} GFLOP/s", text::significant(gflops, 3)));
-    value(page, "Of peak", row.peak_share.map(text::percent), &rate.unwrap_or_default());
+    let rate = row.gflops.map(|gflops| match row.peak_share {
+        Some(share) => {
+            format!("{} of {} GFLOP/s", text::significant(gflops, 3), text::significant(gflops / share, 3))
+        }
+        // Why a peak is doubtful stands among the cautions.
+        None if row.has_doubtful_peak() => format!("{} GFLOP/s", text::significant(gflops, 3)),
+        None => format!("{} GFLOP/s; {}", text::significant(gflops, 3), row.peak.why().unwrap_or_default()),
+    });
+    let share = row.peak_share.map(text::percent);
+    let share = share.or_else(|| row.has_doubtful_peak().then(|| "doubtful".to_owned()));
+    value(page, "Of peak", share, &rate.unwrap_or_default());
     let chips: Vec<String> = row
         .cautions
         .iter()
