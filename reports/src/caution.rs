@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use crate::record::disturbed::{self, several};
 use crate::record::held::{self, HeldBack};
-use crate::record::{Cell, Kind, Launch, Run, Status, Steady};
-use crate::stats;
+use crate::record::{Cell, ForeignLoad, Kind, Launch, Run, Status, Steady};
+use crate::table::Row;
 use crate::text;
+use crate::{roof, stats};
 
 /// Launches below which an interval over launches cannot reach 95 % (see [`crate::estimate`]).
 pub const FEW_LAUNCHES: usize = 6;
@@ -57,6 +59,46 @@ pub enum Caution {
         what: String,
         /// Whether that is part of what was measured.
         sustained: bool,
+    },
+    /// Other programs ran on the same CPUs.
+    Busy {
+        /// In how many launches.
+        launches: usize,
+        /// Of how many.
+        of: usize,
+        /// What was counted in the busiest of them.
+        load: ForeignLoad,
+    },
+    /// A hypervisor gave the CPUs to other machines.
+    Stolen {
+        /// In how many launches.
+        launches: usize,
+        /// Of how many.
+        of: usize,
+        /// The largest share of the CPUs, 0..1.
+        share: f64,
+    },
+    /// Whether other programs ran on the same CPUs is not known.
+    LoadUnknown {
+        /// Why not.
+        why: String,
+    },
+    /// More threads than CPUs: they take turns.
+    MoreThreads {
+        /// Threads of the cell.
+        threads: u32,
+        /// CPUs that it may use.
+        cpus: u32,
+    },
+    /// Tasks of the machine waited for memory.
+    ShortOfMemory {
+        /// The largest share of ten seconds, in percent.
+        percent: f64,
+    },
+    /// The measured peak that the cell belongs under does not look like one.
+    DoubtfulPeak {
+        /// Which, and why.
+        why: String,
     },
     /// Not every node ran on the device asked for.
     FallBack {
@@ -114,6 +156,14 @@ impl Caution {
             Self::FewLaunches { launches } => format!("{launches} launches"),
             Self::Bimodal { .. } => "two modes".into(),
             Self::HeldBack { .. } => "held back".into(),
+            Self::Busy { launches, of, .. } if launches < of => format!("busy machine in {launches} of {of}"),
+            Self::Busy { .. } => "busy machine".into(),
+            Self::Stolen { launches, of, .. } if launches < of => format!("CPUs stolen in {launches} of {of}"),
+            Self::Stolen { .. } => "CPUs stolen".into(),
+            Self::LoadUnknown { .. } => "other load not known".into(),
+            Self::MoreThreads { threads, cpus } => format!("{threads} threads on {}", several(*cpus, "CPU")),
+            Self::ShortOfMemory { .. } => "short of memory".into(),
+            Self::DoubtfulPeak { .. } => "doubtful peak".into(),
             Self::FallBack { .. } => "falls back".into(),
             Self::FailedLaunches { .. } => "failed launches".into(),
             Self::Removed { samples, .. } => format!("{samples} removed"),
@@ -147,6 +197,30 @@ impl Caution {
             Self::HeldBack { what, .. } => format!(
                 "The machine held itself back while this was measured: {what}. Let it cool, stop other work, and measure again."
             ),
+            Self::Busy { launches, load, .. } => format!(
+                "The machine was busy while this was measured: {}{}. Times are longer than they would be. {}",
+                if *launches > 1 { "in the busiest launch " } else { "" },
+                disturbed::foreign_words(load),
+                disturbed::CURE
+            ),
+            Self::Stolen { launches, share, .. } => format!(
+                "The hypervisor gave {} of the CPUs to other machines while this was measured: times are longer than they would be. \
+                 Measure again when its other machines are quiet.",
+                up_to(*share, *launches)
+            ),
+            Self::LoadUnknown { why } => {
+                format!("Whether other programs ran on the same CPUs meanwhile is not known: {why}.")
+            }
+            Self::MoreThreads { threads, cpus } => format!(
+                "{} on {}: they take turns and wait for each other, which can take several times as long. Give --threads {cpus} or fewer.",
+                several(*threads, "thread"),
+                several(*cpus, "CPU")
+            ),
+            Self::ShortOfMemory { percent } => format!(
+                "Memory was short: tasks waited for it in up to {percent:.0} % of the time, so that times hold swapping or reading again. \
+                 Choose a smaller model, size or precision, or stop other work."
+            ),
+            Self::DoubtfulPeak { why } => format!("No share of the peak is shown: {why}. {}", disturbed::CURE),
             Self::FallBack { stage, share, asked } => format!(
                 "Only {} of the nodes of the {} ran on {asked}: the rest fell back to another device.",
                 text::percent(*share),
@@ -173,18 +247,52 @@ impl Caution {
     pub fn weight(&self) -> Weight {
         match self {
             Self::HeldBack { sustained: true, .. } => Weight::Note,
-            Self::HeldBack { .. } | Self::FallBack { .. } | Self::FailedLaunches { .. } | Self::NotRepeatable => {
-                Weight::Grave
-            }
+            Self::HeldBack { .. }
+            | Self::Busy { .. }
+            | Self::Stolen { .. }
+            | Self::MoreThreads { .. }
+            | Self::ShortOfMemory { .. }
+            | Self::FallBack { .. }
+            | Self::FailedLaunches { .. }
+            | Self::NotRepeatable => Weight::Grave,
             Self::FewLaunches { launches } if *launches >= 3 => Weight::Note,
-            Self::Outliers { .. } | Self::Said { .. } => Weight::Note,
+            Self::Outliers { .. } | Self::Said { .. } | Self::LoadUnknown { .. } => Weight::Note,
             Self::NotSteady { .. }
             | Self::FewLaunches { .. }
             | Self::Bimodal { .. }
+            | Self::DoubtfulPeak { .. }
             | Self::Removed { .. }
             | Self::Expanded { .. } => Weight::Uncertain,
         }
     }
+}
+
+impl Caution {
+    /// Whether it is said in full where there is room for a few lines only: below the table of a terminal.
+    pub fn cannot_wait(&self) -> bool {
+        self.weight() == Weight::Grave || matches!(self, Self::DoubtfulPeak { .. })
+    }
+}
+
+/// A share in words, of one launch or the largest of several.
+fn up_to(share: f64, launches: usize) -> String {
+    let share = text::percent(share);
+    if launches > 1 { format!("up to {share}") } else { share }
+}
+
+/// What cannot wait of these rows, each once and with the rows that it is about.
+pub fn urgent(rows: &[&Row]) -> Vec<(String, Vec<String>)> {
+    let mut said: Vec<(String, Vec<String>)> = Vec::new();
+    for row in rows {
+        for caution in row.cautions.iter().filter(|caution| caution.cannot_wait()) {
+            let words = caution.long();
+            match said.iter_mut().find(|(known, _)| *known == words) {
+                Some((_, labels)) => labels.push(row.label()),
+                None => said.push((words, vec![row.label()])),
+            }
+        }
+    }
+    said
 }
 
 /// What a reader should know of a cell. A cell without a good launch has its reason and no cautions but the recorded ones.
@@ -193,6 +301,7 @@ pub fn of_cell(run: &Run, cell: &Cell) -> Vec<Caution> {
     if cell.has_result() {
         let good: Vec<&Launch> = cell.good_launches().collect();
         of_launches(run, cell, &good, &mut cautions);
+        of_machine(run, cell, &good, &mut cautions);
         for stage in &cell.placement {
             if let Some(share) = stage.share_on_asked().filter(|share| *share < 1.0) {
                 cautions.push(Caution::FallBack { stage: stage.stage.clone(), share, asked: stage.asked.clone() });
@@ -257,6 +366,39 @@ fn of_launches(run: &Run, cell: &Cell, good: &[&Launch], cautions: &mut Vec<Caut
     }
 }
 
+/// What the machine's state does to the times of launches.
+fn of_machine(run: &Run, cell: &Cell, good: &[&Launch], cautions: &mut Vec<Caution>) {
+    // Runs that judge pictures time nothing.
+    if good.iter().all(|launch| launch.samples.is_empty()) {
+        return;
+    }
+    let (threads, of) = (cell.key.threads, good.len());
+    let cpus = good.iter().filter_map(|launch| disturbed::cpus_for(&run.machine, launch)).min();
+    if let Some(cpus) = cpus.filter(|&cpus| threads > cpus) {
+        cautions.push(Caution::MoreThreads { threads, cpus });
+    }
+    let loads = good.iter().filter_map(|launch| launch.foreign.value());
+    let mut busy: Vec<_> = loads.clone().filter(|load| disturbed::is_busy(load, threads)).collect();
+    busy.sort_by(|a, b| a.share().total_cmp(&b.share()));
+    if let Some(most) = busy.last() {
+        cautions.push(Caution::Busy { launches: busy.len(), of, load: (*most).clone() });
+    }
+    let stolen: Vec<f64> = loads.filter_map(disturbed::stolen).collect();
+    if let Some(share) = stolen.iter().copied().max_by(f64::total_cmp) {
+        cautions.push(Caution::Stolen { launches: stolen.len(), of, share });
+    }
+    if let Some(why) = good.iter().find_map(|launch| launch.foreign.why()) {
+        cautions.push(Caution::LoadUnknown { why: why.to_owned() });
+    }
+    let short = good.iter().filter_map(|launch| disturbed::short_of_memory(launch));
+    if let Some(percent) = short.max_by(f64::total_cmp) {
+        cautions.push(Caution::ShortOfMemory { percent });
+    }
+    if let Some(why) = roof::doubt_of(run, cell) {
+        cautions.push(Caution::DoubtfulPeak { why });
+    }
+}
+
 /// Whether the launches' medians split in two at a gap of at least 5 %, which is also wider than either group's own
 /// spread: the medians of both groups. At least 4 launches, two in each group.
 fn two_groups(totals: &[Vec<f64>]) -> Option<(f64, f64)> {
@@ -277,7 +419,19 @@ fn two_groups(totals: &[Vec<f64>]) -> Option<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{CellKey, PlacementShare, Sample, StagePlacement, SteadyState};
+    use crate::record::{
+        CellKey, CpusUsed, Machine, Peak, PlacementShare, Reading, Sample, StagePlacement, SteadyState,
+    };
+
+    /// Two CPUs for ten seconds, of which others took this share.
+    fn load(foreign: f64) -> ForeignLoad {
+        let waited_s = Reading::absent("no pressure information");
+        ForeignLoad { cpus: 2, wall_s: 10.0, busy_s: 15.0 + 20.0 * foreign, own_s: 15.0, stolen_s: 0.0, waited_s }
+    }
+
+    fn of(cell: &Cell) -> Vec<Caution> {
+        of_cell(&Run::default(), cell)
+    }
 
     /// A cell whose launches took these seconds, steady from image 1 on; image 0 is slow.
     fn cell(launches: &[[f64; 3]]) -> Cell {
@@ -288,10 +442,11 @@ mod tests {
                 .map(|(image, &total_s)| Sample { image, total_s, ..Sample::default() })
                 .collect(),
             steady: SteadyState { state: Steady::Steady, from: Some(1), said: String::new() },
+            foreign: Reading::Ok(load(0.0)),
             ..Launch::default()
         };
         Cell {
-            key: CellKey::default(),
+            key: CellKey { threads: 2, device: "cpu".into(), ..CellKey::default() },
             status: Status::Ok,
             launches: launches.iter().map(launch).collect(),
             ..Cell::default()
@@ -300,15 +455,15 @@ mod tests {
 
     #[test]
     fn a_good_cell_has_none() {
-        assert_eq!(of_cell(&Run::default(), &cell(&[[1.0, 1.01, 1.0]; 6])), []);
+        assert_eq!(of(&cell(&[[1.0, 1.01, 1.0]; 6])), []);
     }
 
     #[test]
     fn two_modes_are_seen_and_a_spread_is_not() {
         let modes = cell(&[[1.0; 3], [1.2; 3], [1.01; 3], [1.21; 3], [1.0; 3], [1.2; 3]]);
-        assert!(matches!(of_cell(&Run::default(), &modes)[..], [Caution::Bimodal { fast_s: 1.0, slow_s: 1.2 }]));
+        assert!(matches!(of(&modes)[..], [Caution::Bimodal { fast_s: 1.0, slow_s: 1.2 }]));
         let spread = cell(&[[1.0; 3], [1.05; 3], [1.1; 3], [1.15; 3], [1.2; 3], [1.25; 3]]);
-        assert_eq!(of_cell(&Run::default(), &spread), []);
+        assert_eq!(of(&spread), []);
     }
 
     #[test]
@@ -326,11 +481,69 @@ mod tests {
             entries: vec![entry("gpu", 3), entry("cpu", 1)],
             source: String::new(),
         }];
-        let short: Vec<String> = of_cell(&Run::default(), &bad).iter().map(Caution::short).collect();
+        let short: Vec<String> = of(&bad).iter().map(Caution::short).collect();
         assert_eq!(
             short,
             ["failed launches", "held back", "1 of 2 not steady", "2 launches", "1 removed", "falls back"]
         );
-        assert_eq!(of_cell(&Run::default(), &Cell::failed(CellKey::default(), Status::Error, "x")), []);
+        assert_eq!(of(&Cell::failed(CellKey::default(), Status::Error, "x")), []);
+    }
+
+    #[test]
+    fn a_busy_machine_is_said_and_so_is_one_of_which_nothing_is_known() {
+        let mut busy = cell(&[[1.0, 1.01, 1.0]; 6]);
+        busy.launches[2].foreign = Reading::Ok(load(0.25));
+        busy.launches[3].foreign = Reading::Ok(load(0.5));
+        let found = of(&busy);
+        assert_eq!(found.iter().map(Caution::short).collect::<Vec<_>>(), ["busy machine in 2 of 6"]);
+        assert!(found[0].cannot_wait() && found[0].weight() == Weight::Grave);
+        let long = found[0].long();
+        assert!(
+            long.contains("in the busiest launch other programs took 50 % of the 2 CPUs. Times are longer"),
+            "{long}"
+        );
+        let mut unknown = cell(&[[1.0, 1.01, 1.0]; 6]);
+        unknown.launches[0].foreign = Reading::denied("/proc/stat: Permission denied");
+        let found = of(&unknown);
+        assert!(matches!(&found[..], [Caution::LoadUnknown { why }] if why.contains("Permission")), "{found:?}");
+    }
+
+    #[test]
+    fn stolen_cpus_are_said() {
+        let mut stolen = cell(&[[1.0, 1.01, 1.0]; 6]);
+        stolen.launches[0].foreign = Reading::Ok(ForeignLoad { stolen_s: 4.0, ..load(0.0) });
+        assert_eq!(of(&stolen).iter().map(Caution::short).collect::<Vec<_>>(), ["CPUs stolen in 1 of 6"]);
+    }
+
+    #[test]
+    fn more_threads_than_cpus_are_said() {
+        let mut many = cell(&[[1.0, 1.01, 1.0]; 6]);
+        many.key.threads = 64;
+        many.launches.iter_mut().for_each(|launch| {
+            launch.cpus = Some(CpusUsed { allowed: Some("0-1".into()), seen: Vec::new() });
+        });
+        let found = of(&many);
+        assert_eq!(found, [Caution::MoreThreads { threads: 64, cpus: 2 }]);
+        assert!(found[0].long().starts_with("64 threads on 2 CPUs") && found[0].cannot_wait());
+        // A control group that pays for one CPU of them.
+        let mut run = Run { machine: Machine { cpu_quota: Reading::Ok(1.0), ..Machine::default() }, ..Run::default() };
+        many.key.threads = 2;
+        assert_eq!(of_cell(&run, &many), [Caution::MoreThreads { threads: 2, cpus: 1 }]);
+        run.machine.cpu_quota = Reading::Ok(1.5);
+        assert_eq!(of_cell(&run, &many), []);
+    }
+
+    #[test]
+    fn a_peak_that_is_none_is_said_where_its_share_would_be() {
+        let peak = |threads, value| Peak { kind: "f32".into(), threads, value, ..Peak::default() };
+        let machine = Machine {
+            physical_cores: Reading::Ok(2),
+            peaks: vec![peak(1, 100.0), peak(2, 101.0)],
+            ..Machine::default()
+        };
+        let mut cell = cell(&[[1.0, 1.01, 1.0]; 6]);
+        cell.numerics = Reading::Ok("f32".into());
+        let found = of_cell(&Run { machine, ..Run::default() }, &cell);
+        assert!(matches!(&found[..], [Caution::DoubtfulPeak { .. }]) && found[0].cannot_wait(), "{found:?}");
     }
 }

@@ -17,6 +17,7 @@ pub mod plots;
 pub mod profile;
 pub mod quality;
 pub mod report;
+pub mod roof;
 pub mod sample;
 pub mod sample_judged;
 pub mod sample_phone;

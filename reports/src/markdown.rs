@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use crate::caution::urgent;
 use crate::headline;
 use crate::judged;
 use crate::metric::{Metric, Shown};
@@ -32,6 +33,9 @@ pub fn of_table(table: &Table) -> String {
         push(&mut out, &format!("\n### {}\n", plain(&name)));
         main_table(&mut out, &rows, table, several);
         more(&mut out, &rows);
+        for (words, cells) in urgent(&rows) {
+            push(&mut out, &format!("\n- **{}**: {}", plain(&text::list(&cells)), plain(&words)));
+        }
         for row in rows.iter().filter(|row| row.status != Status::Ok) {
             let reason = row.reason.as_deref().unwrap_or("no reason was recorded");
             let whose = row.whose().map(|whose| format!("{}, ", plain(&whose))).unwrap_or_default();

@@ -9,8 +9,8 @@ use crate::caution::{self, Caution};
 use crate::estimate::{self, Estimate};
 use crate::judged::JudgedRow;
 use crate::metric::{Figures, Metric, Shown, take};
-use crate::record::{Cell, CellKey, Launch, Peak, Reading, Run, Sample, Status, conditions, cpus};
-use crate::{stats, whose};
+use crate::record::{Cell, CellKey, Launch, Reading, Run, Sample, Status, conditions, cpus};
+use crate::{roof, stats, whose};
 
 /// The rows of one report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -67,8 +67,8 @@ pub struct Row {
     pub first_stages_s: Option<StageSeconds>,
     /// Where `peak_bytes` is from.
     pub peak_source: &'static str,
-    /// The peak under which the rate is put; or why there is none.
-    pub peak: Reading<Peak>,
+    /// The roof under which the rate is put: `f32, 2 threads: 163 GFLOP/s`; or why there is none.
+    pub peak: Reading<String>,
     /// The cell that quality is measured against; or why there is none.
     pub reference: Reading<String>,
     /// Whether other cells' quality is measured against this one.
@@ -146,7 +146,7 @@ impl Row {
             steps_s: StageSeconds::of(&timed).map(|stages| stages.steps_s).unwrap_or_default(),
             first_stages_s: StageSeconds::of(&first),
             peak_source: take::peak_memory(cell).1,
-            peak: take::peak_for(run, cell),
+            peak: roof::of_cell(run, cell).map(|roof| roof.words.clone()),
             reference: cell.quality.map(|quality| quality.reference.clone()),
             is_reference: is_reference(run, cell),
             judged: cell.judged.as_ref().map(JudgedRow::of),
@@ -169,6 +169,10 @@ impl Row {
     pub fn says(&self, metric: Metric) -> Option<String> {
         if metric == Metric::LATENT && self.is_reference {
             return Some("reference".to_owned());
+        }
+        // Why a peak is doubtful stands among the cautions.
+        if metric == Metric::PEAK_SHARE && self.has_doubtful_peak() {
+            return Some("doubtful".to_owned());
         }
         let first = || self.of_first_image(metric).map(|value| format!("{} (first)", metric.show(value)));
         self.shown(metric).or_else(first)
@@ -211,6 +215,11 @@ impl Row {
     /// Whether there is something to show: the cell ended well, or a later launch of it failed and the earlier ones count.
     pub fn has_figures(&self) -> bool {
         self.status == Status::Ok || self.first_image_s().is_some()
+    }
+
+    /// Whether the measured peak that the row belongs under does not look like one, so that no share of it is shown.
+    pub fn has_doubtful_peak(&self) -> bool {
+        self.cautions.iter().any(|caution| matches!(caution, Caution::DoubtfulPeak { .. }))
     }
 
     /// Whether other cells' quality is measured against this one.

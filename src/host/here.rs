@@ -49,7 +49,7 @@ impl Host for ThisMachine {
         probe::machine::cores()
     }
 
-    fn memory_available(&self) -> Option<u64> {
+    fn memory_available(&self) -> Option<probe::memory::Available> {
         probe::memory::available()
     }
 
@@ -91,6 +91,10 @@ impl Host for ThisMachine {
         None
     }
 
+    fn becomes_quiet(&mut self) -> bool {
+        probe::load::becomes_quiet(probe::root())
+    }
+
     fn wants_throttling(&self) -> bool {
         self.sustained
     }
@@ -111,6 +115,7 @@ impl Host for ThisMachine {
             observed.notes.push(cost);
         }
         let exit = exit?;
+        observed.foreign = exit.foreign;
         Ok(Exit { cause: exit.cause, max_rss: exit.max_rss, observed })
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::Result;
 use ditbench_protocol::{Event, LaunchSpec};
 use ditbench_record::{Build, Git, Machine, Peak, Reading};
+use ditbench_worker::probe::memory::Available;
 use ditbench_worker::process::Exit;
 use ditbench_worker::registry::BackendFacts;
 use ditbench_workloads::Pipeline;
@@ -46,8 +47,8 @@ pub trait Host {
     /// It has none of that name; says which there are.
     fn cpus_of(&self, cluster: &ClusterChoice) -> Result<Vec<u32>, String>;
 
-    /// Bytes that a worker could use now.
-    fn memory_available(&self) -> Option<u64>;
+    /// Memory that a worker could use now.
+    fn memory_available(&self) -> Option<Available>;
 
     /// f32 FLOP/s of one thread, roughly: for estimates only.
     fn quick_peak(&self) -> f64;
@@ -76,6 +77,12 @@ pub trait Host {
     /// Waits until the machine is as cool as when the run began; says so if it did not get there. Sustained launches, too, begin
     /// cool: what they show is the way from there.
     fn cool_down(&mut self, say: &dyn Fn(String)) -> Option<String>;
+
+    /// Waits a little for other programs to leave the machine alone; `false` if they do not, so that making a launch again would
+    /// give the same.
+    fn becomes_quiet(&mut self) -> bool {
+        true
+    }
 
     /// Whether a launch that was held back counts all the same, because that is what is measured.
     fn wants_throttling(&self) -> bool {

@@ -14,10 +14,10 @@ use super::Cell;
 pub struct Estimate {
     /// Floating-point operations of one image.
     pub flops_per_image: f64,
-    /// Seconds for one image, at the share of peak that [`estimate`] assumes.
-    pub image_s: f64,
-    /// Bytes resident while it runs.
-    pub memory_bytes: u64,
+    /// Seconds for one image, at the share of peak that [`estimate`] assumes; `None` on a device of which no peak is known.
+    pub image_s: Option<f64>,
+    /// Bytes of this machine's memory that are resident while it runs; `None` on a device with memory of its own.
+    pub memory_bytes: Option<u64>,
 }
 
 /// Share of the machine's f32 peak that a backend is assumed to reach. Rough: from runs on one two-core x86-64 machine.
@@ -29,7 +29,7 @@ fn assumed_share(backend: &str) -> f64 {
     }
 }
 
-/// Estimates one cell on a machine of `peak_flops` (f32, all threads of the cell).
+/// Estimates one cell on a machine whose processor has `peak_flops` (f32, all threads of the cell).
 pub fn estimate(cell: &Cell, pipeline: &Pipeline, peak_flops: f64) -> Estimate {
     let flops_per_image = pipeline.flops_per_image() as f64;
     let weights: f64 = pipeline
@@ -42,10 +42,13 @@ pub fn estimate(cell: &Cell, pipeline: &Pipeline, peak_flops: f64) -> Estimate {
     // The f64 reference holds everything twice as wide. Runtimes keep a re-laid copy of some weights.
     let (weight_factor, activation_factor) = if cell.backend.name == "reference" { (2.0, 2.0) } else { (1.3, 1.5) };
     const RUNTIME: f64 = 100e6;
+    let memory_bytes = (weight_factor * weights + activation_factor * activations + RUNTIME) as u64;
+    // What is known is the processor's.
+    let on_cpu = cell.device == "cpu";
     Estimate {
         flops_per_image,
-        image_s: flops_per_image / (peak_flops * assumed_share(&cell.backend.name)),
-        memory_bytes: (weight_factor * weights + activation_factor * activations + RUNTIME) as u64,
+        image_s: on_cpu.then(|| flops_per_image / (peak_flops * assumed_share(&cell.backend.name))),
+        memory_bytes: on_cpu.then_some(memory_bytes),
     }
 }
 
@@ -69,7 +72,18 @@ mod tests {
         let cells = PlanFile::parse(text, "t").unwrap().cells(2).unwrap();
         let pipeline = ditbench_workloads::workload::build(&cells[0].choice).unwrap();
         let [f32, q4] = [&cells[0], &cells[1]].map(|cell| estimate(cell, &pipeline, 2e11));
-        assert!(f32.memory_bytes > 8_000_000_000 && q4.memory_bytes < 3_000_000_000, "{f32:?} {q4:?}");
+        let bytes = [f32, q4].map(|estimate| estimate.memory_bytes.unwrap());
+        assert!(bytes[0] > 8_000_000_000 && bytes[1] < 3_000_000_000, "{f32:?} {q4:?}");
         assert_eq!(f32.flops_per_image, q4.flops_per_image);
+    }
+
+    #[test]
+    fn a_device_is_not_estimated_by_the_processor() {
+        let text = "[[group]]\nmodel = 'nano'\nsize = 64\nbackend = 'ort'\nprecision = 'f32'\ndevice = ['cpu', 'cuda']\nthreads = 2";
+        let cells = PlanFile::parse(text, "t").unwrap().cells(2).unwrap();
+        let pipeline = ditbench_workloads::workload::build(&cells[0].choice).unwrap();
+        let [cpu, cuda] = [&cells[0], &cells[1]].map(|cell| estimate(cell, &pipeline, 2e11));
+        assert!(cpu.image_s.is_some() && cpu.memory_bytes.is_some());
+        assert_eq!((cuda.image_s, cuda.memory_bytes, cuda.flops_per_image), (None, None, cpu.flops_per_image));
     }
 }

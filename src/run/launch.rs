@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use ditbench_record::disturbed;
 use ditbench_record::store::RunStore;
 use ditbench_record::{
-    Calibration, Cell as Row, CpusUsed, Kept, Kind, Launch, Machine, MemoryPass, Reading, Status, Telemetry, Version,
-    Warning, WeightsUse, held,
+    Calibration, Cell as Row, CpusUsed, Kept, Kind, Launch, MemoryPass, Reading, Status, Telemetry, Version, Warning,
+    WeightsUse,
 };
 
 use super::collect::{Collected, status};
@@ -27,7 +28,7 @@ use ditbench_protocol::{Event, LaunchSpec, Outputs, StopRule};
 /// Enough precision for a launch: the median's interval within ± 1 %.
 const TIGHT: f64 = 0.01;
 
-/// How often a launch in which the machine slowed itself down is made again.
+/// How often a cell's launches that a known cause spoiled are made again.
 const REDO: usize = 2;
 
 /// Makes launches and keeps their order.
@@ -86,21 +87,14 @@ impl Launcher<'_> {
         let (exit, launch, collected) = loop {
             let begun = Instant::now();
             let made = self.attempt(cell, &spec, &id, &log, index)?;
-            let machine = &store.run().machine;
-            let spoiled = spoiled(&made.1, machine, self.host.cores());
-            let Some(spoiled) = spoiled.filter(|_| !self.host.wants_throttling()) else { break made };
-            let why = spoiled.why;
-            if spoiled.futile {
-                row.warnings.push(kept(index, why, Kept::SoBefore));
-                break made;
-            }
+            let spoiled = disturbed::spoiled(&made.1, &store.run().machine, cell.key.threads);
+            let Some(cause) = spoiled.filter(|_| !self.host.wants_throttling()) else { break made };
+            let why = cause.to_string();
             // A phone cools down when it is left alone; a machine with other work to do may never have time for us.
-            if !self.host.is_phone() && Instant::now() + begun.elapsed() > self.until {
-                row.warnings.push(kept(index, why, Kept::NoTime));
-                break made;
-            }
-            if row.discarded.len() == REDO {
-                row.warnings.push(kept(index, why, Kept::EveryTime { times: REDO as u32 + 1 }));
+            let in_time = self.host.is_phone() || Instant::now() + begun.elapsed() <= self.until;
+            let host = &mut self.host;
+            if let Some(because) = counts(&cause, row.discarded.len(), in_time, || host.becomes_quiet()) {
+                row.warnings.push(kept(index, why, because));
                 break made;
             }
             self.progress.line(&format!("{name}: {why}; the launch is made again"));
@@ -186,6 +180,7 @@ impl Launcher<'_> {
             .clone()
             .map(|allowed| CpusUsed { allowed: Some(allowed), seen: exit.observed.cpus_seen.clone() });
         launch.clock = exit.observed.clock.clone();
+        launch.foreign = exit.observed.foreign.clone();
         launch.notes.extend(cool);
         launch.notes.append(&mut exit.observed.notes);
         Ok((exit, launch, collected))
@@ -240,40 +235,25 @@ fn kept(launch: usize, why: String, kept: Kept) -> Warning {
     Kind::SpoiledLaunch { launch: u32::try_from(launch).unwrap_or(u32::MAX), why, kept }.into()
 }
 
-/// Why a launch is to be made again.
-#[derive(Debug, PartialEq)]
-struct Spoiled {
-    why: String,
-    /// Whether making it again would change nothing.
-    futile: bool,
-}
-
-/// The known cause that spoils a launch, if there is one: what held it back, or a hypervisor that gave our processors to others.
-fn spoiled(launch: &Launch, machine: &Machine, cores: usize) -> Option<Spoiled> {
-    // Share of the machine's processor time; below it the times of single images hardly move.
-    const STOLEN: f64 = 0.05;
-    // Only times can be spoiled: a launch that failed is a finding, whatever the machine did meanwhile.
-    if launch.status != Status::Ok {
-        return None;
+/// Why a launch that was spoiled counts all the same; `None`: it is made again.
+fn counts(
+    cause: &disturbed::Cause,
+    discarded: usize,
+    in_time: bool,
+    becomes_quiet: impl FnOnce() -> bool,
+) -> Option<Kept> {
+    if matches!(cause, disturbed::Cause::HeldBack(held) if held.before) {
+        return Some(Kept::SoBefore);
     }
-    if let Some(held) = held::back(launch, machine) {
-        return Some(Spoiled { why: format!("it was held back: {held}"), futile: held.before });
+    if !in_time {
+        return Some(Kept::NoTime);
     }
-    let share = stolen(launch, cores).filter(|&share| share > STOLEN)?;
-    let why = format!("the hypervisor gave {:.0} % of the processors to others", 100.0 * share);
-    Some(Spoiled { why, futile: false })
-}
-
-/// The share of all processor time between the first and the last reading that the hypervisor gave to others.
-fn stolen(launch: &Launch, cores: usize) -> Option<f64> {
-    let readings: Vec<(f64, f64)> = launch
-        .telemetry
-        .iter()
-        .filter_map(|moment| Some((moment.at_s, *moment.readings.get("steal_s")?.value()?)))
-        .collect();
-    let (first, last) = (readings.first()?, readings.last()?);
-    let available = (last.0 - first.0) * cores as f64;
-    (available > 0.0).then(|| (last.1 - first.1) / available)
+    if discarded >= REDO {
+        return Some(Kept::EveryTime { times: REDO as u32 + 1 });
+    }
+    // Asked last: it takes a while.
+    let futile = matches!(cause, disturbed::Cause::Foreign { .. }) && !becomes_quiet();
+    futile.then_some(Kept::WentOn)
 }
 
 /// Where the first launch of a cell writes its image and its latents.
@@ -341,18 +321,32 @@ fn outcome(collected: &Collected, status: Status, reason: Option<&str>) -> Strin
 #[cfg(test)]
 mod tests {
     use ditbench_backend_api::CompileReport;
+    use ditbench_record::ForeignLoad;
+    use ditbench_record::held::{self, HeldBack};
 
     use super::*;
 
     #[test]
-    fn a_launch_that_failed_is_never_made_again_for_the_machines_sake() {
-        let slower = Calibration { before_s: Reading::Ok(0.2), after_s: Reading::Ok(0.3) };
-        let launch = |status| Launch { status, calibration: slower.clone(), ..Launch::default() };
-        let spoiled = |status| spoiled(&launch(status), &Machine::default(), 2);
-        assert!(spoiled(Status::Ok).is_some_and(|spoiled| spoiled.why.contains("50 % slower") && !spoiled.futile));
-        for status in [Status::Oom, Status::Error, Status::Timeout, Status::Interrupted] {
-            assert_eq!(spoiled(status), None, "{status:?}");
-        }
+    fn a_spoiled_launch_is_made_again_within_limits() {
+        let held = |before| {
+            disturbed::Cause::HeldBack(HeldBack { causes: vec![held::Cause::Slower(1.5)], first_s: None, before })
+        };
+        let slower = held(false);
+        let foreign = disturbed::Cause::Foreign { load: ForeignLoad::default() };
+        let asked = std::cell::Cell::new(0);
+        let becomes = |quiet: bool| {
+            asked.set(asked.get() + 1);
+            quiet
+        };
+        assert_eq!(counts(&slower, 0, true, || becomes(false)), None);
+        assert_eq!(asked.get(), 0, "heat does not go by waiting for other programs");
+        assert_eq!(counts(&foreign, 1, true, || becomes(true)), None);
+        let why = counts(&foreign, 1, true, || becomes(false));
+        assert_eq!(why, Some(Kept::WentOn), "somebody who goes on would spoil the next one too");
+        assert_eq!(counts(&foreign, REDO, true, || becomes(true)), Some(Kept::EveryTime { times: 3 }));
+        assert_eq!(counts(&slower, 0, false, || becomes(true)), Some(Kept::NoTime));
+        assert_eq!(asked.get(), 2);
+        assert_eq!(counts(&held(true), 0, true, || becomes(true)), Some(Kept::SoBefore));
     }
 
     #[test]

@@ -26,8 +26,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use ditbench_record::disturbed;
 use ditbench_record::store::RunStore;
-use ditbench_record::{Calibration, Cell as Row, CellKey, Home, Reading, Run, RunInfo, Status};
+use ditbench_record::{Calibration, Cell as Row, CellKey, Home, Reading, Run, RunInfo, Status, Warning};
 use serde::{Deserialize, Serialize};
 
 pub use fidelity::compare as compare_images;
@@ -40,7 +41,7 @@ use crate::environment::Common;
 use crate::host::adb::PhoneOptions;
 use crate::host::{Host, PeakOf};
 use crate::plan::{Images, Launches, PlanFile, Seconds, Shard, Target};
-use ditbench_worker::interrupt;
+use ditbench_worker::{interrupt, probe};
 
 use crate::paths;
 use launch::Launcher;
@@ -165,7 +166,16 @@ pub fn start(
         telemetry: Some(settings.telemetry),
         ..RunInfo::default()
     };
-    let store = RunStore::create(&dir, Run::new(info, host.machine()))?;
+    let mut run = Run::new(info, host.machine());
+    let root = probe::root();
+    if root != Path::new("/") {
+        run.warnings.push(Warning::Said(format!(
+            "what the system says was read below {}, not of this machine ({})",
+            root.display(),
+            probe::ROOT
+        )));
+    }
+    let store = RunStore::create(&dir, run)?;
     go(settings, resolved, store, common, host.as_mut())?;
     Ok(Some(dir))
 }
@@ -219,6 +229,13 @@ fn work(
         run.machine.peaks = peaks;
         run.machine.calibration = Calibration { before_s: calibration_before, ..Calibration::default() };
     })?;
+    let machine = &store.run().machine;
+    for peak in &machine.peaks {
+        if let Some(why) = disturbed::doubtful_peak(machine, peak) {
+            let threads = disturbed::several(peak.threads, "thread");
+            progress.line(&format!("the {} peak of {threads} is doubtful: {why}", peak.kind));
+        }
+    }
     let mut preparer = Preparer::new(cache, &settings, store.dir());
     let started = Instant::now();
     let budget = settings.budget_s.duration();

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use ditbench_graph::cost;
 use ditbench_graph::weights::Scheme;
 use ditbench_graph::weights::prepare::{self, Prepared as PreparedWeights, Sensitivity};
+use ditbench_graph::weights::scheme;
 use ditbench_record::store::RunStore;
 use ditbench_record::{
     CellKey, FormulaCounts, Inputs as InputsEntry, Kind, ModelEntry, PaperCounts, Stage, Warning, WeightFile,
@@ -284,6 +285,7 @@ fn stage(stage: &PipelineStage) -> Option<Stage> {
         parameters: graph.parameters() as u64,
         macs: total.macs,
         flops: total.flops,
+        few_bit_flops: Some(2 * scheme::few_bit_macs(graph)),
         peak_activation_bytes: Some(cost::peak_activation_bytes(graph)),
     })
 }

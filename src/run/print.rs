@@ -6,6 +6,7 @@ use anyhow::Result;
 use ditbench_record::Status;
 use ditbench_record::one_line;
 use ditbench_record::store::LoadedRun;
+use ditbench_reports::caution::urgent;
 use ditbench_reports::estimate::Spread;
 use ditbench_reports::metric::{Metric, Shown};
 use ditbench_reports::table::{Absent, Row, Table, columns, groups};
@@ -46,6 +47,9 @@ fn terminal(table: &Table) -> String {
             let header: Vec<String> = first.chain(headings).collect();
             let header: Vec<&str> = header.iter().map(String::as_str).collect();
             out.push_str(&text::table(&header, good.iter().map(|row| cells(row, &numbers))));
+        }
+        for (words, cells) in urgent(&rows) {
+            out.push_str(&format!("  {}: {words}\n", cells.join(", ").replace('\u{a0}', " ")));
         }
         for row in rows.iter().filter(|row| row.status != Status::Ok) {
             let reason = row.reason.as_deref().unwrap_or("no reason recorded");

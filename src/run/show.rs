@@ -12,6 +12,7 @@ use super::resolve::Resolved;
 use crate::host::Host;
 use crate::plan::{Estimate, estimate};
 use crate::text::{bytes, count, seconds, table};
+use ditbench_worker::probe::memory::Available;
 
 /// Prints the plan with estimates and gives them.
 pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Estimate> {
@@ -38,8 +39,8 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
             cell.cell.scheme.name().to_owned(),
             cell.cell.threads.to_string(),
             count(estimate.flops_per_image),
-            refusal.clone().unwrap_or_else(|| seconds(estimate.image_s)),
-            refusal.unwrap_or_else(|| bytes(estimate.memory_bytes)),
+            refusal.clone().unwrap_or_else(|| estimate.image_s.map_or_else(|| "?".to_owned(), seconds)),
+            refusal.unwrap_or_else(|| estimate.memory_bytes.map_or_else(|| "?".to_owned(), bytes)),
         ]
     });
     crate::text::show(&table(
@@ -50,23 +51,50 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
         .iter()
         .zip(&estimates)
         .filter(|(cell, _)| cell.refusal.is_none())
-        .map(|(_, estimate)| estimate.image_s)
+        .filter_map(|(_, estimate)| estimate.image_s)
         .sum();
-    let memory = host.memory_available().map_or_else(|| "an unknown amount".to_owned(), bytes);
+    let memory = free(host.memory_available());
+    let known =
+        cells.iter().zip(&estimates).all(|(cell, estimate)| cell.refusal.is_some() || estimate.image_s.is_some());
+    let unknown = if known { "" } else { ", cells marked ? aside (what their device can do is not known)" };
     let time = match settings.judging {
         _ if cells.iter().all(|cell| cell.refusal.is_some()) => "None of this can run here.".to_owned(),
-        Some(_) => format!("One picture of every cell takes about {}.", seconds(first_round)),
+        Some(_) => format!("One picture of every cell takes about {}{unknown}.", seconds(first_round)),
         None => format!(
-            "The first image of every cell takes about {}; the budget of {} goes to more images and launches.",
+            "The first image of every cell takes about {}{unknown}; the budget of {} goes to more images and launches.",
             seconds(first_round),
             seconds(settings.budget_s.get())
         ),
     };
-    crate::text::show(&format!(
-        "\n{time} The machine has {} threads and {memory} of memory free. (≈: estimates.)\n\n",
-        host.cores()
-    ));
+    crate::text::show(&format!("\n{time} The machine has {} threads and {memory}. (≈: estimates.)\n\n", host.cores()));
+    if let Some(warning) = too_many_threads(cells, host.cores()) {
+        crate::text::show(&format!("{warning}\n\n"));
+    }
     estimates
+}
+
+/// `20.4 GB of memory free`, and by what where that is less than the machine has.
+fn free(available: Option<Available>) -> String {
+    match available {
+        None => "an unknown amount of memory free".to_owned(),
+        Some(Available { bytes: free, group_limit: None }) => format!("{} of memory free", bytes(free)),
+        Some(Available { bytes: free, group_limit: Some(limit) }) => {
+            format!("{} of memory free, because its control group is limited to {}", bytes(free), bytes(limit))
+        }
+    }
+}
+
+/// What to know of cells with more threads than CPUs, if there are any.
+fn too_many_threads(cells: &[Resolved], cpus: usize) -> Option<String> {
+    let over = |cell: &&Resolved| cell.refusal.is_none() && cell.cell.threads.get() > cpus;
+    let most = cells.iter().filter(over).map(|cell| cell.cell.threads.get()).max()?;
+    let count = cells.iter().filter(over).count();
+    let (cells, ask) = if count == 1 { ("cell", "asks") } else { ("cells", "ask") };
+    let cpus = if cpus == 1 { "1 CPU".to_owned() } else { format!("{cpus} CPUs") };
+    Some(format!(
+        "Warning: {count} {cells} {ask} for up to {most} threads, and only {cpus} may be used here: threads will take turns and wait for \
+         each other, which can take several times as long. Leave --threads out, or give fewer."
+    ))
 }
 
 /// Refuses a plan of which a cell does not seem to fit in memory.
@@ -80,16 +108,15 @@ pub fn refuse_what_does_not_fit(
     host: &dyn Host,
 ) -> Result<()> {
     let Some(available) = host.memory_available() else { return Ok(()) };
-    let too_big = cells
-        .iter()
-        .zip(estimates)
-        .find(|(cell, estimate)| cell.refusal.is_none() && estimate.memory_bytes > available);
+    let needs = |(cell, estimate): (_, &Estimate)| Some((cell, estimate.memory_bytes?));
+    let runs = cells.iter().zip(estimates).filter(|(cell, _)| cell.refusal.is_none()).filter_map(needs);
+    let too_big = runs.into_iter().find(|(_, needed)| *needed > available.bytes);
     match too_big {
-        Some((cell, estimate)) if !force => bail!(
-            "{} needs about {} of memory, and this machine has {} free: choose a smaller model, size or precision, or try it with --force",
+        Some((cell, needed)) if !force => bail!(
+            "{} needs about {} of memory, and this machine has {}: choose a smaller model, size or precision, or try it with --force",
             cell.cell.key(),
-            bytes(estimate.memory_bytes),
-            bytes(available)
+            bytes(needed),
+            free(Some(available))
         ),
         _ => Ok(()),
     }

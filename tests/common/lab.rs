@@ -48,6 +48,8 @@ fi
 export PATH=/data/bin:/data/toybox:$PATH ADBD_PORT=$port
 mount --bind "$data/boot_id" "$root/proc/sys/kernel/random/boot_id"
 mount --bind "$data/uptime" "$root/proc/uptime"
+# What else this machine does is not the phone's: its counters stand still, which the program must see.
+cat /proc/stat > "$data/stat" && mount --bind "$data/stat" "$root/proc/stat"
 echo $$ > "$1/adbd.pid"
 exec chroot "$root" adbd
 "#;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ditbench_kernels::peak::Grouped;
 use ditbench_kernels::{Isa, peak};
 
 fn main() -> Result<(), ditbench_kernels::KernelError> {
@@ -10,10 +11,15 @@ fn main() -> Result<(), ditbench_kernels::KernelError> {
     for threads in [1, all] {
         for isa in Isa::available() {
             let (f, i) = (peak::measure_f32(isa, threads, budget)?, peak::measure_int8(isa, threads, budget)?);
-            println!("{threads} th {isa:12} {:8.1} {}  {:8.1} {}", f.value, f.unit, i.value, i.unit);
+            let grouped = |format| peak::measure_grouped(isa, format, threads, budget);
+            let (q4, q8) = (grouped(Grouped::Q4)?, grouped(Grouped::Q8)?);
+            println!(
+                "{threads} th {isa:12} f32 {:8.1} {}  int8 alone {:8.1}, in groups: q4 {:8.1}, q8 {:8.1} {}",
+                f.value, f.unit, i.value, q4.value, q8.value, i.unit
+            );
+            let (t, r) = (peak::measure_triad(isa, threads, budget)?, peak::measure_read(isa, threads, budget)?);
+            println!("{threads} th {isa:12} triad {:.1} {}, read {:.1} {}", t.value, t.unit, r.value, r.unit);
         }
-        let (t, r) = (peak::measure_triad(threads, budget)?, peak::measure_read(threads, budget)?);
-        println!("{threads} th triad {:.1} {}, read {:.1} {}", t.value, t.unit, r.value, r.unit);
     }
     Ok(())
 }

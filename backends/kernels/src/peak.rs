@@ -10,8 +10,18 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use crate::linear::GROUP;
 use crate::simd::{Kernel, Simd, dispatch};
 use crate::{Isa, KernelError};
+
+/// Rows of weights in few bits, as the quantized linears multiply them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grouped {
+    /// 4 bits a weight.
+    Q4,
+    /// 8 bits a weight.
+    Q8,
+}
 
 /// A measured ceiling.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,8 +51,10 @@ pub fn measure_f32(isa: Isa, threads: usize, budget: Duration) -> Result<PeakSam
     repeat(isa, threads, budget, "GFLOP/s", || unsafe { dispatch(isa, MultiplyAdd) })
 }
 
-/// Dot products of 8-bit integers summed in 32 bits, every operand in a register, with the instructions that the integer
-/// linears use (`vpdpbusd`, `vpmaddubsw` and its companions, `sdot`); a multiplication and its addition count as 2.
+/// Dot products of 8-bit integers summed in 32 bits and nothing else, every operand in a register (`vpdpbusd`; `vpmaddubsw`,
+/// `vpmaddwd` and an addition; `sdot`); a multiplication and its addition count as 2. The processor's ceiling for 8-bit
+/// products, and not that of a quantized linear, which also scales each group and may need fewer instructions for 4-bit
+/// weights: see [`measure_grouped`].
 ///
 /// # Errors
 /// If `threads` is 0 or cannot be started, or this machine lacks `isa`.
@@ -51,38 +63,40 @@ pub fn measure_int8(isa: Isa, threads: usize, budget: Duration) -> Result<PeakSa
     repeat(isa, threads, budget, "GOP/s", || unsafe { dispatch(isa, Dot) })
 }
 
+/// The products of a linear whose weights have few bits and whose activations are rounded to 8: for each 32 of them an integer
+/// dot product, its conversion to f32, and a multiplication and an addition with the scales. Weights are unpacked already and
+/// everything is in the first-level cache, so no such linear can be faster. Only the integer multiplications and their
+/// additions count, as 2.
+///
+/// # Errors
+/// If `threads` is 0 or cannot be started, or this machine lacks `isa`.
+pub fn measure_grouped(isa: Isa, format: Grouped, threads: usize, budget: Duration) -> Result<PeakSample, KernelError> {
+    // SAFETY: `repeat` checks `isa`.
+    repeat(isa, threads, budget, "GOP/s", || unsafe { dispatch(isa, Groups(format)) })
+}
+
 /// Memory bandwidth of a\[i\] = b\[i\] + s·c\[i\] over arrays far larger than the caches, counted as STREAM's triad does: 12
 /// bytes for each element, although most processors also read a\[i\] before writing it. The ceiling of element-wise kernels.
 ///
 /// # Errors
-/// If `threads` is 0 or cannot be started.
-pub fn measure_triad(threads: usize, budget: Duration) -> Result<PeakSample, KernelError> {
-    memory(threads, budget, |a, b, c| {
-        for ((a, b), c) in a.iter_mut().zip(b).zip(c) {
-            *a = b + 0.5 * c;
-        }
-        12 * a.len()
-    })
+/// If `threads` is 0 or cannot be started, or this machine lacks `isa`.
+pub fn measure_triad(isa: Isa, threads: usize, budget: Duration) -> Result<PeakSample, KernelError> {
+    // SAFETY: `memory` checks `isa`.
+    memory(isa, threads, budget, |a, b, c| unsafe { dispatch(isa, Triad(a, b, c)) })
 }
 
-/// Memory bandwidth of a sum over arrays far larger than the caches: 4 bytes for each element. The ceiling of what reads
-/// much and writes little, as a linear of few rows does with its weight.
+/// Streams that [`measure_read`] reads side by side on each thread.
+pub const STREAMS: usize = 3;
+
+/// Memory bandwidth of sums over arrays far larger than the caches, with loads as wide as `isa` has them and [`STREAMS`] streams
+/// side by side on each thread: 4 bytes for each element. A ceiling of what reads much and writes little, as a linear of few
+/// rows does with its weight; another pattern may reach more, and nothing here is called the memory's best.
 ///
 /// # Errors
-/// If `threads` is 0 or cannot be started.
-pub fn measure_read(threads: usize, budget: Duration) -> Result<PeakSample, KernelError> {
-    memory(threads, budget, |a, b, c| {
-        for array in [&*a, b, c] {
-            let mut sums = [0.0f32; 64];
-            for chunk in array.chunks_exact(64) {
-                for (sum, v) in sums.iter_mut().zip(chunk) {
-                    *sum += v;
-                }
-            }
-            black_box(sums);
-        }
-        12 * a.len()
-    })
+/// If `threads` is 0 or cannot be started, or this machine lacks `isa`.
+pub fn measure_read(isa: Isa, threads: usize, budget: Duration) -> Result<PeakSample, KernelError> {
+    // SAFETY: `memory` checks `isa`.
+    memory(isa, threads, budget, |a, b, c| unsafe { dispatch(isa, Read([a, b, c])) })
 }
 
 /// One pool, warmed up, then repetitions of `work` on every thread at once; `work` gives its operations.
@@ -101,10 +115,12 @@ fn repeat(
 
 /// The same over three arrays, each thread having its part of them; `work` gives its bytes.
 fn memory(
+    isa: Isa,
     threads: usize,
     budget: Duration,
     work: impl Fn(&mut [f32], &[f32], &[f32]) -> usize + Sync,
 ) -> Result<PeakSample, KernelError> {
+    isa.require()?;
     let pool = pool(threads)?;
     let part = ARRAY / threads;
     // Written by the threads, so that pages exist, and near the thread where that matters.
@@ -117,7 +133,7 @@ fn memory(
             parts.par_iter_mut().with_max_len(1).map(run).sum()
         })
     };
-    Ok(sample(Isa::best(), threads, budget, "GB/s", once))
+    Ok(sample(isa, threads, budget, "GB/s", once))
 }
 
 fn pool(threads: usize) -> Result<rayon::ThreadPool, KernelError> {
@@ -214,6 +230,113 @@ impl Kernel for Dot {
     }
 }
 
+/// Groups of activations and weights that stay in the first-level cache: 8 rows of 16 groups are 4 KiB, their weights at most 8.
+const GROUPS: usize = 16;
+
+struct Groups(Grouped);
+
+impl Kernel for Groups {
+    type Output = usize;
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> usize {
+        /// Rows of one register tile over all groups, again and again.
+        ///
+        /// # Safety
+        /// As [`Kernel::run`].
+        #[inline(always)]
+        unsafe fn tile<S: Simd, const H: usize>(format: Grouped) -> usize {
+            let rounds = ROUNDS / GROUPS / 8;
+            // 8 vectors of a group lie 64 bytes apart, whatever the vector's width.
+            let packed = black_box([0x77u8; 8 * 64]);
+            let activations = black_box([[[3i8; GROUP]; H]; GROUPS]);
+            let scale = black_box(1e-3f32);
+            // SAFETY: the buffers are as long as the operations read: 512 bytes of weights, 32 activations.
+            unsafe {
+                let mut weights = [[S::load_d(packed.as_ptr()); 8]; GROUPS];
+                for weights in &mut weights {
+                    *weights = match format {
+                        Grouped::Q4 => S::q4_unpack(black_box(packed.as_ptr())),
+                        Grouped::Q8 => S::q8_unpack(black_box(packed.as_ptr())),
+                    };
+                }
+                let mut acc = [S::splat(0.0); H];
+                for _ in 0..rounds {
+                    // Opaque each time, so that no product is moved out of the loop.
+                    let (weights, activations) = (black_box(&weights), black_box(&activations));
+                    for (weights, rows) in weights.iter().zip(activations) {
+                        for (acc, row) in acc.iter_mut().zip(rows) {
+                            let sum = match format {
+                                Grouped::Q4 => S::q4_dot(weights, row.as_ptr(), 96),
+                                Grouped::Q8 => S::q8_dot(weights, row.as_ptr(), 96),
+                            };
+                            *acc = S::fma(sum, S::splat(scale), *acc);
+                        }
+                    }
+                }
+                for acc in acc {
+                    black_box(S::sum(acc));
+                }
+            }
+            2 * rounds * GROUPS * H * GROUP * S::W
+        }
+        // SAFETY: the caller's.
+        unsafe {
+            match S::IR {
+                8 => tile::<S, 8>(self.0),
+                _ => tile::<S, 4>(self.0),
+            }
+        }
+    }
+}
+
+struct Triad<'a>(&'a mut [f32], &'a [f32], &'a [f32]);
+
+impl Kernel for Triad<'_> {
+    type Output = usize;
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> usize {
+        let Self(a, b, c) = self;
+        let length = a.len().min(b.len()).min(c.len());
+        // SAFETY: every vector lies within the shortest of the three.
+        unsafe {
+            let s = S::splat(black_box(0.5));
+            for at in (0..length - length % S::W).step_by(S::W) {
+                let v = S::fma(s, S::load(c.as_ptr().add(at)), S::load(b.as_ptr().add(at)));
+                S::store(a.as_mut_ptr().add(at), v);
+            }
+        }
+        12 * (length - length % S::W)
+    }
+}
+
+struct Read<'a>([&'a [f32]; STREAMS]);
+
+impl Kernel for Read<'_> {
+    type Output = usize;
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> usize {
+        /// Sums of one stream, as many as cover an addition's latency.
+        const SUMS: usize = 4;
+        let step = SUMS * S::W;
+        let length = self.0.iter().map(|stream| stream.len()).min().unwrap_or(0) / step * step;
+        // SAFETY: every vector lies within the shortest of the streams.
+        unsafe {
+            let mut sums = [[S::splat(0.0); SUMS]; STREAMS];
+            for at in (0..length).step_by(step) {
+                for (sums, stream) in sums.iter_mut().zip(&self.0) {
+                    for (place, sum) in sums.iter_mut().enumerate() {
+                        *sum = S::add(*sum, S::load(stream.as_ptr().add(at + place * S::W)));
+                    }
+                }
+            }
+            for sum in sums.as_flattened() {
+                black_box(S::sum(*sum));
+            }
+        }
+        4 * STREAMS * length
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,14 +351,40 @@ mod tests {
                 assert_eq!(peak.isa, isa);
             }
         }
-        for peak in [measure_triad(2, budget).unwrap(), measure_read(1, budget).unwrap()] {
-            assert!(peak.value > 0.0 && peak.unit == "GB/s");
+    }
+
+    #[test]
+    fn every_loop_runs_on_the_instructions_that_it_is_labelled_with() {
+        let budget = Duration::from_millis(1);
+        for isa in Isa::available() {
+            for format in [Grouped::Q4, Grouped::Q8] {
+                let peak = measure_grouped(isa, format, 1, budget).unwrap();
+                assert!(peak.value.is_finite() && peak.value > 0.0 && peak.unit == "GOP/s", "{peak:?}");
+                assert_eq!(peak.isa, isa);
+            }
+            for peak in [measure_triad(isa, 2, budget).unwrap(), measure_read(isa, 1, budget).unwrap()] {
+                assert!(peak.value > 0.0 && peak.unit == "GB/s");
+                assert_eq!(peak.isa, isa, "a bandwidth is labelled with what read it");
+            }
+        }
+        let missing = [Isa::Scalar, Isa::Avx2, Isa::Neon].into_iter().find(|isa| !isa.is_available());
+        assert!(missing.is_none_or(|isa| measure_read(isa, 1, budget).is_err()));
+    }
+
+    #[test]
+    fn counts_are_of_what_was_read_and_multiplied() {
+        // Three streams of 100 floats: 64 of each fit the widest step (4 × 16), 96 fit the steps of 8 and 4 lanes.
+        let stream = [1.0f32; 100];
+        for isa in Isa::available() {
+            // SAFETY: the instruction set is there.
+            let read = unsafe { dispatch(isa, Read([&stream; STREAMS])) };
+            assert!([12 * 64, 12 * 96].contains(&read), "{isa}: {read}");
         }
     }
 
     #[test]
     fn no_threads_is_an_error() {
         assert!(matches!(measure_f32(Isa::Scalar, 0, Duration::ZERO), Err(KernelError::Threads { threads: 0, .. })));
-        assert!(measure_read(0, Duration::ZERO).is_err());
+        assert!(measure_read(Isa::Scalar, 0, Duration::ZERO).is_err());
     }
 }

@@ -13,6 +13,7 @@ use ditbench_graph::{Graph, Tensor};
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::TensorRef;
 
+use crate::device::CPU;
 use crate::words::one_line;
 use crate::{NAME, profile, stats};
 
@@ -155,7 +156,8 @@ impl Session for OrtSession {
     }
 
     fn memory(&self) -> MemoryReport {
-        stats::arena(&self.session)
+        // On another device the weights and activations are in its memory, of which the processor's arena knows nothing.
+        if self.place.0 == CPU { stats::arena(&self.session) } else { MemoryReport::default() }
     }
 
     fn profile(&mut self, inputs: &[Tensor]) -> Result<Profile, BackendError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calibration, Reading, Status};
+use super::{Calibration, ForeignLoad, Reading, Status};
 
 /// One process of a cell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -59,6 +59,9 @@ pub struct Launch {
     /// The fixed calibration loop around this launch.
     #[serde(default)]
     pub calibration: Calibration,
+    /// What else ran on its CPUs, from its start to its end.
+    #[serde(default)]
+    pub foreign: Reading<ForeignLoad>,
 }
 
 impl Launch {
@@ -92,6 +95,13 @@ pub struct CpusUsed {
     /// CPUs on which its threads were seen at work; empty where nobody looked.
     #[serde(default)]
     pub seen: Vec<u32>,
+}
+
+impl CpusUsed {
+    /// How many CPUs it was allowed; `None` if the list is not there or not a list.
+    pub fn count(&self) -> Option<u32> {
+        u32::try_from(crate::cpus::parse(self.allowed.as_deref()?)?.len()).ok()
+    }
 }
 
 /// One clock against another.
@@ -257,4 +267,19 @@ pub struct Telemetry {
     /// Values by name with the unit in it: `cpu_mhz`, `cpu_temperature_c`, `cpu_pressure_percent`, `package_energy_j`.
     #[serde(default)]
     pub readings: BTreeMap<String, Reading<f64>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allowed_cpus_are_counted() {
+        let count = |list: &str| CpusUsed { allowed: Some(list.to_owned()), seen: Vec::new() }.count();
+        assert_eq!((count("0-1"), count("4"), count("0-3,7,9-10\n")), (Some(2), Some(1), Some(7)));
+        for odd in ["", "x", "3-1", "0-4294967295", "1,,2"] {
+            assert_eq!(count(odd), None, "{odd}");
+        }
+        assert_eq!(CpusUsed::default().count(), None);
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Reading;
+use super::{ForeignLoad, Reading};
 
 /// The machine that a run ran on. No host name, no user name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -15,9 +15,12 @@ pub struct Machine {
     /// `x86_64`, `aarch64`, …
     #[serde(default)]
     pub architecture: String,
-    /// Cores, hyper-threads counted once.
+    /// Cores of the machine, hyper-threads counted once.
     #[serde(default)]
     pub physical_cores: Reading<u32>,
+    /// Cores that this process may use, hyper-threads counted once.
+    #[serde(default)]
+    pub usable_cores: Reading<u32>,
     /// Threads of execution that this process may use.
     #[serde(default)]
     pub logical_cores: Reading<u32>,
@@ -48,7 +51,7 @@ pub struct Machine {
     /// Kernel release.
     #[serde(default)]
     pub kernel: Reading<String>,
-    /// CPU frequency governor.
+    /// Frequency governor of the CPUs that this process may use.
     #[serde(default)]
     pub governor: Reading<String>,
     /// The hypervisor or container runtime under it.
@@ -69,7 +72,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The measured peak of a kind (`f32`, `int8`, `bandwidth`) at a thread count, on these CPUs.
+    /// The measured peak of a kind (`f32`, `q4`, `q8`, `int8`, `bandwidth`) at a thread count, on these CPUs.
     pub fn peak(&self, kind: &str, threads: u32, cpus: &str) -> Option<&Peak> {
         self.peaks.iter().find(|peak| peak.kind == kind && peak.threads == threads && peak.cpus == cpus)
     }
@@ -163,7 +166,8 @@ pub struct Cluster {
 /// What a small loop of our own reached on this machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Peak {
-    /// `f32`: fused multiply-adds counted as 2. `int8`: multiply-adds counted as 2. `bandwidth`: bytes read.
+    /// A multiply-add counts as 2. `f32`: fused multiply-adds. `q4`, `q8`: 8-bit products as linears with weights in few bits need
+    /// them, in groups of 32 with scales in f32. `int8`: 8-bit products alone. `bandwidth`: bytes read.
     pub kind: String,
     /// Threads that ran it.
     pub threads: u32,
@@ -180,6 +184,9 @@ pub struct Peak {
     /// What was run, in a sentence.
     #[serde(default)]
     pub method: String,
+    /// What else ran meanwhile on the CPUs that it was allowed.
+    #[serde(default)]
+    pub foreign: Reading<ForeignLoad>,
 }
 
 /// Seconds that one fixed piece of work took before and after.

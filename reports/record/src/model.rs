@@ -44,9 +44,18 @@ impl ModelEntry {
     /// FLOPs of one image (batch 1): text encoder once, denoiser at every step, decoder once; with guidance the first two
     /// twice. A model without text has no text encoder; `None` if another stage is missing.
     pub fn flops_per_image(&self, key: &CellKey) -> Option<u64> {
-        let flops = |name| self.stage(name).map(|stage| stage.flops);
-        let each = flops("text_encoder").unwrap_or(0) + u64::from(key.steps) * flops("denoiser")?;
-        Some(key.passes_per_step() * each + flops("decoder")?)
+        self.per_image(key, |stage| Some(stage.flops))
+    }
+
+    /// Those of them that are products with weights which the few-bit schemes quantize. `None` in older records.
+    pub fn few_bit_flops_per_image(&self, key: &CellKey) -> Option<u64> {
+        self.per_image(key, |stage| stage.few_bit_flops)
+    }
+
+    fn per_image(&self, key: &CellKey, of: impl Fn(&Stage) -> Option<u64>) -> Option<u64> {
+        let count = |name| self.stage(name).and_then(&of);
+        let each = count("text_encoder").unwrap_or(0) + u64::from(key.steps) * count("denoiser")?;
+        Some(key.passes_per_step() * each + count("decoder")?)
     }
 
     /// Parameters of all stages.
@@ -72,6 +81,10 @@ pub struct Stage {
     pub macs: u64,
     /// Floating-point operations of one forward pass, everything counted.
     pub flops: u64,
+    /// Those of `flops` that are products with weights which the few-bit schemes quantize: where activations are rounded to 8 bits,
+    /// these are done in integers and the rest is not.
+    #[serde(default)]
+    pub few_bit_flops: Option<u64>,
     /// The most bytes of f32 activations alive at once.
     #[serde(default)]
     pub peak_activation_bytes: Option<u64>,

@@ -80,6 +80,8 @@ pub enum Kept {
     NoTime,
     /// So it was before the launch began: another would be no better.
     SoBefore,
+    /// What disturbed it went on, so that another would be no better.
+    WentOn,
     /// It was so every time.
     EveryTime {
         /// How often it was made.
@@ -130,6 +132,9 @@ impl fmt::Display for Kind {
             }
             Self::SpoiledLaunch { launch, why, kept: Kept::SoBefore } => {
                 write!(f, "launch {launch} counts although {why}: so it was before it began")
+            }
+            Self::SpoiledLaunch { launch, why, kept: Kept::WentOn } => {
+                write!(f, "launch {launch} counts although {why}: they went on, so that it would be so again")
             }
             Self::SpoiledLaunch { launch, why, kept: Kept::EveryTime { times } } => {
                 write!(f, "launch {launch} counts although {why}: it was so {times} times")

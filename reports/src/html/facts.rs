@@ -164,6 +164,7 @@ fn machine(page: &mut Page, machine: &Machine) {
     reading(page, "Processor", &machine.cpu_model, Clone::clone);
     fact(page, "Architecture", &machine.architecture);
     reading(page, "Cores", &machine.physical_cores, u32::to_string);
+    reading(page, "Cores that may be used", &machine.usable_cores, u32::to_string);
     reading(page, "Threads of execution", &machine.logical_cores, u32::to_string);
     fact(page, "CPU features", &machine.cpu_features.join(", "));
     reading(page, "Memory", &machine.memory_bytes, |bytes| text::bytes(*bytes));
@@ -191,10 +192,14 @@ fn machine(page: &mut Page, machine: &Machine) {
             format!(" ({} to {})", text::significant(low, 3), text::significant(high, 3))
         };
         let threads = if peak.threads == 1 { "1 thread".into() } else { format!("{} threads", peak.threads) };
+        let doubt = crate::record::disturbed::doubtful_peak(machine, peak)
+            .map(|why| format!("; doubtful: {why}"))
+            .unwrap_or_default();
+        let value = text::significant(peak.value, 3);
         fact(
             page,
             &format!("Measured peak, {}", peak.kind),
-            &format!("{} {}{spread}, {threads}: {}", text::significant(peak.value, 3), peak.unit, peak.method),
+            &format!("{value} {}{spread}, {threads}: {}{doubt}", peak.unit, peak.method),
         );
     }
     page.raw("</dl>\n");
@@ -262,6 +267,17 @@ fn sensors(page: &mut Page, run: &Run) {
             format!("{} ({})", meter.evidence, meter.source)
         });
     }
+    let loads: Vec<f64> = run
+        .cells
+        .iter()
+        .flat_map(|cell| &cell.launches)
+        .filter_map(|launch| Some(100.0 * launch.foreign.value()?.share()))
+        .collect();
+    if let Some(median) = crate::stats::median(&loads) {
+        let most = loads.iter().copied().fold(0.0, f64::max);
+        let said = format!("median {}, at most {}", text::significant(median, 2), text::significant(most, 2));
+        fact(page, "other programs, % of the CPUs", &said);
+    }
     for (name, (values, why)) in found {
         let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
         let range = if values.is_empty() {
@@ -318,6 +334,10 @@ fn reading_terms() -> Vec<(&'static str, &'static str)> {
         "One model at one size on one backend, in one way of running it, in one precision, with one number of threads. Each runs in processes of its own.",
     );
     let others = [
+        (
+            "Busy machine",
+            "Other programs took more than 5 % of the CPUs that a launch was allowed, or nearly half a CPU where it has a thread for each: what was busy by the kernel's count, less what the launch used itself.",
+        ),
         (
             "Interval",
             "Of 6 launches or more: where the median lies with 95 % confidence, whatever the distribution. Of 2 to 5 launches: their range, because so few allow no such interval. Of one launch: 95 % for its images, which says nothing of how launches differ.",

@@ -87,7 +87,7 @@ pub(super) fn profiles(page: &mut Page, runs: &[&Run], table: &Table) -> Result<
             row.key.height,
             escape(&row.label())
         ));
-        let figures = [plots::profile::flame(cell, nodes)?, plots::profile::roofline(cell, nodes, &run.machine.peaks)?];
+        let figures = [plots::profile::flame(cell, nodes)?, plots::profile::roofline(cell, nodes, &run.machine)?];
         for figure in figures.iter().flatten() {
             super::figure(page, figure, &figure.caption);
         }

@@ -318,7 +318,7 @@ pub const ALL: &[Definition] = &[
         history: not_followed("it is image_s, turned over, under a peak that is measured anew in each run"),
         shown: Shown::Main,
         csv: Column(190),
-        glossary: "gflops as a share of what a loop of multiply-adds reached on this machine with as many threads.",
+        glossary: "gflops as a share of the roof of the cell's own mix of operations: what loops of ours reached on this machine with as many threads, few-bit products and the rest each under their own peak.",
     },
     Definition {
         name: "energy_j",

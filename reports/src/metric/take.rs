@@ -10,7 +10,8 @@ use serde::ser::SerializeMap;
 use super::{ALL, Metric};
 use crate::estimate::{self, Estimate, NO_LAUNCH, NO_STEADY_IMAGE};
 use crate::judged::JudgedRow;
-use crate::record::{Bounded, Cell, Judged, Launch, Peak, Reading, Run, Sample, StageCompile};
+use crate::record::{Bounded, Cell, Judged, Launch, Reading, Run, Sample, StageCompile};
+use crate::roof;
 use crate::stats::median;
 
 /// How a number is taken, and so what its samples are.
@@ -283,19 +284,8 @@ pub(super) fn gigaflops(run: &Run, cell: &Cell) -> Reading<Figure> {
     rate(run, cell).map(|&rate| rate.into())
 }
 
-/// The measured peak that a cell is put under: integer products for 8-bit activations, else f32.
-pub(crate) fn peak_for(run: &Run, cell: &Cell) -> Reading<Peak> {
-    let kind =
-        if cell.numerics.value().is_some_and(|numerics| numerics == "int8_activations") { "int8" } else { "f32" };
-    let threads = cell.key.threads;
-    let cpus = &cell.key.cpus;
-    let peak = run.machine.peak(kind, threads, cpus).filter(|peak| peak.value > 0.0);
-    let on = if cpus.is_empty() { String::new() } else { format!(" on CPUs {cpus}") };
-    Reading::or_absent(peak.cloned(), format!("no {kind} peak was measured with {threads} threads{on}"))
-}
-
 pub(super) fn peak_share(run: &Run, cell: &Cell) -> Reading<Figure> {
-    rate(run, cell).and_then(|rate| peak_for(run, cell).map(|peak| (rate / peak.value).into()))
+    rate(run, cell).and_then(|rate| roof::of_cell(run, cell).map(|roof| (rate / roof.value).into()))
 }
 
 pub(super) fn percentile(cell: &Cell, percent: u32) -> Reading<Figure> {

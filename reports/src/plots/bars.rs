@@ -212,13 +212,12 @@ pub(super) fn share_of_peak(workload: &str, entries: &[Entry]) -> Result<Option<
     bars.sort_by(|a, b| b.2.total_cmp(&a.2));
     let most = bars.iter().map(|bar| bar.2).fold(1.0, f64::max);
     let height = 24 + bars.iter().map(|(entry, ..)| label(entry).1 + 40).sum::<i32>();
-    let said = |entry: &Entry, gflops: f64, share: f64| {
-        let int8 = entry.row.peak.value().is_some_and(|peak| peak.kind == "int8");
+    let said = |gflops: f64, share: f64| {
         format!(
-            "{} GFLOP/s, {} of {} peak",
+            "{} of {} GFLOP/s, {}",
             text::significant(gflops, 3),
-            text::percent(share),
-            if int8 { "int8" } else { "f32" }
+            text::significant(gflops / share, 3),
+            text::percent(share)
         )
     };
     let alt = format!(
@@ -226,7 +225,7 @@ pub(super) fn share_of_peak(workload: &str, entries: &[Entry]) -> Result<Option<
         text::list(
             &bars
                 .iter()
-                .map(|(entry, gflops, share)| format!("{}: {}", entry.row.label(), said(entry, *gflops, *share)))
+                .map(|(entry, gflops, share)| format!("{}: {}", entry.row.label(), said(*gflops, *share)))
                 .collect::<Vec<_>>()
         )
     );
@@ -237,7 +236,7 @@ pub(super) fn share_of_peak(workload: &str, entries: &[Entry]) -> Result<Option<
             y = draw_label(canvas, &label(entry).0, y)?;
             canvas.rect((0, y + 1), (wide(1.0), 11), Ink::Grid, 1.0)?;
             canvas.rect((0, y + 1), (wide(*share), 11), Ink::backend(&entry.row.key.backend), 1.0)?;
-            canvas.text(&said(entry, *gflops, *share), (0, y + 21), SMALL, Anchor::Start, Ink::Muted)?;
+            canvas.text(&said(*gflops, *share), (0, y + 21), SMALL, Anchor::Start, Ink::Muted)?;
             y += 40;
         }
         canvas.path(vec![(wide(1.0), 0), (wide(1.0), y - 8)], 1, Ink::Text, 1.0)?;
@@ -248,10 +247,11 @@ pub(super) fn share_of_peak(workload: &str, entries: &[Entry]) -> Result<Option<
         id: "peak",
         title: "Share of this machine's peak".into(),
         svg,
-        caption: "Operations of one image over its median time, as a share of what a small loop of multiply-adds reached here with as many \
-                  threads: f32 multiply-adds, or 8-bit integer ones where the backend rounds activations to 8 bits. The gap is \
-                  memory traffic, attention, convolutions that are not near the peak, and overhead. A bar beyond the line means that \
-                  the peak was measured too low."
+        caption: "Operations of one image over its median time, as a share of what small loops of ours reached here with as many threads: \
+                  f32 multiply-adds; where activations are rounded to 8 bits, 8-bit products in groups for the linears with weights in \
+                  few bits and f32 for the rest, by the time that each part takes at least. The gap is memory traffic, attention, \
+                  convolutions that are not near the peak, and overhead. Cells on other devices, in other arithmetic or under a \
+                  doubtful peak have no bar. A bar beyond the line means that the peak was measured too low."
             .into(),
         key: Vec::new(),
     }))

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::Figure;
 use super::axis::Axis;
 use super::canvas::{Anchor, BADGE, Canvas, Ink, PlotError, SMALL, WIDTH, draw, estimate, spread};
-use crate::record::{Cell, Peak, ProfileRow};
+use crate::record::{Cell, Machine, ProfileRow, disturbed};
 use crate::text;
 
 /// Height of a flame graph's row.
@@ -142,16 +142,26 @@ struct Work {
 }
 
 /// Rates against arithmetic intensity, under the machine's measured peaks.
-pub(crate) fn roofline(cell: &Cell, rows: &[ProfileRow], peaks: &[Peak]) -> Result<Option<Figure>, PlotError> {
+pub(crate) fn roofline(cell: &Cell, rows: &[ProfileRow], machine: &Machine) -> Result<Option<Figure>, PlotError> {
     const LEFT: i32 = 46;
     const RIGHT: i32 = WIDTH - 6;
     const TOP: i32 = 24;
     const BOTTOM: i32 = 250;
+    // Peaks are the processor's, and no roof if they do not look like peaks.
+    if cell.key.device != "cpu" {
+        return Ok(None);
+    }
     let peak = |kind: &str| {
-        peaks.iter().find(|peak| peak.kind == kind && peak.threads == cell.key.threads).map(|peak| peak.value)
+        machine
+            .peak(kind, cell.key.threads, &cell.key.cpus)
+            .filter(|peak| peak.value > 0.0 && disturbed::doubtful_peak(machine, peak).is_none())
+            .map(|peak| peak.value)
     };
-    // Bytes are those of f32 activations: the roof of integer arithmetic is drawn where it is known, for orientation.
     let (Some(flops), Some(bandwidth)) = (peak("f32"), peak("bandwidth")) else { return Ok(None) };
+    // Linears with weights in few bits, where activations are rounded to 8: what such products reach, and nothing else of the cell.
+    let integer = cell.numerics.value().is_some_and(|numerics| numerics == "int8_activations");
+    let kinds: &[&str] = if cell.key.precision == "q8" { &["q8"] } else { &["q4"] };
+    let integer = kinds.iter().filter(|_| integer).find_map(|kind| peak(kind));
     let mut work: BTreeMap<&str, Work> = BTreeMap::new();
     for row in rows {
         let (Some(row_flops), Some(row_bytes)) = (row.flops, row.bytes) else { continue };
@@ -170,17 +180,19 @@ pub(crate) fn roofline(cell: &Cell, rows: &[ProfileRow], peaks: &[Peak]) -> Resu
         return Ok(None);
     }
     points.sort_by(|a, b| b.3.total_cmp(&a.3));
-    let int8 = peak("int8");
     let ridge = flops / bandwidth;
     let across_values = points.iter().map(|point| point.1).chain([ridge, ridge / 4.0, ridge * 4.0]);
-    let down_values = points.iter().map(|point| point.2).chain([flops]).chain(int8);
+    let down_values = points.iter().map(|point| point.2).chain([flops]).chain(integer);
     let across = Axis::new(across_values, 1.5, LEFT + BADGE, RIGHT - BADGE);
     let down = Axis::new(down_values, 1.5, BOTTOM, TOP);
     let (Some(across), Some(down)) = (across, down) else { return Ok(None) };
-    let roof = |intensity: f64| (bandwidth * intensity).min(flops);
+    let roof = |op: &str, intensity: f64| {
+        let flat = if op == "Linear" { integer.unwrap_or(flops) } else { flops };
+        (bandwidth * intensity).min(flat)
+    };
     let said: Vec<String> = points
         .iter()
-        .map(|(op, intensity, rate, _)| format!("{op} at {} of its roof", text::percent(rate / roof(*intensity))))
+        .map(|(op, intensity, rate, _)| format!("{op} at {} of its roof", text::percent(rate / roof(op, *intensity))))
         .collect();
     let alt = format!("Roofline: {}.", text::list(&said));
     let places: Vec<(i32, i32)> = points.iter().map(|point| (across.place(point.1), down.place(point.2))).collect();
@@ -207,17 +219,17 @@ pub(crate) fn roofline(cell: &Cell, rows: &[ProfileRow], peaks: &[Peak]) -> Resu
         let lowest = points.iter().map(|point| point.2).fold(flops, f64::min).max(bandwidth * 1e-6);
         let from = (lowest / bandwidth).max(points.iter().map(|point| point.1).fold(ridge, f64::min));
         canvas.path(
-            vec![(across.place(from), down.place(roof(from))), corner, (RIGHT, corner.1)],
+            vec![(across.place(from), down.place(roof("", from))), corner, (RIGHT, corner.1)],
             2,
             Ink::Front,
             1.0,
         )?;
         let words = format!("f32 peak {}", text::significant(flops, 3));
         canvas.text(&words, (RIGHT, corner.1 - 8), SMALL, Anchor::End, Ink::Muted)?;
-        if let Some(int8) = int8 {
-            let y = down.place(int8);
+        if let Some(integer) = integer {
+            let y = down.place(integer);
             canvas.path(vec![(corner.0, y), (RIGHT, y)], 1, Ink::Muted, 1.0)?;
-            let words = format!("int8 peak {}", text::significant(int8, 3));
+            let words = format!("8-bit products in groups {}", text::significant(integer, 3));
             canvas.text(&words, (RIGHT, y - 8), SMALL, Anchor::End, Ink::Muted)?;
         }
         for (place, badge) in places.iter().zip(&badges) {
@@ -230,7 +242,7 @@ pub(crate) fn roofline(cell: &Cell, rows: &[ProfileRow], peaks: &[Peak]) -> Resu
         Ok(())
     })?;
     let label = |(op, intensity, rate, seconds): &(&str, f64, f64, f64)| {
-        let of_roof = text::percent(rate / roof(*intensity));
+        let of_roof = text::percent(rate / roof(op, *intensity));
         format!("{op}: {} an image, {of_roof} of its roof", text::seconds(*seconds))
     };
     Ok(Some(Figure {
@@ -238,8 +250,9 @@ pub(crate) fn roofline(cell: &Cell, rows: &[ProfileRow], peaks: &[Peak]) -> Resu
         title: "How near to the machine's peak".into(),
         svg,
         caption: "Each kind of operation of an image at its rate, under what this machine reached in our own loops at this number of \
-                  threads: sloping, what memory bandwidth allows; flat, what arithmetic allows. Bytes are counted once, in f32 and with \
-                  weights as stored: what stays in cache can lie above the slope, 8-bit arithmetic above the f32 peak."
+                  threads: sloping, what reading three arrays side by side reached; flat, what arithmetic allows: 8-bit products in groups for \
+                  linears where activations are rounded to 8 bits, else f32. Bytes are counted once, in f32 and with weights as stored: \
+                  what stays in cache can lie above the slope."
             .into(),
         key: (1..).zip(&points).map(|(number, point)| (number, ink(point.0).class(), label(point))).collect(),
     }))
@@ -248,6 +261,7 @@ pub(crate) fn roofline(cell: &Cell, rows: &[ProfileRow], peaks: &[Peak]) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Peak;
 
     fn rows() -> Vec<ProfileRow> {
         let row = |stage: &str, scope: Option<&str>, op: &str, seconds, flops, bytes| ProfileRow {
@@ -270,7 +284,7 @@ mod tests {
 
     fn cell() -> Cell {
         let mut cell = Cell::default();
-        (cell.key.steps, cell.key.threads) = (4, 2);
+        (cell.key.steps, cell.key.threads, cell.key.device) = (4, 2, "cpu".into());
         cell
     }
 
@@ -284,11 +298,26 @@ mod tests {
     #[test]
     fn the_roofline_wants_peaks_and_shows_shares_of_them() {
         let peak = |kind: &str, value| Peak { kind: kind.into(), threads: 2, value, ..Peak::default() };
-        assert!(roofline(&cell(), &rows(), &[peak("f32", 100.0)]).unwrap().is_none(), "no bandwidth, no roof");
-        let figure = roofline(&cell(), &rows(), &[peak("f32", 100.0), peak("bandwidth", 10.0)]).unwrap().unwrap();
+        let machine = |peaks: &[Peak]| Machine { peaks: peaks.to_vec(), ..Machine::default() };
+        let only = machine(&[peak("f32", 100.0)]);
+        assert!(roofline(&cell(), &rows(), &only).unwrap().is_none(), "no bandwidth, no roof");
+        let mut known = machine(&[peak("f32", 100.0), peak("bandwidth", 10.0), peak("q4", 400.0)]);
+        let figure = roofline(&cell(), &rows(), &known).unwrap().unwrap();
         // Linear: 4 × 10 G + 0.1 G FLOPs in 0.81 s: 49.5 GFLOP/s of 100.
         let label = &figure.key[0].2;
         assert!(label.starts_with("Linear: 810") && label.contains("49.5"), "{label}");
         assert!(!figure.key.iter().any(|(_, _, label)| label.starts_with("Cast")), "no FLOPs, no point");
+        // In 8 bits the linear is under its own products, the attention is not.
+        let mut integer = cell();
+        integer.key.precision = "q4".into();
+        integer.numerics = crate::record::Reading::Ok("int8_activations".into());
+        let figure = roofline(&integer, &rows(), &known).unwrap().unwrap();
+        assert!(figure.key[0].2.contains("12.4"), "49.5 of 400: {}", figure.key[0].2);
+        // A device's cell is under nothing of the processor's, and a doubtful peak is no roof.
+        let mut gpu = cell();
+        gpu.key.device = "cuda".into();
+        assert!(roofline(&gpu, &rows(), &known).unwrap().is_none());
+        known.peaks[1].samples = vec![4.0, 4.0, 10.0];
+        assert!(roofline(&cell(), &rows(), &known).unwrap().is_none());
     }
 }

@@ -372,7 +372,8 @@ fn measure(
     // Pairs are neighbours in time: what the machine does falls out of their difference.
     let independent = options.design == Design::Independent && !options.allow.contains(&Difference::Machine);
     let machine = independent.then(|| drift::machine(base, head, &options.gate)).flatten();
-    notes.extend(machine.iter().map(|machine| machine.says.clone()));
+    let foreign = independent.then(|| drift::foreign(base, head)).flatten();
+    notes.extend(machine.iter().chain(&foreign).map(|doubt| doubt.says.clone()));
     let mut measured: Vec<Measured> = Vec::new();
     let mut unpaired = 0;
     for metric in metrics {
@@ -412,7 +413,7 @@ fn measure(
         };
         let mut one = judge::measure(&samples, &threshold, terms);
         if independent && metric.moves_with_the_machine() {
-            one.doubts.extend(machine.clone());
+            one.doubts.extend(machine.iter().chain(&foreign).cloned());
             one.doubts.extend(drift::of_launches(&base, &head, later));
         }
         measured.push(one);

@@ -1,18 +1,19 @@
 //! What but the build can have moved times between two records: the machine itself, as its calibration loop and the launches'
-//! own order show it.
+//! own order show it, and other programs on it.
 //!
 //! Contract: a doubt has a size; it takes back only a verdict that it can explain. Paired launches need none of this: what
 //! happens to one of a pair happens to its neighbour.
 
-use crate::record::Cell;
-use crate::stats::{shift, trend};
+use crate::record::{Cell, disturbed};
+use crate::stats::{median, shift, trend};
 use crate::text;
 
 use super::gate::Gate;
 use super::judge::Doubt;
 use super::samples::{self, Taken};
 
-/// A slower machine may slow a model by more than it slows the calibration loop, which knows the core's clock and no memory.
+/// A slower machine may slow a model by more than it slows the calibration loop, which knows the core's clock and no memory; and
+/// other programs may slow it by more than the CPUs that they take, which one thread waits for and the others for it.
 const MACHINE: f64 = 2.0;
 /// The chance with which launches without any order are taken for a drift.
 const BY_CHANCE: f64 = 0.01;
@@ -29,6 +30,26 @@ pub(super) fn machine(base: &[(usize, &Cell)], head: &[(usize, &Cell)], gate: &G
             "the machine itself was {:.0} % {} while head was measured, by the calibration loop",
             100.0 * slower.abs(),
             if slower > 0.0 { "slower" } else { "faster" }
+        ),
+    })
+}
+
+/// Other programs on the CPUs of one side that were not on the other's, if they took enough to be told.
+pub(super) fn foreign(base: &[(usize, &Cell)], head: &[(usize, &Cell)]) -> Option<Doubt> {
+    let share = |cells: &[(usize, &Cell)]| {
+        let launches = cells.iter().flat_map(|(_, cell)| cell.good_launches());
+        let shares: Vec<f64> = launches.filter_map(|launch| Some(launch.foreign.value()?.share())).collect();
+        median(&shares)
+    };
+    let (base, head) = (share(base)?, share(head)?);
+    // Work that has a share of the CPUs left takes as many times as long; what waits for its slowest thread takes longer.
+    let left = |share: f64| (1.0 - share).max(0.05);
+    ((head - base).abs() > disturbed::TAKEN).then(|| Doubt {
+        by: MACHINE * (left(base) / left(head)).ln(),
+        says: format!(
+            "other programs took {:.0} % of the CPUs while head was measured, and {:.0} % while base was",
+            100.0 * head,
+            100.0 * base
         ),
     })
 }
@@ -56,4 +77,35 @@ fn by_record(taken: &[Taken]) -> Vec<Vec<f64>> {
     let mut taken = taken.to_vec();
     taken.sort_by_key(|one| (one.record, one.order));
     taken.chunk_by(|a, b| a.record == b.record).map(|list| list.iter().map(|one| one.value).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{ForeignLoad, Launch, Reading, Status};
+
+    fn cell(foreign: Option<f64>) -> Cell {
+        let load = |share: f64| {
+            let waited_s = Reading::absent("");
+            ForeignLoad { cpus: 2, wall_s: 10.0, busy_s: 10.0 + 20.0 * share, own_s: 10.0, stolen_s: 0.0, waited_s }
+        };
+        let foreign = Reading::or_absent(foreign.map(load), "not recorded");
+        Cell { launches: vec![Launch { status: Status::Ok, foreign, ..Launch::default() }; 3], ..Cell::default() }
+    }
+
+    fn doubt(base: Option<f64>, head: Option<f64>) -> Option<Doubt> {
+        foreign(&[(0, &cell(base))], &[(0, &cell(head))])
+    }
+
+    #[test]
+    fn a_busy_side_is_doubted_by_what_that_explains() {
+        let found = doubt(Some(0.0), Some(0.25)).unwrap();
+        // Three quarters are left: 1.33 times as long, and its square where threads wait for each other.
+        assert!((found.by.exp() - (4.0f64 / 3.0).powi(2)).abs() < 1e-9, "{found:?}");
+        assert!(found.says.contains("took 25 % of the CPUs while head was measured, and 0 % while base was"));
+        assert!(doubt(Some(0.25), Some(0.0)).unwrap().by < 0.0, "base looks slower than it is, not head");
+        assert_eq!(doubt(Some(0.25), Some(0.27)), None, "both were busy");
+        assert_eq!(doubt(None, Some(0.5)), None);
+        assert!(doubt(Some(0.0), Some(1.0)).unwrap().by.is_finite());
+    }
 }

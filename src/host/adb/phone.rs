@@ -22,6 +22,7 @@ use crate::host::{Host, Order, PeakOf};
 use crate::plan::ClusterChoice;
 use ditbench_protocol::Event;
 use ditbench_worker::probe::build;
+use ditbench_worker::probe::memory::Available;
 use ditbench_worker::probe::phone::clusters;
 use ditbench_worker::{interrupt, registry};
 
@@ -210,8 +211,8 @@ impl Host for Phone {
         self.description.cores
     }
 
-    fn memory_available(&self) -> Option<u64> {
-        self.description.memory_available
+    fn memory_available(&self) -> Option<Available> {
+        self.description.memory_available.map(|bytes| Available { bytes, group_limit: None })
     }
 
     fn quick_peak(&self) -> f64 {
@@ -257,7 +258,8 @@ impl Host for Phone {
         places.dedup();
         let measure = |cpus: &Vec<u32>| -> Vec<Peak> {
             let counts: Vec<usize> = wanted.iter().filter(|peak| peak.cpus == *cpus).map(|peak| peak.threads).collect();
-            let limit = Duration::from_secs(20 + 10 * counts.len() as u64);
+            // Five loops, each three times if need be, and a phone that is slow to answer.
+            let limit = Duration::from_secs(20 + 15 * counts.len() as u64);
             let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
             let on = if cpus.is_empty() { String::new() } else { format!(" on {}", clusters::list(cpus)) };
             // Missing peaks are missing in the record, and the report says that there are none.

@@ -47,7 +47,7 @@ pub(super) fn describe() -> Result<()> {
         build: probe::build::build(),
         machine: probe::machine::probe(),
         cores: probe::machine::cores(),
-        memory_available: probe::memory::available(),
+        memory_available: probe::memory::available().map(|available| available.bytes),
         quick_peak: measure::peaks::quick(),
         clusters: clusters::group(&sources),
         backends: registry::NAMES.into_iter().map(|name| (name.to_owned(), facts_of(name, None))).collect(),

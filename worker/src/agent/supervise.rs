@@ -105,7 +105,10 @@ pub(super) fn supervise(folder: &Path) -> Result<()> {
     }
     let failed = |why: String| Cause::Failed { unsupported: false, why };
     let (cause, max_rss) = match ended {
-        Ok(exit) => (exit.cause, exit.max_rss),
+        Ok(exit) => {
+            observed.foreign = exit.foreign;
+            (exit.cause, exit.max_rss)
+        }
         Err(error) => (failed(format!("cannot start a worker on the phone: {error:#}")), None),
     };
     let cause = match journal.broken() {

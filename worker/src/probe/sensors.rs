@@ -1,6 +1,7 @@
 //! Sensors: frequency, temperature, pressure, stolen time, energy. Read between launches, never while timing.
 //!
-//! Contract: a name with the unit in it, and a value or the reason why there is none.
+//! Contract: a name with the unit in it, and a value or the reason why there is none. What is counted by CPU is of those that this
+//! process may use. Each name has a line in docs/METHODOLOGY.md: who judges it, or why nobody does.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,18 +9,27 @@ use std::path::{Path, PathBuf};
 
 use ditbench_record::Reading;
 
+use super::{cpus, load};
+
 /// All sensors now.
 pub fn read() -> BTreeMap<String, Reading<f64>> {
+    let root = super::root();
+    read_of(root, &cpus::allowed(root))
+}
+
+/// All sensors of the machine whose files are below `root`, for a process that may use these CPUs.
+fn read_of(root: &Path, cpus: &[u32]) -> BTreeMap<String, Reading<f64>> {
     let mut readings = BTreeMap::new();
     let mut put = |name: &str, reading| readings.insert(name.to_owned(), reading);
-    put("cpu_mhz", cpu_mhz());
-    put("cpu_temperature_c", temperature(Path::new("/sys")));
-    put("load_1min", field("/proc/loadavg", |text| text.split_whitespace().next()?.parse().ok()));
-    put("cpu_pressure_percent", field("/proc/pressure/cpu", pressure));
-    put("memory_pressure_percent", field("/proc/pressure/memory", pressure));
-    put("steal_s", field("/proc/stat", steal_seconds));
-    put("io_pressure_percent", field("/proc/pressure/io", pressure));
-    put("package_energy_j", package_energy(Path::new("/sys/class/powercap")));
+    let file = |name: &str| root.join(name);
+    put("cpu_mhz", cpus::mhz(root, cpus));
+    put("cpu_temperature_c", temperature(&file("sys")));
+    put("load_1min", field(file("proc/loadavg"), |text| text.split_whitespace().next()?.parse().ok()));
+    put("cpu_pressure_percent", field(file("proc/pressure/cpu"), pressure));
+    put("memory_pressure_percent", field(file("proc/pressure/memory"), pressure));
+    put("steal_s", field(file("proc/stat"), |stat| load::stolen_s(stat, cpus)));
+    put("io_pressure_percent", field(file("proc/pressure/io"), pressure));
+    put("package_energy_j", package_energy(&file("sys/class/powercap")));
     readings
 }
 
@@ -53,7 +63,7 @@ fn names(folder: &Path) -> impl Iterator<Item = String> {
 }
 
 /// A number out of a file of the system's.
-fn field(path: impl AsRef<Path>, parse: impl Fn(&str) -> Option<f64>) -> Reading<f64> {
+pub(super) fn field(path: impl AsRef<Path>, parse: impl Fn(&str) -> Option<f64>) -> Reading<f64> {
     let path = path.as_ref();
     let text = fs::read_to_string(path);
     let path = path.display();
@@ -64,30 +74,6 @@ fn field(path: impl AsRef<Path>, parse: impl Fn(&str) -> Option<f64>) -> Reading
         }
         Err(error) => Reading::absent(format!("{path}: {error}")),
     }
-}
-
-/// Mean frequency over the cores.
-fn cpu_mhz() -> Reading<f64> {
-    let sysfs: Vec<f64> = (0..super::machine::cores())
-        .map_while(|core| {
-            fs::read_to_string(format!("/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq")).ok()
-        })
-        .filter_map(|text| text.trim().parse::<f64>().ok())
-        .collect();
-    if !sysfs.is_empty() {
-        return Reading::Ok(sysfs.iter().sum::<f64>() / sysfs.len() as f64 / 1000.0);
-    }
-    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    Reading::or_absent(mean_mhz(&cpuinfo), "neither cpufreq nor /proc/cpuinfo gives a frequency")
-}
-
-fn mean_mhz(cpuinfo: &str) -> Option<f64> {
-    let values: Vec<f64> = cpuinfo
-        .lines()
-        .filter(|line| line.starts_with("cpu MHz"))
-        .filter_map(|line| line.split(':').nth(1)?.trim().parse().ok())
-        .collect();
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// Drivers of hwmon whose sensors are in the processor: Intel, AMD, Arm.
@@ -136,37 +122,68 @@ fn pressure(text: &str) -> Option<f64> {
     some.split_whitespace().find_map(|word| word.strip_prefix("avg10="))?.parse().ok()
 }
 
-/// Seconds that the hypervisor gave to others, over all cores, since start-up.
-fn steal_seconds(text: &str) -> Option<f64> {
-    let ticks: f64 = text.lines().find(|line| line.starts_with("cpu "))?.split_whitespace().nth(8)?.parse().ok()?;
-    // SAFETY: sysconf has no preconditions.
-    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    (per_second > 0).then(|| ticks / per_second as f64)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::tree;
     use super::*;
+    use crate::probe::phone::{Cluster, Sources, readings};
 
     #[test]
     fn files_of_the_system_are_read_by_their_form() {
         assert_eq!(pressure("some avg10=1.50 avg60=0.10 avg300=0.00 total=1\nfull avg10=0.00"), Some(1.5));
         assert_eq!(pressure("nonsense"), None);
-        assert_eq!(mean_mhz("cpu MHz\t\t: 2000.0\ncpu MHz : 3000.0"), Some(2500.0));
-        assert_eq!(mean_mhz(""), None);
-        assert!(steal_seconds("cpu  1 2 3 4 5 6 7 100 0 0").is_some_and(|s| s > 0.0));
-        assert_eq!(steal_seconds("cpu 1 2"), None);
     }
 
-    /// Files as the kernel has them, in a folder of their own.
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let file = dir.path().join(name);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(file, text).unwrap();
-        }
-        dir
+    #[test]
+    fn stolen_time_is_of_the_cpus_that_may_be_used() {
+        let dir = tree(&[(
+            "proc/stat",
+            "cpu  0 0 0 0 0 0 0 640000 0 0\ncpu0 0 0 0 0 0 0 0 300 0 0\ncpu1 0 0 0 0 0 0 0 639700 0 0\n",
+        )]);
+        assert_eq!(read_of(dir.path(), &[0])["steal_s"], Reading::Ok(3.0));
+        assert!(read_of(dir.path(), &[])["steal_s"].why().is_some());
+    }
+
+    /// The names of METHODOLOGY's table of readings.
+    fn judged() -> Vec<&'static str> {
+        let page = include_str!("../../../docs/METHODOLOGY.md");
+        let section = page.split("## Who judges a reading").nth(1).expect("the section");
+        let section = section.split("\n## ").next().unwrap_or(section);
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        rows.flat_map(|row| row.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2)).collect()
+    }
+
+    #[test]
+    fn every_reading_has_a_judge_or_a_reason_why_not() {
+        let judged = judged();
+        let clusters = [Cluster { name: "CLUSTER".to_owned(), ..Cluster::default() }];
+        let mut names: Vec<String> = read().into_keys().collect();
+        names.extend(readings::all(&Sources::default(), &clusters).into_keys());
+        // What only some phones have: temperatures that Android remembers, a current that must be asked for by name.
+        let remembered = |kind: u8| format!("\tTemperature{{mValue=40.0, mType={kind}, mName=x, mStatus=0}}\n");
+        let remembered: String = [0, 1, 3, 9].map(remembered).concat();
+        let some = Sources {
+            thermal: Some(format!("Thermal Status: 0\nCached temperatures:\n{remembered}")),
+            battery_command: Some(String::new()),
+            ..Sources::default()
+        };
+        names.extend(
+            readings::all(&some, &clusters).into_keys().filter(|name| !names.contains(name)).collect::<Vec<_>>(),
+        );
+        assert!(names.iter().any(|name| name == "skin_cached_c"), "{names:?}");
+        // What is read of the machine as a whole.
+        let machine = serde_json::to_value(crate::probe::machine::probe()).unwrap();
+        let is_reading = |value: &serde_json::Value| {
+            value
+                .as_object()
+                .is_some_and(|fields| ["ok", "denied", "absent"].iter().any(|kind| fields.contains_key(*kind)))
+        };
+        names.extend(machine.as_object().unwrap().iter().filter(|(_, v)| is_reading(v)).map(|(name, _)| name.clone()));
+        names.extend(["calibration", "foreign", "peaks"].map(str::to_owned));
+        let missing: Vec<&String> = names.iter().filter(|name| !judged.contains(&name.as_str())).collect();
+        assert!(names.len() > 20 && missing.is_empty(), "docs/METHODOLOGY.md says nothing of {missing:?}");
+        let unknown: Vec<&&str> = judged.iter().filter(|name| !names.iter().any(|known| known == **name)).collect();
+        assert!(unknown.is_empty(), "docs/METHODOLOGY.md judges what nobody reads: {unknown:?}");
     }
 
     #[test]

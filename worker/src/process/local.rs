@@ -13,9 +13,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ditbench_protocol::{EVENTS_FD, Event, LaunchSpec, newer_events};
+use ditbench_record::{ForeignLoad, Reading};
 
 use super::Cause;
 use crate::interrupt;
+use crate::probe;
+use crate::probe::cpus;
+use crate::probe::load::{self, Snapshot};
 
 /// How a child ended.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub struct Ended {
     pub cause: Cause,
     /// Largest resident set over the child's life, bytes, by the kernel's account.
     pub max_rss: Option<u64>,
+    /// What else ran on the CPUs that the child was allowed.
+    pub foreign: Reading<ForeignLoad>,
 }
 
 /// Starts a worker of this same program, gives it `spec` with these environment variables, and hands on its events until it
@@ -50,6 +56,7 @@ pub fn launch(
     command.arg("worker").stdin(Stdio::piped()).stdout(errors.try_clone()?).stderr(errors.try_clone()?);
     // Ctrl-C reaches the whole foreground group: the run decides what becomes of its workers.
     command.process_group(0);
+    let before = Snapshot::take(probe::root());
     let (mut child, events) = ditbench_pipe::spawn(&mut command, EVENTS_FD)?;
     let pid = child.id();
     let events = ditbench_pipe::lines(events, u64::MAX);
@@ -59,6 +66,8 @@ pub fn launch(
     }
     let (mut said, mut garbled, mut forced) = (None, None, None);
     let mut engine = EngineMemory::default();
+    // A worker that does not say is allowed what we are.
+    let mut allowed = cpus::allowed(probe::root());
     let started = Instant::now();
     let patience = deadline.saturating_duration_since(started);
     let mut deadline = deadline;
@@ -80,6 +89,9 @@ pub fn launch(
                         break;
                     }
                     engine.see(pid, &event);
+                    if let Event::Started { cpus_allowed: Some(list), .. } = &event {
+                        allowed = ditbench_record::cpus::parse(list).unwrap_or_default();
+                    }
                     on_event(event);
                 }
                 // The last words of a worker that was killed may be cut off. Of one that ended well there is no such line, or
@@ -109,9 +121,10 @@ pub fn launch(
         Cause::Finished => garbled.map_or(Cause::Finished, |why| Cause::Failed { unsupported: false, why }),
         cause => cause,
     };
+    let foreign = before.until(&Snapshot::take(probe::root()), &allowed, load::cpu_s(&usage));
     // Linux counts ru_maxrss in KiB.
     let max_rss = u64::try_from(usage.ru_maxrss).ok().and_then(|kib| kib.checked_mul(1024));
-    Ok(Ended { cause, max_rss: engine.max_rss(max_rss) })
+    Ok(Ended { cause, max_rss: engine.max_rss(max_rss), foreign })
 }
 
 /// The order as the worker gets it: JSON that a person can read.
@@ -181,7 +194,10 @@ fn explain(status: ExitStatus, said: Option<Cause>, errors: &mut std::fs::File, 
     let killed_for_memory =
         matches!((oom_before, crate::probe::memory::oom_kills()), (Some(before), Some(after)) if after > before);
     if status.signal() == Some(libc::SIGKILL) && killed_for_memory {
-        return Cause::OutOfMemory("the kernel killed the worker because the machine ran out of memory".to_owned());
+        return Cause::OutOfMemory(format!(
+            "the kernel killed the worker because {}",
+            crate::probe::memory::what_ran_out()
+        ));
     }
     if tail.contains("memory allocation of") || tail.contains("bad_alloc") {
         return Cause::OutOfMemory(format!("the worker could not get memory: {tail}"));

@@ -5,7 +5,7 @@ pub mod local;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ditbench_record::{ClockOffset, Telemetry};
+use ditbench_record::{ClockOffset, ForeignLoad, Reading, Telemetry};
 use serde::{Deserialize, Serialize};
 
 /// How a worker ended.
@@ -28,6 +28,9 @@ pub struct Observed {
     pub cpus_seen: Vec<u32>,
     /// The machine's clock against ours.
     pub clock: Option<ClockOffset>,
+    /// What else ran on the CPUs that the worker was allowed.
+    #[serde(default)]
+    pub foreign: Reading<ForeignLoad>,
     /// What the reader should know.
     pub notes: Vec<String>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Format, GROUP, Scheme};
-use crate::{WeightRole, WeightSpec};
+use crate::{Graph, Op, WeightRole, WeightSpec, cost};
 
 impl Format {
     /// Bits a weight as stored, scales included (a palette's 16 centroids are left out: they are per tensor).
@@ -23,6 +23,13 @@ impl Format {
 /// Whether the few-bit schemes quantize this weight: a matrix of the bulk whose rows can be cut into groups.
 pub fn is_quantizable(spec: &WeightSpec) -> bool {
     spec.role == WeightRole::Linear && spec.shape.get(1).is_some_and(|k| k.is_multiple_of(GROUP))
+}
+
+/// Multiply-accumulates of a graph's products with weights that the few-bit schemes quantize: what is done in integers where
+/// activations are rounded too.
+pub fn few_bit_macs(graph: &Graph) -> u64 {
+    let few_bit = |op: &Op| matches!(op, Op::Linear { weight, .. } if is_quantizable(graph.weight(*weight)));
+    graph.nodes.iter().filter(|node| few_bit(&node.op)).map(|node| cost::node_cost(graph, node).macs).sum()
 }
 
 /// The format of a weight under a scheme; under [`Scheme::Mixed`], the 4-bit one (see [`BitChoice`] for which get 8).
@@ -121,7 +128,7 @@ pub fn choose(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Init;
+    use crate::{AttentionPattern, DType, GraphBuilder, Init};
 
     fn spec(name: &str, n: usize, k: usize) -> WeightSpec {
         WeightSpec { name: name.to_owned(), shape: vec![n, k], init: Init::Zeros, role: WeightRole::Linear }
@@ -138,6 +145,20 @@ mod tests {
     fn rows_that_cannot_be_grouped_stay_f32() {
         assert_eq!(format_of(Scheme::Q4, &spec("a", 4, 64)), Format::Q4);
         assert_eq!(format_of(Scheme::Q4, &spec("a", 4, 65)), Format::F32);
+    }
+
+    #[test]
+    fn products_with_few_bit_weights_are_counted_apart() {
+        let mut b = GraphBuilder::new("toy");
+        let x = b.input("x", &[1, 10, 64], DType::F32);
+        let y = b.linear("bulk", x, 32);
+        let z = b.linear_as("sensitive", y, 32, WeightRole::SensitiveLinear, 1.0);
+        let q = b.reshape("tokens", z, &[1, 10, 1, 32]);
+        let out = b.attention("attend", q, q, q, AttentionPattern::Full);
+        b.output("y", out);
+        let graph = b.finish().unwrap();
+        assert_eq!(few_bit_macs(&graph), 10 * 32 * 64, "neither the sensitive linear nor attention");
+        assert!(cost::total(&graph).macs > few_bit_macs(&graph));
     }
 
     #[test]
