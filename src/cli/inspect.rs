@@ -145,7 +145,7 @@ fn paper(pipeline: &Pipeline) {
     }
     let row = |what: &str, printed: Option<String>, to: Option<u64>, ours: u64| {
         let difference = to.map(|to| format!("{:+.2} %", 100.0 * (ours as f64 / to as f64 - 1.0)));
-        let formula = paper.formula.and_then(|_| to).map(|to| count(to as f64));
+        let formula = paper.formula.and(to).map(|to| count(to as f64));
         let printed = printed.unwrap_or_else(|| "not printed".to_owned());
         let cells = [Some(what.to_owned()), Some(printed), formula, Some(count(ours as f64)), difference];
         cells

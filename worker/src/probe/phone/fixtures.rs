@@ -5,8 +5,11 @@ use ditbench_record::{self as record, Launch, Machine, PhoneFacts, Reading, Tele
 
 use super::{Cluster, Sources, clusters, readings, sources};
 
+/// What must be read from a phone: names and values.
+type Must = Vec<(String, String)>;
+
 /// A phone: its name, what must be read, and its sources.
-fn phones() -> Vec<(String, Vec<(String, String)>, Sources)> {
+fn phones() -> Vec<(String, Must, Sources)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/phones");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let read = |path: std::path::PathBuf| {
