@@ -224,7 +224,11 @@ mod tests {
             role: crate::WeightRole::Small,
         };
         let shape = |groups| {
-            output_shape(&Op::GroupNorm { groups, eps: 1e-5, weight, bias }, &[&[1, 6, 2, 2]], &[spec.clone()])
+            output_shape(
+                &Op::GroupNorm { groups, eps: 1e-5, weight, bias },
+                &[&[1, 6, 2, 2]],
+                std::slice::from_ref(&spec),
+            )
         };
         assert_eq!(shape(3).unwrap(), [1, 6, 2, 2]);
         assert!(shape(4).unwrap_err().contains("4 groups do not divide the 6 channels"));

@@ -60,8 +60,11 @@ impl StageRunner for Perfect {
     }
 }
 
+/// Stages that were run, each with what it was told of the class.
+type Calls = Vec<(String, Vec<i64>)>;
+
 /// The latents, and how the stages were called.
-fn run(guidance: &str) -> (Vec<Vec<f32>>, Vec<(String, Vec<i64>)>) {
+fn run(guidance: &str) -> (Vec<Vec<f32>>, Calls) {
     let choice = Choice::new(NAME, "edgedit-nano", square(128), 3).with("guidance", guidance).with("class", "4");
     let pipeline = workload::build(&choice).unwrap();
     let inputs = pipeline.drive.inputs("not read", 7).unwrap();
