@@ -46,7 +46,9 @@ fn a_whole_run_on_the_one_phone() {
     let samples = launch["samples"].as_array().unwrap();
     assert!((3..=40).contains(&samples.len()), "as many as make it precise enough, and no more than were asked for");
     assert!(samples.windows(2).all(|pair| pair[0]["ended_s"].as_f64() < pair[1]["ended_s"].as_f64()));
-    assert!(launch["max_rss_bytes"].as_u64().unwrap() > 1_000_000);
+    // The first launch was asked where its nodes ran, after its images: the kernel's last word on its memory is not theirs.
+    assert!(launch["max_rss_bytes"].is_null(), "{}", launch["max_rss_bytes"]);
+    assert!(cell["launches"][1]["max_rss_bytes"].as_u64().unwrap() > 1_000_000);
     let image = std::fs::read(bench.path("run").join(cell["image"].as_str().unwrap())).unwrap();
     assert!(image.starts_with(b"\x89PNG"));
     let id = cell["image"].as_str().unwrap().trim_end_matches(".png");
