@@ -51,6 +51,19 @@ pub fn bytes(value: u64) -> String {
     format!("{}\u{a0}{unit}", significant(scaled, 3))
 }
 
+/// A rate of operations, given in 10⁹ a second: `153 GFLOP/s`, `3.50 TFLOP/s`.
+pub fn operations(value: f64) -> String {
+    let (mut scaled, mut unit) = (value, "GFLOP/s");
+    for next in ["TFLOP/s", "PFLOP/s", "EFLOP/s"] {
+        if scaled.abs() < 999.5 {
+            break;
+        }
+        scaled /= 1000.0;
+        unit = next;
+    }
+    format!("{}\u{a0}{unit}", significant(scaled, 3))
+}
+
 /// A count: `257.7 M`, `1.60 G`, `94`.
 pub fn count(value: f64) -> String {
     for (unit, scale) in [("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)] {
@@ -163,6 +176,9 @@ mod tests {
             [(0.999_6, "1.00 s"), (9.999, "10.0 s"), (310.4, "310 s"), (1281.0, "21.4 min"), (1e6, "278 h")]
         {
             assert_eq!(seconds(value).replace('\u{a0}', " "), want);
+        }
+        for (value, want) in [(153.4, "153 GFLOP/s"), (999.6, "1.00 TFLOP/s"), (1.92e11, "192 EFLOP/s")] {
+            assert_eq!(operations(value).replace('\u{a0}', " "), want);
         }
         for (value, want) in [
             (0, "0 B"),

@@ -1,7 +1,7 @@
 //! Whose results they are, where a report is of several runs: a name for each run that no other of them has.
 //!
 //! Contract: made from records alone. A machine's own name where that is enough; else what sets it apart, in this order: a
-//! phone's serial (as far as the plan has it), what is unusual in how it was measured, the run's id.
+//! phone's serial (as far as the record has it), what is unusual in how it was measured, the run's id.
 
 use crate::record::{Run, conditions};
 use crate::table::machines;
@@ -41,7 +41,7 @@ mod tests {
     fn phone(id: &str, serial: &str, cpus: &str) -> Run {
         let mut run = sample_phone::run();
         run.run.id = id.into();
-        run.run.plan = serde_json::json!({ "on": format!("adb:{serial}") });
+        run.run.on = Some(format!("adb:{serial}"));
         run.machine.phone.as_mut().unwrap().asked_cpus = Some(cpus.into());
         // As older programs wrote it, whose keys do not say it.
         for cell in &mut run.cells {

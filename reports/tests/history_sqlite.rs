@@ -311,7 +311,7 @@ fn a_store_of_an_older_program_takes_its_points_anew_and_goes_on_in_the_same_ser
     };
     let before = ids(&connection);
     let old = "UPDATE point SET value = value * 1.001 WHERE launches = 1; DELETE FROM point WHERE run = 'run-00004'; \
-               UPDATE run SET record = 'damaged' WHERE id = 'run-00007'; PRAGMA user_version = 3";
+               UPDATE run SET record = 'damaged' WHERE id = 'run-00007'; PRAGMA user_version = 4";
     connection.execute_batch(old).unwrap();
     let mut store = create(&path);
     assert_eq!(ids(&connection), before, "a series has another id");

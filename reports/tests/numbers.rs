@@ -1,6 +1,6 @@
 //! The list of numbers: each reaches every face, means one thing everywhere, and what older programs wrote goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ditbench_record::store::LoadedRun;
 use ditbench_record::{
@@ -161,7 +161,7 @@ fn one_stage_of_which_nothing_is_known_leaves_placement_unknown_everywhere() {
     assert!(why.contains("nodes of the decoder"), "{why}");
     let verdict = compare(&Side::of_runs("a", [&run]), &Side::of_runs("b", [&run]), &Options::default()).unwrap();
     assert!(verdict.cells[0].metric(Metric::PLACEMENT).is_none());
-    assert!(verdict.cells[0].notes.iter().any(|note| note.contains("a fall-back would go unseen")));
+    assert!(verdict.cells[0].unchecked.iter().any(|note| note.contains("a fall-back would go unseen")));
 }
 
 /// Medians of launches, not of all their images: one launch of many images does not outweigh the others, in any number.
@@ -197,6 +197,10 @@ fn identical_pictures_have_no_psnr_in_files_and_the_most_in_a_gate() {
 const RENAMED: [(&str, &str); 4] =
     [("p50_s", "image_s"), ("low_s", "image_s_low"), ("high_s", "image_s_high"), ("step_s", "denoiser_step_s")];
 
+/// What the CSV of today says otherwise of an old record than that of the first program did, by column: its judges have learned
+/// more. Cautions say that nobody looked for other load; a few-bit cell has no share of a peak that is of other operations.
+const OTHERWISE: [(&str, fn(&str) -> bool); 2] = [("cautions", |_| true), ("peak_share", |now| now.is_empty())];
+
 #[test]
 fn the_csv_of_an_old_record_is_what_it_was() {
     let run = record::parse(include_str!("data/record-v1.json")).unwrap();
@@ -204,21 +208,41 @@ fn the_csv_of_an_old_record_is_what_it_was() {
     csv::write_table(&table::of_runs(&[&run]), &mut out).unwrap();
     // As the first program wrote it from the same record.
     let old = include_str!("data/record-v1.csv");
-    let columns = old.lines().next().unwrap().split(',').count();
-    let mut reader = ::csv::ReaderBuilder::new().has_headers(false).from_reader(out.as_slice());
+    let records = |file: &[u8]| -> Vec<Vec<String>> {
+        let reader = ::csv::ReaderBuilder::new().has_headers(false).from_reader(file).into_records();
+        reader.map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect()
+    };
+    let (now, mut want) = (records(&out), records(old.as_bytes()));
+    let header = want[0].clone();
+    let mut otherwise = BTreeSet::new();
+    for (now, want) in now.iter().zip(&mut want).skip(1) {
+        for ((now, want), column) in now.iter().zip(want).zip(&header) {
+            if now != want && OTHERWISE.iter().any(|(name, may)| name == column && may(now)) {
+                otherwise.insert(column.as_str());
+                now.clone_into(want);
+            }
+        }
+    }
+    assert_eq!(otherwise.into_iter().collect::<Vec<_>>(), OTHERWISE.map(|(name, _)| name));
+    for (_, name) in RENAMED {
+        assert!(now[0].iter().any(|column| column == name), "{name}");
+    }
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    for (line, record) in reader.records().map(Result::unwrap).enumerate() {
-        let fields = record.iter().take(columns).map(|field| {
-            let renamed = RENAMED.iter().find(|(_, now)| line == 0 && *now == field);
-            renamed.map_or(field, |(old, _)| old)
-        });
-        writer.write_record(fields).unwrap();
+    for (line, record) in now.iter().enumerate() {
+        let renamed = |field: &String| {
+            let old = RENAMED.iter().find(|(_, now)| line == 0 && now == field);
+            old.map_or_else(|| field.clone(), |(old, _)| (*old).to_owned())
+        };
+        writer.write_record(record.iter().take(header.len()).map(renamed)).unwrap();
     }
     let found = String::from_utf8(writer.into_inner().unwrap()).unwrap();
-    for (found, want) in found.lines().zip(old.lines()) {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    want.iter().for_each(|record| writer.write_record(record).unwrap());
+    let want = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+    for (found, want) in found.lines().zip(want.lines()) {
         assert_eq!(found, want);
     }
-    assert_eq!(found, old);
+    assert_eq!(found, want);
     let changes = include_str!("../../CHANGELOG.md");
     for (old, now) in RENAMED {
         assert!(changes.contains(&format!("`{old}` is `{now}`")), "the changelog does not say that {old} is {now}");

@@ -71,7 +71,8 @@ fn good(page: &mut Page, row: &Row, numbers: &[Metric], several: bool) {
     page.raw("<tr role=\"row\">");
     name(page, row, several);
     for metric in numbers {
-        value(page, metric.definition().heading, row.says(*metric), &small(row, *metric));
+        let (says, of_first) = figure(row, *metric);
+        value(page, metric.definition().heading, says, &of_first.unwrap_or_else(|| small(row, *metric)));
     }
     let chips: Vec<String> = row
         .cautions
@@ -87,6 +88,14 @@ fn good(page: &mut Page, row: &Row, numbers: &[Metric], several: bool) {
         .collect();
     let class = if chips.is_empty() { "words none" } else { "words" };
     page.raw(&format!("<td role=\"cell\" class=\"{class}\">{}</td></tr>\n", chips.concat()));
+}
+
+/// What the table has to say of a number. Apart, where it is the first image's for want of others, that it is.
+fn figure(row: &Row, metric: Metric) -> (Option<String>, Option<String>) {
+    match row.of_first_image(metric).filter(|_| row.shown(metric).is_none()) {
+        Some(value) => (Some(metric.show(value)), Some("first image".to_owned())),
+        None => (row.says(metric), None),
+    }
 }
 
 /// What stands beside a number, smaller.
@@ -146,43 +155,80 @@ fn published(page: &mut Page, row: &Published, numbers: &[Metric]) {
     ));
 }
 
-/// All other numbers: folded away, for those who want them.
+/// Figures beside each other in one table of details: as many as a usual screen is wide for, with the reasons for absent ones.
+const ACROSS: usize = 7;
+
+/// A column of the tables of details.
+enum Detail {
+    Images,
+    Interval,
+    ComputesIn,
+    Number(Metric),
+}
+
+impl Detail {
+    fn heading(&self) -> &'static str {
+        match self {
+            Self::Images => "Images",
+            Self::Interval => "Interval",
+            Self::ComputesIn => "Computes in",
+            Self::Number(metric) => metric.definition().heading,
+        }
+    }
+
+    /// What it says of a row, and smaller what belongs to it.
+    fn of(&self, row: &Row) -> (Option<String>, String) {
+        let estimate = row.image_s.value();
+        match self {
+            Self::Images => {
+                let launches =
+                    estimate.map(|e| format!("{} {}", e.launches, if e.launches == 1 { "launch" } else { "launches" }));
+                (estimate.map(|e| e.images.to_string()), launches.unwrap_or_default())
+            }
+            Self::Interval => (None, estimate.map_or_else(String::new, |e| e.interval.as_str().to_owned())),
+            Self::ComputesIn => (
+                row.numerics.value().map(|numerics| numerics.replace('_', " ")),
+                row.numerics.why().unwrap_or_default().to_owned(),
+            ),
+            Self::Number(metric) => {
+                let (says, of_first) = figure(row, *metric);
+                (says, of_first.unwrap_or_else(|| row.numbers.get(*metric).why().unwrap_or_default().to_owned()))
+            }
+        }
+    }
+}
+
+/// All other numbers: folded away, for those who want them. Several tables below each other, for one of all would be wider than any
+/// screen.
 pub(super) fn details_table(page: &mut Page, groups: &[(String, Vec<&Row>)]) {
     page.raw("<h2 id=\"more\">More figures</h2>\n<details>\n<summary>Percentiles, parts of an image, memory, all measures of quality</summary>\n");
+    let all: Vec<Detail> = [Detail::Images, Detail::Interval, Detail::ComputesIn]
+        .into_iter()
+        .chain(Metric::shown(Shown::More).map(Detail::Number))
+        .collect();
     for (name_of_group, rows) in groups {
         let rows: Vec<&Row> = rows.iter().copied().filter(|row| row.has_figures()).collect();
         if rows.is_empty() {
             continue;
         }
-        page.line(&format!("<h3>{}</h3>\n<table role=\"table\">", escape(name_of_group)));
-        page.raw("<thead role=\"rowgroup\"><tr role=\"row\">");
-        let numbers: Vec<Metric> = Metric::shown(Shown::More).collect();
-        let headings = numbers.iter().map(|metric| metric.definition().heading);
-        for column in ["Cell", "Images", "Interval", "Computes in"].into_iter().chain(headings) {
-            page.raw(&format!("<th role=\"columnheader\" scope=\"col\">{column}</th>"));
-        }
-        page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
-        for row in rows {
-            page.raw("<tr role=\"row\">");
-            name(page, row, true);
-            let estimate = row.image_s.value();
-            let launches =
-                estimate.map(|e| format!("{} {}", e.launches, if e.launches == 1 { "launch" } else { "launches" }));
-            value(page, "Images", estimate.map(|e| e.images.to_string()), &launches.unwrap_or_default());
-            value(page, "Interval", None, estimate.map_or("", |e| e.interval.as_str()));
-            value(
-                page,
-                "Computes in",
-                row.numerics.value().map(|n| n.replace('_', " ")),
-                row.numerics.why().unwrap_or_default(),
-            );
-            for metric in &numbers {
-                let why = row.numbers.get(*metric).why().unwrap_or_default();
-                value(page, metric.definition().heading, row.says(*metric), why);
+        page.line(&format!("<h3>{}</h3>", escape(name_of_group)));
+        for across in all.chunks(ACROSS) {
+            page.raw("<table role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\">");
+            for column in ["Cell"].into_iter().chain(across.iter().map(Detail::heading)) {
+                page.raw(&format!("<th role=\"columnheader\" scope=\"col\">{column}</th>"));
             }
-            page.raw("</tr>\n");
+            page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
+            for row in &rows {
+                page.raw("<tr role=\"row\">");
+                name(page, row, true);
+                for column in across {
+                    let (says, small) = column.of(row);
+                    value(page, column.heading(), says, &small);
+                }
+                page.raw("</tr>\n");
+            }
+            page.raw("</tbody>\n</table>\n");
         }
-        page.raw("</tbody>\n</table>\n");
     }
     page.raw("</details>\n");
 }

@@ -48,7 +48,7 @@ impl Metric {
             // Exact up to 2⁵³ bytes.
             Unit::Bytes => text::bytes(value.max(0.0) as u64),
             Unit::Joules => format!("{}\u{a0}J", text::significant(value, 3)),
-            Unit::Gigaflops => format!("{}\u{a0}GFLOP/s", text::significant(value, 3)),
+            Unit::Gigaflops => text::operations(value),
             Unit::Share => text::percent(value),
             Unit::Hits => format!("{value:.3}"),
             Unit::Relative => text::scientific(value),
@@ -79,7 +79,7 @@ impl Metric {
                 Unit::Seconds => text::seconds(size),
                 Unit::Bytes => text::bytes(size as u64),
                 Unit::Joules => format!("{}\u{a0}J", text::significant(size, 3)),
-                Unit::Gigaflops => format!("{}\u{a0}GFLOP/s", text::significant(size, 3)),
+                Unit::Gigaflops => text::operations(size),
                 Unit::Hits | Unit::Relative | Unit::Similarity | Unit::Points | Unit::Thousandths | Unit::Count => {
                     text::significant(size, 3)
                 }
