@@ -25,7 +25,10 @@ fn one_cell_gives_record_samples_image_and_page() {
     assert_eq!(launch["samples"][0]["steps_s"].as_array().unwrap().len(), 4);
     let stages: f64 = launch["samples"][0]["steps_s"].as_array().unwrap().iter().map(|s| s.as_f64().unwrap()).sum();
     assert!(launch["samples"][0]["total_s"].as_f64().unwrap() >= stages);
-    assert!(launch["max_rss_bytes"].as_u64().unwrap() > 1_000_000);
+    // It was asked where its nodes ran after its images: the kernel's last word on its memory is not theirs, its marks are.
+    assert!(launch["max_rss_bytes"].is_null(), "{}", launch["max_rss_bytes"]);
+    let marks = launch["memory"].as_array().unwrap();
+    assert!(marks.iter().any(|mark| mark["high_water"].as_u64().is_some_and(|most| most > 1_000_000)), "{marks:?}");
     let image = std::fs::read(bench.path("run").join(cell["image"].as_str().unwrap())).unwrap();
     assert!(image.starts_with(b"\x89PNG"));
     assert!(std::fs::read_to_string(bench.path("run/samples.csv")).unwrap().lines().count() > 1);
@@ -355,7 +358,9 @@ fn a_profile_names_the_graphs_own_operations_on_every_backend_and_leaves_a_trace
         let trace: Value = serde_json::from_str(&trace).unwrap();
         assert!(trace["traceEvents"].as_array().unwrap().len() > 500);
     }
-    assert!(std::fs::read_to_string(bench.path("run/report.html")).unwrap().contains("plot-roofline"));
+    // Tests side by side are load to each other: then a peak may be doubtful, and there is no roof to draw.
+    let page = std::fs::read_to_string(bench.path("run/report.html")).unwrap();
+    assert!(page.contains("plot-roofline") || page.contains("doubtful"), "neither a roofline nor why there is none");
     let said = bench.ok(&["profile", "--diff", "run", "run"]);
     assert!(said.contains("1.000x") && !said.contains("Not measured alike"), "{said}");
     let mut hot = record.clone();

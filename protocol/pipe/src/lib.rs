@@ -173,7 +173,9 @@ mod tests {
     #[ignore = "run by the test above, in a process of its own"]
     fn as_a_child() {
         if let Err(error) = take("DITBENCH_TAKE_TEST") {
-            println!("{error}");
+            use std::io::Write as _;
+            // In a process of its own, whose output the test reads.
+            writeln!(std::io::stdout(), "{error}").unwrap();
         }
     }
 }

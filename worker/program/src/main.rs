@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use ditbench_worker::output;
+
 fn main() -> ExitCode {
     ditbench_worker::probe::build::tell(ditbench_worker::told_by_build_script!());
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -9,11 +11,11 @@ fn main() -> ExitCode {
         Some((first, rest)) if first == "agent" => ditbench_worker::agent::main(rest),
         Some((first, [])) if first == "worker" => ditbench_worker::worker::main(),
         Some((first, [])) if first == "--version" => {
-            println!("ditbench-worker {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
+            output::show(&format!("ditbench-worker {}\n", env!("CARGO_PKG_VERSION")));
+            output::exit(ExitCode::SUCCESS)
         }
         _ => {
-            eprintln!("error: this is ditbench for a phone: `ditbench run --on adb` on a computer sends and starts it");
+            output::tell("error: this is ditbench for a phone: `ditbench run --on adb` on a computer sends and starts it");
             ExitCode::from(2)
         }
     }
