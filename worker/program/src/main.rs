@@ -15,7 +15,9 @@ fn main() -> ExitCode {
             output::exit(ExitCode::SUCCESS)
         }
         _ => {
-            output::tell("error: this is ditbench for a phone: `ditbench run --on adb` on a computer sends and starts it");
+            output::tell(
+                "error: this is ditbench for a phone: `ditbench run --on adb` on a computer sends and starts it",
+            );
             ExitCode::from(2)
         }
     }
