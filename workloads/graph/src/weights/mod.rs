@@ -57,7 +57,7 @@ pub enum Scheme {
     /// Linear weights of the bulk in [`Format::Q8`], the rest in 32-bit float.
     Q8,
     /// Each linear weight of the bulk in 4 or 8 bits, by its sensitivity, to a budget of average bits (the paper's 4.3).
-    /// The paper measures the sensitivity; without measurements a stand-in is used, and [`scheme::Choice::measured`] says
+    /// The paper measures the sensitivity; without measurements a stand-in is used, and [`scheme::BitChoice::measured`] says
     /// which it was.
     Mixed,
     /// Linear weights and convolutions in [`Format::Palette4`], the rest in 32-bit float.
