@@ -8,8 +8,8 @@ use std::path::Path;
 
 use ditbench_record::{Reading, cpus};
 
-use super::machine::first_line;
 use super::phone::sources;
+use super::read::first_line;
 
 /// The CPUs that the kernel lets this process use, by its `Cpus_allowed_list`. Empty where it does not say.
 pub fn allowed(root: &Path) -> Vec<u32> {

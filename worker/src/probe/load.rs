@@ -42,7 +42,7 @@ impl Snapshot {
                 Err(if denied { Reading::denied(why) } else { Reading::absent(why) })
             }
         };
-        let waited_s = super::sensors::field(root.join("proc/pressure/cpu"), waited);
+        let waited_s = super::read::field(root.join("proc/pressure/cpu"), waited);
         Self { at, cpus, waited_s, ours_s }
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ditbench_record::{Calibration, Machine, Reading};
 
+use super::read::first_line;
 use super::{cgroup, cpus, memory};
 
 /// Everything but the measured peaks and the calibration.
@@ -60,21 +61,6 @@ pub fn probe() -> Machine {
 /// Cores that this process may use.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// The first line of a file of the system's, or why it cannot be read.
-pub(super) fn first_line(path: impl AsRef<Path>) -> Reading<String> {
-    let text = fs::read_to_string(&path);
-    let path = path.as_ref().display();
-    match text {
-        Ok(text) => {
-            Reading::or_absent(text.lines().next().map(|line| line.trim().to_owned()), format!("{path} is empty"))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            Reading::denied(format!("{path}: {error}"))
-        }
-        Err(error) => Reading::absent(format!("{path}: {error}")),
-    }
 }
 
 fn hypervisor(root: &Path) -> Reading<String> {

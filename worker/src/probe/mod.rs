@@ -10,6 +10,7 @@ pub mod load;
 pub mod machine;
 pub mod memory;
 pub mod phone;
+mod read;
 pub mod sensors;
 
 use std::path::{Path, PathBuf};

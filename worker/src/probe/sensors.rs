@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ditbench_record::Reading;
 
+use super::read::field;
 use super::{cpus, load};
 
 /// All sensors now.
@@ -60,20 +61,6 @@ fn names(folder: &Path) -> impl Iterator<Item = String> {
     let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort_unstable();
     names.into_iter()
-}
-
-/// A number out of a file of the system's.
-pub(super) fn field(path: impl AsRef<Path>, parse: impl Fn(&str) -> Option<f64>) -> Reading<f64> {
-    let path = path.as_ref();
-    let text = fs::read_to_string(path);
-    let path = path.display();
-    match text {
-        Ok(text) => Reading::or_absent(parse(&text), format!("{path} is not of the form that we know")),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            Reading::denied(format!("{path}: {error}"))
-        }
-        Err(error) => Reading::absent(format!("{path}: {error}")),
-    }
 }
 
 /// Drivers of hwmon whose sensors are in the processor: Intel, AMD, Arm.

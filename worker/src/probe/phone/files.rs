@@ -29,7 +29,7 @@ impl Files {
 
     /// Reads the files themselves.
     pub fn read<'a>(paths: impl IntoIterator<Item = &'a str>) -> Self {
-        let one = |path: &str| (path.to_owned(), crate::probe::machine::first_line(path));
+        let one = |path: &str| (path.to_owned(), crate::probe::read::first_line(path));
         Self(paths.into_iter().map(one).collect())
     }
 
