@@ -197,9 +197,12 @@ fn identical_pictures_have_no_psnr_in_files_and_the_most_in_a_gate() {
 const RENAMED: [(&str, &str); 4] =
     [("p50_s", "image_s"), ("low_s", "image_s_low"), ("high_s", "image_s_high"), ("step_s", "denoiser_step_s")];
 
+/// Whether a column may say now what it says.
+type MaySay = fn(&str) -> bool;
+
 /// What the CSV of today says otherwise of an old record than that of the first program did, by column: its judges have learned
 /// more. Cautions say that nobody looked for other load; a few-bit cell has no share of a peak that is of other operations.
-const OTHERWISE: [(&str, fn(&str) -> bool); 2] = [("cautions", |_| true), ("peak_share", |now| now.is_empty())];
+const OTHERWISE: [(&str, MaySay); 2] = [("cautions", |_| true), ("peak_share", |now| now.is_empty())];
 
 #[test]
 fn the_csv_of_an_old_record_is_what_it_was() {
