@@ -19,7 +19,7 @@ fn run(backend: &Faulty) -> Vec<Outcome> {
 }
 
 /// Runs the suite on the faulty backend: what fails must be every case that the fault changes and no other, and each
-/// failure must name a node of one of these kinds.
+/// failure on the first inputs must name a node of one of these kinds.
 fn caught_everywhere(kinds: &[&str], at_least: usize, fault: impl Fn(&mut Step<'_>) + Send + Sync + 'static) {
     let backend = Faulty::new(fault);
     let outcomes = run(&backend);
@@ -30,6 +30,10 @@ fn caught_everywhere(kinds: &[&str], at_least: usize, fault: impl Fn(&mut Step<'
         match &outcome.verdict {
             Verdict::Failed { why } => {
                 caught += 1;
+                // A fault of about the bound's size may show on the second inputs alone, in which no node is looked for.
+                if why.contains("is right for the first inputs") {
+                    continue;
+                }
                 assert!(kinds.iter().any(|kind| why.contains(&format!("({kind})"))), "{}: {why}", outcome.case);
             }
             _ => assert!(!touched.contains(&graphs[&outcome.case]), "{} was not caught", outcome.case),
@@ -264,7 +268,16 @@ fn a_backend_that_panics_costs_one_case() {
     let outcomes = run(&Faulty::new(|step| assert!(!matches!(step.node.op, Op::Upsample2x), "no upsampling")));
     let failed: Vec<&Outcome> = outcomes.iter().filter(|o| !o.is_ok() && !o.case.starts_with("contract.")).collect();
     let names: Vec<&str> = failed.iter().map(|outcome| outcome.case.as_str()).collect();
-    assert_eq!(names, ["upsample.odd", "upsample.twice_then_conv", "component.decoder"]);
+    let with_upsampling = [
+        "upsample.odd",
+        "upsample.twice_then_conv",
+        "component.decoder",
+        "edgedit.decoder",
+        "snapgen.double",
+        "snapgen.denoiser",
+        "snapgen.decoder",
+    ];
+    assert_eq!(names, with_upsampling);
     assert_eq!(failed[0].verdict, Verdict::Failed { why: "panicked: no upsampling".to_owned() });
 }
 
