@@ -129,8 +129,11 @@ fn judge(
         worst_output(graph, &session.run(&others)?, &reference.run_f64(&others)?).map_err(Fault::Wrong)?;
     if !difference.is_within(bound) {
         let far = difference.relative_l2;
+        // A fault of about the bound's size may show here alone. A session that remembers has none that a fresh one shows.
+        let place = first_divergence(backend, &Case { inputs: others, ..case.clone() }, &weights, options);
+        let place = place.map(|found| format!("; {found}")).unwrap_or_default();
         return Err(Fault::Wrong(format!(
-            "output \"{worst}\" is right for the first inputs, off by {far:.1e} for others"
+            "output \"{worst}\" is right for the first inputs, off by {far:.1e} for others{place}"
         )));
     }
     if bits(&results) == bits(&session.run(&case.inputs)?) {
