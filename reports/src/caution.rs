@@ -334,7 +334,7 @@ fn of_launches(run: &Run, cell: &Cell, good: &[&Launch], cautions: &mut Vec<Caut
     }
     let held: Vec<HeldBack> = good.iter().filter_map(|launch| held::back(launch, &run.machine)).collect();
     if let Some(most) = held.iter().max_by_key(|held| held.causes.len()) {
-        let sustained = run.run.sustained_s.is_some();
+        let sustained = run.is_sustained();
         let (launches, of) = (held.len(), good.len());
         cautions.push(Caution::HeldBack { launches, of, what: most.to_string(), sustained });
     }

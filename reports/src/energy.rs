@@ -156,7 +156,7 @@ pub fn of_cell(run: &Run, cell: &Cell, meter: Option<&Reading<Meter>>) -> Readin
 /// The images that a launch is summed up by: where heat is what is measured, the settled ones.
 fn images<'a>(run: &Run, launch: &'a Launch) -> Vec<&'a Sample> {
     let mut images = launch.timed();
-    if run.run.sustained_s.is_some() {
+    if run.is_sustained() {
         images.drain(..images.len() - images.len().div_ceil(3));
     }
     images

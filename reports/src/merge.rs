@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::record::{Cell, Kind, ModelEntry, Reading, Run, Status, Warning};
-use crate::verdict::{Difference, differences};
+use crate::verdict::{Difference, differences, named};
 
 /// Why records cannot be merged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +55,10 @@ pub fn merge(runs: &[&Run], id: &str, allow: &BTreeSet<Difference>) -> Result<Ru
         }),
     );
     for run in rest {
+        // What forbids nothing is kept too: of the machines only the first part's stays in the record.
+        for differs in named(first, run) {
+            merged.warnings.push(Kind::MergedParts { differs }.into());
+        }
         let (head, other) = (&mut merged.run, &run.run);
         // As in a run of one part: what cells differ in stands in their keys.
         if head.steps != other.steps {
@@ -125,8 +129,14 @@ fn add_cell(merged: &mut Run, cell: &Cell) {
     known.launches.extend(more);
     known.discarded.extend(cell.discarded.iter().cloned());
     for warning in &cell.warnings {
-        if !known.warnings.contains(warning) {
-            known.warnings.push(warning.clone());
+        let mut warning = warning.clone();
+        if let Warning::Of(Kind::SpoiledLaunch { launch, .. }) = &mut warning
+            && let Some((_, now)) = cell.launches.iter().zip(from..).find(|(then, _)| then.index == *launch)
+        {
+            *launch = now;
+        }
+        if !known.warnings.contains(&warning) {
+            known.warnings.push(warning);
         }
     }
     if known.status == Status::Ok && cell.status != Status::Ok {
@@ -137,7 +147,7 @@ fn add_cell(merged: &mut Run, cell: &Cell) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{CellKey, Launch, Machine, RunInfo};
+    use crate::record::{CellKey, Kept, Launch, Machine, RunInfo};
 
     fn run(id: &str, models: &[&str]) -> Run {
         let mut run = Run::new(
@@ -167,6 +177,20 @@ mod tests {
         assert_eq!(indices, [0, 1]);
         assert_eq!((merged.run.id.as_str(), merged.run.created.as_str()), ("both", "2026-11-23T00:00:01Z"));
         assert!(merged.run.finished.is_some() && merged.warnings[0].to_string().contains("a, bb"));
+    }
+
+    #[test]
+    fn a_launch_that_counts_although_it_was_spoiled_is_told_under_its_number_in_the_whole() {
+        let spoiled = |id: &str| {
+            let mut run = run(id, &["nano"]);
+            let (why, kept) = ("it was hot".to_owned(), Kept::NoTime);
+            run.cells[0].warnings.push(Kind::SpoiledLaunch { launch: 0, why, kept }.into());
+            run
+        };
+        let merged = merge(&[&spoiled("a"), &spoiled("bb")], "both", &BTreeSet::new()).unwrap();
+        let told: Vec<String> = merged.cells[0].warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].starts_with("launch 0 counts") && told[1].starts_with("launch 1 counts"), "{told:?}");
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn trusted<'a>(machine: &'a Machine, kind: &str, key: &CellKey) -> Result<&'a Pe
 }
 
 /// The measured peaks that a cell's arithmetic needs: of its few-bit products, where it does them in integers, and of the rest.
-fn kinds(cell: &Cell) -> Result<(Vec<&'static str>, &'static str), String> {
+pub(crate) fn kinds(cell: &Cell) -> Result<(Vec<&'static str>, &'static str), String> {
     if cell.key.device != "cpu" {
         return Err(format!("no peak of {} was measured", cell.key.device));
     }
@@ -46,7 +46,7 @@ fn kinds(cell: &Cell) -> Result<(Vec<&'static str>, &'static str), String> {
             other => Err(format!("no peak of 8-bit products with {other} weights was measured")),
         },
         Some(other) => Err(format!("no peak of {other} arithmetic was measured")),
-        None => Err("in what it computes is not known".to_owned()),
+        None => Err("what arithmetic it computes in is not known".to_owned()),
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(why(&run, &cell("f32", "f64")), "no peak of f64 arithmetic was measured");
         assert_eq!(
             why(&run, &Cell { numerics: Reading::absent("x"), ..cell("f32", "f32") }),
-            "in what it computes is not known"
+            "what arithmetic it computes in is not known"
         );
         assert_eq!(why(&run, &cell("q8", "int8_activations")), "no q8 peak was measured with 2 threads");
         let mut one = cell("f32", "f32");

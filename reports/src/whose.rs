@@ -9,7 +9,7 @@ use crate::table::machines;
 /// A name for each run, in their order.
 pub fn names(runs: &[&Run]) -> Vec<String> {
     let mut names = machines(runs);
-    for more in [unusual as fn(&Run) -> String, |run: &Run| run.run.id.clone()] {
+    for more in [conditions::unusual_in_all as fn(&Run) -> String, |run: &Run| run.run.id.clone()] {
         let known = names.clone();
         for (place, (name, run)) in names.iter_mut().zip(runs).enumerate() {
             let more = more(run);
@@ -20,16 +20,6 @@ pub fn names(runs: &[&Run]) -> Vec<String> {
         }
     }
     names
-}
-
-/// What is unusual in all cells of a run.
-fn unusual(run: &Run) -> String {
-    let mut found: Vec<String> = run.cells.iter().map(|cell| conditions::unusual(run, Some(cell))).collect();
-    found.dedup();
-    match found.as_slice() {
-        [one] => one.clone(),
-        _ => conditions::unusual(run, None),
-    }
 }
 
 #[cfg(test)]

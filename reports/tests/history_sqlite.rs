@@ -150,7 +150,7 @@ fn a_pipe_is_no_store_and_nobody_waits_for_it() {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || sender.send(refused(&path).to_string()));
     let error = receiver.recv_timeout(std::time::Duration::from_secs(20)).expect("an answer");
-    assert!(error.contains("no regular file"), "{error}");
+    assert!(error.contains("not a regular file"), "{error}");
 }
 
 #[test]

@@ -132,6 +132,9 @@ fn each_condition_that_differs_is_refused_or_named_in_a_verdict() {
             Of::Platform => {
                 let verdict = judge(&base, &head, &[]).unwrap();
                 assert!(verdict.cautions.contains(&says), "{condition:?}: {:?}", verdict.cautions);
+                let merged = merge(&[&base, &head], "c", &Default::default()).unwrap();
+                let told: Vec<String> = merged.warnings.iter().map(ToString::to_string).collect();
+                assert!(told.iter().any(|warning| warning.contains(&says)), "{condition:?}: {told:?}");
                 continue;
             }
         };

@@ -73,7 +73,7 @@ fn special_files_are_refused_or_passed_over_and_never_waited_for() {
         fs::remove_file(&path).unwrap();
         pipe(&path);
         let error = read(dir.path()).unwrap_err();
-        assert!(error.contains(file) && error.contains("no regular file"), "{error}");
+        assert!(error.contains(file) && error.contains("not a regular file"), "{error}");
     }
     assert!(read(Path::new("/proc")).is_err());
 }

@@ -114,7 +114,7 @@ fn save(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), InputsError> {
 /// A file of a run's folder, which may hold anything: reading a pipe in it would wait for ever.
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     std::fs::read(path)
 }

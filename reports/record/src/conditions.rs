@@ -147,7 +147,7 @@ impl Condition {
                 .or_else(|| machine.cpus_allowed.value().cloned()),
             Self::Duration => Some(match run.run.sustained_s {
                 Some(seconds) => format!("sustained for {seconds} s"),
-                None if phone.is_some_and(|phone| phone.sustained) => "sustained".to_owned(),
+                None if run.is_sustained() => "sustained".to_owned(),
                 None => "burst".to_owned(),
             }),
             Self::Governor => machine.governor.value().cloned(),
@@ -225,6 +225,16 @@ pub fn unusual(run: &Run, cell: Option<&Cell>) -> String {
         |condition: &Condition| *condition != Condition::Cpus || cell.is_none_or(|cell| cell.key.cpus.is_empty());
     let says = |condition: Condition| condition.unusual(&condition.value(run, cell)?, run);
     Condition::ALL.into_iter().filter(known).filter_map(says).collect::<Vec<_>>().join("; ")
+}
+
+/// What is unusual in all cells of a run; what is not a cell's own where they differ.
+pub fn unusual_in_all(run: &Run) -> String {
+    let mut found: Vec<String> = run.cells.iter().map(|cell| unusual(run, Some(cell))).collect();
+    found.dedup();
+    match found.as_slice() {
+        [one] => one.clone(),
+        _ => unusual(run, None),
+    }
 }
 
 const NONE: &str = "none";

@@ -76,7 +76,7 @@ pub fn spans(launch: &Launch, machine: &Machine) -> Vec<(f64, f64)> {
         let value = |name: &str| moment.readings.get(name).and_then(Reading::value).copied();
         status = value("thermal_status").unwrap_or(status);
         level = value(COOLING).unwrap_or(level);
-        let held = status >= STATUS || level > 0.0 || clusters.capped(&moment.readings).is_some();
+        let held = status >= STATUS || level > 0.0 || !clusters.capped(&moment.readings).is_empty();
         match (held, since) {
             (true, None) => since = Some(moment.at_s),
             (false, Some(from)) => {
@@ -99,7 +99,10 @@ pub fn allowed(cluster: &str) -> String {
 }
 
 fn keep_worst(causes: &mut Vec<Cause>, cause: Cause) {
-    let same = |old: &&mut Cause| std::mem::discriminant(&**old) == std::mem::discriminant(&cause);
+    let same = |old: &&mut Cause| match (&**old, &cause) {
+        (Cause::Capped { cluster, .. }, Cause::Capped { cluster: other, .. }) => cluster == other,
+        (old, new) => std::mem::discriminant(old) == std::mem::discriminant(new),
+    };
     match causes.iter_mut().find(same) {
         Some(old) if old.is_better_than(&cause, 0.0) => *old = cause,
         Some(_) => {}
@@ -111,7 +114,10 @@ impl Cause {
     /// Whether it holds back less, by more than `slack` of a clock.
     fn is_better_than(&self, other: &Self, slack: f64) -> bool {
         match (self, other) {
-            (Self::Capped { share, .. }, Self::Capped { share: other, .. }) => *share > *other + slack,
+            // A cap of other cores says nothing of these.
+            (Self::Capped { cluster, share }, Self::Capped { cluster: of, share: other }) if cluster == of => {
+                *share > *other + slack
+            }
             (Self::Status(status), Self::Status(other)) => status < other,
             (Self::Slower(ratio), Self::Slower(other)) => ratio < other,
             (Self::Cooled, Self::Cooled) => false,
@@ -134,14 +140,15 @@ impl Clusters {
         Self(used.filter_map(|cluster| Some((cluster.name.clone(), cluster.max_mhz?))).collect())
     }
 
-    /// The cluster that is capped most.
-    fn capped(&self, readings: &BTreeMap<String, Reading<f64>>) -> Option<Cause> {
+    /// The clusters that are capped, the most first.
+    fn capped(&self, readings: &BTreeMap<String, Reading<f64>>) -> Vec<Cause> {
         let share = |(cluster, hardware): (&String, &f64)| {
             let allowed = readings.get(&allowed(cluster))?.value()?;
             Some((cluster.clone(), allowed / hardware)).filter(|(_, share)| *share > 0.0 && *share < CAPPED)
         };
-        let worst = self.0.iter().filter_map(share).min_by(|a, b| a.1.total_cmp(&b.1));
-        worst.map(|(cluster, share)| Cause::Capped { cluster, share })
+        let mut capped: Vec<(String, f64)> = self.0.iter().filter_map(share).collect();
+        capped.sort_by(|a, b| a.1.total_cmp(&b.1));
+        capped.into_iter().map(|(cluster, share)| Cause::Capped { cluster, share }).collect()
     }
 
     fn causes(&self, readings: &BTreeMap<String, Reading<f64>>) -> Vec<Cause> {
@@ -246,6 +253,14 @@ mod tests {
         };
         assert!(held(1824.0) && held(1700.0));
         assert!(!held(2500.0) && !held(3207.0));
+        let other = [
+            moment("before", 0.0, &[("cpu_little_allowed_mhz", 900.0)]),
+            moment("during", 0.0, &[("cpu_big_allowed_mhz", 1924.0)]),
+        ];
+        assert!(
+            !back(&launch(other.to_vec()), &machine()).unwrap().before,
+            "little cores were capped before, big ones not"
+        );
         let mut slower = launch(vec![moment("before", 0.0, &[]), moment("during", 0.0, &[])]);
         slower.calibration = Calibration { before_s: Reading::Ok(1.0), after_s: Reading::Ok(1.3) };
         assert!(!back(&slower, &machine()).unwrap().before);

@@ -36,6 +36,12 @@ impl Run {
         Self { schema_version: SCHEMA_VERSION, run, machine, ..Self::default() }
     }
 
+    /// Whether launches went on hot or not because that was what was measured.
+    pub fn is_sustained(&self) -> bool {
+        // Records of older programs say it of phones only.
+        self.run.sustained_s.is_some() || self.machine.phone.as_ref().is_some_and(|phone| phone.sustained)
+    }
+
     /// The cell of that key.
     pub fn cell(&self, key: &CellKey) -> Option<&Cell> {
         self.cells.iter().find(|cell| cell.key == *key)

@@ -70,6 +70,11 @@ pub enum Kind {
         /// The difference itself.
         differs: String,
     },
+    /// Parts differ in what forbids nothing, such as the kernel.
+    MergedParts {
+        /// The difference.
+        differs: String,
+    },
 }
 
 /// Why a launch that was spoiled is kept.
@@ -131,10 +136,13 @@ impl fmt::Display for Kind {
                 write!(f, "launch {launch} counts although {why}: the budget leaves no time to make it again")
             }
             Self::SpoiledLaunch { launch, why, kept: Kept::SoBefore } => {
-                write!(f, "launch {launch} counts although {why}: so it was before it began")
+                write!(f, "launch {launch} counts although {why}: it was already so before the launch began")
             }
             Self::SpoiledLaunch { launch, why, kept: Kept::WentOn } => {
-                write!(f, "launch {launch} counts although {why}: they went on, so that it would be so again")
+                write!(
+                    f,
+                    "launch {launch} counts although {why}: they kept running, so another launch would fare no better"
+                )
             }
             Self::SpoiledLaunch { launch, why, kept: Kept::EveryTime { times } } => {
                 write!(f, "launch {launch} counts although {why}: it was so {times} times")
@@ -152,6 +160,7 @@ impl fmt::Display for Kind {
             Self::MergedAlthough { kind_of_difference, differs } => {
                 write!(f, "merged although the {kind_of_difference} differs: {differs}")
             }
+            Self::MergedParts { differs } => write!(f, "the merged parts differ: {differs}"),
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) const MIGRATIONS: [&str; 4] = [
     "CREATE INDEX point_of_run ON point (run);",
     // A cell that is pinned to no CPUs keeps its id.
     "ALTER TABLE series ADD COLUMN cpus TEXT NOT NULL DEFAULT '';",
-    // Conditions set series apart, and a compiler is known of each run: `retake` fills both from the records.
+    // Conditions set series apart, and a compiler is known of each run: `take_points_anew` fills both from the records.
     "ALTER TABLE series ADD COLUMN conditions TEXT NOT NULL DEFAULT '';
     ALTER TABLE run ADD COLUMN toolchain TEXT;",
 ];

@@ -49,7 +49,7 @@ pub(super) fn open(path: &Path, missing: Missing) -> Result<Store<Sqlite>, Histo
         return Err(HistoryError::Missing { store: location });
     }
     if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        return Err(HistoryError::NotAStore { store: location, why: "it is no regular file".into() });
+        return Err(HistoryError::NotAStore { store: location, why: "it is not a regular file".into() });
     }
     // Never open the file by other means here: closing it would release the locks that this process's other connections hold
     // on it (https://sqlite.org/howtocorrupt.html, 2.2). Asking for its length is safe.

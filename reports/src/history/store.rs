@@ -58,7 +58,7 @@ const SERIES_COLUMNS: [&str; 18] = [
 const POINT_COLUMNS: [&str; 7] = ["series", "run", "value", "low", "high", "launches", "detail"];
 
 /// The id of a series: 32 hex digits of a hash of everything in its key, so that no writer has to ask for it. What
-/// is added to a key changes it, and takes a migration that takes the points of a store anew ([`RETAKE_FROM`]).
+/// is added to a key changes it, and takes a migration that takes the points of a store anew ([`take_points_anew`]).
 fn series_id(key: &SeriesKey) -> Result<String, HistoryError> {
     let text = serde_json::to_string(key)
         .map_err(|error| HistoryError::Unfit { run: key.to_string(), why: error.to_string() })?;
@@ -256,6 +256,7 @@ pub(super) fn take_points_anew(session: &mut dyn Session) -> Result<(), HistoryE
         let Ok(given) = prepare(&text) else { continue };
         let toolchain = Condition::Toolchain.value(&given.run, None);
         let values: [Value; 2] = [id.as_str().into(), toolchain.as_deref().into()];
+        // `id = $1` changes nothing: parameters are numbered by first appearance, and the id comes first.
         session.execute(DOING, "UPDATE run SET id = $1, toolchain = $2 WHERE id = $1", &values)?;
         session.execute(DOING, "DELETE FROM point WHERE run = $1", &values[..1])?;
         put_points(session, DOING, &given.extract)?;

@@ -276,7 +276,7 @@ fn sensors(page: &mut Page, run: &Run) {
     if let Some(median) = crate::stats::median(&loads) {
         let most = loads.iter().copied().fold(0.0, f64::max);
         let said = format!("median {}, at most {}", text::significant(median, 2), text::significant(most, 2));
-        fact(page, "other programs, % of the CPUs", &said);
+        fact(page, "Other programs, % of the CPUs", &said);
     }
     for (name, (values, why)) in found {
         let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));

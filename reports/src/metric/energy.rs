@@ -44,7 +44,8 @@ fn of_packages(launch: &Launch) -> Reading<f64> {
     if joules < 0.0 {
         return Reading::absent("the processor's energy counter ran over");
     }
-    Reading::Ok(joules / seconds * (to - from) / timed.len() as f64)
+    let of_images: f64 = timed.iter().map(|image| image.total_s).sum();
+    Reading::Ok(joules / seconds * of_images / timed.len() as f64)
 }
 
 /// The sensor's own reason, if it has one.
@@ -108,6 +109,12 @@ mod tests {
             at => 440.0 + 200.0 * (at - 4.0),
         };
         assert_eq!(joules(&cell(|at| Some(Reading::Ok(counter(at))))), Reading::Ok(10.0));
+        // What goes by between two images is no part of either.
+        let mut apart = cell(|at| Some(Reading::Ok(counter(at))));
+        for image in &mut apart.launches[0].samples[1..] {
+            image.total_s = 0.25;
+        }
+        assert_eq!(joules(&apart), Reading::Ok(5.0));
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub fn of_runs(runs: &[&Run], table: &Table) -> Result<Vec<(String, Vec<Figure>)
             let time = |entry: &Entry| (entry.row.p50_s().is_none(), entry.row.best_s().unwrap_or(f64::INFINITY));
             entries.sort_by(|a, b| time(a).0.cmp(&time(b).0).then(time(a).1.total_cmp(&time(b).1)));
             // Only where that is what was measured: short launches have no minutes to show.
-            let sustained = runs.iter().any(|run| run.run.sustained_s.is_some());
+            let sustained = runs.iter().any(|run| run.is_sustained());
             let figures = [
                 if sustained { sustained::curves(&name, &entries)? } else { None },
                 bars::stages(&name, &entries)?,

@@ -7,7 +7,7 @@ use super::Figure;
 use super::axis::Axis;
 use super::canvas::{Anchor, BADGE, Canvas, Ink, PlotError, SMALL, WIDTH, draw, estimate, spread};
 use crate::record::{Cell, Machine, ProfileRow, disturbed};
-use crate::text;
+use crate::{roof, text};
 
 /// Height of a flame graph's row.
 const ROW: i32 = 26;
@@ -147,21 +147,17 @@ pub(crate) fn roofline(cell: &Cell, rows: &[ProfileRow], machine: &Machine) -> R
     const RIGHT: i32 = WIDTH - 6;
     const TOP: i32 = 24;
     const BOTTOM: i32 = 250;
-    // Peaks are the processor's, and no roof if they do not look like peaks.
-    if cell.key.device != "cpu" {
-        return Ok(None);
-    }
+    let Ok((few_bit, rest)) = roof::kinds(cell) else { return Ok(None) };
+    // No roof if they do not look like peaks.
     let peak = |kind: &str| {
         machine
             .peak(kind, cell.key.threads, &cell.key.cpus)
             .filter(|peak| peak.value > 0.0 && disturbed::doubtful_peak(machine, peak).is_none())
             .map(|peak| peak.value)
     };
-    let (Some(flops), Some(bandwidth)) = (peak("f32"), peak("bandwidth")) else { return Ok(None) };
+    let (Some(flops), Some(bandwidth)) = (peak(rest), peak("bandwidth")) else { return Ok(None) };
     // Linears with weights in few bits, where activations are rounded to 8: what such products reach, and nothing else of the cell.
-    let integer = cell.numerics.value().is_some_and(|numerics| numerics == "int8_activations");
-    let kinds: &[&str] = if cell.key.precision == "q8" { &["q8"] } else { &["q4"] };
-    let integer = kinds.iter().filter(|_| integer).find_map(|kind| peak(kind));
+    let integer = few_bit.into_iter().filter_map(peak).max_by(f64::total_cmp);
     let mut work: BTreeMap<&str, Work> = BTreeMap::new();
     for row in rows {
         let (Some(row_flops), Some(row_bytes)) = (row.flops, row.bytes) else { continue };
@@ -285,6 +281,7 @@ mod tests {
     fn cell() -> Cell {
         let mut cell = Cell::default();
         (cell.key.steps, cell.key.threads, cell.key.device) = (4, 2, "cpu".into());
+        cell.numerics = crate::record::Reading::Ok("f32".into());
         cell
     }
 

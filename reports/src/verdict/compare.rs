@@ -136,7 +136,11 @@ pub fn compare(base: &Side, head: &Side, options: &Options) -> Result<Verdict, C
         cautions.push(format!(
             "the noise of {} is of another machine, or of other conditions ({}), and was not used; `ditbench aa` finds this one's",
             noise.made_from,
-            if noise.conditions.is_empty() { "the usual" } else { &noise.conditions }
+            match noise.conditions.as_deref() {
+                None => "not recorded",
+                Some("") => "the usual",
+                Some(unusual) => unusual,
+            }
         ));
     }
     let options = &options;
@@ -247,8 +251,10 @@ fn info(side: &Side) -> SideInfo {
 /// The cell's label: `tiny 512×512 · ort int8 · q4 · cpu · 2 threads`.
 fn label(key: &CellKey) -> String {
     let threads = if key.threads == 1 { "thread" } else { "threads" };
+    let cpus = if key.cpus.is_empty() { String::new() } else { format!(" on CPUs {}", key.cpus) };
+    let memory = if key.memory == "fast" { String::new() } else { format!(" · {} memory", key.memory) };
     format!(
-        "{} {}×{} · {} {} · {} · {} · {} {threads}",
+        "{} {}×{} · {} {} · {} · {} · {} {threads}{cpus}{memory}",
         key.model, key.width, key.height, key.backend, key.variant, key.precision, key.device, key.threads
     )
 }
@@ -374,6 +380,7 @@ fn measure(
     let machine = independent.then(|| drift::machine(base, head, &options.gate)).flatten();
     let foreign = independent.then(|| drift::foreign(base, head)).flatten();
     notes.extend(machine.iter().chain(&foreign).map(|doubt| doubt.says.clone()));
+    notes.extend(independent.then(|| drift::unknown(base, head)).flatten());
     let mut measured: Vec<Measured> = Vec::new();
     let mut unpaired = 0;
     for metric in metrics {

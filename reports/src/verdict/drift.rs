@@ -4,7 +4,7 @@
 //! Contract: a doubt has a size; it takes back only a verdict that it can explain. Paired launches need none of this: what
 //! happens to one of a pair happens to its neighbour.
 
-use crate::record::{Cell, disturbed};
+use crate::record::{Cell, ForeignLoad, disturbed};
 use crate::stats::{median, shift, trend};
 use crate::text;
 
@@ -34,20 +34,34 @@ pub(super) fn machine(base: &[(usize, &Cell)], head: &[(usize, &Cell)], gate: &G
     })
 }
 
-/// Other programs on the CPUs of one side that were not on the other's, if they took enough to be told.
-pub(super) fn foreign(base: &[(usize, &Cell)], head: &[(usize, &Cell)]) -> Option<Doubt> {
-    let share = |cells: &[(usize, &Cell)]| {
-        let launches = cells.iter().flat_map(|(_, cell)| cell.good_launches());
-        let shares: Vec<f64> = launches.filter_map(|launch| Some(launch.foreign.value()?.share())).collect();
-        median(&shares)
+/// The share of the CPUs that launches did not have, other programs' and other machines', and how exactly it is known: the
+/// medians over launches. `None` where no launch says.
+fn taken(cells: &[(usize, &Cell)]) -> Option<(f64, f64)> {
+    let launches = cells.iter().flat_map(|(_, cell)| cell.good_launches());
+    let loads: Vec<&ForeignLoad> = launches.filter_map(|launch| launch.foreign.value()).collect();
+    let of = |number: fn(&ForeignLoad) -> f64| median(&loads.iter().map(|load| number(load)).collect::<Vec<f64>>());
+    Some((of(|load| (load.share() + load.stolen()).min(1.0))?, of(ForeignLoad::exact_to)?))
+}
+
+/// That of one side only it is known what else took its CPUs.
+pub(super) fn unknown(base: &[(usize, &Cell)], head: &[(usize, &Cell)]) -> Option<String> {
+    let side = match (taken(base), taken(head)) {
+        (None, Some(_)) => "base",
+        (Some(_), None) => "head",
+        _ => return None,
     };
-    let (base, head) = (share(base)?, share(head)?);
+    Some(format!("whether other programs ran beside {side} is not known, so a change that they made cannot be told"))
+}
+
+/// Other programs or machines on the CPUs of one side that were not on the other's, if they took enough to be told.
+pub(super) fn foreign(base: &[(usize, &Cell)], head: &[(usize, &Cell)]) -> Option<Doubt> {
+    let ((base, base_exact), (head, head_exact)) = (taken(base)?, taken(head)?);
     // Work that has a share of the CPUs left takes as many times as long; what waits for its slowest thread takes longer.
     let left = |share: f64| (1.0 - share).max(0.05);
-    ((head - base).abs() > disturbed::TAKEN).then(|| Doubt {
+    ((head - base).abs() - (base_exact + head_exact) > disturbed::TAKEN).then(|| Doubt {
         by: MACHINE * (left(base) / left(head)).ln(),
         says: format!(
-            "other programs took {:.0} % of the CPUs while head was measured, and {:.0} % while base was",
+            "other programs and machines took {:.0} % of the CPUs while head was measured, and {:.0} % while base was",
             100.0 * head,
             100.0 * base
         ),
@@ -82,7 +96,7 @@ fn by_record(taken: &[Taken]) -> Vec<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{ForeignLoad, Launch, Reading, Status};
+    use crate::record::{Launch, Reading, Status};
 
     fn cell(foreign: Option<f64>) -> Cell {
         let load = |share: f64| {
@@ -107,5 +121,24 @@ mod tests {
         assert_eq!(doubt(Some(0.25), Some(0.27)), None, "both were busy");
         assert_eq!(doubt(None, Some(0.5)), None);
         assert!(doubt(Some(0.0), Some(1.0)).unwrap().by.is_finite());
+        assert_eq!(unknown(&[(0, &cell(Some(0.1)))], &[(0, &cell(Some(0.1)))]), None);
+        assert!(unknown(&[(0, &cell(None))], &[(0, &cell(Some(0.1)))]).unwrap().contains("beside base is not known"));
+    }
+
+    #[test]
+    fn what_a_short_launch_cannot_tell_raises_no_doubt_and_what_the_hypervisor_took_does() {
+        let with = |change: fn(&mut ForeignLoad)| {
+            let mut cell = cell(Some(0.0));
+            for launch in &mut cell.launches {
+                let Reading::Ok(load) = &mut launch.foreign else { panic!() };
+                change(load);
+            }
+            cell
+        };
+        let doubt = |head: &Cell| foreign(&[(0, &with(|_| ()))], &[(0, head)]);
+        // A tick on each of two CPUs is a tenth of a launch of a tenth of a second.
+        let short = with(|load| (load.wall_s, load.busy_s, load.own_s) = (0.1, 0.12, 0.1));
+        assert_eq!(doubt(&short), None);
+        assert!(doubt(&with(|load| load.stolen_s = 5.0)).unwrap().says.contains("took 25 % of the CPUs while head"));
     }
 }

@@ -37,8 +37,9 @@ pub struct Noise {
     /// [`fingerprint`] of the machine: another's noise says nothing.
     pub machine: String,
     /// What was unusual in how it was measured ([`conditions::unusual`]): the noise of little cores is not that of big ones.
+    /// `None` in files of programs that did not look: then nobody knows.
     #[serde(default)]
-    pub conditions: String,
+    pub conditions: Option<String>,
     /// Whether launches were paired.
     pub design: Design,
     /// Deals in which the gate, with all numbers of all cells, would have failed, as a share; without a confirming block.
@@ -93,7 +94,7 @@ impl Noise {
 
     /// Whether it is of the machine of this run, treated in the same way.
     pub fn is_of(&self, run: &Run) -> bool {
-        self.machine == fingerprint(&run.machine) && self.conditions == conditions::unusual(run, run.cells.first())
+        self.machine == fingerprint(&run.machine) && self.conditions == Some(conditions::unusual_in_all(run))
     }
 
     /// As JSON.
@@ -167,7 +168,7 @@ pub fn of_aa(
         schema_version: SCHEMA_VERSION,
         made_from: ids.into_iter().collect::<Vec<_>>().join(" + "),
         machine: base.first().map(|run| fingerprint(&run.machine)).unwrap_or_default(),
-        conditions: base.first().map(|run| conditions::unusual(run, run.cells.first())).unwrap_or_default(),
+        conditions: base.first().map(|run| conditions::unusual_in_all(run)),
         design,
         false_alarms: alarms as f64 / deals.max(1) as f64,
         series: done,
