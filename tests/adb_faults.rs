@@ -185,7 +185,10 @@ fn a_phone_that_stays_away_is_a_row_and_resume_collects_what_it_did_meanwhile() 
     assert!(cell(&record)["reason"].as_str().unwrap().contains("127.0.0.1:15555"), "{}", cell(&record)["reason"]);
     wait_for("the launch to end on its own", || journal(&lab, 15555).contains("{\"exit\":"));
     assert_eq!(fixed_performance(&lab, 15555), (1, 1, true), "the mode does not wait for the cable");
-    let told = journal(&lab, 15555).matches("\"image\"").count();
+    let told = journal(&lab, 15555);
+    let lines: Vec<serde_json::Value> = told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let pid = lines.iter().find_map(|line| line["event"]["event"]["pid"].as_u64()).expect("the worker said who it is");
+    let told = told.matches("\"image\"").count();
     lab.plug_in(15555, "");
     ok(&run(&lab, &bench, &[&["run", "--resume", "run"]]));
     let record = bench.record("run");
@@ -193,8 +196,8 @@ fn a_phone_that_stays_away_is_a_row_and_resume_collects_what_it_did_meanwhile() 
     // A machine that was slower afterwards makes it a launch that is kept and made again; collected it was all the same.
     let (launches, discarded) = (&cell(&record)["launches"], &cell(&record)["discarded"]);
     let all = [launches, discarded].into_iter().flat_map(|list| list.as_array().into_iter().flatten());
-    let counts: Vec<usize> = all.map(|launch| launch["samples"].as_array().unwrap().len()).collect();
-    assert!(counts.contains(&told), "the launch that went on is collected: {told} images in {counts:?}");
+    let made: Vec<_> = all.map(|one| (one["pid"].as_u64(), one["samples"].as_array().unwrap().len())).collect();
+    assert!(made.contains(&(Some(pid), told)), "the launch that went on is collected: {told} images in {made:?}");
     assert!(bench.path("run").join(cell(&record)["image"].as_str().unwrap()).is_file());
     clean(&lab, 15555);
 }

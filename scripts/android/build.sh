@@ -49,12 +49,14 @@ needs_std() { # triple
 build() { # triple, features, command...
   local triple=$1 features=$2
   shift 2
-  "${std[@]}" "$@" --release -p ditbench-phone --bin ditbench-worker --no-default-features --features "$features" || { failed=1; return; }
+  # Older shells (macOS has one) take an empty list for a name that is not set.
+  ${std[@]+"${std[@]}"} "$@" --release -p ditbench-phone --bin ditbench-worker --no-default-features --features "$features" || { failed=1; return; }
   echo "built: $target/$triple/release/ditbench-worker ($(du -h "$target/$triple/release/ditbench-worker" | cut -f1))"
 }
 
 find_ndk() {
   local folder
+  [ -z "${ANDROID_NDK_HOME:-}" ] || [ -d "$ANDROID_NDK_HOME" ] || echo "ANDROID_NDK_HOME=$ANDROID_NDK_HOME is no folder: looking elsewhere" >&2
   for folder in "${ANDROID_NDK_HOME:-}" "${ANDROID_NDK_ROOT:-}"; do
     [ -n "$folder" ] && [ -d "$folder" ] && { echo "$folder"; return; }
   done

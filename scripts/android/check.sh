@@ -5,7 +5,7 @@
 #   scripts/android/check.sh FEATURES     with these features: candle,tract,ort
 #
 # The standard library for Android is rustup's, where it is there; else it is built from Debian's sources of
-# it, with the compiler that they belong to. Where neither can be had, this says NOT RUN and ends well.
+# it, with the compiler that they belong to. Where neither can be had, this says NOT RUN and ends with 3.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 triple=aarch64-linux-android
@@ -48,7 +48,7 @@ root=$work/debian
 if [ ! -x "$root/rustc" ]; then
   not_run() {
     echo "NOT RUN: the check for Android: $1" >&2
-    exit 0
+    exit 3
   }
   command -v apt-get >/dev/null 2>&1 || not_run "no standard library for $triple (rustup target add $triple), and this is no Debian"
   rm -rf "$root" && mkdir -p "$root/debs"

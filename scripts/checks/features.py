@@ -10,7 +10,7 @@ BACKENDS = {
     "tract": re.compile(r"^(ditbench-tract|tract-.*)$"),
     "ort": re.compile(r"^(ditbench-ort|ort|ort-sys)$"),
 }
-PROGRAMS = ["ditbench", "ditbench-worker"]
+PROGRAMS = ["ditbench", "ditbench-phone"]
 
 
 def backends_in(tree):

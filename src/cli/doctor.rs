@@ -9,8 +9,8 @@ use ditbench_record::{Reading, held};
 use super::Common;
 use super::phones::by_answer;
 use crate::host::adb::{
-    Adb, AdbError, Device, ElfMachine, Limit, PhoneOptions, Program, Pusher, choose, find_binary, free_kib, machine_of,
-    quote, read_sources, runs,
+    Adb, AdbError, Device, Limit, PhoneOptions, Program, Pusher, choose, find_binary, free_kib, libraries, quote,
+    read_sources, runs,
 };
 use crate::plan::{ClusterChoice, Target};
 use crate::text;
@@ -118,7 +118,7 @@ fn examine(device: &Device, args: &DoctorArgs, common: &Common, findings: &mut F
     );
     room(device, options, findings)?;
     program(device, options, abi, findings)?;
-    library(common, abi, findings);
+    library(options, common, abi, findings);
     cores(device, &args.cluster, &sources, findings);
     battery(device.serial(), &readings, findings);
     screen(device.serial(), &sources, findings);
@@ -205,18 +205,19 @@ fn program(device: &Device, options: &PhoneOptions, abi: &str, findings: &mut Fi
     Ok(())
 }
 
-fn library(common: &Common, abi: &str, findings: &mut Findings) {
-    let how = "take libonnxruntime.so out of onnxruntime-android-VERSION.aar (folder jni) and name it: --ort-lib FILE";
-    match &common.ort_lib {
-        None => {
-            findings.note("libraries", "no ONNX Runtime for the phone is named: candle and tract run without it", how)
+fn library(options: &PhoneOptions, common: &Common, abi: &str, findings: &mut Findings) {
+    // As a run chooses: the folder first.
+    let (named, fits) = match (&options.ort_dir, &common.ort_lib) {
+        (Some(folder), _) => (folder, libraries::look_over(folder, abi).map(|_| ())),
+        (None, Some(library)) => (library, libraries::fits(library, abi)),
+        (None, None) => {
+            let none = "no ONNX Runtime for the phone is named: candle and tract run without it";
+            return findings.note("libraries", none, libraries::HOW);
         }
-        Some(path) => match machine_of(path) {
-            Ok(machine) if machine.is_some() && machine == ElfMachine::of_abi(abi) => {
-                findings.ok("libraries", format!("{} is for {abi}", path.display()));
-            }
-            _ => findings.fault("libraries", &format!("{} is no library for {abi}", path.display()), how),
-        },
+    };
+    match fits {
+        Ok(()) => findings.ok("libraries", format!("{} is for {abi}", named.display())),
+        Err(why) => findings.fault("libraries", &why, libraries::HOW),
     }
 }
 
@@ -254,7 +255,9 @@ fn battery(serial: &str, readings: &Readings, findings: &mut Findings) {
         Some(level) if level < CHARGE => findings.fault(
             "battery",
             &format!("{level:.0} %: Android begins to save power"),
-            "charge it; and switch the battery saver off: adb shell settings put global low_power 0",
+            &format!(
+                "charge it; and switch the battery saver off: adb -s {serial} shell settings put global low_power 0"
+            ),
         ),
         Some(level) => findings.ok("battery", format!("{level:.0} %")),
         None => match readings.get("battery_percent").and_then(Reading::why) {

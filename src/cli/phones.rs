@@ -46,8 +46,11 @@ pub fn list() {
         text::show(&format!("\n  adb:{} tells: {answered}\n", one.serial));
         let denied = by_answer(&readings, |reading| matches!(reading, Reading::Denied { .. }));
         let absent = by_answer(&readings, |reading| matches!(reading, Reading::Absent { .. }));
-        let denied = if denied.is_empty() { String::new() } else { format!("; denied: {denied}") };
-        text::show(&format!("  and not: {absent}{denied}\n"));
+        let not = [("", absent), ("denied: ", denied)].into_iter().filter(|(_, names)| !names.is_empty());
+        let not: Vec<String> = not.map(|(how, names)| format!("{how}{names}")).collect();
+        if !not.is_empty() {
+            text::show(&format!("  and not: {}\n", not.join("; ")));
+        }
     }
     text::show("\n  Measure one with: ditbench run --on adb:SERIAL. Is it ready? ditbench doctor --on adb:SERIAL\n");
 }

@@ -65,7 +65,7 @@ pub struct RunArgs {
     phone: PhoneOptions,
     /// At most this many launches (processes) per cell, the independent samples [default: the plan's, else 3, or 1 with
     /// --sustained; profile: 1]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     launches: Option<Launches>,
     /// Time limit per launch
     #[arg(long, value_name = "TIME", default_value = "10m")]
@@ -74,10 +74,10 @@ pub struct RunArgs {
     #[arg(long)]
     profile: bool,
     /// Run only a part of the plan: 2/5 on the second of five machines; `ditbench merge` joins the parts
-    #[arg(long, value_name = "I/N")]
+    #[arg(long, value_name = "I/N", conflicts_with = "resume")]
     shard: Option<Shard>,
     /// Keep each launch running this long, hot or not, and show how times settle: 10m, 30m
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", conflicts_with = "resume")]
     sustained: Option<Seconds>,
     /// The first look at a phone: every cluster with as many threads as it has cores, f32 and q4, `small` unless --model says
     /// otherwise; then the fastest for ten minutes (or as --sustained says)
@@ -85,24 +85,31 @@ pub struct RunArgs {
     first_look: bool,
     /// Sensors (frequency, temperature, pressure, energy) while workers are at work: on, or off to read them before and
     /// after only
-    #[arg(long, default_value = "on", value_parser = ["on", "off"])]
+    #[arg(long, default_value = "on", value_parser = ["on", "off"], conflicts_with = "resume")]
     telemetry: String,
     /// How pictures are judged: reference (one image of each cell against the reference's), or full: 200 names and 50
     /// compositions from each cell of nano, judged by a network; nothing is timed
-    #[arg(long, value_enum, default_value = "reference", hide_possible_values = true, value_name = "reference|full")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "reference",
+        hide_possible_values = true,
+        value_name = "reference|full",
+        conflicts_with = "resume"
+    )]
     quality: Look,
     /// With --quality full: this many names, and a quarter as many compositions, instead of the whole list
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
     prompts: Option<Names>,
     /// With --quality full: the judge's file (efficientnet-lite0-57934424.pth and no other), if you have it
     /// already
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     judge: Option<PathBuf>,
     /// Skip what does not change from launch to launch: the machine's peaks, the memory pass, comparing images
-    #[arg(long, conflicts_with = "profile")]
+    #[arg(long, conflicts_with_all = ["profile", "resume"])]
     brief: bool,
     /// Directory for the run [default: runs/ID]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
     /// Also put each finished run into this history store: an SQLite file or a postgres:// URL
     #[arg(long, value_name = "FILE|URL")]
@@ -111,13 +118,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "RUN", conflicts_with = "plan")]
     resume: Option<PathBuf>,
     /// Show the plan with estimated times and memory, and stop (ONNX Runtime is fetched if the plan needs it)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     dry_run: bool,
     /// Print the plan as a plan file, and stop
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     print_plan: bool,
     /// Start even if the plan does not seem to fit in memory
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     force: bool,
 }
 
@@ -127,8 +134,8 @@ pub struct RunArgs {
 /// A mistake in the plan or the environment; failures of cells are rows, not errors.
 pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
     if let Some(path) = &args.resume {
-        if args.plan.axes != Axes::default() {
-            bail!("--resume goes on with the plan that the run began with: leave out --model, --backend and the like");
+        if let Some(flags) = args.of_the_plan() {
+            bail!("--resume goes on with the plan that the run began with: leave out {flags}");
         }
         if run::fleet::is_fleet(path) {
             if args.plan.budget.is_some() {
@@ -211,6 +218,25 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
 }
 
 impl RunArgs {
+    /// A flag that says what a new run is, and that one which goes on cannot take.
+    fn of_the_plan(&self) -> Option<&'static str> {
+        let (plan, phone) = (&self.plan, &self.phone);
+        let given = [
+            (plan.axes != Axes::default(), "--model, --backend and the like"),
+            (plan.prompt.is_some(), "--prompt"),
+            (plan.seed.is_some(), "--seed"),
+            (plan.images.is_some(), "--images"),
+            (plan.weights.is_some(), "--weights"),
+            (phone.fixed_performance, "--fixed-performance"),
+            (phone.task_profile.is_some(), "--task-profile"),
+            (phone.ort_dir.is_some(), "--ort-dir"),
+            (phone.keep, "--keep"),
+            (phone.phone_dir.is_some(), "--phone-dir"),
+            (phone.patience.is_some(), "--patience"),
+        ];
+        given.into_iter().find(|(given, _)| *given).map(|(_, flags)| flags)
+    }
+
     /// Puts a finished run into the store that was named.
     fn keep(&self, run: Option<&Path>) -> Result<()> {
         match (&self.store, run) {
@@ -251,9 +277,13 @@ impl RunArgs {
     /// Turns profiling on; what was not said becomes what a profile wants: one launch, a few images, no default plan.
     pub fn profiled(&mut self) {
         self.profile = true;
+        // One that goes on has its plan.
+        if self.resume.is_some() {
+            return;
+        }
         self.launches = self.launches.or(Some(Launches::fixed(1)));
         self.plan.images = self.plan.images.or(Some(Images::fixed(6)));
-        if self.resume.is_none() && self.plan.plan.is_none() && self.plan.axes == Axes::default() {
+        if !self.first_look && self.plan.plan.is_none() && self.plan.axes == Axes::default() {
             self.plan.axes.model = Some(vec!["nano".to_owned()]);
         }
     }

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use ditbench_record::CellKey;
 use ditbench_record::store::{self, LoadedRun};
-use ditbench_record::{CellKey, cpus};
 use ditbench_reports::table;
 use ditbench_worker::probe::phone::clusters;
+use ditbench_workloads::workload;
 
-use super::{Settings, print};
+use super::{Settings, print, resolve};
 use crate::environment::Common;
 use crate::host::adb::{Device, Limit, PhoneOptions, Program, quote, read_sources};
 use crate::plan::{Axes, BackendChoice, Cell, ClusterChoice, Cores, Launches, PlanFile, Seconds, Target, Threads};
@@ -96,16 +97,12 @@ fn best(plan: &PlanFile, run: &LoadedRun, groups: &[clusters::Cluster]) -> Optio
     let key = &timed.min_by(|a, b| a.1.total_cmp(&b.1))?.0.key;
     let known: Vec<u32> = groups.iter().flat_map(|cluster| cluster.cpus.iter().copied()).collect();
     let cores = Cores { count: known.len().max(1), cpus_of: &|choice| clusters::cpus_of(choice.as_str(), groups) };
-    let pinned = |cell: &Cell| cell.pinned.as_ref().map(|pinned| cpus::list(&pinned.cpus)).unwrap_or_default();
     let is = |cell: &Cell| {
-        cell.backend.name == key.backend
-            && cell.backend.variant.as_ref().is_none_or(|variant| key.variant.starts_with(variant.as_str()))
-            && cell.scheme.name() == key.precision
-            && pinned(cell) == key.cpus
-            && (key.cpus.is_empty() || cell.threads.get() == key.threads as usize)
-            && (key.model == cell.choice.model || key.model.starts_with(&format!("{}-", cell.choice.model)))
-            && (cell.choice.size.height, cell.choice.size.width) == (key.height as usize, key.width as usize)
-            && cell.choice.steps == key.steps as usize
+        let Ok(pipeline) = workload::build(&cell.choice) else { return false };
+        let own = resolve::key(cell, &pipeline, &key.variant);
+        let threads = if key.cpus.is_empty() { key.threads } else { own.threads };
+        let named = |variant: &String| key.variant.starts_with(variant.as_str());
+        cell.backend.variant.as_ref().is_none_or(named) && CellKey { threads, ..own } == *key
     };
     let cell = plan.cells_on(&cores).ok()?.into_iter().find(is)?;
     // Without clusters the phone itself says how many threads.

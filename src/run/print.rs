@@ -49,7 +49,7 @@ fn terminal(table: &Table) -> String {
             out.push_str(&text::table(&header, good.iter().map(|row| cells(row, &numbers))));
         }
         for (words, cells) in urgent(&rows) {
-            out.push_str(&format!("  {}: {words}\n", cells.join(", ").replace('\u{a0}', " ")));
+            out.push_str(&format!("  {}\n", one_line(&format!("{}: {words}", plain(&cells.join(", "))))));
         }
         for row in rows.iter().filter(|row| row.status != Status::Ok) {
             let reason = row.reason.as_deref().unwrap_or("no reason recorded");

@@ -131,7 +131,7 @@ fn device_missing(facts: &BackendFacts, cell: &Cell) -> Option<String> {
     }
 }
 
-fn key(cell: &Cell, pipeline: &Pipeline, variant: &str) -> CellKey {
+pub(super) fn key(cell: &Cell, pipeline: &Pipeline, variant: &str) -> CellKey {
     let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let own = |name: &str| pipeline.own.iter().find(|(axis, _)| axis == name).map_or("", |(_, value)| value.as_str());
     CellKey {

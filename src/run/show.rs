@@ -139,10 +139,9 @@ fn profiles(cells: &[Cell]) {
     let profiled = cells.iter().filter_map(|cell| Some((cell, cell.profile.value()?)));
     let lines: Vec<Vec<String>> = profiled
         .map(|(cell, rows)| {
-            let passes = |stage: &str| if stage == "denoiser" { f64::from(cell.key.steps) } else { 1.0 };
             let mut shares: BTreeMap<&str, f64> = BTreeMap::new();
             for row in rows {
-                *shares.entry(&row.op).or_default() += passes(&row.stage) * row.seconds;
+                *shares.entry(&row.op).or_default() += cell.key.passes_of(&row.stage) * row.seconds;
             }
             let total: f64 = shares.values().sum();
             let mut shares: Vec<_> = shares.into_iter().collect();

@@ -61,6 +61,37 @@ impl Bench {
     }
 }
 
+pub fn cells(record: &serde_json::Value) -> &Vec<serde_json::Value> {
+    record["cells"].as_array().expect("cells")
+}
+
+/// Expects all cells to have a result near the f32 reference's, which alone is not compared; gives how many were.
+pub fn near_the_reference(record: &serde_json::Value) -> usize {
+    let mut compared = 0;
+    for cell in cells(record) {
+        let key = &cell["key"];
+        assert_eq!(cell["status"], "ok", "{key}: {}", cell["reason"]);
+        let Some(latents) = cell["quality"]["ok"]["latents"].as_array() else {
+            assert_eq!(
+                (&key["backend"], &key["precision"]),
+                (&"reference".into(), &"f32".into()),
+                "{}",
+                cell["quality"]
+            );
+            continue;
+        };
+        compared += 1;
+        let last = latents.last().unwrap()["relative_l2"].as_f64().unwrap();
+        // Against f32 weights: f32 cells differ by rounding alone, 4-bit cells by what 4 bits cost.
+        let bound = if key["precision"] == "f32" { 1e-3 } else { 0.6 };
+        assert!(last < bound, "{key}: the last latent is {last} from the reference");
+        if key["precision"] == "q4" {
+            assert!(last > 1e-4, "{key}: 4 bits cannot be that exact");
+        }
+    }
+    compared
+}
+
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -101,7 +101,9 @@ fn make_series(pipeline: &Pipeline, series: &Series, sessions: &mut Sessions) ->
     for (index, picture) in series.pictures.iter().enumerate() {
         let trace = image(pipeline, &load_inputs(&picture.inputs)?, sessions)?;
         check_finite(&trace).with_context(|| format!("image {index} of the series"))?;
-        trace.save_image(&picture.image).with_context(|| format!("writing {}", picture.image.display()))?;
+        if !trace.save_image(&picture.image).with_context(|| format!("writing {}", picture.image.display()))? {
+            bail!("image {index} of the series is no picture");
+        }
         latents.push(trace.latents.into_iter().next_back().unwrap_or_default());
         say(&Event::Made { index });
     }

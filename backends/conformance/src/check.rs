@@ -131,9 +131,12 @@ fn judge(
         let far = difference.relative_l2;
         // A fault of about the bound's size may show here alone. A session that remembers has none that a fresh one shows.
         let place = first_divergence(backend, &Case { inputs: others, ..case.clone() }, &weights, options);
-        let place = place.map(|found| format!("; {found}")).unwrap_or_default();
+        let place = place.map_or_else(
+            || "no single node could be told, as of a session that remembers".to_owned(),
+            |found| found.to_string(),
+        );
         return Err(Fault::Wrong(format!(
-            "output \"{worst}\" is right for the first inputs, off by {far:.1e} for others{place}"
+            "output \"{worst}\" is right for the first inputs, off by {far:.1e} for others; {place}"
         )));
     }
     if bits(&results) == bits(&session.run(&case.inputs)?) {

@@ -1,6 +1,7 @@
 //! A graph that an engine has loaded.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,8 +156,16 @@ impl Session for ExternalSession {
 
     fn memory(&self) -> MemoryReport {
         let what = format!("asking for the memory of {}", self.graph.name);
-        // What an engine does not know is not known.
-        self.engine.ask(&what, &Ask::Memory { session: self.session }).map(|(report, _)| report).unwrap_or_default()
+        match self.engine.ask(&what, &Ask::Memory { session: self.session }) {
+            Ok((report, _)) => report,
+            // What an engine does not know is not known.
+            Err(BackendError::Unsupported { .. }) => MemoryReport::default(),
+            Err(error) => {
+                // The launch's log has it.
+                let _ = writeln!(std::io::stderr(), "{what}: {error}");
+                MemoryReport::default()
+            }
+        }
     }
 
     fn profile(&mut self, inputs: &[Tensor]) -> Result<Profile, BackendError> {

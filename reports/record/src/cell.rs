@@ -198,6 +198,16 @@ impl CellKey {
     pub fn passes_per_step(&self) -> u64 {
         if self.guidance().is_some() { 2 } else { 1 }
     }
+
+    /// Passes of a stage in one image.
+    pub fn passes_of(&self, stage: &str) -> f64 {
+        let guided = self.passes_per_step() as f64;
+        match stage {
+            "denoiser" => guided * f64::from(self.steps),
+            "text_encoder" => guided,
+            _ => 1.0,
+        }
+    }
 }
 
 /// As [`CellKey::id`].

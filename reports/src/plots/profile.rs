@@ -24,20 +24,10 @@ fn ink(op: &str) -> Ink {
     }
 }
 
-/// Passes of a stage in one image.
-fn passes(cell: &Cell, stage: &str) -> f64 {
-    let guided = cell.key.passes_per_step() as f64;
-    match stage {
-        "denoiser" => guided * f64::from(cell.key.steps),
-        "text_encoder" => guided,
-        _ => 1.0,
-    }
-}
-
 /// One image from left to right, and below each part what it is made of: stage, block, operation.
 pub(crate) fn flame(cell: &Cell, rows: &[ProfileRow]) -> Result<Option<Figure>, PlotError> {
     const TOP: i32 = 26;
-    let total: f64 = rows.iter().map(|row| passes(cell, &row.stage) * row.seconds).sum();
+    let total: f64 = rows.iter().map(|row| cell.key.passes_of(&row.stage) * row.seconds).sum();
     if total <= 0.0 {
         return Ok(None);
     }
@@ -51,7 +41,8 @@ pub(crate) fn flame(cell: &Cell, rows: &[ProfileRow]) -> Result<Option<Figure>, 
         ("moves and the rest".to_owned(), Ink::Backend(3), 1.0),
     ];
     let share = |stage: &str| {
-        rows.iter().filter(|row| row.stage == stage).map(|row| passes(cell, stage) * row.seconds).sum::<f64>() / total
+        rows.iter().filter(|row| row.stage == stage).map(|row| cell.key.passes_of(stage) * row.seconds).sum::<f64>()
+            / total
     };
     let said: Vec<String> =
         stages.iter().map(|stage| format!("{} {}", stage.replace('_', " "), text::percent(share(stage)))).collect();
@@ -60,7 +51,7 @@ pub(crate) fn flame(cell: &Cell, rows: &[ProfileRow]) -> Result<Option<Figure>, 
         canvas.text("one image: stage, block, operation; width is time", (0, 8), SMALL, Anchor::Start, Ink::Muted)?;
         let mut x = 0.0;
         for stage in &stages {
-            let times = passes(cell, stage);
+            let times = cell.key.passes_of(stage);
             let inside: Vec<&ProfileRow> = rows.iter().filter(|row| row.stage == *stage).collect();
             let width = units(times * inside.iter().map(|row| row.seconds).sum::<f64>());
             let stage_ink = match *stage {
@@ -161,7 +152,7 @@ pub(crate) fn roofline(cell: &Cell, rows: &[ProfileRow], machine: &Machine) -> R
     let mut work: BTreeMap<&str, Work> = BTreeMap::new();
     for row in rows {
         let (Some(row_flops), Some(row_bytes)) = (row.flops, row.bytes) else { continue };
-        let times = passes(cell, &row.stage);
+        let times = cell.key.passes_of(&row.stage);
         let sum = work.entry(&row.op).or_default();
         sum.seconds += times * row.seconds;
         sum.flops += times * row_flops as f64;

@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::device::quote;
+use super::elf::{Machine, machine_of};
 use super::session::Session;
-use super::{ElfMachine, machine_of};
 
 /// The library that everything else belongs to.
 const RUNTIME: &str = "libonnxruntime.so";
 /// The environment variable that names providers of their own: `name=library,key=value;…`.
 const PROVIDERS: &str = "DITBENCH_ORT_EP";
 
-const HOW: &str = "libonnxruntime.so is in the folder jni of the archive onnxruntime-android-VERSION.aar; name it with --ort-lib FILE, or with \
+/// How a user comes by it.
+pub const HOW: &str = "libonnxruntime.so is in the folder jni of the archive onnxruntime-android-VERSION.aar; name it with --ort-lib FILE, or with \
                    --ort-dir DIR the folder that has it and its providers' libraries";
 
 /// ONNX Runtime as it lies on a phone.
@@ -32,7 +33,7 @@ pub struct Sent {
 ///
 /// # Errors
 /// Nothing was named, or it is not for this phone; says how to get it.
-pub fn send(session: &mut Session, library: Option<&Path>, say: &dyn Fn(String)) -> Result<Sent, String> {
+pub(super) fn send(session: &mut Session, library: Option<&Path>, say: &dyn Fn(String)) -> Result<Sent, String> {
     let abi = session.identity.abi.value().map_or("unknown", String::as_str).to_owned();
     if let Some(folder) = session.options.ort_dir.clone() {
         return send_folder(session, &folder, &abi, say);
@@ -40,37 +41,48 @@ pub fn send(session: &mut Session, library: Option<&Path>, say: &dyn Fn(String))
     let Some(library) = library else {
         return Err(format!("no ONNX Runtime library for the phone ({abi}) was named: {HOW}"));
     };
-    fits(library, &abi)?;
+    fits(library, &abi).map_err(|why| format!("{why}: {HOW}"))?;
     let files = format!("{}/files", session.folder());
     let library =
         session.pusher.put(&session.device, library, &files, "0600", say).map_err(|error| error.to_string())?;
     Ok(Sent { environment: vec![("ORT_DYLIB_PATH", library.clone())], library })
 }
 
-fn fits(library: &Path, abi: &str) -> Result<(), String> {
+/// Whether a library is for a phone of that ABI.
+///
+/// # Errors
+/// It is not, or cannot be read.
+pub fn fits(library: &Path, abi: &str) -> Result<(), String> {
     match machine_of(library) {
-        Ok(Some(machine)) if Some(machine) == ElfMachine::of_abi(abi) => Ok(()),
-        Ok(Some(machine)) => {
-            Err(format!("{} is for {}, and the phone is {abi}: {HOW}", library.display(), machine.name()))
-        }
-        Ok(None) => Err(format!("{} is no library for Android or Linux: {HOW}", library.display())),
+        Ok(Some(machine)) if Some(machine) == Machine::of_abi(abi) => Ok(()),
+        Ok(Some(machine)) => Err(format!("{} is for {}, and the phone is {abi}", library.display(), machine.name())),
+        Ok(None) => Err(format!("{} is no library for Android or Linux", library.display())),
         Err(error) => Err(format!("cannot read {}: {error}", library.display())),
     }
+}
+
+/// A folder's libraries, and ONNX Runtime's name among them.
+///
+/// # Errors
+/// It cannot be read, has no ONNX Runtime, or has a library for another machine than a phone of that ABI.
+pub fn look_over(folder: &Path, abi: &str) -> Result<(Vec<PathBuf>, String), String> {
+    let entries = std::fs::read_dir(folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    let mut libraries: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| name(path).contains(".so")).collect();
+    libraries.sort();
+    let runtime = libraries.iter().map(|path| name(path)).find(|name| name.starts_with(RUNTIME));
+    let Some(runtime) = runtime else {
+        return Err(format!("{} has no {RUNTIME}", folder.display()));
+    };
+    // Those of a signal processor (Hexagon's skeletons) are for another machine than the phone's processor.
+    libraries.iter().filter(|path| !name(path).contains("Skel")).try_for_each(|path| fits(path, abi))?;
+    Ok((libraries, runtime))
 }
 
 /// All libraries of a folder, in a folder there whose name stands for their content, under their own names: they look for each
 /// other by them.
 fn send_folder(session: &mut Session, folder: &Path, abi: &str, say: &dyn Fn(String)) -> Result<Sent, String> {
-    let entries = std::fs::read_dir(folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
-    let mut libraries: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| name(path).contains(".so")).collect();
-    libraries.sort();
-    let runtime = libraries.iter().find(|path| name(path).starts_with(RUNTIME));
-    let Some(runtime) = runtime.map(|path| name(path)) else {
-        return Err(format!("{} has no {RUNTIME}: {HOW}", folder.display()));
-    };
-    // Those of a signal processor (Hexagon's skeletons) are for another machine than the phone's processor.
-    libraries.iter().filter(|path| !name(path).contains("Skel")).try_for_each(|path| fits(path, abi))?;
+    let (libraries, runtime) = look_over(folder, abi).map_err(|why| format!("{why}: {HOW}"))?;
     let environment = providers(&std::env::var(PROVIDERS).unwrap_or_default(), &libraries)?;
     let files = format!("{}/files", session.folder());
     let (mut moves, mut content) = (String::new(), Sha256::new());

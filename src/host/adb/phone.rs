@@ -152,6 +152,17 @@ fn ask<T: DeserializeOwned>(session: &Session, question: &str, limit: Duration) 
     })
 }
 
+impl Phone {
+    /// The answer to a question, or an empty one and why on the terminal.
+    fn or_none<T: Default>(&self, failed: &str, answer: Result<T>) -> T {
+        answer.unwrap_or_else(|error| {
+            let why = crate::text::causes(&error);
+            crate::text::tell(&format!("{}: {failed}: {why}", self.session.device.serial()));
+            T::default()
+        })
+    }
+}
+
 impl Host for Phone {
     fn is_phone(&self) -> bool {
         true
@@ -240,7 +251,11 @@ impl Host for Phone {
             // With the library there, the backend knows what it can do.
             match ask(&self.session, "describe", Duration::from_secs(60)) {
                 Ok(description) => self.description = description,
-                Err(error) => return Err(crate::text::causes(&error)),
+                Err(error) => {
+                    let why = crate::text::causes(&error);
+                    self.ort = Some(Err(why.clone()));
+                    return Err(why);
+                }
             }
         }
         let result = result.map(|sent| sent.library);
@@ -263,7 +278,10 @@ impl Host for Phone {
             let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
             let on = if cpus.is_empty() { String::new() } else { format!(" on {}", clusters::list(cpus)) };
             // Missing peaks are missing in the record, and the report says that there are none.
-            ask(&self.session, &format!("peaks {}{on}", counts.join(",")), limit).unwrap_or_default()
+            self.or_none(
+                "its peaks could not be measured",
+                ask(&self.session, &format!("peaks {}{on}", counts.join(",")), limit),
+            )
         };
         places.into_iter().flat_map(measure).collect()
     }
@@ -273,7 +291,7 @@ impl Host for Phone {
     }
 
     fn sensors(&mut self) -> BTreeMap<String, Reading<f64>> {
-        ask(&self.session, "sensors", Duration::from_secs(60)).unwrap_or_default()
+        self.or_none("its sensors could not be read", ask(&self.session, "sensors", Duration::from_secs(60)))
     }
 
     fn cool_down(&mut self, say: &dyn Fn(String)) -> Option<String> {

@@ -288,8 +288,10 @@ impl Session {
     /// Switches off what a launch that was killed left on.
     fn restore(&self) {
         let note = quote(&format!("{}/{}", self.folder(), agent::RESTORE));
-        let script =
-            format!("[ -f {note} ] || exit 0; cmd power set-fixed-performance-mode-enabled false; rm -f {note}");
+        // The command is silent when it works; else the note stays, for the next host to try again.
+        let script = format!(
+            "[ -f {note} ] || exit 0; said=$(cmd power set-fixed-performance-mode-enabled false 2>&1); [ -n \"$said\" ] || rm -f {note}"
+        );
         let _ = self.device.ask_within("restoring the phone", &script, Limit::always(Duration::from_secs(20)));
     }
 

@@ -30,6 +30,10 @@ impl FixedPerformance {
         if said.trim().is_empty() {
             Ok(guard)
         } else {
+            let note = guard.note.clone();
+            drop(guard);
+            // It was never on.
+            let _ = std::fs::remove_file(note);
             Err(format!("fixed-performance mode was refused: {}", said.trim()))
         }
     }
@@ -37,8 +41,10 @@ impl FixedPerformance {
 
 impl Drop for FixedPerformance {
     fn drop(&mut self) {
-        set(false);
-        let _ = std::fs::remove_file(&self.note);
+        // Else the note stays, for the next host to try again.
+        if set(false).trim().is_empty() {
+            let _ = std::fs::remove_file(&self.note);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use ditbench_kernels::peak::{self, Grouped, PeakSample};
 use ditbench_kernels::{Isa, KernelError};
 use ditbench_record::{Peak, disturbed};
 
+use crate::output::tell;
 use crate::probe::load::Snapshot;
 use crate::probe::{self, cpus};
 
@@ -54,7 +55,8 @@ const LOOPS: [Loop; 5] = [
     },
 ];
 
-/// All peaks at each thread count; those that do not look like peaks are measured again. A loop that fails is left out. `pinned`
+/// All peaks at each thread count; those that do not look like peaks are measured again. A loop that fails is left out, and
+/// told on the terminal. `pinned`
 /// are the CPUs that this process was pinned to, if it was.
 pub fn all(threads: &[usize], pinned: &[u32]) -> Vec<Peak> {
     let counts: BTreeSet<usize> = threads.iter().copied().collect();
@@ -63,7 +65,11 @@ pub fn all(threads: &[usize], pinned: &[u32]) -> Vec<Peak> {
     let measure = |kind: &str, threads: usize| {
         let one = LOOPS.iter().find(|one| one.kind == kind)?;
         let before = Snapshot::take(root);
-        let sample = (one.run)(isa, threads).ok()?;
+        let sample = (one.run)(isa, threads)
+            .inspect_err(|error| {
+                tell(&format!("the {kind} peak with {threads} threads was not measured: {error}"));
+            })
+            .ok()?;
         let foreign = before.until(&Snapshot::take(root), &allowed, 0.0);
         Some(Peak { foreign, cpus: ditbench_record::cpus::list(pinned), ..peak(one, sample)? })
     };
@@ -104,10 +110,16 @@ fn peak(one: &Loop, sample: PeakSample) -> Option<Peak> {
     })
 }
 
-/// f32 FLOP/s of one thread, roughly: for estimates only.
+/// f32 FLOP/s of one thread, roughly: for estimates only. A guess where it cannot be measured, and told as one.
 pub fn quick() -> f64 {
-    const FALLBACK: f64 = 20e9;
-    peak::measure_f32(Isa::best(), 1, Duration::from_millis(50)).map_or(FALLBACK, |sample| sample.value * 1e9)
+    const GUESS: f64 = 20e9;
+    match peak::measure_f32(Isa::best(), 1, Duration::from_millis(50)) {
+        Ok(sample) => sample.value * 1e9,
+        Err(error) => {
+            tell(&format!("the speed of a core was not measured, so estimates of time are guesses: {error}"));
+            GUESS
+        }
+    }
 }
 
 #[cfg(test)]

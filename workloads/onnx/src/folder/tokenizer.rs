@@ -119,10 +119,19 @@ impl Tokenizer {
     }
 }
 
-/// The fields of `tokenizer_config.json`; none if there is no such file.
+/// The fields of `tokenizer_config.json`; none if there is no such file. Over them, as in transformers, those of
+/// `special_tokens_map.json` in folders of the older layout, which has no `added_tokens_decoder`: Stable Diffusion 2 pads
+/// with another word there.
 pub(super) fn config(folder: &Path) -> Result<Map<String, Value>, JsonError> {
-    let path = folder.join("tokenizer_config.json");
-    if path.is_file() { json::object(&path) } else { Ok(Map::new()) }
+    let read = |name: &str| {
+        let path = folder.join(name);
+        if path.is_file() { json::object(&path) } else { Ok(Map::new()) }
+    };
+    let mut config = read("tokenizer_config.json")?;
+    if !config.contains_key("added_tokens_decoder") {
+        config.extend(read("special_tokens_map.json")?);
+    }
+    Ok(config)
 }
 
 /// The longest text in tokens. "No limit" is written as a 1 with thirty zeros.
