@@ -1,5 +1,5 @@
 //! What the documents and example scripts say must be what the program takes: every command in them is one that it has,
-//! with flags that it has.
+//! with flags that it has. The book of documents (`mdbook build docs`) has every page once.
 
 mod common;
 
@@ -81,4 +81,33 @@ fn every_command_in_the_documents_is_one_that_the_program_takes() {
     }
     assert!(seen > 30, "only {seen} flags were found: the search itself is broken");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The files that a summary of mdBook lists, in order.
+fn chapters(summary: &str) -> Vec<&str> {
+    let links = summary.lines().filter_map(|line| line.trim_start().strip_prefix("- ["));
+    links.filter_map(|line| line.split_once("](")?.1.strip_suffix(')')).collect()
+}
+
+#[test]
+fn the_book_has_every_page_once() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let read = |name: &str| std::fs::read_to_string(docs.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let book: toml::Value = read("book.toml").parse().expect("book.toml is TOML");
+    assert_eq!(book["book"]["src"].as_str(), Some("."), "pages lie beside book.toml");
+    let summary = read("SUMMARY.md");
+    let listed = chapters(&summary);
+    let names = std::fs::read_dir(&docs).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut pages: Vec<String> = names.filter(|name| name.ends_with(".md") && name != "SUMMARY.md").collect();
+    pages.sort_unstable();
+    let mut sorted = listed.clone();
+    sorted.sort_unstable();
+    assert!(pages.len() > 10, "{pages:?}");
+    assert_eq!(sorted, pages, "docs/SUMMARY.md lists every page of docs/ once, and no other");
+}
+
+#[test]
+fn a_summary_is_read_as_mdbook_reads_it() {
+    let summary = "# Summary\n\n# Part\n\n- [One](ONE.md)\n  - [Two, below it](TWO.md)\n- [A draft]()\nwords (NO.md)\n";
+    assert_eq!(chapters(summary), ["ONE.md", "TWO.md", ""]);
 }

@@ -111,6 +111,27 @@ fn every_field_is_documented() {
 }
 
 #[test]
+fn every_column_of_a_csv_is_documented() {
+    let format = include_str!("../../docs/FORMAT.md");
+    let run = sample::run();
+    let mut csv = Vec::new();
+    ditbench_record::csv::write_samples(&run, &mut csv).unwrap();
+    csv.push(b',');
+    ditbench_reports::csv::write_table(&ditbench_reports::table::of_runs(&[&run]), &mut csv).unwrap();
+    let text = String::from_utf8(csv).unwrap();
+    let headers = text.lines().filter(|line| line.trim_start_matches(',').starts_with("run,model,"));
+    let columns: Vec<&str> = headers.flat_map(|line| line.split(',')).filter(|name| !name.is_empty()).collect();
+    // The glossary has the numbers, which a test of theirs checks.
+    let is_number = |name: &str| {
+        let name = name.strip_suffix("_low").or(name.strip_suffix("_high")).unwrap_or(name);
+        ditbench_reports::metric::Metric::named(name).is_some()
+    };
+    let missing: Vec<&&str> =
+        columns.iter().filter(|name| !is_number(name) && !format.contains(&format!("`{name}`"))).collect();
+    assert!(columns.len() > 60 && missing.is_empty(), "docs/FORMAT.md lacks {missing:?} of {}", columns.len());
+}
+
+#[test]
 fn a_newer_record_is_refused_with_what_to_do() {
     let newer = GOLDEN.replacen("\"schema_version\": 1", "\"schema_version\": 2", 1);
     let error = ditbench_record::parse(&newer).unwrap_err();
