@@ -93,7 +93,7 @@ fn chapters(summary: &str) -> Vec<&str> {
 fn the_book_has_every_page_once() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let read = |name: &str| std::fs::read_to_string(docs.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let book: toml::Value = read("book.toml").parse().expect("book.toml is TOML");
+    let book: toml::Table = read("book.toml").parse().expect("book.toml is TOML");
     assert_eq!(book["book"]["src"].as_str(), Some("."), "pages lie beside book.toml");
     let summary = read("SUMMARY.md");
     let listed = chapters(&summary);
