@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use ditbench_backend_api::{Backend, DeviceReport, Variant};
+use ditbench_backend_api::{Backend, DeviceFacts, SourceKind, Variant};
 use ditbench_external::External;
 use ditbench_graph::weights::Scheme;
 use ditbench_protocol::{EngineRow, LaunchSpec};
@@ -99,9 +99,17 @@ pub fn backend_with(name: &str, ort_library: Option<&Path>) -> Result<Box<dyn Ba
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BackendFacts {
     /// Its devices.
-    pub devices: Vec<DeviceReport>,
+    pub devices: Vec<DeviceFacts>,
+    /// What it takes stages from.
+    #[serde(default = "graphs_alone")]
+    pub sources: Vec<SourceKind>,
     /// Its ways of running each precision, by the precision's name.
     pub variants: BTreeMap<String, Vec<Variant>>,
+}
+
+/// What every backend takes, and programs of before it was asked.
+fn graphs_alone() -> Vec<SourceKind> {
+    vec![SourceKind::Graph]
 }
 
 /// What a backend of this build can do on this machine.
@@ -119,5 +127,6 @@ pub fn facts_of(name: &str, ort_library: Option<&Path>) -> Result<BackendFacts, 
         None => backend_with(name, ort_library)?,
     };
     let variants = Scheme::ALL.map(|scheme| (scheme.name().to_owned(), backend.variants(scheme)));
-    Ok(BackendFacts { devices: backend.devices(), variants: variants.into_iter().collect() })
+    let sources = SourceKind::ALL.into_iter().filter(|source| backend.takes(*source)).collect();
+    Ok(BackendFacts { devices: backend.devices(), sources, variants: variants.into_iter().collect() })
 }

@@ -3,6 +3,7 @@
 //! A new backend is one crate that implements [`Backend`] and [`Session`] and passes the conformance suite. This crate
 //! knows no backend.
 
+mod device;
 mod error;
 mod options;
 mod report;
@@ -13,12 +14,10 @@ use std::time::Duration;
 use ditbench_graph::weights::Weights;
 use ditbench_graph::{Graph, Tensor};
 
+pub use device::{DeviceFacts, DeviceKind, DeviceNature, Missing};
 pub use error::BackendError;
-pub use options::{CompileOptions, MemoryMode, Variant};
-pub use report::{
-    CompileReport, DeviceReport, MemoryReport, Missing, NodeTime, Numerics, Placement, PlacementEntry, Profile,
-    VersionReport,
-};
+pub use options::{CompileOptions, MemoryMode, SourceKind, Variant};
+pub use report::{CompileReport, MemoryReport, NodeTime, Numerics, Placement, PlacementEntry, Profile, VersionReport};
 
 /// A runtime that can run graphs.
 pub trait Backend: Send + Sync {
@@ -28,8 +27,14 @@ pub trait Backend: Send + Sync {
     /// Versions of the runtime and what it was built with.
     fn version(&self) -> VersionReport;
 
-    /// What this machine offers right now, and for what it lacks, why and how to get it.
-    fn devices(&self) -> Vec<DeviceReport>;
+    /// What this machine offers right now, and for what it lacks, why and how to get it. A name of a device is a promise:
+    /// what is asked for there runs there or not at all.
+    fn devices(&self) -> Vec<DeviceFacts>;
+
+    /// Whether a stage that comes as this can be run at all. Every backend takes our graphs.
+    fn takes(&self, source: SourceKind) -> bool {
+        source == SourceKind::Graph
+    }
 
     /// The named ways in which this backend can run weights of a scheme (`stock`, `tuned`, `int8`, `exact`), the
     /// default first. Empty if it cannot run the scheme at all.

@@ -28,6 +28,21 @@ impl Variant {
     }
 }
 
+/// What a stage may come as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// A graph in our language.
+    Graph,
+    /// An ONNX file of a user's own.
+    Onnx,
+}
+
+impl SourceKind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Graph, Self::Onnx];
+}
+
 /// What to spend memory on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

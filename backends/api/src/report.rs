@@ -11,26 +11,6 @@ pub struct VersionReport {
     pub details: Vec<String>,
 }
 
-/// A device, present or not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeviceReport {
-    /// Name to ask for: `cpu`, `cuda:0`, `webgpu`, …
-    pub name: String,
-    /// What it is, in words: the processor's name, the execution provider.
-    pub about: String,
-    /// `Ok` if it can be used now; else why not, and how to get it.
-    pub state: Result<(), Missing>,
-}
-
-/// Why something cannot be used, and the cure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Missing {
-    /// Why not.
-    pub why: String,
-    /// How to get it.
-    pub cure: String,
-}
-
 /// How long a session took to make.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CompileReport {

@@ -15,7 +15,8 @@ mod stock;
 mod tuned;
 
 use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, DeviceReport, MemoryMode, Missing, Session, Variant, VersionReport,
+    Backend, BackendError, CompileOptions, DeviceFacts, DeviceKind, MemoryMode, Missing, Session, Variant,
+    VersionReport,
 };
 use ditbench_graph::Graph;
 use ditbench_graph::weights::{Scheme, Weights};
@@ -72,19 +73,18 @@ impl Backend for Candle {
         VersionReport { runtime: CANDLE.to_owned(), details }
     }
 
-    fn devices(&self) -> Vec<DeviceReport> {
-        let missing = |name: &str, about: &str, feature: &str| DeviceReport {
-            name: name.to_owned(),
-            about: about.to_owned(),
-            state: Err(Missing {
+    fn devices(&self) -> Vec<DeviceFacts> {
+        let missing = |name: &str, about: &str, feature: &str| {
+            let missing = Missing {
                 why: "the candle backend computes on the processor only so far".to_owned(),
                 cure: format!(
                     "candle itself has it behind its feature `{feature}`; ditbench's interpreter does not use it yet"
                 ),
-            }),
+            };
+            DeviceFacts::new(name, about).of_kind(DeviceKind::Gpu).in_state(Err(missing))
         };
         vec![
-            DeviceReport { name: DEVICE.to_owned(), about: "the processor".to_owned(), state: Ok(()) },
+            DeviceFacts::cpu("the processor"),
             missing("cuda", "NVIDIA GPUs", "cuda"),
             missing("metal", "Apple GPUs", "metal"),
         ]

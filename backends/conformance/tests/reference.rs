@@ -1,7 +1,7 @@
 //! The suite on the reference itself; its exceptions; the reference on a whole model.
 
 use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, DeviceReport, Session, Variant as Way, VersionReport,
+    Backend, BackendError, CompileOptions, DeviceFacts, Session, Variant as Way, VersionReport,
 };
 use ditbench_conformance::{Suite, Verdict, assert_passed, inputs, table, weights};
 use ditbench_graph::Graph;
@@ -39,7 +39,7 @@ impl Backend for NoConvolution {
         Reference.version()
     }
 
-    fn devices(&self) -> Vec<DeviceReport> {
+    fn devices(&self) -> Vec<DeviceFacts> {
         Reference.devices()
     }
 

@@ -17,7 +17,7 @@ mod wire;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, DeviceReport, Missing, Session, Variant, VersionReport,
+    Backend, BackendError, CompileOptions, DeviceFacts, Missing, Session, Variant, VersionReport,
 };
 use ditbench_graph::Graph;
 use ditbench_graph::onnx::{self, OnnxError};
@@ -85,21 +85,10 @@ impl Backend for External {
         }
     }
 
-    fn devices(&self) -> Vec<DeviceReport> {
+    fn devices(&self) -> Vec<DeviceFacts> {
         match self.engine() {
-            Ok(engine) => {
-                let report = |device: &wire::Device| DeviceReport {
-                    name: device.name.clone(),
-                    about: device.about.clone(),
-                    state: device.missing.clone().map_or(Ok(()), Err),
-                };
-                engine.description.devices.iter().map(report).collect()
-            }
-            Err(error) => vec![DeviceReport {
-                name: "-".to_owned(),
-                about: self.row.command.join(" "),
-                state: Err(missing(error)),
-            }],
+            Ok(engine) => engine.description.devices.iter().map(wire::Device::facts).collect(),
+            Err(error) => vec![DeviceFacts::new("-", &self.row.command.join(" ")).in_state(Err(missing(error)))],
         }
     }
 

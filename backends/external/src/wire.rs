@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use ditbench_backend_api::{Missing, Numerics, PlacementEntry};
+use ditbench_backend_api::{DeviceFacts, DeviceKind, DeviceNature, Missing, Numerics, PlacementEntry};
 use ditbench_graph::onnx::{Dialect, QuantizedLinear};
 use ditbench_graph::weights::Scheme;
 use serde::{Deserialize, Serialize};
@@ -113,7 +113,25 @@ pub(crate) struct Device {
     #[serde(default)]
     pub about: String,
     #[serde(default)]
+    pub kind: Option<DeviceKind>,
+    #[serde(default)]
+    pub hardware: Option<String>,
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
+    #[serde(default)]
+    pub driver: Option<String>,
+    #[serde(default)]
+    pub nature: DeviceNature,
+    #[serde(default)]
     pub missing: Option<Missing>,
+}
+
+impl Device {
+    /// As every backend says it.
+    pub fn facts(&self) -> DeviceFacts {
+        let Self { name, about, kind, hardware, memory_bytes, driver, nature, missing } = self.clone();
+        DeviceFacts { name, about, kind, hardware, memory_bytes, driver, nature, state: missing.map_or(Ok(()), Err) }
+    }
 }
 
 /// A way of running weights.
@@ -229,6 +247,18 @@ mod tests {
         let text = serde_json::to_string(&Request { id: 7, ask: &ask }).unwrap();
         assert_eq!(text, r#"{"id":7,"ask":"run","session":3,"inputs":"/a","outputs":"/b","profile":false}"#);
         assert_eq!(serde_json::to_string(&Request { id: 8, ask: &Ask::Quit }).unwrap(), r#"{"id":8,"ask":"quit"}"#);
+    }
+
+    #[test]
+    fn a_device_is_what_its_engine_says_and_no_more() {
+        let facts = |text: &str| serde_json::from_str::<Device>(text).unwrap().facts();
+        assert_eq!(facts(r#"{"name": "cuda"}"#), DeviceFacts::new("cuda", ""));
+        let said = facts(
+            r#"{"name": "webgpu", "kind": "gpu", "hardware": "llvmpipe", "driver": "Mesa 22.3.6", "nature": "software"}"#,
+        );
+        assert_eq!((said.kind, said.nature), (Some(DeviceKind::Gpu), DeviceNature::Software));
+        assert_eq!((said.hardware.as_deref(), said.memory_bytes), (Some("llvmpipe"), None));
+        assert!(!said.nature.shows_speed() && said.state.is_ok());
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! that is registered would change what a session on the CPU runs on. On any device but the CPU, ONNX Runtime refuses
 //! to make a session in which a node falls back to the CPU.
 
-use ditbench_backend_api::{BackendError, DeviceReport, Missing};
+use ditbench_backend_api::{BackendError, DeviceFacts, DeviceKind, Missing};
 use ort::environment::Environment;
 use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProvider, ExecutionProviderDispatch};
+use ort::memory::DeviceType;
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
 
@@ -24,6 +25,8 @@ pub(crate) const CPU_PROVIDER: &str = "CPUExecutionProvider";
 struct BuiltIn {
     name: &'static str,
     about: &'static str,
+    /// `None`: it chooses among several.
+    kind: Option<DeviceKind>,
     provider: &'static str,
     /// Whether the library was built with it: no more than that.
     available: fn() -> bool,
@@ -32,13 +35,14 @@ struct BuiltIn {
 }
 
 macro_rules! built_in {
-    ($name:literal, $about:literal, $provider:expr, $ep:ty, $cure:literal) => {
-        built_in!($name, $about, $provider, $ep, $cure, <$ep>::default())
+    ($name:literal, $about:literal, $kind:expr, $provider:expr, $ep:ty, $cure:literal) => {
+        built_in!($name, $about, $kind, $provider, $ep, $cure, <$ep>::default())
     };
-    ($name:literal, $about:literal, $provider:expr, $ep:ty, $cure:literal, $made:expr) => {
+    ($name:literal, $about:literal, $kind:expr, $provider:expr, $ep:ty, $cure:literal, $made:expr) => {
         BuiltIn {
             name: $name,
             about: $about,
+            kind: $kind,
             provider: $provider,
             available: || <$ep as ExecutionProvider>::is_available().unwrap_or(false),
             make: || $made.build().error_on_failure(),
@@ -57,6 +61,7 @@ const BUILT_IN: [BuiltIn; 7] = [
     built_in!(
         "cuda",
         "NVIDIA GPUs, through CUDA",
+        Some(DeviceKind::Gpu),
         CUDA_PROVIDER,
         ep::CUDA,
         "Name the library of the onnxruntime-gpu package with --ort-lib FILE",
@@ -65,6 +70,7 @@ const BUILT_IN: [BuiltIn; 7] = [
     built_in!(
         "webgpu",
         "any GPU, through WebGPU",
+        Some(DeviceKind::Gpu),
         "WebGpuExecutionProvider",
         ep::WebGPU,
         "Fetch the package onnxruntime-ep-webgpu and set DITBENCH_ORT_EP=webgpu=LIBRARY"
@@ -72,6 +78,7 @@ const BUILT_IN: [BuiltIn; 7] = [
     built_in!(
         "qnn",
         "Qualcomm's NPU, through QNN",
+        Some(DeviceKind::Npu),
         "QNNExecutionProvider",
         ep::QNN,
         "Fetch the package onnxruntime-qnn and set DITBENCH_ORT_EP=qnn=LIBRARY,backend_path=LIBQNNHTP"
@@ -79,6 +86,7 @@ const BUILT_IN: [BuiltIn; 7] = [
     built_in!(
         "openvino",
         "Intel's processors, GPUs and NPUs, through OpenVINO",
+        None,
         "OpenVINOExecutionProvider",
         ep::OpenVINO,
         "Fetch the package onnxruntime-ep-openvino and set DITBENCH_ORT_EP=openvino=LIBRARY"
@@ -86,6 +94,7 @@ const BUILT_IN: [BuiltIn; 7] = [
     built_in!(
         "coreml",
         "Apple's GPU and Neural Engine, through Core ML",
+        None,
         "CoreMLExecutionProvider",
         ep::CoreML,
         "Use a Mac or iPhone; the fetched library for macOS has it"
@@ -93,6 +102,7 @@ const BUILT_IN: [BuiltIn; 7] = [
     built_in!(
         "nnapi",
         "accelerators of Android phones, through NNAPI",
+        None,
         "NnapiExecutionProvider",
         ep::NNAPI,
         "Run on a phone with the library of the onnxruntime-android package, named with --ort-lib FILE"
@@ -100,6 +110,7 @@ const BUILT_IN: [BuiltIn; 7] = [
     built_in!(
         "xnnpack",
         "the processor, through XNNPACK's kernels",
+        Some(DeviceKind::Cpu),
         "XnnpackExecutionProvider",
         ep::XNNPACK,
         "Name a library that was built with XNNPACK (onnxruntime-android has it) with --ort-lib FILE"
@@ -216,10 +227,8 @@ fn of_plugin<'a>(runtime: &'a Runtime, plugin: &Plugin) -> impl Iterator<Item = 
 }
 
 /// All devices that there are, and those that there could be.
-pub(crate) fn reports(runtime: Result<Runtime, BackendError>) -> Vec<DeviceReport> {
-    let report =
-        |name: &str, about: &str, state| DeviceReport { name: name.to_owned(), about: about.to_owned(), state };
-    let about_cpu = "the processor, with ONNX Runtime's own kernels";
+pub(crate) fn reports(runtime: Result<Runtime, BackendError>) -> Vec<DeviceFacts> {
+    let cpu = DeviceFacts::cpu("the processor, with ONNX Runtime's own kernels");
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -227,26 +236,33 @@ pub(crate) fn reports(runtime: Result<Runtime, BackendError>) -> Vec<DeviceRepor
                 BackendError::Unavailable { why, cure, .. } => Missing { why, cure },
                 other => Missing { why: other.to_string(), cure: crate::library::CURE.to_owned() },
             };
-            return vec![report(CPU, about_cpu, Err(missing))];
+            return vec![cpu.in_state(Err(missing))];
         }
     };
-    let mut reports = vec![report(CPU, about_cpu, Ok(()))];
+    let mut reports = vec![cpu];
     for (plugin, state) in &runtime.plugins {
         if let Err(missing) = state {
-            reports.push(report(&plugin.name, "a plugin", Err(missing.clone())));
+            reports.push(DeviceFacts::new(&plugin.name, "a plugin").in_state(Err(missing.clone())));
         }
         for (index, device) in of_plugin(&runtime, plugin).enumerate() {
             let hardware = device.hardware_device();
             let vendor = hardware.vendor().unwrap_or("unknown vendor");
             let about = format!("{:?} of {vendor}, through the plugin {}", hardware.ty(), plugin.provider());
-            reports.push(report(&format!("{}:{index}", plugin.name), &about, Ok(())));
+            let kind = match hardware.ty() {
+                DeviceType::CPU => Some(DeviceKind::Cpu),
+                DeviceType::GPU => Some(DeviceKind::Gpu),
+                DeviceType::NPU => Some(DeviceKind::Npu),
+                DeviceType::FPGA => None,
+            };
+            reports.push(DeviceFacts::new(&format!("{}:{index}", plugin.name), &about).of_kind(kind));
         }
     }
     for built_in in BUILT_IN {
         if runtime.plugins.iter().any(|(plugin, _)| plugin.name == built_in.name) {
             continue;
         }
-        reports.push(report(built_in.name, built_in.about, built_in.state(&runtime.environment)));
+        let device = DeviceFacts::new(built_in.name, built_in.about).of_kind(built_in.kind);
+        reports.push(device.in_state(built_in.state(&runtime.environment)));
     }
     reports
 }

@@ -23,7 +23,7 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use ditbench_backend_api::{Backend, BackendError, CompileOptions, DeviceReport, Session, Variant, VersionReport};
+use ditbench_backend_api::{Backend, BackendError, CompileOptions, DeviceFacts, Session, Variant, VersionReport};
 use ditbench_graph::Graph;
 use ditbench_graph::onnx::{Dialect, QuantizedLinear};
 use ditbench_graph::weights::{Scheme, Weights};
@@ -113,7 +113,7 @@ impl Backend for OrtBackend {
         }
     }
 
-    fn devices(&self) -> Vec<DeviceReport> {
+    fn devices(&self) -> Vec<DeviceFacts> {
         device::reports(self.runtime())
     }
 

@@ -12,9 +12,7 @@ mod session;
 
 use std::time::Instant;
 
-use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, DeviceReport, Missing, Session, Variant, VersionReport,
-};
+use ditbench_backend_api::{Backend, BackendError, CompileOptions, DeviceFacts, Session, Variant, VersionReport};
 use ditbench_graph::Graph;
 use ditbench_graph::weights::{Scheme, Weights};
 
@@ -41,9 +39,8 @@ impl Backend for Reference {
         VersionReport { runtime: env!("CARGO_PKG_VERSION").to_owned(), details: vec!["f64 interpreter".to_owned()] }
     }
 
-    fn devices(&self) -> Vec<DeviceReport> {
-        let state: Result<(), Missing> = Ok(());
-        vec![DeviceReport { name: DEVICE.to_owned(), about: "the processor, in 64-bit floats".to_owned(), state }]
+    fn devices(&self) -> Vec<DeviceFacts> {
+        vec![DeviceFacts::cpu("the processor, in 64-bit floats")]
     }
 
     fn variants(&self, _: Scheme) -> Vec<Variant> {

@@ -11,7 +11,7 @@ mod session;
 use std::path::PathBuf;
 
 use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, DeviceReport, Missing, Session, Variant, VersionReport,
+    Backend, BackendError, CompileOptions, DeviceFacts, Missing, Session, Variant, VersionReport,
 };
 use ditbench_graph::Graph;
 use ditbench_graph::weights::{Format, Scheme, Weights};
@@ -53,12 +53,8 @@ impl Backend for Scripted {
         }
     }
 
-    fn devices(&self) -> Vec<DeviceReport> {
-        vec![DeviceReport {
-            name: "cpu".to_owned(),
-            about: "scripted times and results, to try a gate".to_owned(),
-            state: script().map(|_| ()),
-        }]
+    fn devices(&self) -> Vec<DeviceFacts> {
+        vec![DeviceFacts::cpu("scripted times and results, to try a gate").in_state(script().map(|_| ()))]
     }
 
     fn variants(&self, _: Scheme) -> Vec<Variant> {

@@ -16,7 +16,7 @@ mod session;
 use std::path::{Path, PathBuf};
 
 use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, DeviceReport, MemoryMode, Session, Variant, VersionReport,
+    Backend, BackendError, CompileOptions, DeviceFacts, MemoryMode, Session, Variant, VersionReport,
 };
 use ditbench_graph::Graph;
 use ditbench_graph::weights::{Scheme, Weights};
@@ -69,8 +69,8 @@ impl Backend for Tract {
         VersionReport { runtime: TRACT.to_owned(), details }
     }
 
-    fn devices(&self) -> Vec<DeviceReport> {
-        vec![DeviceReport { name: DEVICE.to_owned(), about: "the processor".to_owned(), state: Ok(()) }]
+    fn devices(&self) -> Vec<DeviceFacts> {
+        vec![DeviceFacts::cpu("the processor")]
     }
 
     fn variants(&self, scheme: Scheme) -> Vec<Variant> {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, CompileReport, DeviceReport, MemoryReport, Numerics, Placement, Profile,
+    Backend, BackendError, CompileOptions, CompileReport, DeviceFacts, MemoryReport, Numerics, Placement, Profile,
     Session, Variant, VersionReport,
 };
 use ditbench_graph::weights::{Scheme, Weights};
@@ -44,7 +44,7 @@ impl Backend for Faulty {
         VersionReport::default()
     }
 
-    fn devices(&self) -> Vec<DeviceReport> {
+    fn devices(&self) -> Vec<DeviceFacts> {
         Reference.devices()
     }
 
