@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks exported ONNX files with other people's tools: the onnx checker, and ONNX Runtime against the reference.
 
-    cargo run --release -p ditbench-conformance --example export_cases -- DIR SCHEME DIALECT
+    cargo run --release -p ditbench-ort --example export_cases -- DIR SCHEME DIALECT
     python3 scripts/check_onnx.py DIR [tolerance]
 
 SCHEME: f32, f16, q4, q8, mixed, palette4. DIALECT: standard, ort, ort8, multihead.

@@ -12,6 +12,7 @@ use super::workload::WorkloadArgs;
 use crate::plan::parse_scheme;
 use crate::run::{Progress, WeightsChoice, unread};
 use crate::text::{bytes, show, table};
+use ditbench_worker::registry::Operators;
 
 /// Arguments of `ditbench export`.
 #[derive(Debug, clap::Args)]
@@ -53,7 +54,7 @@ pub fn export(args: &ExportArgs, common: &Common) -> Result<()> {
     )?;
     progress.finish();
     let weights = Weights::open(&prepared.path)?;
-    let dialect = if args.standard { onnx::Dialect::standard() } else { onnx::Dialect::ort() };
+    let dialect = if args.standard { onnx::Dialect::standard() } else { Operators::OnnxRuntime.dialect() };
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
     let (mut unpacked, mut eight_bits) = (0, false);
     for graph in pipeline.graphs() {

@@ -10,7 +10,7 @@ use ditbench_graph::weights::Scheme;
 use ditbench_protocol::{EngineRow, LaunchSpec};
 use serde::{Deserialize, Serialize};
 
-pub use ditbench_external::ENGINES;
+pub use ditbench_external::{ENGINES, Operators};
 
 /// Names of our own backends, which a plan may use whether or not this build has them.
 pub const NAMES: [&str; 5] = ["candle", "tract", "ort", "reference", "scripted"];

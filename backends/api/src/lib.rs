@@ -11,6 +11,7 @@ mod report;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ditbench_graph::onnx::Dialect;
 use ditbench_graph::weights::Weights;
 use ditbench_graph::{Graph, Tensor};
 
@@ -54,6 +55,12 @@ pub trait Backend: Send + Sync {
     /// The process that computes, where it is not this one: its memory is the one that counts. Known once the backend was
     /// asked for anything else.
     fn process(&self) -> Option<u32> {
+        None
+    }
+
+    /// How a graph is written as ONNX for a variant; `None` if there is no such variant, or if no ONNX is read.
+    fn dialect(&self, variant: &str) -> Option<Dialect> {
+        let _ = variant;
         None
     }
 

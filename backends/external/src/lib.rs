@@ -20,14 +20,14 @@ use ditbench_backend_api::{
     Backend, BackendError, CompileOptions, DeviceFacts, Missing, Session, Variant, VersionReport,
 };
 use ditbench_graph::Graph;
-use ditbench_graph::onnx::{self, OnnxError};
+use ditbench_graph::onnx::{self, Dialect, OnnxError};
 use ditbench_graph::weights::{Scheme, Weights};
 
 use engine::Engine;
 
 pub use engine::ANSWERS_FD;
 pub use row::{ENGINES, Row, rows, rows_of};
-pub use wire::VERSION;
+pub use wire::{Operators, VERSION};
 
 /// An engine, started when it is first needed.
 pub struct External {
@@ -100,6 +100,11 @@ impl Backend for External {
             if way.expands(scheme) { variant.expanding() } else { variant }
         })
         .collect()
+    }
+
+    fn dialect(&self, variant: &str) -> Option<Dialect> {
+        let engine = self.engine().ok()?;
+        engine.description.ways.iter().find(|way| way.name == variant).map(wire::Way::dialect)
     }
 
     fn process(&self) -> Option<u32> {

@@ -147,10 +147,10 @@ pub(crate) struct Way {
     pub expands: bool,
 }
 
-/// The operators that an engine reads.
+/// The operators that a file may hold, by what a reader says that it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Operators {
+pub enum Operators {
     /// Those of ONNX alone; weights of few bits are written as f32.
     Standard,
     /// And `com.microsoft::MatMulNBits` for linears of 4 and 8 bits.
@@ -159,17 +159,26 @@ pub(crate) enum Operators {
     OnnxRuntime,
 }
 
-impl Way {
-    /// How a graph is written for it.
-    pub fn dialect(&self) -> Dialect {
+impl Operators {
+    /// How a graph is written with them.
+    pub fn dialect(self) -> Dialect {
         let unpacked = QuantizedLinear::Unpacked;
         let nbits = QuantizedLinear::MatMulNBits { accuracy_level: 1 };
         let standard = Dialect { q4: unpacked, q8: unpacked, nbits_barrier: false, ..Dialect::standard() };
-        let dialect = match self.operators {
-            Operators::Standard => standard,
-            Operators::MatMulNBits => Dialect { q4: nbits, q8: nbits, ..standard },
-            Operators::OnnxRuntime => Dialect::ort(),
-        };
+        match self {
+            Self::Standard => standard,
+            Self::MatMulNBits => Dialect { q4: nbits, q8: nbits, ..standard },
+            Self::OnnxRuntime => {
+                Dialect { q4: nbits, q8: nbits, nbits_bias: true, quick_gelu: true, rotary: true, ..standard }
+            }
+        }
+    }
+}
+
+impl Way {
+    /// How a graph is written for it.
+    pub fn dialect(&self) -> Dialect {
+        let dialect = self.operators.dialect();
         match self.accuracy_level {
             Some(level) => dialect.with_accuracy_level(level),
             None => dialect,

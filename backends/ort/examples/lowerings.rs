@@ -15,6 +15,7 @@ use ditbench_graph::cost;
 use ditbench_graph::onnx::{AttentionForm, Dialect, GeluForm, LinearForm, QuantizedLinear};
 use ditbench_graph::weights::Scheme;
 use ditbench_kernels::{Isa, peak};
+use ditbench_ort::dialect;
 use ditbench_workloads::snapgenpp::{ImageSize, Layout, Model, OuterAttention, Variant};
 
 fn main() {
@@ -30,7 +31,7 @@ fn main() {
     let graph = Model::build(&config).expect("a model").denoiser;
     config.denoiser.outer_attention = OuterAttention::Dense;
     let dense = Model::build(&config).expect("a model").denoiser;
-    let f32s = Dialect { q4: QuantizedLinear::Unpacked, q8: QuantizedLinear::Unpacked, ..Dialect::ort() };
+    let f32s = dialect::unpacked();
     let products = |max_scores| Dialect { attention: AttentionForm::Products { max_scores }, ..f32s.clone() };
     let f32 = Scheme::F32;
     let ways: Vec<(&str, Dialect, Scheme, bool)> = match what.as_str() {
@@ -48,18 +49,13 @@ fn main() {
         ],
         "q4" => vec![
             ("f32", f32s.clone(), f32, false),
-            ("q4 int8", Dialect::ort().with_accuracy_level(4), Scheme::Q4, false),
-            (
-                "q4 int8 fastgelu",
-                Dialect { gelu: GeluForm::FastGelu, ..Dialect::ort().with_accuracy_level(4) },
-                Scheme::Q4,
-                false,
-            ),
+            ("q4 int8", dialect::int8(), Scheme::Q4, false),
+            ("q4 int8 fastgelu", Dialect { gelu: GeluForm::FastGelu, ..dialect::int8() }, Scheme::Q4, false),
             ("f32 again", f32s.clone(), f32, false),
-            ("q4 tuned-int8", Dialect::ort_tuned(), Scheme::Q4, false),
-            ("q4 exact", Dialect::ort(), Scheme::Q4, false),
-            ("q8 int8", Dialect::ort().with_accuracy_level(4), Scheme::Q8, false),
-            ("q8 exact", Dialect::ort(), Scheme::Q8, false),
+            ("q4 tuned-int8", dialect::tuned(), Scheme::Q4, false),
+            ("q4 exact", dialect::exact(), Scheme::Q4, false),
+            ("q8 int8", dialect::int8(), Scheme::Q8, false),
+            ("q8 exact", dialect::exact(), Scheme::Q8, false),
         ],
         _ => vec![
             ("assa", f32s.clone(), f32, false),

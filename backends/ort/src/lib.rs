@@ -11,6 +11,7 @@
 //! cache folder by the hash of graph, weights and dialect.
 
 mod device;
+pub mod dialect;
 pub mod library;
 mod load;
 mod operator;
@@ -25,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use ditbench_backend_api::{Backend, BackendError, CompileOptions, DeviceFacts, Session, Variant, VersionReport};
 use ditbench_graph::Graph;
-use ditbench_graph::onnx::{Dialect, QuantizedLinear};
+use ditbench_graph::onnx::Dialect;
 use ditbench_graph::weights::{Scheme, Weights};
 
 use library::LibraryError;
@@ -80,17 +81,6 @@ impl OrtBackend {
             return Err(BackendError::Unsupported { backend: NAME, why });
         }
         Ok(Box::new(load::load(&self.runtime()?, graph, weights, dialect, options)?))
-    }
-}
-
-/// How the weights that a variant packs are computed with, or `None` for no such variant.
-fn dialect(variant: &str) -> Option<Dialect> {
-    match variant {
-        "stock" => Some(Dialect { q4: QuantizedLinear::Unpacked, q8: QuantizedLinear::Unpacked, ..Dialect::ort() }),
-        "int8" => Some(Dialect::ort().with_accuracy_level(4)),
-        "tuned-int8" => Some(Dialect::ort_tuned()),
-        "exact" => Some(Dialect::ort()),
-        _ => None,
     }
 }
 
@@ -155,15 +145,19 @@ impl Backend for OrtBackend {
         weights: &Weights,
         options: &CompileOptions,
     ) -> Result<Box<dyn Session>, BackendError> {
-        let Some(dialect) = dialect(&options.variant) else {
+        let Some(dialect) = dialect::of(&options.variant) else {
             let why = format!("it has no variant \"{}\": choose stock, int8, tuned-int8 or exact", options.variant);
             return Err(BackendError::Unsupported { backend: NAME, why });
         };
         self.compile_dialect(graph, weights, &dialect, options)
     }
 
+    fn dialect(&self, variant: &str) -> Option<Dialect> {
+        dialect::of(variant)
+    }
+
     fn export(&self, graph: &Graph, weights: &Weights, options: &CompileOptions) -> Result<Vec<PathBuf>, BackendError> {
-        let Some(dialect) = dialect(&options.variant) else { return Ok(Vec::new()) };
+        let Some(dialect) = dialect::of(&options.variant) else { return Ok(Vec::new()) };
         let cached = load::export(graph, weights, &dialect, options)?;
         Ok(cached.exported.model.parent().map(Path::to_path_buf).into_iter().collect())
     }

@@ -192,6 +192,7 @@ mod tests {
 
     use super::*;
     use crate::device::CPU_PROVIDER;
+    use crate::dialect;
 
     #[test]
     fn only_what_is_broken_is_made_again() {
@@ -229,7 +230,7 @@ mod tests {
             Weights::new(BTreeMap::from([("project.weight".to_owned(), weight)]))
         };
         let (q4, f32) = (weights(few_bits), weights(WeightData::F32(vec![0.0; 96].into())));
-        let (exact, int8) = (Dialect::ort(), Dialect::ort().with_accuracy_level(4));
+        let (exact, int8) = (dialect::exact(), dialect::int8());
         let of = |weights, dialect, provider| numerics(&graph, weights, dialect, provider).unwrap();
         assert_eq!(of(&q4, &int8, CPU_PROVIDER), Numerics::Int8Activations);
         assert_eq!(of(&q4, &int8, CUDA_PROVIDER), Numerics::WeightOnly);

@@ -1,7 +1,7 @@
 //! Where a denoiser step's time goes: each variant's step, and its operators by their share.
 //!
-//! `where_time_goes [nano|tiny|small] [SIDE] [THREADS] [f32|q4|…] [EXPORT_DIR]`; with a folder, the ONNX files of both
-//! dialects for ONNX Runtime are left there, to be timed beside.
+//! `where_time_goes [nano|tiny|small] [SIDE] [THREADS] [f32|q4|…] [EXPORT_DIR]`; with a folder, ONNX files in three
+//! dialects are left there, for ONNX Runtime to be timed beside.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use ditbench_backend_api::{Backend, CompileOptions, MemoryMode};
 use ditbench_conformance::{inputs, weights};
-use ditbench_graph::onnx::{self, AttentionForm, Dialect};
+use ditbench_graph::onnx::{self, AttentionForm, Dialect, QuantizedLinear};
 use ditbench_graph::weights::Scheme;
 use ditbench_tract::Tract;
 use ditbench_workloads::snapgenpp::{ImageSize, Model, Variant};
@@ -25,10 +25,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let cache = std::env::temp_dir().join("ditbench-where-time-goes");
     std::fs::create_dir_all(&cache)?;
     if let Some(dir) = args.get(4) {
+        let nbits = QuantizedLinear::MatMulNBits { accuracy_level: 1 };
+        let microsoft = Dialect {
+            q4: nbits,
+            q8: nbits,
+            nbits_bias: true,
+            nbits_barrier: false,
+            quick_gelu: true,
+            rotary: true,
+            ..Dialect::standard()
+        };
         let dialects = [
             ("standard", Dialect::standard()),
-            ("ort", Dialect::ort()),
-            ("multihead", Dialect { attention: AttentionForm::MultiHead, ..Dialect::ort() }),
+            ("microsoft", microsoft.clone()),
+            ("multihead", Dialect { attention: AttentionForm::MultiHead, ..microsoft }),
         ];
         for (name, dialect) in dialects {
             let dir = Path::new(dir).join(name);

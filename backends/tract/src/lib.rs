@@ -9,6 +9,7 @@
 //!
 //! Files written for tract are kept in the cache folder by the hash of graph, weights and dialect.
 
+pub mod dialect;
 mod load;
 mod ops;
 mod session;
@@ -19,6 +20,7 @@ use ditbench_backend_api::{
     Backend, BackendError, CompileOptions, DeviceFacts, MemoryMode, Session, Variant, VersionReport,
 };
 use ditbench_graph::Graph;
+use ditbench_graph::onnx::Dialect;
 use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_kernels::Isa;
 
@@ -142,6 +144,10 @@ impl Backend for Tract {
             ));
         }
         Ok(Box::new(load::load(graph, weights, options, way)?))
+    }
+
+    fn dialect(&self, variant: &str) -> Option<Dialect> {
+        Way::named(variant).map(dialect::of)
     }
 
     fn export(&self, graph: &Graph, weights: &Weights, options: &CompileOptions) -> Result<Vec<PathBuf>, BackendError> {

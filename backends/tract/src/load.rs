@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ditbench_backend_api::{BackendError, CompileOptions, CompileReport, Numerics};
 use ditbench_graph::Graph;
-use ditbench_graph::onnx::{self, Cached, Dialect, OnnxError};
+use ditbench_graph::onnx::{self, Cached, OnnxError};
 use ditbench_graph::weights::{Format, Weights};
 use ditbench_graph::{Op, WeightId};
 use tract_core::prelude::{RunOptions, TractResult, TypedModel, TypedSimplePlan};
@@ -13,7 +13,7 @@ use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::*;
 
 use crate::session::TractSession;
-use crate::{NAME, Way, ops};
+use crate::{NAME, Way, dialect, ops};
 
 /// Writes the graph for tract, or finds it in the cache; lets tract read and optimise it.
 pub(crate) fn load(
@@ -57,11 +57,7 @@ pub(crate) fn export(
     options: &CompileOptions,
     way: Way,
 ) -> Result<Cached, BackendError> {
-    let dialect = match way {
-        Way::Stock => Dialect::standard(),
-        Way::Tuned { .. } => Dialect::ditbench(),
-    };
-    onnx::write_cached(graph, weights, &dialect, &options.cache).map_err(|error| match error {
+    onnx::write_cached(graph, weights, &dialect::of(way), &options.cache).map_err(|error| match error {
         OnnxError::Weights(error) => BackendError::Weights(error),
         error => BackendError::runtime(NAME, format!("writing {} as ONNX", graph.name), error),
     })

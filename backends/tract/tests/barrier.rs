@@ -5,6 +5,7 @@ use ditbench_conformance::{cases, weights};
 use ditbench_graph::onnx::{self, Dialect};
 use ditbench_graph::weights::Scheme;
 use ditbench_reference::ReferenceSession;
+use ditbench_tract::dialect;
 use tract_onnx::prelude::*;
 
 /// Relative L2 distance of tract's result from the reference's.
@@ -28,12 +29,12 @@ fn distance(dialect: &Dialect) -> f64 {
 
 #[test]
 fn without_the_barrier_tract_is_wrong() {
-    let far = distance(&Dialect { nbits_barrier: false, ..Dialect::standard() });
+    let far = distance(&Dialect { nbits_barrier: false, ..dialect::stock() });
     assert!(far > 0.1, "off by {far:.1e} only: tract is right now, the barrier can go");
 }
 
 #[test]
 fn with_the_barrier_it_is_right() {
-    let far = distance(&Dialect::standard());
+    let far = distance(&dialect::stock());
     assert!(far < 1e-5, "off by {far:.1e}");
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use ditbench_conformance::weights;
-use ditbench_graph::onnx::{self, Dialect};
+use ditbench_graph::onnx::{self, Dialect, QuantizedLinear};
 use ditbench_graph::weights::Scheme;
 use ditbench_workloads::ImageSize;
 use ditbench_workloads::snapgenpp::{Model, Variant};
@@ -25,13 +25,17 @@ fn shape(info: &ValueInfoProto) -> Option<(String, Vec<i64>)> {
 fn whatever_an_operator_outside_of_the_standard_makes_has_its_shape_in_the_file() {
     let model = Model::build(&Variant::Nano.config(ImageSize { height: 64, width: 64 })).unwrap();
     let mut others = 0;
+    // All that a dialect may choose, one after the other.
+    let nbits = QuantizedLinear::MatMulNBits { accuracy_level: 1 };
+    let microsoft =
+        Dialect { q4: nbits, q8: nbits, nbits_bias: true, quick_gelu: true, rotary: true, ..Dialect::standard() };
     for (name, dialect) in [
         ("standard", Dialect::standard()),
-        ("ort", Dialect::ort()),
-        ("ort_tuned", Dialect::ort_tuned()),
-        ("ditbench", Dialect::ditbench()),
-        ("multi_head", Dialect { attention: onnx::AttentionForm::MultiHead, ..Dialect::ort() }),
-        ("fast_gelu", Dialect { gelu: onnx::GeluForm::FastGelu, ..Dialect::ort() }),
+        ("microsoft", microsoft.clone()),
+        ("kernel", Dialect { q4: QuantizedLinear::DitLinear, q8: QuantizedLinear::DitLinear, ..microsoft.clone() }),
+        ("tuned", ditbench_tract::dialect::tuned()),
+        ("multi_head", Dialect { attention: onnx::AttentionForm::MultiHead, ..microsoft.clone() }),
+        ("fast_gelu", Dialect { gelu: onnx::GeluForm::FastGelu, ..microsoft }),
     ] {
         for graph in model.graphs() {
             let folder = tempfile::tempdir().unwrap();

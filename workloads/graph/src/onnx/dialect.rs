@@ -1,4 +1,7 @@
 //! Which of several ways to say the same thing in ONNX a file uses: one switch per choice that a runtime may care about.
+//!
+//! Here is what can be chosen, and the one choice that every runtime reads. What a runtime likes best is known where it is
+//! called: each backend makes its own dialect.
 
 use serde::{Deserialize, Serialize};
 
@@ -57,10 +60,10 @@ pub struct Dialect {
     pub q4: QuantizedLinear,
     /// 8-bit linears.
     pub q8: QuantizedLinear,
-    /// Gives the bias to `MatMulNBits` as its sixth input instead of adding it afterwards. tract reads it too, but adds it as a node of its own.
+    /// Gives the bias to `MatMulNBits` as its sixth input instead of adding it afterwards.
     pub nbits_bias: bool,
-    /// Puts `Max(x, −3·10³⁸)` between a change of shape and `MatMulNBits`. tract 0.23.9 gives wrong numbers without it: it
-    /// folds the reshape into the product but cannot move the axes of the packed weight.
+    /// Puts `Max(x, −3·10³⁸)` between a change of shape and `MatMulNBits`, for readers that would fold the one into the other
+    /// and then take the packed weight along the wrong axes.
     pub nbits_barrier: bool,
     /// f32 linears.
     pub linear: LinearForm,
@@ -94,18 +97,6 @@ impl Dialect {
         }
     }
 
-    /// With ONNX Runtime's own operators where they are faster on a CPU; 4-bit and 8-bit linears compute in f32.
-    pub fn ort() -> Self {
-        Self {
-            q8: QuantizedLinear::MatMulNBits { accuracy_level: 1 },
-            nbits_bias: true,
-            nbits_barrier: false,
-            quick_gelu: true,
-            rotary: true,
-            ..Self::standard()
-        }
-    }
-
     /// The same, with another accuracy level of `MatMulNBits`: 1 computes in f32, 4 rounds activations to 8 bits.
     pub fn with_accuracy_level(mut self, level: i64) -> Self {
         for q in [&mut self.q4, &mut self.q8] {
@@ -116,18 +107,8 @@ impl Dialect {
         self
     }
 
-    /// As [`Dialect::ort`], but linears of few bits are left to our kernel.
-    pub fn ort_tuned() -> Self {
-        Self { q4: QuantizedLinear::DitLinear, q8: QuantizedLinear::DitLinear, ..Self::ort() }
-    }
-
     /// Whether a file may hold nodes of the domain `ditbench`.
     pub(super) fn has_own_nodes(&self) -> bool {
         self.ditbench || [self.q4, self.q8].contains(&QuantizedLinear::DitLinear)
-    }
-
-    /// One node of domain `ditbench` for each node that our kernels compute, weights as stored.
-    pub fn ditbench() -> Self {
-        Self { ditbench: true, ..Self::standard() }
     }
 }

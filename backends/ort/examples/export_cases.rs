@@ -9,6 +9,7 @@ use ditbench_conformance::{cases, weights};
 use ditbench_graph::onnx::{self, AttentionForm, Dialect, GeluForm, LinearForm};
 use ditbench_graph::tensor::TensorData;
 use ditbench_graph::weights::Scheme;
+use ditbench_ort::dialect;
 use ditbench_reference::ReferenceSession;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -19,13 +20,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let scheme = Scheme::ALL.into_iter().find(|s| s.name() == scheme).ok_or("unknown scheme")?;
     let dialect = match dialect.as_str() {
         "standard" => Dialect::standard(),
-        "ort" => Dialect::ort(),
-        "ort8" => Dialect::ort().with_accuracy_level(4),
+        "ort" => dialect::exact(),
+        "ort8" => dialect::int8(),
         "multihead" => Dialect {
             attention: AttentionForm::MultiHead,
             gelu: GeluForm::FastGelu,
             linear: LinearForm::Gemm,
-            ..Dialect::ort()
+            ..dialect::exact()
         },
         other => return Err(format!("unknown dialect {other}").into()),
     };
