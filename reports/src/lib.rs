@@ -2,6 +2,7 @@
 //!
 //! Contract: this crate knows no backend and no model. A record read from disk is all that it needs.
 
+pub mod advice;
 pub mod caution;
 pub mod csv;
 pub mod energy;

@@ -283,6 +283,19 @@ impl Row {
     }
 }
 
+/// What a cell of a run is called among the others of its run: `ort int8 · q4 · 2 threads`.
+pub(crate) fn label(run: &Run, key: &CellKey) -> String {
+    let cores = (!key.cpus.is_empty()).then(|| cores(run, &key.cpus));
+    Row { key: key.clone(), cores, ..Row::default() }.label()
+}
+
+/// The same without what each machine sets for itself (threads, cores): `ort int8 · q4`.
+pub(crate) fn ships(key: &CellKey) -> String {
+    let who = Row { key: key.clone(), ..Row::default() }.who();
+    let memory = if key.memory == "fast" { String::new() } else { format!(" · {} memory", key.memory) };
+    format!("{who} · {}{memory}", key.precision)
+}
+
 /// The names of the cores that a list of CPUs is, on this run's machine.
 fn cores(run: &Run, list: &str) -> String {
     let wanted = cpus::parse(list).unwrap_or_default();
@@ -354,7 +367,7 @@ pub fn groups(table: &Table) -> Vec<(String, Vec<&Row>)> {
 }
 
 /// Other cells name it as their reference, or it says so itself (a run of one cell).
-fn is_reference(run: &Run, cell: &Cell) -> bool {
+pub(crate) fn is_reference(run: &Run, cell: &Cell) -> bool {
     // A reference is of the size of those that are held against it.
     let size = |key: &CellKey| (key.width, key.height);
     let others = || run.cells.iter().filter(|other| size(&other.key) == size(&cell.key));

@@ -45,6 +45,15 @@ Examples:
   ditbench compare --criterion target/criterion,main,new
   ditbench compare --print-gate > gate.toml           the built-in thresholds, as a file to change";
 
+/// `ditbench advise`.
+pub const ADVISE: &str = "\
+Examples:
+  ditbench advise runs/20261123T161500Z-5f3a          the fastest, the smallest, the best picture
+  ditbench advise runs/LAPTOP runs/PHONE --max-latency 2s --max-memory 1GiB
+  ditbench advise runs/PHONE --max-energy 5J --min-quality ssimulacra2=70 --objective energy
+  ditbench advise runs/PHONE --max first_image_s=3s --objective memory --format json
+  ditbench advise runs/PHONE --max-latency 2s --out advice    with the report that it is drawn in";
+
 /// `ditbench history`.
 pub const HISTORY: &str = "\
 Examples:

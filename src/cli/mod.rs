@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 pub mod ab;
+pub mod advise;
 pub mod compare;
 pub mod devices;
 pub mod doctor;
@@ -13,6 +14,7 @@ pub mod inspect;
 pub mod merge;
 mod phones;
 pub mod profile;
+mod question;
 pub mod report;
 pub mod run;
 pub mod shell;
@@ -48,6 +50,7 @@ Examples:
   ditbench profile --backend candle,ort               where the time goes; --diff A B says what changed
   ditbench ab --base-rev main                         is this build slower, bigger or wrong? exit code 1 if so
   ditbench compare runs/BASE runs/HEAD                the same, from records
+  ditbench advise runs/A runs/B --max-latency 2s      which configuration to ship, and why
   ditbench history import runs/*/record.json          put runs into a store
   ditbench history page                               how numbers change from run to run
   ditbench generate \"turtle\" -o turtle.png --backend ort --precision q4
@@ -58,9 +61,9 @@ Examples:
   ditbench doctor --on adb                            is the phone ready, and if not, what to do
   ditbench run --on adb --backend candle,tract        the same measurement on a phone
 
-Exit codes: 0 done; 1 regressed (ab, aa, compare); 2 not done, or not finished: wrong usage or environment, an
-interruption, standard output on a full disk, nothing that could be measured or compared; 3 inconclusive (ab, aa,
-compare).";
+Exit codes: 0 done, or met (advise); 1 regressed (ab, aa, compare), or not met (advise); 2 not done, or not finished:
+wrong usage or environment, an interruption, standard output on a full disk, nothing that could be measured or
+compared; 3 inconclusive (ab, aa, compare), or not sure (advise).";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -80,6 +83,9 @@ pub enum Command {
     /// Judge a newer run against an older one, from their records alone
     #[command(after_help = examples::COMPARE)]
     Compare(Box<compare::CompareArgs>),
+    /// Say which configuration to ship, under the bounds that you state, from records alone
+    #[command(after_help = examples::ADVISE)]
+    Advise(Box<advise::AdviseArgs>),
     /// Keep records in a store (SQLite, or PostgreSQL for a team), and see how numbers change from run to run
     #[command(after_help = examples::HISTORY)]
     History(history::HistoryArgs),
@@ -170,6 +176,7 @@ pub fn main() -> ExitCode {
         Command::Ab(args) => ab::ab(&args, common),
         Command::Aa(args) => ab::aa(&args, common),
         Command::Compare(args) => compare::compare(&args, common),
+        Command::Advise(args) => advise::advise(&args),
         Command::History(args) => done(history::history(&args)),
         Command::Merge(args) => done(merge::merge(&args)),
         Command::Generate(args) => done(generate::generate(&args, common)),

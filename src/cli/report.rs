@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 use ditbench_record::store::{self, LoadedRun};
 use ditbench_reports::table::Absent;
 
-use crate::run::{fleet, print};
+use crate::run::fleet::{self, Results};
+use crate::run::print;
 use crate::text;
 
 /// Arguments of `ditbench report`.
@@ -25,9 +26,23 @@ pub struct ReportArgs {
 /// # Errors
 /// A record that cannot be read, a folder that cannot be written.
 pub fn remake(args: &ReportArgs) -> Result<()> {
-    let mut runs: Vec<LoadedRun> = Vec::new();
-    let mut absent: Vec<Absent> = Vec::new();
-    for path in &args.runs {
+    let Results { runs, absent } = read(&args.runs)?;
+    let out = args.out.clone().unwrap_or_else(|| match &args.runs[0] {
+        fleet if fleet::is_fleet(fleet) => fleet.clone(),
+        _ => runs[0].dir.clone(),
+    });
+    let page = print::write(&runs, &absent, &out)?;
+    text::show(&format!("{}\n", page.display()));
+    Ok(())
+}
+
+/// The records of these directories; of a run of several machines, all of them, and the machines that gave none.
+///
+/// # Errors
+/// A record that cannot be read; not one machine with a result.
+pub fn read(paths: &[PathBuf]) -> Result<Results> {
+    let (mut runs, mut absent): (Vec<LoadedRun>, Vec<Absent>) = (Vec::new(), Vec::new());
+    for path in paths {
         if fleet::is_fleet(path) {
             let found = fleet::results(path)?;
             runs.extend(found.runs);
@@ -39,11 +54,5 @@ pub fn remake(args: &ReportArgs) -> Result<()> {
     if let ([], Some(first)) = (runs.as_slice(), absent.first()) {
         bail!("no machine came as far as a result. {}: {}", first.machine, first.reason);
     }
-    let out = args.out.clone().unwrap_or_else(|| match &args.runs[0] {
-        fleet if fleet::is_fleet(fleet) => fleet.clone(),
-        _ => runs[0].dir.clone(),
-    });
-    let page = print::write(&runs, &absent, &out)?;
-    text::show(&format!("{}\n", page.display()));
-    Ok(())
+    Ok(Results { runs, absent })
 }

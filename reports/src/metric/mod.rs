@@ -6,6 +6,7 @@
 
 mod energy;
 mod list;
+mod read;
 mod show;
 pub mod take;
 
@@ -234,6 +235,8 @@ impl Metric {
     pub const GIGAFLOPS: Self = Self::of("gflops");
     /// The same as a share of the measured peak.
     pub const PEAK_SHARE: Self = Self::of("peak_share");
+    /// Energy of one image.
+    pub const ENERGY: Self = Self::of("energy_j");
     /// Distance of the last latent from the reference's.
     pub const LATENT: Self = Self::of("latent_relative_l2");
     /// PSNR of the image against the reference's.
@@ -373,6 +376,37 @@ impl Metric {
             Taken::Launch(_) | Taken::Image(_) | Taken::Steps(_) => Basis::Launches,
             Taken::Cell(_) | Taken::Run(_) | Taken::Pictures(_) => Basis::Value,
             Taken::Benchmark => Basis::Iterations,
+        }
+    }
+
+    /// Its value for the cell that others are held against: as near to the reference as can be. `None` of numbers that are no
+    /// nearness of one image to the reference's.
+    pub fn of_the_reference(self) -> Option<f64> {
+        match (self.definition().taken, self.unit()) {
+            (Taken::Cell(_), Unit::Relative) => Some(0.0),
+            (Taken::Cell(_), Unit::Decibels) => Some(f64::INFINITY),
+            (Taken::Cell(_), Unit::Similarity) => Some(1.0),
+            (Taken::Cell(_), Unit::Points) => Some(100.0),
+            _ => None,
+        }
+    }
+
+    /// Whether it is of pictures of many prompts, which a run apart from timing makes.
+    pub fn is_of_many_prompts(self) -> bool {
+        matches!(self.definition().taken, Taken::Pictures(_))
+    }
+
+    /// Whether it says how good pictures are, or how near to the reference's.
+    pub fn is_of_pictures(self) -> bool {
+        self.is_of_many_prompts() || self.of_the_reference().is_some()
+    }
+
+    /// Whether it is of images in the steady state, and so says little of a process that never came there.
+    pub fn is_of_steady_images(self) -> bool {
+        match self.definition().taken {
+            Taken::Image(_) | Taken::Steps(_) | Taken::Run(_) => true,
+            Taken::Cell(_) => self.unit() == Unit::Seconds,
+            Taken::Launch(_) | Taken::Pictures(_) | Taken::Benchmark => false,
         }
     }
 

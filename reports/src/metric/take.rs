@@ -116,6 +116,10 @@ pub fn of_cell(metric: Metric, cell: &Cell) -> Option<f64> {
 }
 
 /// The cell's number, whatever it is taken from.
+pub fn of(metric: Metric, run: &Run, cell: &Cell) -> Reading<Figure> {
+    figure(metric, run, cell)
+}
+
 fn figure(metric: Metric, run: &Run, cell: &Cell) -> Reading<Figure> {
     match metric.definition().taken {
         Taken::Image(of) => estimate::of(cell.good_launches(), of).map(|estimate| estimate.into()),

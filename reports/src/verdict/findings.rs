@@ -101,6 +101,11 @@ pub(super) fn against_base(apart: &Apart, precision: &str, gate: &Gate) -> Optio
     })
 }
 
+/// The faults of one cell by itself, and what could not be checked.
+pub(crate) fn faults(cell: &Cell, gate: &Gate) -> (Vec<Finding>, Vec<String>) {
+    of_cell(&[(0, cell)], None, gate)
+}
+
 /// The faults of a cell of head that ended well, each kind and stage once, and what could not be checked. `apart` is how far its
 /// results are from base's, where that is known.
 pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Gate) -> (Vec<Finding>, Vec<String>) {

@@ -22,6 +22,7 @@ mod samples;
 use serde::{Deserialize, Serialize};
 
 pub use compare::{CompareError, Design, Options, Side, compare};
+pub(crate) use findings::faults;
 pub use findings::{Apart, Fault, Finding};
 pub use fit::Difference;
 pub use fit::{differences, named};

@@ -1,0 +1,340 @@
+//! From records to candidates: what each machine and device measured, and which results must not be advised.
+//!
+//! Contract: results of one key on one machine are put together where the records may be compared ([`differences`]); otherwise
+//! the newest counts, and what is left out is said. Sustained results decide the times where there are any. The order in
+//! which runs are given does not matter.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::candidate::{Candidate, Unfit};
+use super::known::Known;
+use super::question::Question;
+use crate::caution::{self, Caution, Weight};
+use crate::history::series::fingerprint;
+use crate::metric::{Basis, Metric, take};
+use crate::record::{Cell, CellKey, Launch, Run, Status};
+use crate::table::{self, workload};
+use crate::verdict::{Fault, Gate, differences, faults};
+use crate::{roof, whose};
+
+/// The backend that others are held against, and that nobody ships.
+const YARDSTICK: &str = "reference";
+
+/// The candidates of one machine's device, of one workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// The machine.
+    pub machine: String,
+    /// The device, as keys name it.
+    pub device: String,
+    /// What is run; empty where workloads compete.
+    pub workload: String,
+    /// What could be shipped.
+    pub candidates: Vec<Candidate>,
+    /// What a reader should know of how they were put together.
+    pub notes: Vec<String>,
+}
+
+/// How a run was measured, which says what its results decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Tier {
+    /// Hot or not: decides times where there are such.
+    Sustained,
+    /// Launches that end when enough is known.
+    Burst,
+    /// Pictures of many prompts; nothing is timed.
+    Pictures,
+}
+
+impl Tier {
+    fn of(run: &Run) -> Self {
+        match run {
+            Run { judging: Some(_), .. } => Self::Pictures,
+            _ if run.is_sustained() => Self::Sustained,
+            _ => Self::Burst,
+        }
+    }
+}
+
+/// Results of one key, put together.
+struct Pooled<'a> {
+    /// The newest run that has it.
+    run: &'a Run,
+    /// What all of them say of it.
+    cell: Cell,
+    /// Whether others are held against it.
+    is_reference: bool,
+    /// Each launch with the run that it is of.
+    launches: Vec<(&'a Run, &'a Launch)>,
+}
+
+/// What the runs have, by machine, device and workload.
+pub fn gather(runs: &[&Run], question: &Question) -> Vec<Evidence> {
+    let mut machines: BTreeMap<(String, String), Vec<&Run>> = BTreeMap::new();
+    for run in runs {
+        machines.entry(machine(run)).or_default().push(run);
+    }
+    for runs in machines.values_mut() {
+        runs.sort_by(|a, b| (&b.run.created, &b.run.id).cmp(&(&a.run.created, &a.run.id)));
+        runs.dedup_by(|a, b| a.run.id == b.run.id);
+    }
+    let newest: Vec<&Run> = machines.values().map(|runs| runs[0]).collect();
+    let names = whose::names(&newest);
+    let mut found: Vec<Evidence> =
+        machines.values().zip(&names).flat_map(|(runs, name)| of_machine(runs, name, question)).collect();
+    found.sort_by(|a, b| (&a.workload, &a.machine, &a.device).cmp(&(&b.workload, &b.machine, &b.device)));
+    found
+}
+
+/// What makes a machine the same one; phones of one model are told apart by their serials.
+fn machine(run: &Run) -> (String, String) {
+    let phone = run.run.on.as_deref().filter(|on| on.starts_with("adb:")).unwrap_or_default();
+    (fingerprint(&run.machine), phone.to_owned())
+}
+
+/// Runs of one machine, the newest first.
+fn of_machine(runs: &[&Run], name: &str, question: &Question) -> Vec<Evidence> {
+    let keys: BTreeSet<&CellKey> = runs.iter().flat_map(|run| run.cells.iter().map(|cell| &cell.key)).collect();
+    let mut found: Vec<Evidence> = Vec::new();
+    for key in keys {
+        let own = if question.across_workloads { String::new() } else { workload(key) };
+        let place = found.iter().position(|evidence| evidence.device == key.device && evidence.workload == own);
+        let place = place.unwrap_or_else(|| {
+            let (machine, device) = (name.to_owned(), key.device.clone());
+            found.push(Evidence { machine, device, workload: own, candidates: Vec::new(), notes: Vec::new() });
+            found.len() - 1
+        });
+        let evidence = &mut found[place];
+        evidence.candidates.extend(candidate(runs, key, question, &mut evidence.notes));
+    }
+    for evidence in &mut found {
+        tell_apart(&mut evidence.candidates);
+        compared_all_the_same(runs, evidence);
+    }
+    found
+}
+
+/// Two configurations with the same words get their names in the record besides.
+fn tell_apart(candidates: &mut [Candidate]) {
+    let labels: Vec<String> = candidates.iter().map(|candidate| candidate.label.clone()).collect();
+    for candidate in candidates {
+        if labels.iter().filter(|label| **label == candidate.label).count() > 1 {
+            candidate.label = format!("{} ({})", candidate.label, candidate.key.id());
+        }
+    }
+}
+
+/// Says how runs that are weighed against each other differ.
+fn compared_all_the_same(runs: &[&Run], evidence: &mut Evidence) {
+    let has = |run: &&&Run| run.cells.iter().any(|cell| evidence.candidates.iter().any(|c| c.key == cell.key));
+    let runs: Vec<&&Run> = runs.iter().filter(has).collect();
+    for (place, one) in runs.iter().enumerate() {
+        for other in runs[place + 1..].iter().filter(|other| Tier::of(other) == Tier::of(one)) {
+            for (_, says) in differences(one, other) {
+                let says = format!("weighed against each other all the same: {says}");
+                if !evidence.notes.contains(&says) {
+                    evidence.notes.push(says);
+                }
+            }
+        }
+    }
+}
+
+/// The results of a key in runs of one tier: the newest, and those that may be put together with it.
+fn pool<'a>(runs: &[&'a Run], key: &CellKey, tier: Tier, notes: &mut Vec<String>) -> Option<Pooled<'a>> {
+    let has = |run: &&'a Run| Some((*run, run.cell(key)?)).filter(|_| Tier::of(run) == tier);
+    let mut parts = runs.iter().filter_map(has);
+    let (run, cell) = parts.next()?;
+    let mut pooled = Pooled {
+        run,
+        cell: cell.clone(),
+        is_reference: table::is_reference(run, cell),
+        launches: cell.good_launches().map(|launch| (run, launch)).collect(),
+    };
+    for (other, twin) in parts {
+        if let Some((_, differs)) = differences(run, other).first() {
+            let said = format!("{} of run {} is left out, a newer one is there ({differs})", key.id(), other.run.id);
+            if !notes.contains(&said) {
+                notes.push(said);
+            }
+            continue;
+        }
+        pooled.is_reference |= table::is_reference(other, twin);
+        pooled.launches.extend(twin.good_launches().map(|launch| (other, launch)));
+        add(&mut pooled.cell, twin);
+    }
+    Some(pooled)
+}
+
+/// Adds what another run says of the same cell.
+fn add(cell: &mut Cell, other: &Cell) {
+    cell.launches.extend(other.launches.iter().cloned());
+    if cell.memory_pass.value().is_none() {
+        cell.memory_pass = other.memory_pass.clone();
+    }
+    if cell.quality.value().is_none() {
+        cell.quality = other.quality.clone();
+    }
+    if cell.judged.is_none() {
+        cell.judged.clone_from(&other.judged);
+    }
+    if cell.weights.is_none() {
+        cell.weights.clone_from(&other.weights);
+    }
+    // Every fall-back and every failure counts, whoever saw it.
+    cell.placement.extend(other.placement.iter().cloned());
+    if other.status != Status::Ok && cell.status == Status::Ok {
+        (cell.status, cell.reason) = (other.status, other.reason.clone());
+    }
+    for warning in &other.warnings {
+        if !cell.warnings.contains(warning) {
+            cell.warnings.push(warning.clone());
+        }
+    }
+}
+
+fn candidate(runs: &[&Run], key: &CellKey, question: &Question, notes: &mut Vec<String>) -> Option<Candidate> {
+    let sustained = pool(runs, key, Tier::Sustained, notes);
+    let burst = pool(runs, key, Tier::Burst, notes);
+    let pictures = pool(runs, key, Tier::Pictures, notes);
+    let timed: Vec<&Pooled> = sustained.iter().chain(&burst).collect();
+    let newest = timed.first().copied().or(pictures.as_ref())?;
+    let of = |metric: Metric| {
+        // What judged pictures may say of weights and memory too comes last.
+        let sources: Vec<&Pooled> = match metric.is_of_many_prompts() {
+            true => pictures.iter().collect(),
+            false => timed.iter().copied().chain(&pictures).collect(),
+        };
+        let mut why = None;
+        for source in sources {
+            match known(metric, source) {
+                Known::Unknown(words) => why = why.or(Some(words)),
+                known => return known,
+            }
+        }
+        let absent = || "no pictures of many prompts were judged (`run --quality full`)".to_owned();
+        Known::Unknown(why.unwrap_or_else(absent))
+    };
+    let known: BTreeMap<Metric, Known> = question.numbers().into_iter().map(|metric| (metric, of(metric))).collect();
+    let needs_steady = question.bounds.iter().map(|bound| bound.metric).chain([question.objective]);
+    let needs_steady = needs_steady.into_iter().any(Metric::is_of_steady_images);
+    let all: Vec<&Pooled> = timed.iter().copied().chain(&pictures).collect();
+    let mut caveats = Vec::new();
+    let unfit = unfit(newest, &all, needs_steady, &mut caveats);
+    let label = table::label(newest.run, key);
+    let label = if question.across_workloads { format!("{}: {label}", workload(key)) } else { label };
+    let ships = table::ships(key);
+    let ships = if question.across_workloads { format!("{}: {ships}", workload(key)) } else { ships };
+    Some(Candidate { key: key.clone(), label, ships, known, unfit, caveats, sustained: sustained.is_some() })
+}
+
+/// What is known of a number.
+fn known(metric: Metric, pooled: &Pooled) -> Known {
+    let figure = || match take::of(metric, pooled.run, &pooled.cell) {
+        crate::record::Reading::Ok(figure) => Known::Value(figure),
+        reading => Known::Unknown(reading.why().unwrap_or_default().to_owned()),
+    };
+    // A share of a peak that does not look like one says nothing.
+    if metric == Metric::PEAK_SHARE
+        && let Some(why) = roof::doubt_of(pooled.run, &pooled.cell)
+    {
+        return Known::Unknown(why);
+    }
+    let values: Vec<f64> = if metric.basis() == Basis::Launches {
+        pooled.launches.iter().filter_map(|(_, launch)| take::of_launch(metric, launch)).collect()
+    } else if metric.is_of_steady_images() {
+        pooled.launches.iter().filter_map(|(run, launch)| alone(metric, run, &pooled.cell, launch)).collect()
+    } else {
+        return match (figure(), metric.of_the_reference()) {
+            (Known::Unknown(_), Some(own)) if pooled.is_reference => Known::Value(own.into()),
+            (known, _) => known,
+        };
+    };
+    if values.is_empty() { unknown(figure()) } else { Known::Launches(values) }
+}
+
+/// Of a number that no launch has by itself: a figure of all together has no interval, and so is no answer.
+fn unknown(figure: Known) -> Known {
+    match figure {
+        Known::Unknown(why) => Known::Unknown(why),
+        Known::Value(_) | Known::Launches(_) => {
+            Known::Unknown("no launch has it by itself, so there is no interval: give each more images".to_owned())
+        }
+    }
+}
+
+/// A number of the cell as one of its launches alone has it.
+fn alone(metric: Metric, run: &Run, cell: &Cell, launch: &Launch) -> Option<f64> {
+    let one = Cell {
+        key: cell.key.clone(),
+        status: Status::Ok,
+        numerics: cell.numerics.clone(),
+        weights: cell.weights.clone(),
+        launches: vec![launch.clone()],
+        ..Cell::default()
+    };
+    take::of(metric, run, &one).value().map(|figure| figure.value)
+}
+
+/// Why a configuration is never advised. `newest` decides its times.
+fn unfit(newest: &Pooled, all: &[&Pooled], needs_steady: bool, caveats: &mut Vec<String>) -> Option<Unfit> {
+    let lasting = |why: String| Some(Unfit { why, curable: false });
+    let curable = |why: String| Some(Unfit { why, curable: true });
+    if newest.cell.key.backend == YARDSTICK {
+        return lasting("it is the yardstick that others are held against, not a runtime to ship".to_owned());
+    }
+    for cell in all.iter().map(|pooled| &pooled.cell) {
+        let of = cell.launches.len();
+        let bad: Vec<&Launch> =
+            cell.launches.iter().filter(|l| !matches!(l.status, Status::Ok | Status::Interrupted)).collect();
+        if let Some(first) = bad.first() {
+            let reason = first.reason.as_deref().or(cell.reason.as_deref()).unwrap_or("no reason was recorded");
+            return lasting(format!("{}: {} of {of} launches failed: {reason}", first.status.name(), bad.len()));
+        }
+        if !matches!(cell.status, Status::Ok | Status::Interrupted) {
+            let reason = cell.reason.as_deref().unwrap_or("no reason was recorded");
+            return lasting(format!("{}: {reason}", cell.status.name()));
+        }
+        let (findings, unchecked) = faults(cell, &Gate::default());
+        if let Some(finding) = findings.first() {
+            let what = match finding.fault {
+                Fault::FallBack => "it fell back",
+                Fault::Latent | Fault::Image => "it computed wrong",
+                Fault::Missing | Fault::Failed => finding.fault.name(),
+            };
+            return lasting(format!("{what}: {}", finding.says));
+        }
+        // The yardstick of a run without the 64-bit one is held against nothing by design.
+        for what in unchecked.into_iter().filter(|_| !newest.is_reference) {
+            if !caveats.contains(&what) {
+                caveats.push(what);
+            }
+        }
+    }
+    let cell = &newest.cell;
+    if !cell.has_result() {
+        return curable(cell.reason.clone().unwrap_or_else(|| "it has not been measured".to_owned()));
+    }
+    let cautions = caution::of_cell(newest.run, cell);
+    for caution in &cautions {
+        let spoiled = match caution {
+            Caution::HeldBack { .. } => caution.weight() == Weight::Grave,
+            Caution::Busy { .. } | Caution::Stolen { .. } => true,
+            _ => false,
+        };
+        if spoiled {
+            return curable(format!("it was spoiled ({}): {}", caution.short(), caution.long()));
+        }
+        match caution {
+            Caution::NotSteady { launches, of, state } if needs_steady && launches == of => {
+                return curable(format!("it was never steady: {state}. Give its launches more images"));
+            }
+            Caution::NotSteady { .. } | Caution::Bimodal { .. } | Caution::MoreThreads { .. } => {
+                caveats.push(caution.long());
+            }
+            Caution::ShortOfMemory { .. } | Caution::NotRepeatable => caveats.push(caution.long()),
+            _ => {}
+        }
+    }
+    None
+}

@@ -1,0 +1,117 @@
+//! Which configuration to ship: the decision behind a table, under bounds that a user states.
+//!
+//! Contract: made from records alone. [`evidence`] reads them, [`candidate`] to [`fleet`] decide and know no record, [`words`]
+//! and [`faces`] say it. What is advised keeps every bound with 95 %: the interval counts, not the point; what failed, fell
+//! back, was spoiled, never became steady or computed wrong is named with its reason and never advised. docs/ADVICE.md has
+//! the rules.
+
+pub mod candidate;
+pub mod choose;
+mod evidence;
+pub mod faces;
+pub mod fleet;
+pub mod known;
+pub mod question;
+mod words;
+
+use serde::Serialize;
+
+pub use candidate::{Candidate, Fit, Unfit};
+pub use choose::{Choice, Outcome, choose};
+pub use evidence::{Evidence, gather};
+pub use fleet::Fleet;
+pub use known::{Holds, Known, Standing};
+pub use question::{Bound, Question, Side};
+
+use crate::record::Run;
+use crate::table::Absent;
+
+/// Everything that is advised.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Advice {
+    /// What was asked.
+    pub question: Question,
+    /// Whether every workload has an answer on every machine: the worst of all.
+    pub outcome: Outcome,
+    /// One for each workload; one for all where they compete.
+    pub decisions: Vec<Decision>,
+}
+
+/// The decision on one workload.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Decision {
+    /// What is run: `nano, 64×64, 4 steps, 16 text tokens`; empty where workloads compete.
+    pub workload: String,
+    /// Whether every machine has a device on which the bounds are kept.
+    pub outcome: Outcome,
+    /// Each machine's devices.
+    pub devices: Vec<Device>,
+    /// One configuration for all machines, where there are several.
+    pub fleet: Option<Fleet>,
+    /// That, in sentences.
+    pub fleet_says: Vec<String>,
+}
+
+/// The decision on one device.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Device {
+    /// The machine.
+    pub machine: String,
+    /// The device.
+    pub device: String,
+    /// The conclusion, in sentences.
+    pub says: Vec<String>,
+    /// The decision.
+    pub choice: Choice,
+    /// What a reader should know of how it was made.
+    pub notes: Vec<String>,
+}
+
+/// Advises.
+pub fn of_runs(runs: &[&Run], absent: &[Absent], question: &Question) -> Advice {
+    let evidence = gather(runs, question);
+    let mut decisions: Vec<Decision> = Vec::new();
+    // Sorted by workload, so that each one's devices stand together.
+    for of_workload in evidence.chunk_by(|a, b| a.workload == b.workload) {
+        decisions.push(decide(of_workload, absent, question));
+    }
+    let outcome = decisions.iter().map(|decision| decision.outcome).max().unwrap_or(Outcome::NotMet);
+    Advice { question: question.clone(), outcome, decisions }
+}
+
+/// Decides on one workload.
+fn decide(evidence: &[Evidence], absent: &[Absent], question: &Question) -> Decision {
+    let mut machines: Vec<(String, Vec<&Candidate>)> = Vec::new();
+    for place in evidence {
+        match machines.iter_mut().find(|(machine, _)| *machine == place.machine) {
+            Some((_, candidates)) => candidates.extend(&place.candidates),
+            None => machines.push((place.machine.clone(), place.candidates.iter().collect())),
+        }
+    }
+    let devices: Vec<Device> = evidence.iter().map(|place| device(place, question)).collect();
+    let of_machine = |machine: &str| {
+        let own = devices.iter().filter(|device| device.machine == machine);
+        own.map(|device| device.choice.outcome).min().unwrap_or(Outcome::NotMet)
+    };
+    let measured = machines.iter().map(|(machine, _)| of_machine(machine)).max().unwrap_or(Outcome::NotMet);
+    let missing = if absent.is_empty() { Outcome::Met } else { Outcome::NotSure };
+    let names: Vec<String> = absent.iter().map(|absent| absent.machine.clone()).collect();
+    let fleet = fleet::choose(question, &machines, &names);
+    let fleet_says = fleet.as_ref().map(|fleet| words::of_fleet(question, fleet)).unwrap_or_default();
+    Decision { workload: evidence[0].workload.clone(), outcome: measured.max(missing), devices, fleet, fleet_says }
+}
+
+fn device(place: &Evidence, question: &Question) -> Device {
+    let choice = choose(question, &place.candidates);
+    let mut notes = place.notes.clone();
+    let asked = question.bounds.iter().map(|bound| bound.metric).chain([question.objective]);
+    if choice.best.as_ref().is_some_and(|best| !best.sustained) && asked.into_iter().any(|m| m.unit().is_of_time()) {
+        notes.push(
+            "Times are of short launches: what they become when the device is hot is not known. `ditbench run --sustained 10m` \
+             with the advised configuration says it"
+                .to_owned(),
+        );
+    }
+    let says = words::of_device(question, &choice);
+    Device { machine: place.machine.clone(), device: place.device.clone(), says, choice, notes }
+}
