@@ -33,6 +33,11 @@ pub fn cell(record: &Value) -> &Value {
     &record["cells"][0]
 }
 
+/// Every launch of a cell: on a busy machine one that was collected well is kept as discarded and made again.
+pub fn every_launch(cell: &Value) -> impl Iterator<Item = &Value> {
+    [&cell["launches"], &cell["discarded"]].into_iter().flat_map(|list| list.as_array().into_iter().flatten())
+}
+
 /// Nothing of ours is left on the phone, and nothing at work.
 pub fn clean(lab: &Lab, port: u16) {
     let left = lab.data(port).join("local/tmp/ditbench");
