@@ -22,9 +22,16 @@ fn one_cell_gives_record_samples_image_and_page() {
     assert_eq!(cell["status"], "ok", "{cell}");
     let launch = &cell["launches"][0];
     assert_eq!(launch["samples"].as_array().unwrap().len(), 2);
-    assert_eq!(launch["samples"][0]["steps_s"].as_array().unwrap().len(), 4);
-    let stages: f64 = launch["samples"][0]["steps_s"].as_array().unwrap().iter().map(|s| s.as_f64().unwrap()).sum();
-    assert!(launch["samples"][0]["total_s"].as_f64().unwrap() >= stages);
+    let stages = |of: &Value, name: &str| -> Vec<String> {
+        of["stages"].as_array().unwrap().iter().map(|stage| stage[name].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(stages(cell, "id"), ["text_encoder", "denoiser", "decoder"]);
+    assert_eq!(stages(cell, "role"), ["encoder", "denoiser", "decoder"]);
+    assert_eq!(stages(&launch["samples"][0], "stage"), stages(cell, "id"));
+    let steps = launch["samples"][0]["stages"][1]["seconds"].as_array().unwrap();
+    assert_eq!(steps.len(), 4);
+    let steps: f64 = steps.iter().map(|s| s.as_f64().unwrap()).sum();
+    assert!(launch["samples"][0]["total_s"].as_f64().unwrap() >= steps);
     // It was asked where its nodes ran after its images: the kernel's last word on its memory is not theirs, its marks are.
     assert!(launch["max_rss_bytes"].is_null(), "{}", launch["max_rss_bytes"]);
     let marks = launch["memory"].as_array().unwrap();

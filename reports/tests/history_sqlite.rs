@@ -364,3 +364,45 @@ fn killed_writers_lose_no_committed_record() {
     };
     storm.rage(&|| unreachable!("there is no server to crash"));
 }
+
+/// As the programs before keys had a map left it: a model's name with what sets it apart, and no column for the rest.
+#[test]
+fn a_store_of_an_older_program_goes_on_with_the_same_series() {
+    let (_dir, path) = temp();
+    let old = common::GOLDEN.replace("\"model\": \"tiny\"", "\"model\": \"tiny-w0.5\"");
+    let old = old.replace("\"name\": \"tiny\"", "\"name\": \"tiny-w0.5\"");
+    let mut store = create(&path);
+    assert_eq!(store.import_text(&old).unwrap(), Imported::New);
+    let series = store.series().unwrap();
+    drop(store);
+    let connection = Connection::open(&path).unwrap();
+    let ids = |connection: &Connection| -> Vec<(String, String)> {
+        let mut asked = connection.prepare("SELECT id, model FROM series ORDER BY id").unwrap();
+        let rows = asked.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let before = ids(&connection);
+    connection
+        .execute_batch(
+            "ALTER TABLE series DROP COLUMN own;
+             UPDATE series SET model = 'tiny-w0.5' WHERE model = 'tiny';
+             PRAGMA user_version = 5; PRAGMA wal_checkpoint(TRUNCATE)",
+        )
+        .unwrap();
+    assert!(ids(&connection).iter().any(|(_, model)| model == "tiny-w0.5"));
+    drop(connection);
+
+    let mut store = create(&path);
+    assert_eq!(store.series().unwrap(), series);
+    assert!(series.iter().any(|one| one.key.cell.model == "tiny" && one.key.cell.own("width") == Some("0.5")));
+    assert_eq!(store.integrity().unwrap().problems, Vec::<String>::new());
+    assert_eq!(store.import_text(&old).unwrap(), Imported::Already);
+    // A record as this program writes it, of the same cells.
+    let mut next = record::parse(&old).unwrap();
+    next.run.id = "run-of-today".into();
+    assert_eq!(store.import(&next).unwrap(), Imported::New);
+    let now = store.series().unwrap();
+    assert!(now.len() == series.len() && now.iter().all(|one| one.points == 2), "{now:#?}");
+    drop(store);
+    assert_eq!(ids(&Connection::open(&path).unwrap()), before);
+}
