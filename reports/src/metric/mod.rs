@@ -405,7 +405,7 @@ impl Metric {
     /// Whether it is of images in the steady state, and so says little of a process that never came there.
     pub fn is_of_steady_images(self) -> bool {
         match self.definition().taken {
-            Taken::Image(_) | Taken::Steps(_) | Taken::Run(_) => true,
+            Taken::Image(_) | Taken::Stage(_) | Taken::Steps(_) | Taken::Run(_) => true,
             Taken::Cell(_) => self.unit() == Unit::Seconds,
             Taken::Launch(_) | Taken::Pictures(_) | Taken::Benchmark => false,
         }
