@@ -222,7 +222,8 @@ fn each_part_of_a_key_makes_another_result() {
             match value {
                 serde_json::Value::String(text) => format!("{text}2").into(),
                 serde_json::Value::Object(own) => {
-                    let longer = own.iter().map(|(axis, value)| (axis.clone(), format!("{}2", value.as_str().unwrap()).into()));
+                    let longer =
+                        own.iter().map(|(axis, value)| (axis.clone(), format!("{}2", value.as_str().unwrap()).into()));
                     serde_json::Value::Object(longer.collect())
                 }
                 number => (number.as_u64().unwrap() + 1).into(),
