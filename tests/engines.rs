@@ -8,7 +8,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{Bench, cells, near_the_reference, text};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -73,8 +73,8 @@ fn an_engine_that_misbehaves_is_a_row_with_its_reason() {
     let fine = cells(&record).iter().find(|cell| cell["key"]["backend"] == "fine").unwrap();
     // The toy says a microsecond of every pass, whatever the way there and back takes.
     let sample = &fine["launches"][0]["samples"][0];
-    assert_eq!(sample["text_encoder_s"], 1e-6);
-    assert_eq!(sample["steps_s"].as_array().unwrap(), &vec![Value::from(1e-6); 4]);
+    assert_eq!(sample["stages"][0], json!({ "stage": "text_encoder", "seconds": [1e-6] }));
+    assert_eq!(sample["stages"][1], json!({ "stage": "denoiser", "seconds": [1e-6, 1e-6, 1e-6, 1e-6] }));
     assert!(sample["harness_s"].as_f64().unwrap() > 0.0, "the hand-over belongs to no stage: {sample}");
     // A Python that computes nothing has a few megabytes; a worker with the weights of nano and three runtimes has more.
     let launch = &fine["launches"][0];

@@ -22,9 +22,16 @@ fn one_cell_gives_record_samples_image_and_page() {
     assert_eq!(cell["status"], "ok", "{cell}");
     let launch = &cell["launches"][0];
     assert_eq!(launch["samples"].as_array().unwrap().len(), 2);
-    assert_eq!(launch["samples"][0]["steps_s"].as_array().unwrap().len(), 4);
-    let stages: f64 = launch["samples"][0]["steps_s"].as_array().unwrap().iter().map(|s| s.as_f64().unwrap()).sum();
-    assert!(launch["samples"][0]["total_s"].as_f64().unwrap() >= stages);
+    let stages = |of: &Value, name: &str| -> Vec<String> {
+        of["stages"].as_array().unwrap().iter().map(|stage| stage[name].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(stages(cell, "id"), ["text_encoder", "denoiser", "decoder"]);
+    assert_eq!(stages(cell, "role"), ["encoder", "denoiser", "decoder"]);
+    assert_eq!(stages(&launch["samples"][0], "stage"), stages(cell, "id"));
+    let steps = launch["samples"][0]["stages"][1]["seconds"].as_array().unwrap();
+    assert_eq!(steps.len(), 4);
+    let steps: f64 = steps.iter().map(|s| s.as_f64().unwrap()).sum();
+    assert!(launch["samples"][0]["total_s"].as_f64().unwrap() >= steps);
     // It was asked where its nodes ran after its images: the kernel's last word on its memory is not theirs, its marks are.
     assert!(launch["max_rss_bytes"].is_null(), "{}", launch["max_rss_bytes"]);
     let marks = launch["memory"].as_array().unwrap();
@@ -87,10 +94,11 @@ fn a_class_conditional_model_agrees_on_every_backend_and_its_guidance_is_cells_o
     assert_eq!(near_the_reference(&record), 33);
     let mut images = std::collections::BTreeMap::new();
     for cell in cells(&record) {
-        assert_eq!(cell["key"]["text_tokens"], 0);
+        assert!(cell["key"]["own"]["text_tokens"].is_null(), "it reads no text: {}", cell["key"]);
+        assert_eq!(cell["key"]["own"]["class"], "3");
         if cell["key"]["backend"] == "ort" && cell["key"]["precision"] == "f32" {
             let image = std::fs::read(bench.path("run").join(cell["image"].as_str().unwrap())).unwrap();
-            images.insert(cell["key"]["sampler"].as_str().unwrap().to_owned(), image);
+            images.insert(cell["key"]["own"]["sampler"].as_str().unwrap().to_owned(), image);
         }
     }
     assert_eq!(images.keys().collect::<Vec<_>>(), ["ddim", "ddim+batched-cfg4", "ddim+cfg4"]);
@@ -126,10 +134,13 @@ fn a_unet_agrees_on_every_backend_and_a_rung_of_its_ladder_is_a_cell_of_its_own(
     let record = bench.record("run");
     assert_eq!(cells(&record).len(), 24);
     assert_eq!(near_the_reference(&record), 22);
-    assert!(cells(&record).iter().all(|cell| cell["key"]["text_tokens"] == 16));
-    let names: std::collections::BTreeSet<&str> =
-        cells(&record).iter().filter_map(|cell| cell["key"]["model"].as_str()).collect();
-    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["snapgen-nano", "snapgen-nano-thin"]);
+    assert!(cells(&record).iter().all(|cell| cell["key"]["own"]["text_tokens"] == "16"));
+    let rungs: std::collections::BTreeSet<Option<&str>> =
+        cells(&record).iter().map(|cell| cell["key"]["own"]["ladder"].as_str()).collect();
+    assert_eq!(rungs.into_iter().collect::<Vec<_>>(), [None, Some("thin")]);
+    let names: Vec<&str> =
+        record["models"].as_array().unwrap().iter().filter_map(|model| model["name"].as_str()).collect();
+    assert!(names.contains(&"snapgen-nano") && names.contains(&"snapgen-nano-thin"), "{names:?}");
 }
 
 #[test]
@@ -306,7 +317,7 @@ fn sampler_guidance_and_memory_mode_are_cells_of_their_own() {
         let cell = cells(&record).iter().find(|cell| {
             cell["key"]["backend"] == "ort"
                 && cell["key"]["memory"] == "small"
-                && cell["key"]["sampler"].as_str().unwrap_or("euler") == sampler
+                && cell["key"]["own"]["sampler"] == sampler
         });
         let cell = cell.unwrap();
         assert_eq!(cell["status"], "ok", "{}", cell["reason"]);

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use ditbench_backend_api::{
     CompileOptions, CompileReport, MemoryMode, MemoryReport, Numerics, Placement, Profile, VersionReport,
 };
-use ditbench_record::MemoryMark;
+use ditbench_record::{MemoryMark, StageSeconds};
 use ditbench_workloads::Choice;
 use serde::{Deserialize, Serialize};
 
@@ -112,15 +112,6 @@ pub struct StopRule {
     pub seconds: f64,
     /// Enough when the median's 95 % interval is within ± this share of the median.
     pub relative_half_width: f64,
-}
-
-/// How long a stage took each time that it ran for an image.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct StageSeconds {
-    /// The stage's id: `denoiser`.
-    pub stage: String,
-    /// Seconds, one entry for each step; for a stage that is no part of the steps, one in all.
-    pub seconds: Vec<f64>,
 }
 
 /// What a worker says, a line each, in the order in which it happens.

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use ditbench_record::Reading;
-use ditbench_record::csv::{KEY_COLUMNS, key_values};
+use ditbench_record::csv::{KEY_COLUMNS, key_values, own_columns, own_value};
 
 use crate::caution::Caution;
 use crate::estimate::Estimate;
@@ -115,20 +115,23 @@ fn number(value: Option<f64>) -> String {
 }
 
 /// The table, one line for each cell, then the paper's rows for the models that are in it, with `published` as their run
-/// and status. Seconds, bytes, 10⁹ FLOPs a second.
+/// and status. Behind all other columns stand the axes that only some workloads have, where a cell has a value on one. Seconds,
+/// bytes, 10⁹ FLOPs a second.
 ///
 /// # Errors
 /// Whatever `out` fails with.
 pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     let columns = Column::all();
-    let names = columns.iter().map(Column::name);
+    let axes = own_columns(table.rows.iter().map(|row| &row.key));
+    let names = columns.iter().map(Column::name).chain(axes.iter().map(|(_, name)| name.clone()));
     writer.write_record(["run"].iter().chain(&KEY_COLUMNS).map(|name| (*name).to_owned()).chain(names))?;
     for row in &table.rows {
-        let values = columns.iter().map(|column| column.of(row));
+        let own = axes.iter().map(|(axis, _)| own_value(&row.key, axis));
+        let values = columns.iter().map(|column| column.of(row)).chain(own);
         writer.write_record(std::iter::once(one_line(&row.run)).chain(key_values(&row.key)).chain(values))?;
     }
-    for paper in table.published.iter().filter(|paper| table.rows.iter().any(|row| row.key.model == paper.model)) {
+    for paper in table.published.iter().filter(|paper| table.rows.iter().any(|row| row.key.name() == paper.model)) {
         // By name, because most columns stay empty.
         let of_key = |column: &&str| match *column {
             "model" => paper.model.to_owned(),
@@ -139,7 +142,7 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
             "steps" => paper.steps.to_string(),
             _ => String::new(),
         };
-        let values = columns.iter().map(|column| column.of_paper(paper));
+        let values = columns.iter().map(|column| column.of_paper(paper)).chain(axes.iter().map(|_| String::new()));
         writer
             .write_record(["published".to_owned()].into_iter().chain(KEY_COLUMNS.iter().map(of_key)).chain(values))?;
     }

@@ -73,9 +73,9 @@ fn range_of(values: &[f64]) -> Option<(f64, f64)> {
 }
 
 /// The estimate of a cell, from its launches that ended well and something of each of their timed images.
-pub fn of<'a>(launches: impl Iterator<Item = &'a Launch>, value: fn(&Sample) -> f64) -> Reading<Estimate> {
+pub fn of<'a>(launches: impl Iterator<Item = &'a Launch>, value: impl Fn(&Sample) -> Option<f64>) -> Reading<Estimate> {
     let per_launch: Vec<Vec<f64>> =
-        launches.map(|launch| launch.timed().into_iter().map(value).collect::<Vec<f64>>()).collect();
+        launches.map(|launch| launch.timed().into_iter().filter_map(&value).collect::<Vec<f64>>()).collect();
     let medians: Vec<f64> = per_launch.iter().filter_map(|values| stats::median(values)).collect();
     let Some(p50) = stats::median(&medians) else {
         return Reading::absent(if per_launch.is_empty() { NO_LAUNCH } else { NO_STEADY_IMAGE });
@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn estimate(launches: &[Launch]) -> Reading<Estimate> {
-        of(launches.iter(), |image| image.total_s)
+        of(launches.iter(), |image| Some(image.total_s))
     }
 
     #[test]

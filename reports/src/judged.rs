@@ -85,8 +85,8 @@ impl FidelityRow {
 /// What makes a judged cell different: `nano-w0.5 · q4 · 4 steps`.
 pub fn what(key: &CellKey) -> String {
     let steps = if key.steps == 1 { "1\u{a0}step".to_owned() } else { format!("{}\u{a0}steps", key.steps) };
-    let sampler = if key.sampler == "euler" { String::new() } else { format!(" · {}", key.sampler) };
-    format!("{} · {} · {steps}{sampler}", key.model, key.precision)
+    let sampler = key.unusual_sampler().map(|sampler| format!(" · {sampler}")).unwrap_or_default();
+    format!("{} · {} · {steps}{sampler}", key.name(), key.precision)
 }
 
 /// What a column has to say of a number of pictures, and in small print: its interval, how many pictures are identical, or why

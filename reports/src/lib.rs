@@ -22,6 +22,7 @@ pub mod roof;
 pub mod sample;
 pub mod sample_judged;
 pub mod sample_phone;
+pub mod stages;
 pub mod stats;
 pub mod table;
 pub mod text;

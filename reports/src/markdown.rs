@@ -63,8 +63,8 @@ fn main_table(out: &mut String, rows: &[&Row], table: &Table, several: bool) {
         let values = numbers.iter().map(|metric| or_dash(row.says(*metric)));
         line(out, whose(row).chain(first).chain(values).chain([plain(&notes.join(", "))]));
     }
-    let model = &rows[0].key.model;
-    for paper in table.published.iter().filter(|paper| paper.model == *model) {
+    let model = rows[0].key.name();
+    for paper in table.published.iter().filter(|paper| paper.model == model) {
         let name =
             format!("*{} ({}), {}²: other hardware, {}*", paper.hardware, paper.runtime, paper.size, paper.source);
         let precision = paper.precision.unwrap_or("not published").to_owned();

@@ -120,6 +120,9 @@ fn add_cell(merged: &mut Run, cell: &Cell) {
         merged.cells.push(cell.clone());
         return;
     };
+    if known.stages.is_empty() {
+        known.stages.clone_from(&cell.stages);
+    }
     let from = known.launches.len() as u32;
     let more = cell.launches.iter().zip(from..).map(|(launch, index)| {
         let mut launch = launch.clone();

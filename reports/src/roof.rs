@@ -67,7 +67,7 @@ fn of(run: &Run, cell: &Cell) -> Result<Roof, String> {
         few_bit.iter().map(|kind| trusted(&run.machine, kind, &cell.key)).collect::<Result<_, _>>()?;
     let best = products.iter().max_by(|a, b| a.value.total_cmp(&b.value)).ok_or("no kind of product")?;
     let model = run.model(&cell.key).ok_or("the record has no counts of this model")?;
-    let counts = model.flops_per_image(&cell.key).zip(model.few_bit_flops_per_image(&cell.key));
+    let counts = model.flops_per_image(cell).zip(model.few_bit_flops_per_image(cell));
     let (all, few) = counts.ok_or("the record does not count products with weights in few bits apart")?;
     let rest_flops = all.checked_sub(few).ok_or("the record's counts do not agree")?;
     // The least time of each part, one after the other.
@@ -139,7 +139,6 @@ mod tests {
                 precision: precision.into(),
                 threads: 2,
                 steps: 4,
-                sampler: "euler".into(),
                 ..CellKey::default()
             },
             numerics: Reading::Ok(numerics.into()),

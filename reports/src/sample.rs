@@ -8,10 +8,10 @@ use image::{ImageFormat, Rgb, RgbImage};
 
 use crate::quality;
 use crate::record::{
-    Build, Calibration, Cell, CellKey, ForeignLoad, FormulaCounts, Git, Inputs, Launch, Machine, MemoryMark,
-    MemoryPass, ModelEntry, PaperCounts, Peak, PlacementShare, ProfileRow, Quality, Reading, Run, RunInfo, Sample,
-    Stage, StageCompile, StagePlacement, Status, Steady, SteadyState, StepDivergence, Telemetry, Version, WeightFile,
-    WeightsUse,
+    Build, Calibration, Cell, CellKey, CellStage, ForeignLoad, FormulaCounts, Git, Inputs, Launch, Machine, MemoryMark,
+    MemoryPass, ModelEntry, PaperCounts, Peak, PlacementShare, ProfileRow, Quality, Reading, Role, Run, RunInfo,
+    Sample, Stage, StageCompile, StagePlacement, StageSeconds, Status, Steady, SteadyState, StepDivergence, Telemetry,
+    Version, WeightFile, WeightsUse,
 };
 
 /// Numbers that look random and are the same on every machine (a linear congruential generator).
@@ -79,7 +79,7 @@ pub fn run() -> Run {
         height: 512,
         width: 512,
         batch: 1,
-        text_tokens: 77,
+        text_tokens: Some(77),
         noise_sha256: "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef".into(),
         ..Inputs::default()
     }];
@@ -198,10 +198,9 @@ fn model(name: &str, size: u32, parameters: f64, macs: f64) -> ModelEntry {
     };
     ModelEntry {
         name: name.into(),
-        full_width: None,
         height: size,
         width: size,
-        text_tokens: 77,
+        text_tokens: Some(77),
         config: serde_json::json!({"width": 768, "heads": 12, "layout": [8, 10, 10]}),
         stages: vec![
             stage("text_encoder", 0.0774 * parameters, 1.5e9 * macs / 1.9e11),
@@ -243,11 +242,18 @@ fn key(recipe: &Recipe) -> CellKey {
         threads: recipe.threads,
         batch: 1,
         steps: 4,
-        text_tokens: 77,
         memory: "fast".into(),
-        sampler: "euler".into(),
-        cpus: String::new(),
+        ..CellKey::default()
     }
+    .with("text_tokens", 77)
+    .with("sampler", "euler")
+}
+
+/// The stages of every cell here.
+fn stages() -> Vec<CellStage> {
+    [("text_encoder", Role::Encoder, 1), ("denoiser", Role::Denoiser, 4), ("decoder", Role::Decoder, 1)]
+        .map(|(id, role, passes)| CellStage { id: id.into(), role, passes })
+        .to_vec()
 }
 
 fn cell(recipe: &Recipe, place: usize, noise: &mut Noise) -> Cell {
@@ -256,6 +262,7 @@ fn cell(recipe: &Recipe, place: usize, noise: &mut Noise) -> Cell {
         status: Status::Ok,
         numerics: Reading::Ok(recipe.numerics.into()),
         variant_about: "as its users get it".into(),
+        stages: stages(),
         versions: vec![Version {
             name: recipe.backend.into(),
             version: "1.31.1".into(),
@@ -317,17 +324,20 @@ fn launch(recipe: &Recipe, index: u32, order: u32, noise: &mut Noise) -> Launch 
             let mut time = |seconds: f64| seconds * level * warm * (1.0 + 0.01 * noise.next());
             let mut sample = Sample {
                 image,
-                text_encoder_s: time(text),
-                steps_s: (0..4).map(|_| time(step)).collect(),
-                decoder_s: time(decoder),
+                stages: [("text_encoder", vec![text]), ("denoiser", vec![step; 4]), ("decoder", vec![decoder])]
+                    .map(|(stage, seconds)| StageSeconds {
+                        stage: stage.into(),
+                        seconds: seconds.into_iter().map(&mut time).collect(),
+                    })
+                    .to_vec(),
                 harness_s: 0.0011,
                 ..Sample::default()
             };
             if image == 4 && index == 1 {
-                sample.decoder_s *= 1.6;
+                sample.stages[2].seconds[0] *= 1.6;
             }
-            sample.total_s =
-                sample.text_encoder_s + sample.steps_s.iter().sum::<f64>() + sample.decoder_s + sample.harness_s;
+            let sums = sample.stages.iter().map(|stage| stage.seconds.iter().sum::<f64>());
+            sample.total_s = sums.sum::<f64>() + sample.harness_s;
             sample
         })
         .collect();

@@ -57,21 +57,23 @@ fn judging() -> Judging {
 }
 
 fn cells() -> Vec<Cell> {
-    let key = |model: &str, precision: &str, steps: u32| CellKey {
-        model: model.to_owned(),
-        height: 64,
-        width: 64,
-        backend: "candle".to_owned(),
-        variant: if precision == "f32" { "tuned" } else { "tuned-int8" }.to_owned(),
-        device: "cpu".to_owned(),
-        precision: precision.to_owned(),
-        threads: 2,
-        batch: 1,
-        steps,
-        text_tokens: 16,
-        memory: "fast".to_owned(),
-        sampler: "euler".to_owned(),
-        cpus: String::new(),
+    let key = |precision: &str, steps: u32| {
+        CellKey {
+            model: "nano".to_owned(),
+            height: 64,
+            width: 64,
+            backend: "candle".to_owned(),
+            variant: if precision == "f32" { "tuned" } else { "tuned-int8" }.to_owned(),
+            device: "cpu".to_owned(),
+            precision: precision.to_owned(),
+            threads: 2,
+            batch: 1,
+            steps,
+            memory: "fast".to_owned(),
+            ..CellKey::default()
+        }
+        .with("text_tokens", 16)
+        .with("sampler", "euler")
     };
     let cell = |key: CellKey, share: f64, distance: f64, others: &[(&CellKey, &str)]| {
         let mut judged =
@@ -84,17 +86,17 @@ fn cells() -> Vec<Cell> {
         let is_reference = judged.fidelity.value().is_none();
         Cell { key, status: Status::Ok, judged: Some(judged), is_reference, ..Cell::default() }
     };
-    let (full, long) = (key("nano", "f32", 4), key("nano", "f32", 28));
-    let half = key("nano-w0.5", "f32", 4);
-    let third = key("nano-w0.375", "f32", 4);
+    let (full, long) = (key("f32", 4), key("f32", 28));
+    let half = key("f32", 4).with("width", 0.5);
+    let third = key("f32", 4).with("width", 0.375);
     vec![
         cell(full.clone(), 0.9, 40.0, &[(&long, "steps")]),
         cell(long.clone(), 0.95, 35.0, &[]),
         cell(half, 0.7, 90.0, &[(&full, "width")]),
         cell(third, 0.6, 120.0, &[(&full, "width")]),
-        cell(key("nano", "q4", 4), 0.87, 55.0, &[(&full, "precision"), (&long, "steps")]),
+        cell(key("q4", 4), 0.87, 55.0, &[(&full, "precision"), (&long, "steps")]),
         Cell::failed(
-            CellKey { backend: "ort".to_owned(), ..key("nano", "f32", 4) },
+            CellKey { backend: "ort".to_owned(), ..key("f32", 4) },
             Status::Unsupported,
             "its library was not found. Fetch it with `ditbench devices --fetch`",
         ),

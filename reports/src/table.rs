@@ -8,8 +8,9 @@ use serde::Serialize;
 use crate::caution::{self, Caution};
 use crate::estimate::{self, Estimate};
 use crate::judged::JudgedRow;
-use crate::metric::{Figures, Metric, Shown, take};
-use crate::record::{Cell, CellKey, Launch, Reading, Run, Sample, Status, conditions, cpus};
+use crate::metric::{Figures, Metric, Shown, Taken, take};
+use crate::record::{Cell, CellKey, Launch, Reading, Role, Run, Status, conditions, cpus};
+use crate::stages::StageTimes;
 use crate::{roof, stats, whose};
 
 /// The rows of one report.
@@ -63,8 +64,10 @@ pub struct Row {
     pub numbers: Figures,
     /// Median seconds of each denoiser step.
     pub steps_s: Vec<f64>,
-    /// The same stages for first images.
-    pub first_stages_s: Option<StageSeconds>,
+    /// Median seconds by stage of steady images, if there are any.
+    pub stages_s: Option<StageTimes>,
+    /// The same of first images.
+    pub first_stages_s: Option<StageTimes>,
     /// Where `peak_bytes` is from.
     pub peak_source: &'static str,
     /// The roof under which the rate is put: `f32, 2 threads: 163 GFLOP/s`; or why there is none.
@@ -80,56 +83,11 @@ pub struct Row {
     pub cautions: Vec<Caution>,
 }
 
-/// Median seconds by stage.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct StageSeconds {
-    /// The text encoder's.
-    pub text_encoder_s: f64,
-    /// Each denoiser step's.
-    pub steps_s: Vec<f64>,
-    /// The decoder's.
-    pub decoder_s: f64,
-    /// The rest's: sampler arithmetic, copies.
-    pub rest_s: f64,
-}
-
-impl StageSeconds {
-    /// All stages together.
-    pub fn total_s(&self) -> f64 {
-        self.text_encoder_s + self.steps_s.iter().sum::<f64>() + self.decoder_s + self.rest_s
-    }
-
-    /// Over launches, of each of which these images count: the median of each stage by itself; their sum is near the median of
-    /// the whole, not equal to it. `None` without images.
-    fn of(launches: &[Vec<&Sample>]) -> Option<Self> {
-        let steps: Vec<Vec<f64>> =
-            launches.iter().map(|images| steps(images)).filter(|steps| !steps.is_empty()).collect();
-        let least = steps.iter().map(Vec::len).min()?;
-        let step = |step: usize| stats::median(&steps.iter().map(|steps| steps[step]).collect::<Vec<_>>());
-        Some(Self {
-            text_encoder_s: over(launches, |image| image.text_encoder_s)?,
-            steps_s: (0..least).map(step).collect::<Option<_>>()?,
-            decoder_s: over(launches, |image| image.decoder_s)?,
-            rest_s: over(launches, |image| image.harness_s.max(0.0))?,
-        })
-    }
-}
-
-/// The median of each step over these images.
-fn steps(images: &[&Sample]) -> Vec<f64> {
-    take::steps_of(&images.iter().map(|image| image.steps_s.as_slice()).collect::<Vec<_>>())
-}
-
-/// The median over launches of the median over their images.
-fn over(launches: &[Vec<&Sample>], value: fn(&Sample) -> f64) -> Option<f64> {
-    let of_launch = |images: &Vec<&Sample>| stats::median(&images.iter().map(|image| value(image)).collect::<Vec<_>>());
-    stats::median(&launches.iter().filter_map(of_launch).collect::<Vec<_>>())
-}
-
 impl Row {
     fn of(run: &Run, cell: &Cell) -> Self {
         let first = cell.good_launches().map(|launch| launch.first().into_iter().collect()).collect::<Vec<_>>();
         let timed = cell.good_launches().map(Launch::timed).collect::<Vec<_>>();
+        let stages_s = StageTimes::of(cell, &timed);
         Self {
             run: run.run.id.clone(),
             run_number: None,
@@ -141,10 +99,11 @@ impl Row {
             status: cell.status,
             reason: cell.reason.clone(),
             numerics: cell.numerics.clone(),
-            image_s: estimate::of(cell.good_launches(), |image| image.total_s),
+            image_s: estimate::of(cell.good_launches(), |image| Some(image.total_s)),
             numbers: Figures::of(run, cell),
-            steps_s: StageSeconds::of(&timed).map(|stages| stages.steps_s).unwrap_or_default(),
-            first_stages_s: StageSeconds::of(&first),
+            steps_s: stages_s.iter().flat_map(|stages| stages.by_role(Role::Denoiser)).collect(),
+            stages_s,
+            first_stages_s: StageTimes::of(cell, &first),
             peak_source: take::peak_memory(cell).1,
             peak: roof::of_cell(run, cell).map(|roof| roof.words.clone()),
             reference: cell.quality.map(|quality| quality.reference.clone()),
@@ -178,27 +137,18 @@ impl Row {
         self.shown(metric).or_else(first)
     }
 
-    /// Median seconds by stage of steady images, if there are any.
-    pub fn stages_s(&self) -> Option<StageSeconds> {
-        Some(StageSeconds {
-            text_encoder_s: self.value(Metric::TEXT_ENCODER)?,
-            steps_s: self.steps_s.clone(),
-            decoder_s: self.value(Metric::DECODER)?,
-            rest_s: self.value(Metric::REST)?,
-        })
-    }
-
     /// A part of the first image, for cells that had time for no other: their columns say so.
     pub fn of_first_image(&self, metric: Metric) -> Option<f64> {
         let stages = self.first_stages_s.as_ref().filter(|_| self.p50_s().is_none())?;
-        if metric == Metric::TEXT_ENCODER {
-            Some(stages.text_encoder_s)
-        } else if metric == Metric::DENOISER_STEP {
-            stats::median(&stages.steps_s)
-        } else if metric == Metric::DECODER {
-            Some(stages.decoder_s)
-        } else {
-            None
+        match metric.definition().taken {
+            Taken::Stage(role) => stages.seconds(role),
+            Taken::Steps(role) => stats::median(&stages.by_role(role)),
+            Taken::Launch(_)
+            | Taken::Image(_)
+            | Taken::Cell(_)
+            | Taken::Run(_)
+            | Taken::Pictures(_)
+            | Taken::Benchmark => None,
         }
     }
 
@@ -342,10 +292,10 @@ pub fn columns(rows: &[&Row], place: Shown) -> Vec<Metric> {
 pub fn workload(key: &CellKey) -> String {
     let batch = if key.batch == 1 { String::new() } else { format!(", batch {}", key.batch) };
     let steps = if key.steps == 1 { "1 step".into() } else { format!("{} steps", key.steps) };
-    let sampler = if key.sampler == "euler" { String::new() } else { format!(", {}", key.sampler) };
+    let sampler = key.unusual_sampler().map(|sampler| format!(", {sampler}")).unwrap_or_default();
     // A model without text has none to tell.
-    let text = if key.text_tokens == 0 { String::new() } else { format!(", {} text tokens", key.text_tokens) };
-    format!("{}, {}×{}, {steps}{sampler}{text}{batch}", key.model, key.width, key.height)
+    let text = key.text_tokens().map(|tokens| format!(", {tokens} text tokens")).unwrap_or_default();
+    format!("{}, {}×{}, {steps}{sampler}{text}{batch}", key.name(), key.width, key.height)
 }
 
 /// Rows by workload, in the order in which each first appears; fastest first, what has no time last.

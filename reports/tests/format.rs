@@ -42,15 +42,43 @@ fn lost(old: &Value, new: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
+/// What version 1 said otherwise.
+fn in_words_of_today(old: &mut Value) {
+    old["schema_version"] = SCHEMA_VERSION.into();
+    for cell in old["cells"].as_array_mut().unwrap() {
+        let key = cell["key"].as_object_mut().unwrap();
+        let tokens = key.remove("text_tokens").unwrap().to_string();
+        let sampler = key.remove("sampler").unwrap_or_else(|| "euler".into());
+        key.insert("own".to_owned(), serde_json::json!({ "text_tokens": tokens, "sampler": sampler }));
+        for list in ["launches", "discarded"] {
+            for launch in cell[list].as_array_mut().into_iter().flatten() {
+                for sample in launch["samples"].as_array_mut().unwrap() {
+                    let fields = sample.as_object_mut().unwrap();
+                    let mut took = |name: &str| fields.remove(name).unwrap();
+                    let (encoder, steps, decoder) = (took("text_encoder_s"), took("steps_s"), took("decoder_s"));
+                    let stages = serde_json::json!([
+                        { "stage": "text_encoder", "seconds": [encoder] },
+                        { "stage": "denoiser", "seconds": steps },
+                        { "stage": "decoder", "seconds": [decoder] },
+                    ]);
+                    fields.insert("stages".to_owned(), stages);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn the_golden_record_loads_and_loses_nothing() {
     let run = ditbench_record::parse(GOLDEN).unwrap();
-    assert_eq!(run.schema_version, 1);
+    assert_eq!(run.schema_version, SCHEMA_VERSION);
     assert_eq!(run.cells.len(), 8);
     let mut found = Vec::new();
-    let (old, new) = (serde_json::from_str(GOLDEN).unwrap(), serde_json::to_value(&run).unwrap());
+    let (mut old, new) = (serde_json::from_str(GOLDEN).unwrap(), serde_json::to_value(&run).unwrap());
+    in_words_of_today(&mut old);
     lost(&old, &new, "", &mut found);
     assert!(found.is_empty(), "lost: {found:#?}");
+    assert_eq!(ditbench_record::parse(&new.to_string()).unwrap(), run, "written again, it is read as it was");
     let table = table::of_runs(&[&run]);
     assert_eq!(table.rows[2].key.id(), "tiny-512x512-ort-int8-cpu-q4-t2-b1-s4-x77-fast");
     assert!((table.rows[2].p50_s().unwrap() - 3.25).abs() < 0.05);
@@ -133,9 +161,9 @@ fn every_column_of_a_csv_is_documented() {
 
 #[test]
 fn a_newer_record_is_refused_with_what_to_do() {
-    let newer = GOLDEN.replacen("\"schema_version\": 1", "\"schema_version\": 2", 1);
+    let newer = GOLDEN.replacen("\"schema_version\": 1", "\"schema_version\": 3", 1);
     let error = ditbench_record::parse(&newer).unwrap_err();
-    assert!(matches!(error, RecordError::TooNew { found: 2, .. }));
+    assert!(matches!(error, RecordError::TooNew { found: 3, .. }));
     assert!(error.to_string().contains("Update ditbench"), "{error}");
 }
 
@@ -169,8 +197,7 @@ proptest! {
         let mut run = ditbench_record::parse(GOLDEN).unwrap();
         for sample in run.cells[cell].launches.iter_mut().flat_map(|launch| &mut launch.samples) {
             sample.total_s *= scale;
-            sample.decoder_s *= scale;
-            sample.steps_s.iter_mut().for_each(|step| *step *= scale);
+            sample.stages.iter_mut().flat_map(|stage| &mut stage.seconds).for_each(|seconds| *seconds *= scale);
         }
         if let ditbench_record::Reading::Ok(quality) = &mut run.cells[cell].quality {
             quality.latents.iter_mut().for_each(|step| step.relative_l2 *= scale);

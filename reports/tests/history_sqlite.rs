@@ -279,7 +279,7 @@ fn an_older_store_is_brought_up_to_date_and_keeps_what_it_holds() {
                  DELETE FROM point WHERE series IN (SELECT id FROM series WHERE conditions <> ''); \
                  DELETE FROM series WHERE conditions <> ''; \
                  UPDATE run SET content_sha256 = 'of what an older program made of it'; \
-                 ALTER TABLE series DROP COLUMN conditions; ALTER TABLE series DROP COLUMN cpus; ALTER TABLE run DROP COLUMN toolchain; PRAGMA user_version = 1";
+                 ALTER TABLE series DROP COLUMN own; ALTER TABLE series DROP COLUMN conditions; ALTER TABLE series DROP COLUMN cpus; ALTER TABLE run DROP COLUMN toolchain; PRAGMA user_version = 1";
     connection.execute_batch(older).unwrap();
     drop(connection);
     let mut store = create(&path);
@@ -311,7 +311,8 @@ fn a_store_of_an_older_program_takes_its_points_anew_and_goes_on_in_the_same_ser
     };
     let before = ids(&connection);
     let old = "UPDATE point SET value = value * 1.001 WHERE launches = 1; DELETE FROM point WHERE run = 'run-00004'; \
-               UPDATE run SET record = 'damaged' WHERE id = 'run-00007'; PRAGMA user_version = 4";
+               UPDATE run SET record = 'damaged' WHERE id = 'run-00007'; \
+               ALTER TABLE series DROP COLUMN own; PRAGMA user_version = 4";
     connection.execute_batch(old).unwrap();
     let mut store = create(&path);
     assert_eq!(ids(&connection), before, "a series has another id");
@@ -363,4 +364,46 @@ fn killed_writers_lose_no_committed_record() {
         crashes: &[],
     };
     storm.rage(&|| unreachable!("there is no server to crash"));
+}
+
+/// As the programs before keys had a map left it: a model's name with what sets it apart, and no column for the rest.
+#[test]
+fn a_store_of_an_older_program_goes_on_with_the_same_series() {
+    let (_dir, path) = temp();
+    let old = common::GOLDEN.replace("\"model\": \"tiny\"", "\"model\": \"tiny-w0.5\"");
+    let old = old.replace("\"name\": \"tiny\"", "\"name\": \"tiny-w0.5\"");
+    let mut store = create(&path);
+    assert_eq!(store.import_text(&old).unwrap(), Imported::New);
+    let series = store.series().unwrap();
+    drop(store);
+    let connection = Connection::open(&path).unwrap();
+    let ids = |connection: &Connection| -> Vec<(String, String)> {
+        let mut asked = connection.prepare("SELECT id, model FROM series ORDER BY id").unwrap();
+        let rows = asked.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let before = ids(&connection);
+    connection
+        .execute_batch(
+            "ALTER TABLE series DROP COLUMN own;
+             UPDATE series SET model = 'tiny-w0.5' WHERE model = 'tiny';
+             PRAGMA user_version = 5; PRAGMA wal_checkpoint(TRUNCATE)",
+        )
+        .unwrap();
+    assert!(ids(&connection).iter().any(|(_, model)| model == "tiny-w0.5"));
+    drop(connection);
+
+    let mut store = create(&path);
+    assert_eq!(store.series().unwrap(), series);
+    assert!(series.iter().any(|one| one.key.cell.model == "tiny" && one.key.cell.own("width") == Some("0.5")));
+    assert_eq!(store.integrity().unwrap().problems, Vec::<String>::new());
+    assert_eq!(store.import_text(&old).unwrap(), Imported::Already);
+    // A record as this program writes it, of the same cells.
+    let mut next = record::parse(&old).unwrap();
+    next.run.id = "run-of-today".into();
+    assert_eq!(store.import(&next).unwrap(), Imported::New);
+    let now = store.series().unwrap();
+    assert!(now.len() == series.len() && now.iter().all(|one| one.points == 2), "{now:#?}");
+    drop(store);
+    assert_eq!(ids(&Connection::open(&path).unwrap()), before);
 }

@@ -26,7 +26,7 @@ fn timed() -> Run {
         name: "nano".into(),
         height: 64,
         width: 64,
-        text_tokens: 16,
+        text_tokens: Some(16),
         stages: ["text_encoder", "denoiser", "decoder"].map(stage).to_vec(),
         ..ModelEntry::default()
     }];

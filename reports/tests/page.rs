@@ -185,9 +185,8 @@ fn harsh() -> Run {
             cell.key.device = format!("execution-provider:{copy}");
             cell.reason = cell.reason.map(|reason| format!("{reason} {}", "0123456789abcdef".repeat(20)));
             for sample in cell.launches.iter_mut().flat_map(|launch| &mut launch.samples) {
-                sample.steps_s.iter_mut().for_each(|step| *step *= scale);
-                (sample.text_encoder_s, sample.decoder_s) = (sample.text_encoder_s * scale, sample.decoder_s * scale);
-                sample.total_s = sample.text_encoder_s + sample.steps_s.iter().sum::<f64>() + sample.decoder_s;
+                sample.stages.iter_mut().flat_map(|stage| &mut stage.seconds).for_each(|seconds| *seconds *= scale);
+                sample.total_s = sample.in_stages_s();
             }
             run.cells.push(cell);
         }

@@ -250,7 +250,7 @@ fn what_cannot_be_compared_is_refused_unless_it_is_allowed_by_name() {
         assert!(verdict.allowed.iter().any(|says| says.contains(words)), "{:?}", verdict.allowed);
     };
     check(&|run| run.machine.cpu_model = Reading::Ok("another".into()), Difference::Machine, "another");
-    check(&|run| run.schema_version = 2, Difference::Schema, "schema version");
+    check(&|run| run.schema_version = 3, Difference::Schema, "schema version");
     check(&|run| run.run.prompt = "a pear".into(), Difference::Workload, "a pear");
     check(&|run| run.run.build.profile = "debug".into(), Difference::Build, "debug");
     // A hash that one side did not record is not held against it; two that differ are.

@@ -82,10 +82,10 @@ fn one(stages: Stages, world: World, random: &mut Random, at: f64, change: f64, 
     let mut own = |spread: f64| (spread * random.normal()).exp();
     let (text, steps, decoder, first) = (own(0.05), [own(0.02), own(0.02)], own(0.02), own(0.05));
     for image in &mut made.samples {
-        image.text_encoder_s *= text;
-        image.steps_s.iter_mut().zip(steps).for_each(|(step, own)| *step *= own);
-        image.decoder_s *= decoder;
-        image.total_s = image.text_encoder_s + image.steps_s.iter().sum::<f64>() + image.decoder_s + image.harness_s;
+        for (stage, own) in image.stages.iter_mut().zip([&[text][..], &steps, &[decoder]]) {
+            stage.seconds.iter_mut().zip(own).for_each(|(seconds, own)| *seconds *= own);
+        }
+        image.total_s = image.in_stages_s() + image.harness_s;
     }
     made.samples[0].total_s *= first;
     made.compile[0].load_s *= own(0.1);

@@ -91,7 +91,7 @@ impl Filter {
     fn wants(&self, series: &SeriesSummary) -> bool {
         let fits = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
         let cell = &series.key.cell;
-        fits(&self.model, &cell.model)
+        fits(&self.model, &cell.name())
             && fits(&self.backend, &cell.backend)
             && fits(&self.precision, &cell.precision)
             && fits(&self.metric, &series.key.metric.name())

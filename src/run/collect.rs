@@ -1,7 +1,9 @@
 //! A worker's events, put together to a launch of the record.
 
 use ditbench_backend_api::{CompileReport, MemoryReport, Numerics, Placement, Profile, VersionReport};
-use ditbench_record::{Launch, MemoryMark, PlacementShare, Sample, StageCompile, StagePlacement, Status};
+use ditbench_record::{
+    CellStage, Launch, MemoryMark, PlacementShare, Role, Sample, StageCompile, StagePlacement, Status,
+};
 use ditbench_reports::stats::steady;
 
 use ditbench_protocol::Event;
@@ -54,24 +56,16 @@ impl Collected {
                 self.numerics.push((stage, numerics));
             }
             Event::Image { index, stages, total_s, same_bytes } => {
-                let in_stages: f64 = stages.iter().flat_map(|stage| &stage.seconds).sum();
-                let of = |name: &str| {
-                    stages
-                        .iter()
-                        .find(|stage| stage.stage == name)
-                        .map(|stage| stage.seconds.clone())
-                        .unwrap_or_default()
-                };
-                self.samples.push(Sample {
+                let mut sample = Sample {
                     image: u32::try_from(index).unwrap_or(u32::MAX),
                     total_s,
-                    text_encoder_s: of("text_encoder").iter().sum(),
-                    steps_s: of("denoiser"),
-                    decoder_s: of("decoder").iter().sum(),
-                    harness_s: total_s - in_stages,
+                    stages,
+                    harness_s: 0.0,
                     ended_s: Some(at_s),
                     removed: None,
-                });
+                };
+                sample.harness_s = total_s - sample.in_stages_s();
+                self.samples.push(sample);
                 self.same_bytes.push(same_bytes);
             }
             Event::Saved { image_sha256 } => self.image_sha256 = Some(image_sha256),
@@ -82,9 +76,11 @@ impl Collected {
         }
     }
 
-    /// The denoiser's precision: the one that decides how near to the reference results must be.
-    pub fn numerics(&self) -> Option<Numerics> {
-        self.numerics.iter().find(|(stage, _)| stage == "denoiser").map(|(_, numerics)| *numerics)
+    /// The first denoiser's precision: the one that decides how near to the reference results must be. Without a denoiser, the
+    /// first stage's.
+    pub fn numerics(&self, stages: &[CellStage]) -> Option<Numerics> {
+        let decides = stages.iter().find(|stage| stage.role == Role::Denoiser).or(stages.first())?;
+        self.numerics.iter().find(|(stage, _)| *stage == decides.id).map(|(_, numerics)| *numerics)
     }
 
     /// The record's form of it.

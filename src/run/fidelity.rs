@@ -43,8 +43,8 @@ pub(super) fn reference<'a>(rows: &'a [Row], key: &CellKey) -> Option<&'a Row> {
         let other = &row.key;
         row.has_result()
             && other.precision == "f32"
-            && (&other.model, other.height, other.width, other.steps, other.text_tokens, other.batch, &other.sampler)
-                == (&key.model, key.height, key.width, key.steps, key.text_tokens, key.batch, &key.sampler)
+            && (&other.model, other.height, other.width, other.steps, other.batch, &other.own)
+                == (&key.model, key.height, key.width, key.steps, key.batch, &key.own)
     };
     rows.iter().filter(same).min_by_key(|row| row.key.backend != "reference")
 }

@@ -109,7 +109,7 @@ impl Launcher<'_> {
             return Ok(row);
         }
         if first {
-            fill(&mut row, &collected, prepared, cell.way.expands, cell.pipeline.stages.len());
+            fill(&mut row, &collected, prepared, cell.way.expands);
             if self.settings.profile {
                 profile::keep(&mut row, cell, &collected.profiled, store)?;
             }
@@ -266,8 +266,8 @@ fn outputs(store: &RunStore, cell: &Resolved) -> Result<Outputs> {
 }
 
 /// What the first launch of a cell tells of the cell as a whole.
-pub(super) fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared, expands: bool, stages: usize) {
-    if let Some(numerics) = collected.numerics() {
+pub(super) fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared, expands: bool) {
+    if let Some(numerics) = collected.numerics(&row.stages) {
         let name = serde_json::to_value(numerics).ok().and_then(|value| value.as_str().map(str::to_owned));
         row.numerics = Reading::or_absent(name, "the worker named a precision that this program does not know");
     }
@@ -280,7 +280,7 @@ pub(super) fn fill(row: &mut Row, collected: &Collected, prepared: &Prepared, ex
     }
     row.placement = collected.stage_placement();
     // Of a worker that died before all stages were there the sum would be a part, or nothing.
-    let whole = collected.compile.len() == stages;
+    let whole = !row.stages.is_empty() && collected.compile.len() == row.stages.len();
     let sum = |of: fn(&ditbench_backend_api::CompileReport) -> Option<u64>| {
         if whole { collected.compile.iter().map(|(_, report)| of(report)).sum() } else { None }
     };
@@ -321,8 +321,8 @@ fn outcome(collected: &Collected, status: Status, reason: Option<&str>) -> Strin
 #[cfg(test)]
 mod tests {
     use ditbench_backend_api::CompileReport;
-    use ditbench_record::ForeignLoad;
     use ditbench_record::held::{self, HeldBack};
+    use ditbench_record::{CellStage, ForeignLoad, Role};
 
     use super::*;
 
@@ -358,8 +358,9 @@ mod tests {
                 compile: stages.iter().map(|stage| ((*stage).to_owned(), report)).collect(),
                 ..Collected::default()
             };
-            let mut row = Row::default();
-            fill(&mut row, &collected, &Prepared::default(), false, 3);
+            let stage = |id: &str| CellStage { id: id.to_owned(), role: Role::Other, passes: 1 };
+            let mut row = Row { stages: ["text_encoder", "denoiser", "decoder"].map(stage).to_vec(), ..Row::default() };
+            fill(&mut row, &collected, &Prepared::default(), false);
             row.weights.map(|weights| (weights.disk_bytes, weights.resident_bytes))
         };
         assert_eq!(bytes(&[]), Some((None, None)));

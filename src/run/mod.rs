@@ -160,7 +160,8 @@ pub fn start(
         seed: settings.seed,
         weights_seed: resolved.iter().any(|cell| settings.weights.are_random(&cell.pipeline)).then_some(settings.seed),
         steps: same(resolved.iter().map(|cell| cell.key.steps)).unwrap_or_default(),
-        sampler: same(resolved.iter().map(|cell| cell.key.sampler.clone())).unwrap_or_default(),
+        sampler: same(resolved.iter().map(|cell| cell.key.sampler().unwrap_or_default().to_owned()))
+            .unwrap_or_default(),
         sigmas: same(resolved.iter().map(Resolved::sigmas)).unwrap_or_default(),
         sustained_s: settings.sustained_s.map(Seconds::get),
         telemetry: Some(settings.telemetry),

@@ -202,9 +202,10 @@ pub fn unread(tensors: &[String]) -> Option<String> {
 
 /// The name of a workload's inputs, a file or a folder: by everything that they depend on.
 pub(super) fn inputs_name(key: &CellKey) -> String {
-    let CellKey { model, width, height, steps, text_tokens, batch, sampler, .. } = key;
+    let CellKey { width, height, steps, batch, .. } = key;
     let batch = if *batch == 1 { String::new() } else { format!("-b{batch}") };
-    format!("{model}-{width}x{height}-s{steps}-x{text_tokens}{batch}-{sampler}")
+    let sampler = key.sampler().map(|sampler| format!("-{sampler}")).unwrap_or_default();
+    format!("{}-{width}x{height}-s{steps}-x{}{batch}{sampler}", key.name(), key.text_tokens().unwrap_or(0))
 }
 
 /// Writes the inputs of a cell's workload below `folder` and gives the file.
@@ -222,13 +223,13 @@ pub fn save_inputs(cell: &Resolved, made: &Inputs, folder: &Path) -> Result<Path
 
 fn inputs_entry(cell: &Resolved, made: &Inputs) -> InputsEntry {
     InputsEntry {
-        model: cell.key.model.clone(),
+        model: cell.key.name(),
         steps: cell.key.steps,
-        sampler: cell.key.sampler.clone(),
+        sampler: cell.key.sampler().unwrap_or_default().to_owned(),
         height: cell.key.height,
         width: cell.key.width,
         batch: cell.key.batch,
-        text_tokens: cell.key.text_tokens,
+        text_tokens: cell.key.text_tokens(),
         noise_sha256: made.noise_sha256(),
         tokens_sha256: made.tokens_sha256(),
         inputs_sha256: made.sha256(),
@@ -255,24 +256,16 @@ fn model_entry(cell: &Resolved, store: &RunStore, weights: &PreparedWeights) -> 
     let choice = &pipeline.choice;
     let said = workload::named(&choice.workload).and_then(|workload| workload.paper(&choice.model));
     ModelEntry {
-        name: pipeline.name.clone(),
-        full_width: full_width(&pipeline.choice),
+        name: cell.key.name(),
         height: cell.key.height,
         width: cell.key.width,
-        text_tokens: cell.key.text_tokens,
+        text_tokens: cell.key.text_tokens(),
         config: pipeline.config.clone(),
         stages: pipeline.stages.iter().filter_map(stage).collect(),
         paper: said.as_ref().map(paper),
         formula: said.as_ref().and_then(formula),
         weights: files,
     }
-}
-
-/// What the model of a narrower choice is called at its full width.
-fn full_width(choice: &Choice) -> Option<String> {
-    let mut full = choice.clone();
-    full.own.remove("width")?;
-    workload::build(&full).ok().map(|pipeline| pipeline.name)
 }
 
 fn stage(stage: &PipelineStage) -> Option<Stage> {

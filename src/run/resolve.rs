@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 use ditbench_backend_api::{MemoryMode, Variant};
-use ditbench_record::{Cell as Row, CellKey, Status};
+use ditbench_record::{Cell as Row, CellKey, CellStage, Role, Status};
 use ditbench_workloads::{Choice, Pipeline, workload};
 
 use crate::environment::Common;
@@ -43,7 +43,13 @@ impl Resolved {
 
     /// The record's row of it before anything was run.
     pub fn row(&self) -> Row {
-        Row { key: self.key.clone(), variant_about: self.way.about.clone(), sigmas: self.sigmas(), ..Row::default() }
+        Row {
+            key: self.key.clone(),
+            variant_about: self.way.about.clone(),
+            sigmas: self.sigmas(),
+            stages: stages(&self.pipeline),
+            ..Row::default()
+        }
     }
 }
 
@@ -131,11 +137,26 @@ fn device_missing(facts: &BackendFacts, cell: &Cell) -> Option<String> {
     }
 }
 
+/// The record's list of a pipeline's stages.
+fn stages(pipeline: &Pipeline) -> Vec<CellStage> {
+    let role = |role| match role {
+        ditbench_workloads::Role::Encoder => Role::Encoder,
+        ditbench_workloads::Role::Denoiser => Role::Denoiser,
+        ditbench_workloads::Role::Decoder => Role::Decoder,
+        ditbench_workloads::Role::Other => Role::Other,
+    };
+    let stage = |stage: &ditbench_workloads::Stage| CellStage {
+        id: stage.id.clone(),
+        role: role(stage.role),
+        passes: u32::try_from(stage.passes).unwrap_or(u32::MAX),
+    };
+    pipeline.stages.iter().map(stage).collect()
+}
+
 pub(super) fn key(cell: &Cell, pipeline: &Pipeline, variant: &str) -> CellKey {
     let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let own = |name: &str| pipeline.own.iter().find(|(axis, _)| axis == name).map_or("", |(_, value)| value.as_str());
     CellKey {
-        model: pipeline.name.clone(),
+        model: cell.choice.model.clone(),
         height: small(cell.choice.size.height),
         width: small(cell.choice.size.width),
         backend: cell.backend.name.clone(),
@@ -145,12 +166,130 @@ pub(super) fn key(cell: &Cell, pipeline: &Pipeline, variant: &str) -> CellKey {
         threads: small(cell.threads.get()),
         batch: small(pipeline.batch),
         steps: small(cell.choice.steps),
-        text_tokens: own("text_tokens").parse().unwrap_or_default(),
+        own: pipeline.own.iter().cloned().collect(),
         memory: match cell.memory {
             MemoryMode::Fast => "fast".to_owned(),
             MemoryMode::Small => "small".to_owned(),
         },
-        sampler: own("sampler").to_owned(),
         cpus: cell.pinned.as_ref().map(|pinned| ditbench_record::cpus::list(&pinned.cpus)).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+    use ditbench_record::csv::write_samples;
+    use ditbench_record::{Launch, Machine, Run, RunInfo, Sample};
+    use ditbench_reports::history::{self, Missing};
+    use ditbench_reports::verdict::{Options, Side, compare};
+    use ditbench_reports::{csv, html, markdown, merge, table};
+
+    use super::*;
+    use crate::plan::{Axes, PlanFile};
+
+    /// A value of each axis that is not the default, for the smallest model that has the axis.
+    const VALUES: [(&str, &str); 8] = [
+        ("rung", "assa"),
+        ("layout", "1-2-1"),
+        ("width", "0.5"),
+        ("text-tokens", "333"),
+        ("sampler", "renoise+cfg2"),
+        ("class", "3"),
+        ("guidance", "4"),
+        ("ladder", "mqa"),
+    ];
+
+    fn planned(plan: &PlanFile) -> Resolved {
+        let mut cells = plan.cells(1).unwrap();
+        assert_eq!(cells.len(), 1);
+        Resolved::of(cells.remove(0))
+    }
+
+    /// A run that measured these cells, a second each.
+    fn run(id: &str, cells: &[&Resolved]) -> Run {
+        let info = RunInfo { id: id.into(), created: "2026-11-29T16:00:00Z".into(), ..RunInfo::default() };
+        let image = |image| Sample { image, total_s: 1.0, ..Sample::default() };
+        let launch = Launch { status: Status::Ok, samples: (0..4).map(image).collect(), ..Launch::default() };
+        let measured = |cell: &&Resolved| Row { status: Status::Ok, launches: vec![launch.clone()], ..cell.row() };
+        Run { cells: cells.iter().map(measured).collect(), ..Run::new(info, Machine::default()) }
+    }
+
+    fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Vec<BTreeSet<(String, String)>> {
+        let mut out = Vec::new();
+        write(&mut out).unwrap();
+        let mut lines = String::from_utf8(out).unwrap();
+        lines.retain(|c| c != '"');
+        let mut lines = lines.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
+        let header = lines.next().unwrap();
+        lines.map(|line| header.iter().cloned().zip(line).collect()).collect()
+    }
+
+    /// What tells two cells apart tells them apart everywhere: in the key, its id, plans, both CSV files, Markdown and page,
+    /// the history, merging and comparing; and people learn of it from the help.
+    #[test]
+    fn every_axis_reaches_the_key_and_every_face() {
+        let help = crate::cli::Cli::command().find_subcommand_mut("run").unwrap().render_long_help().to_string();
+        for axis in Axes::NAMES {
+            assert!(help.contains(&format!("--{axis} ")), "--{axis} is not in the help");
+        }
+        for workload in workload::ALL {
+            for axis in workload.axes() {
+                let name = axis.name;
+                assert!(help.contains(&format!("--{name} ")), "--{name} is not in the help");
+                let value = VALUES.iter().find(|(known, _)| *known == name);
+                let (_, value) = value.unwrap_or_else(|| panic!("give this test a value of the axis {name}"));
+                let model = workload.models()[0].name;
+                let plain = format!("[[group]]\nmodel = '{model}'\nbackend = 'reference'\nprecision = 'f32'\n");
+                let [plain, other] = [plain.clone(), format!("{plain}{name} = '{value}'\n")]
+                    .map(|text| planned(&PlanFile::parse(&text, "a plan").unwrap()));
+                let entries: Vec<(&String, &String)> =
+                    other.key.own.iter().filter(|(entry, value)| plain.key.own.get(*entry) != Some(*value)).collect();
+                assert!(!entries.is_empty(), "{model}: --{name} {value} leaves the key as it is: {:?}", other.key.own);
+                assert_ne!(plain.key.id(), other.key.id(), "{name}");
+                // What the model is called here and there.
+                assert_eq!(other.key.name(), other.pipeline.name, "{name}");
+                let again = PlanFile { group: vec![other.cell.axes("stock")], ..PlanFile::default() };
+                assert_eq!(planned(&again).key, other.key, "{name} in a plan");
+
+                let both = run("both", &[&plain, &other]);
+                let text = serde_json::to_string(&both).unwrap();
+                assert_eq!(ditbench_record::parse(&text).unwrap(), both, "{name} in a record");
+                let table = table::of_runs(&[&both]);
+                let samples = written(|out| write_samples(&both, out));
+                let lines = written(|out| csv::write_table(&table, out));
+                for (entry, value) in entries {
+                    let column = if ["text_tokens", "sampler"].contains(&entry.as_str()) {
+                        entry.clone()
+                    } else {
+                        format!("own_{entry}")
+                    };
+                    let field = (column, value.clone());
+                    assert!(
+                        samples[4].contains(&field) && !samples[0].contains(&field),
+                        "{name}: {field:?} in samples"
+                    );
+                    assert!(lines[1].contains(&field) && !lines[0].contains(&field), "{name}: {field:?} in the table");
+                }
+                let (label, usual) = (table::workload(&other.key), table::workload(&plain.key));
+                assert_ne!(label, usual, "{name}");
+                let loaded = ditbench_record::store::LoadedRun { dir: "nowhere".into(), run: both.clone() };
+                let faces = [markdown::of_table(&table), html::of_runs(&[loaded], &table).unwrap()];
+                assert!(faces.iter().all(|face| face.contains(&label) && face.contains(&usual)), "{label}");
+
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("history.db");
+                let mut store = history::open(path.to_str().unwrap(), Missing::Create).unwrap();
+                store.import(&both).unwrap();
+                let kept: BTreeSet<CellKey> = store.series().unwrap().into_iter().map(|one| one.key.cell).collect();
+                assert_eq!(kept, BTreeSet::from([plain.key.clone(), other.key.clone()]), "{name} in a history");
+                let (a, b) = (run("a", &[&plain]), run("b", &[&other]));
+                assert_eq!(merge::merge(&[&a, &b], "c", &BTreeSet::new()).unwrap().cells.len(), 2, "{name} merged");
+                let verdict =
+                    compare(&Side::of_runs("a", [&a]), &Side::of_runs("b", [&b]), &Options::default()).unwrap();
+                assert_eq!(verdict.cells.len(), 2, "{name}: cells that differ in it are not compared");
+            }
+        }
     }
 }

@@ -141,7 +141,7 @@ fn profiles(cells: &[Cell]) {
         .map(|(cell, rows)| {
             let mut shares: BTreeMap<&str, f64> = BTreeMap::new();
             for row in rows {
-                *shares.entry(&row.op).or_default() += cell.key.passes_of(&row.stage) * row.seconds;
+                *shares.entry(&row.op).or_default() += cell.passes_of(&row.stage) * row.seconds;
             }
             let total: f64 = shares.values().sum();
             let mut shares: Vec<_> = shares.into_iter().collect();
@@ -149,7 +149,7 @@ fn profiles(cells: &[Cell]) {
             let parts = shares.iter().take(5).map(|(op, time)| format!("{op} {:.0} %", 100.0 * time / total));
             vec![
                 format!("{} {} {}", cell.key.backend, cell.key.variant, cell.key.precision),
-                cell.key.model.clone(),
+                cell.key.name(),
                 parts.collect::<Vec<_>>().join(", "),
             ]
         })

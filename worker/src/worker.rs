@@ -18,7 +18,8 @@ use crate::events::{self, say};
 use crate::measure;
 use crate::measure::pin;
 use crate::probe::memory;
-use ditbench_protocol::{Event, LaunchSpec, Series, StageSeconds, VERSION, read_order};
+use ditbench_protocol::{Event, LaunchSpec, Series, VERSION, read_order};
+use ditbench_record::StageSeconds;
 
 /// Reads the spec, runs, exits with 0 if all went well.
 pub fn main() -> ExitCode {

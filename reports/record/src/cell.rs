@@ -1,10 +1,8 @@
 //! A cell: one model, on one backend, in one precision, on one device, with one number of threads.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use super::{Judged, Launch, MemoryPass, Quality, Reading, Status, Steady, Warning};
+use super::{CellKey, CellStage, Judged, Launch, MemoryPass, Quality, Reading, Status, Steady, Warning};
 
 /// One row of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +23,9 @@ pub struct Cell {
     /// Noise levels of an image, `steps + 1` of them from 1 to 0; empty where nothing ran, and in older records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sigmas: Vec<f64>,
+    /// Its stages in the order in which an image passes through them; empty where nothing ran.
+    #[serde(default)]
+    pub stages: Vec<CellStage>,
     /// Versions of what computed.
     #[serde(default)]
     pub versions: Vec<Version>,
@@ -95,128 +96,6 @@ impl Cell {
     }
 }
 
-/// What makes a cell different from the others of its run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct CellKey {
-    /// `nano`, `tiny`, `small`, `full`, or a rung of the architecture ladder.
-    pub model: String,
-    /// Image height in pixels.
-    pub height: u32,
-    /// Image width in pixels.
-    pub width: u32,
-    /// `candle`, `tract`, `ort`, `reference`.
-    pub backend: String,
-    /// The backend's way of running the precision: `stock`, `tuned`, …
-    pub variant: String,
-    /// Device asked for: `cpu`, …
-    pub device: String,
-    /// Storage scheme of the weights: `f32`, `f16`, `q4`, `q8`, `mixed`, `palette4`.
-    pub precision: String,
-    /// Threads that computing may use.
-    pub threads: u32,
-    /// Images made at once.
-    pub batch: u32,
-    /// Denoiser steps of each image.
-    pub steps: u32,
-    /// Text tokens that the denoiser attends to.
-    pub text_tokens: u32,
-    /// What memory is spent on: `fast`, `small`.
-    #[serde(default = "fast")]
-    pub memory: String,
-    /// How steps move the latent: `euler`, `renoise`; with classifier-free guidance, its scale behind: `euler+cfg4`.
-    #[serde(default = "euler", skip_serializing_if = "is_euler")]
-    pub sampler: String,
-    /// CPUs that it may run on, as the kernel writes lists: `4-7`; empty where the system decides.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub cpus: String,
-}
-
-fn fast() -> String {
-    "fast".to_owned()
-}
-
-fn euler() -> String {
-    "euler".to_owned()
-}
-
-fn is_euler(sampler: &str) -> bool {
-    sampler == "euler"
-}
-
-impl CellKey {
-    /// Unique within a run, safe as a file name:
-    /// `tiny-512x512-ort-int8-cpu-q4-t2-b1-s4-x77-fast` (width × height; threads, batch, steps, text tokens), and the
-    /// sampler behind it where that is not `euler`, and `c4-7` where it is pinned to CPUs.
-    pub fn id(&self) -> String {
-        self.id_of(self.width, self.height)
-    }
-
-    /// What older programs called it: height × width, which is another name for oblong images only.
-    pub fn old_id(&self) -> String {
-        self.id_of(self.height, self.width)
-    }
-
-    /// Whether a name of a cell of this size, in a record of whatever program, is this cell's.
-    pub fn is_called(&self, id: &str) -> bool {
-        id == self.id() || id == self.old_id()
-    }
-
-    fn id_of(&self, across: u32, down: u32) -> String {
-        let mut id = format!(
-            "{}-{across}x{down}-{}-{}-{}-{}-t{}-b{}-s{}-x{}-{}",
-            self.model,
-            self.backend,
-            self.variant,
-            self.device,
-            self.precision,
-            self.threads,
-            self.batch,
-            self.steps,
-            self.text_tokens,
-            self.memory
-        );
-        if !is_euler(&self.sampler) {
-            id.push('-');
-            id.push_str(&self.sampler);
-        }
-        if !self.cpus.is_empty() {
-            id.push_str("-c");
-            id.push_str(&self.cpus);
-        }
-        id.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect()
-    }
-}
-
-impl CellKey {
-    /// The scale of classifier-free guidance, which stands behind the sampler's rule: 4 in `euler+cfg4`.
-    pub fn guidance(&self) -> Option<f64> {
-        let (_rule, scale) = self.sampler.split_once("+cfg")?;
-        scale.parse().ok()
-    }
-
-    /// Forward passes of the denoiser in a step: two with classifier-free guidance, which also encodes two prompts.
-    pub fn passes_per_step(&self) -> u64 {
-        if self.guidance().is_some() { 2 } else { 1 }
-    }
-
-    /// Passes of a stage in one image.
-    pub fn passes_of(&self, stage: &str) -> f64 {
-        let guided = self.passes_per_step() as f64;
-        match stage {
-            "denoiser" => guided * f64::from(self.steps),
-            "text_encoder" => guided,
-            _ => 1.0,
-        }
-    }
-}
-
-/// As [`CellKey::id`].
-impl fmt::Display for CellKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.id())
-    }
-}
-
 /// The version of something that computed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
@@ -232,7 +111,7 @@ pub struct Version {
 /// Where the nodes of one stage ran.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StagePlacement {
-    /// `text_encoder`, `denoiser`, `decoder`.
+    /// The stage's id: `denoiser`.
     pub stage: String,
     /// The device asked for.
     pub asked: String,
@@ -285,7 +164,7 @@ pub struct WeightsUse {
 /// Time of one block's operations of one kind, under the profiler.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProfileRow {
-    /// `text_encoder`, `denoiser`, `decoder`.
+    /// The stage's id: `denoiser`.
     pub stage: String,
     /// The graph's block, such as `up.3` or `patch`; `None` for what the runtime added.
     #[serde(default)]
@@ -304,25 +183,4 @@ pub struct ProfileRow {
     /// Bytes of activations that they read and write in f32, and of weights as stored.
     #[serde(default)]
     pub bytes: Option<u64>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_width_by_height_and_old_ones_are_known() {
-        let key = CellKey { model: "tiny".into(), width: 768, height: 512, ..CellKey::default() };
-        assert!(key.id().starts_with("tiny-768x512-") && key.old_id().starts_with("tiny-512x768-"), "{key}");
-        assert!(key.is_called(&key.id()) && key.is_called(&key.old_id()) && !key.is_called("tiny"));
-        let square = CellKey { width: 512, ..key };
-        assert_eq!(square.id(), square.old_id());
-    }
-
-    #[test]
-    fn guidance_stands_behind_the_rule() {
-        let key = |sampler: &str| CellKey { sampler: sampler.into(), ..CellKey::default() };
-        assert_eq!((key("euler+cfg4").guidance(), key("euler+cfg4").passes_per_step()), (Some(4.0), 2));
-        assert_eq!((key("renoise").guidance(), key("renoise").passes_per_step()), (None, 1));
-    }
 }

@@ -3,11 +3,12 @@
 //! Contract: one header line, RFC 4180 quoting, decimal points, empty where there is no value; a text is one line without
 //! control characters. Columns are only ever added at the end.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use crate::{CellKey, Run, one_line};
+use crate::{Cell, CellKey, Role, Run, SAMPLER, Sample, TEXT_TOKENS, one_line};
 
-/// The columns that name a cell.
+/// The columns that name a cell: what every workload has, and what the first one had.
 pub const KEY_COLUMNS: [&str; 13] = [
     "model",
     "height",
@@ -24,10 +25,23 @@ pub const KEY_COLUMNS: [&str; 13] = [
     "sampler",
 ];
 
+/// The axes that have no column among [`KEY_COLUMNS`] and on which some of these cells have a value, each with the name of its
+/// column: `own_width`.
+pub fn own_columns<'a>(keys: impl Iterator<Item = &'a CellKey>) -> Vec<(&'a str, String)> {
+    let axes: BTreeSet<&str> = keys.flat_map(|key| key.own.keys()).map(String::as_str).collect();
+    let others = axes.into_iter().filter(|axis| ![TEXT_TOKENS, SAMPLER].contains(axis));
+    others.map(|axis| (axis, format!("own_{}", one_line(axis)))).collect()
+}
+
+/// The value of a cell in such a column; nothing where it has none.
+pub fn own_value(key: &CellKey, axis: &str) -> String {
+    key.own(axis).map(one_line).unwrap_or_default()
+}
+
 /// The values of [`KEY_COLUMNS`].
 pub fn key_values(key: &CellKey) -> [String; 13] {
     [
-        one_line(&key.model),
+        one_line(&key.name()),
         key.height.to_string(),
         key.width.to_string(),
         one_line(&key.backend),
@@ -37,14 +51,38 @@ pub fn key_values(key: &CellKey) -> [String; 13] {
         key.threads.to_string(),
         key.batch.to_string(),
         key.steps.to_string(),
-        key.text_tokens.to_string(),
+        own_value(key, TEXT_TOKENS),
         one_line(&key.memory),
-        one_line(&key.sampler),
+        own_value(key, SAMPLER),
     ]
 }
 
+/// The seconds of an image in the stages of a role, one after another; nothing where the cell has none.
+fn of_role(cell: &Cell, sample: &Sample, role: Role) -> String {
+    separated(&sample.by_role(&cell.stages, role))
+}
+
+fn separated(seconds: &[f64]) -> String {
+    seconds.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// The stages of a run that have no column of their role alone: several of one role, and those of none.
+fn shared_columns(run: &Run) -> Vec<&str> {
+    let mut found: Vec<&str> = Vec::new();
+    for cell in &run.cells {
+        let alone = |role| role != Role::Other && cell.stages.iter().filter(|stage| stage.role == role).count() == 1;
+        for stage in cell.stages.iter().filter(|stage| !alone(stage.role)) {
+            if !found.contains(&stage.id.as_str()) {
+                found.push(&stage.id);
+            }
+        }
+    }
+    found
+}
+
 /// Every image of every launch, one line each. Denoiser steps share a column, separated by spaces, so that runs of
-/// different step counts have the same columns.
+/// different step counts have the same columns. Where a cell has several stages of a role, each has a column of its own at the
+/// end besides; so has each axis that only some workloads have ([`own_columns`]).
 ///
 /// # Errors
 /// Whatever `out` fails with.
@@ -65,7 +103,12 @@ pub fn write_samples(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         "removed",
         "cpus",
     ];
-    writer.write_record(["run"].iter().chain(&KEY_COLUMNS).chain(&columns))?;
+    let shared = shared_columns(run);
+    let axes = own_columns(run.cells.iter().map(|cell| &cell.key));
+    let own = shared.iter().map(|stage| format!("{}_s", one_line(stage)));
+    let own = own.chain(axes.iter().map(|(_, name)| name.clone()));
+    let names = ["run"].iter().chain(&KEY_COLUMNS).chain(&columns).map(|name| (*name).to_owned());
+    writer.write_record(names.chain(own))?;
     for cell in &run.cells {
         for launch in &cell.launches {
             let timed: Vec<u32> = launch.timed().iter().map(|sample| sample.image).collect();
@@ -74,22 +117,24 @@ pub fn write_samples(run: &Run, out: &mut dyn Write) -> io::Result<()> {
                 for value in key_values(&cell.key) {
                     writer.write_field(value)?;
                 }
-                let steps: Vec<String> = sample.steps_s.iter().map(f64::to_string).collect();
-                writer.write_record([
+                let own = shared.iter().map(|stage| separated(sample.of(stage)));
+                let own = own.chain(axes.iter().map(|(axis, _)| own_value(&cell.key, axis)));
+                let values = [
                     launch.index.to_string(),
                     launch.order.to_string(),
                     launch.pid.map(|pid| pid.to_string()).unwrap_or_default(),
                     sample.image.to_string(),
                     timed.contains(&sample.image).to_string(),
                     sample.total_s.to_string(),
-                    sample.text_encoder_s.to_string(),
-                    steps.join(" "),
-                    sample.decoder_s.to_string(),
+                    of_role(cell, sample, Role::Encoder),
+                    of_role(cell, sample, Role::Denoiser),
+                    of_role(cell, sample, Role::Decoder),
                     sample.harness_s.to_string(),
                     launch.steady.state.name().to_owned(),
                     sample.removed.as_deref().map(one_line).unwrap_or_default(),
                     one_line(&cell.key.cpus),
-                ])?;
+                ];
+                writer.write_record(values.into_iter().chain(own))?;
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calibration, ForeignLoad, Reading, Status};
+use super::{Calibration, ForeignLoad, Reading, StageSeconds, Status};
 
 /// One process of a cell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -116,7 +116,7 @@ pub struct ClockOffset {
 /// The making of one stage's session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageCompile {
-    /// `text_encoder`, `denoiser`, `decoder`.
+    /// The stage's id: `denoiser`.
     pub stage: String,
     /// Seconds spent writing files that the runtime reads.
     #[serde(default)]
@@ -136,25 +136,19 @@ pub struct StageCompile {
 
 /// The times of one image.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "super::v1::AnySample")]
 pub struct Sample {
     /// 0 is the first image of the process.
     pub image: u32,
     /// Seconds from prompt to pixels.
     pub total_s: f64,
-    /// Seconds of the text encoder.
-    pub text_encoder_s: f64,
-    /// Seconds of each denoiser step.
-    pub steps_s: Vec<f64>,
-    /// Seconds of the decoder.
-    pub decoder_s: f64,
+    /// Stages in the order in which they first ran; what each is for says [`crate::Cell::stages`].
+    pub stages: Vec<StageSeconds>,
     /// Seconds of the rest: sampler arithmetic, copies, bookkeeping.
-    #[serde(default)]
     pub harness_s: f64,
     /// When it was done: seconds after the launch began, on the clock of [`Launch::telemetry`].
-    #[serde(default)]
     pub ended_s: Option<f64>,
     /// Reserved for a known cause for which it does not count: `None` in this version. Outliers are labelled, never removed.
-    #[serde(default)]
     pub removed: Option<String>,
 }
 

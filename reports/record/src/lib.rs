@@ -16,25 +16,29 @@ pub mod held;
 mod home;
 mod inert;
 mod judged;
+mod key;
 mod launch;
 mod load;
 mod machine;
 mod model;
 mod quality;
 mod run;
+mod stage;
 mod status;
 pub mod store;
+pub mod v1;
 mod warning;
 
 use serde::{Deserialize, Serialize};
 
-pub use cell::{Cell, CellKey, PlacementShare, ProfileRow, StagePlacement, Version, WeightsUse};
+pub use cell::{Cell, PlacementShare, ProfileRow, StagePlacement, Version, WeightsUse};
 pub use conditions::Condition;
 pub use file::open_regular;
 pub use foreign::ForeignLoad;
 pub use home::Home;
 pub use inert::{inert, one_line};
 pub use judged::{Bounded, Difference, Judged, Judging, PromptFidelity, SeriesInputs};
+pub use key::{CellKey, SAMPLER, TEXT_TOKENS};
 pub use launch::{
     ClockOffset, CpusUsed, Launch, MemoryMark, MemoryPass, Sample, StageCompile, Steady, SteadyState, Telemetry,
 };
@@ -43,11 +47,12 @@ pub use machine::{Calibration, Cluster, HotThreshold, Machine, Peak, PhoneFacts}
 pub use model::{FormulaCounts, ModelEntry, PaperCounts, Stage, WeightFile};
 pub use quality::{ImageQuality, Quality, StepDivergence};
 pub use run::{Build, Git, Inputs, Run, RunInfo};
+pub use stage::{CellStage, Role, StageSeconds};
 pub use status::Status;
 pub use warning::{Kept, Kind, Warning};
 
-/// The version of the schema that this program writes, and the newest that it reads.
-pub const SCHEMA_VERSION: u32 = 1;
+/// The version of the schema that this program writes, and the newest that it reads. Version 1 is read too.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// A value that may not be there to read, with the reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

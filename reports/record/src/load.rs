@@ -1,6 +1,6 @@
 //! Reading a record from text: each way to fail is one clear line.
 
-use super::{Run, SCHEMA_VERSION, one_line};
+use super::{Run, SCHEMA_VERSION, one_line, v1};
 
 /// Why a record cannot be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum RecordError {
     },
 }
 
-/// Reads a record.
+/// Reads a record; one of version 1 as if this program had written it.
 ///
 /// # Errors
 /// [`RecordError`]: damaged text, something else than a run, or a newer schema.
@@ -50,5 +50,10 @@ pub fn parse(text: &str) -> Result<Run, RecordError> {
         return Err(RecordError::TooNew { found, written_by });
     }
     // Parsed again from the text, not from the value, so that the error has its line and column.
-    serde_json::from_str(text).map_err(|error| RecordError::NotARun { why: one_line(&error.to_string()) })
+    let mut run: Run =
+        serde_json::from_str(text).map_err(|error| RecordError::NotARun { why: one_line(&error.to_string()) })?;
+    if found == 1 {
+        v1::convert(&mut run);
+    }
+    Ok(run)
 }

@@ -2,26 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::CellKey;
+use super::{Cell, CellKey, CellStage};
 
 /// A model at one image size and text length.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelEntry {
-    /// `nano`, `tiny`, `small`, `full`, or a rung of the architecture ladder.
+    /// [`CellKey::name`]: `nano`, `nano-w0.5`.
     pub name: String,
-    /// The same model at its full width, by [`ModelEntry::name`]; `None` for one that has it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub full_width: Option<String>,
     /// Image height in pixels.
     pub height: u32,
     /// Image width in pixels.
     pub width: u32,
-    /// Text tokens that the denoiser attends to.
-    pub text_tokens: u32,
+    /// Text tokens that the denoiser attends to; `None` where the model reads no text.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::v1::not_zero")]
+    pub text_tokens: Option<u32>,
     /// Every size and choice of the model, as its config says them.
     #[serde(default)]
     pub config: serde_json::Value,
-    /// Text encoder, denoiser, decoder; counts are for batch 1.
+    /// The graphs of its stages; counts are for batch 1.
     #[serde(default)]
     pub stages: Vec<Stage>,
     /// What the paper prints of the denoiser, where it does.
@@ -41,21 +39,27 @@ impl ModelEntry {
         self.stages.iter().find(|stage| stage.name == name)
     }
 
-    /// FLOPs of one image (batch 1): text encoder once, denoiser at every step, decoder once; with guidance the first two
-    /// twice. A model without text has no text encoder; `None` if another stage is missing.
-    pub fn flops_per_image(&self, key: &CellKey) -> Option<u64> {
-        self.per_image(key, |stage| Some(stage.flops))
+    /// Whether a cell ran it: same model, size and text length.
+    pub fn is_of(&self, key: &CellKey) -> bool {
+        (self.height, self.width, self.text_tokens) == (key.height, key.width, key.text_tokens())
+            && self.name == key.name()
+    }
+
+    /// FLOPs of one image of a cell (batch 1): each stage as often as it runs. `None` if the counts of one are missing.
+    pub fn flops_per_image(&self, cell: &Cell) -> Option<u64> {
+        self.per_image(cell, |stage| Some(stage.flops))
     }
 
     /// Those of them that are products with weights which the few-bit schemes quantize. `None` in older records.
-    pub fn few_bit_flops_per_image(&self, key: &CellKey) -> Option<u64> {
-        self.per_image(key, |stage| stage.few_bit_flops)
+    pub fn few_bit_flops_per_image(&self, cell: &Cell) -> Option<u64> {
+        self.per_image(cell, |stage| stage.few_bit_flops)
     }
 
-    fn per_image(&self, key: &CellKey, of: impl Fn(&Stage) -> Option<u64>) -> Option<u64> {
-        let count = |name| self.stage(name).and_then(&of);
-        let each = count("text_encoder").unwrap_or(0) + u64::from(key.steps) * count("denoiser")?;
-        Some(key.passes_per_step() * each + count("decoder")?)
+    fn per_image(&self, cell: &Cell, of: impl Fn(&Stage) -> Option<u64>) -> Option<u64> {
+        let count = |stage: &CellStage| u64::from(stage.passes).checked_mul(self.stage(&stage.id).and_then(&of)?);
+        let mut stages = cell.stages.iter();
+        let first = count(stages.next()?)?;
+        stages.try_fold(first, |all, stage| all.checked_add(count(stage)?))
     }
 
     /// Parameters of all stages.
@@ -64,10 +68,10 @@ impl ModelEntry {
     }
 }
 
-/// One of the three graphs.
+/// The graph of a stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
-    /// `text_encoder`, `denoiser`, `decoder`.
+    /// The stage's id: `denoiser`.
     pub name: String,
     /// SHA-256 of the graph's description.
     #[serde(default)]

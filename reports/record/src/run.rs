@@ -66,12 +66,7 @@ impl Run {
 
     /// The model entry that a cell ran: same model, size and text length.
     pub fn model(&self, key: &CellKey) -> Option<&ModelEntry> {
-        self.models.iter().find(|entry| {
-            entry.name == key.model
-                && entry.height == key.height
-                && entry.width == key.width
-                && entry.text_tokens == key.text_tokens
-        })
+        self.models.iter().find(|entry| entry.is_of(key))
     }
 }
 
@@ -115,7 +110,7 @@ pub struct RunInfo {
     pub weights_seed: Option<u64>,
     /// Denoiser steps of each image; 0 where cells differ (their keys say how many).
     pub steps: u32,
-    /// Rule by which a step updates the latent, as in a cell's key; empty where cells differ.
+    /// Rule by which a step updates the latent, as in a cell's key; empty where cells differ or have none.
     #[serde(default)]
     pub sampler: String,
     /// Noise levels, `steps + 1` of them, 1 to 0; empty where cells differ ([`crate::Cell::sigmas`]).
@@ -161,13 +156,13 @@ pub struct Build {
 /// What cells of one size were fed: made once, by the host, and shared by every backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
-    /// Model, empty in records of older programs.
+    /// [`CellKey::name`], empty in records of older programs.
     #[serde(default)]
     pub model: String,
     /// Denoiser steps, 0 in records of older programs.
     #[serde(default)]
     pub steps: u32,
-    /// Sampler as in a cell's key, empty in records of older programs.
+    /// Sampler as in a cell's key, empty where there is none and in records of older programs.
     #[serde(default)]
     pub sampler: String,
     /// Image height in pixels.
@@ -176,8 +171,9 @@ pub struct Inputs {
     pub width: u32,
     /// Images made at once.
     pub batch: u32,
-    /// Text tokens that the denoiser attends to.
-    pub text_tokens: u32,
+    /// Text tokens that the denoiser attends to; `None` where the model reads no text.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::v1::not_zero")]
+    pub text_tokens: Option<u32>,
     /// SHA-256 of the noise as little-endian f32.
     pub noise_sha256: String,
     /// SHA-256 of the token ids as little-endian i64.

@@ -169,6 +169,9 @@ fn pool<'a>(runs: &[&'a Run], key: &CellKey, tier: Tier, notes: &mut Vec<String>
 /// Adds what another run says of the same cell.
 fn add(cell: &mut Cell, other: &Cell) {
     cell.launches.extend(other.launches.iter().cloned());
+    if cell.stages.is_empty() {
+        cell.stages.clone_from(&other.stages);
+    }
     if cell.memory_pass.value().is_none() {
         cell.memory_pass = other.memory_pass.clone();
     }
@@ -241,7 +244,7 @@ fn known(metric: Metric, pooled: &Pooled) -> Known {
         return Known::Unknown(why);
     }
     let values: Vec<f64> = if metric.basis() == Basis::Launches {
-        pooled.launches.iter().filter_map(|(_, launch)| take::of_launch(metric, launch)).collect()
+        pooled.launches.iter().filter_map(|(_, launch)| take::of_launch(metric, &pooled.cell, launch)).collect()
     } else if metric.is_of_steady_images() {
         pooled.launches.iter().filter_map(|(run, launch)| alone(metric, run, &pooled.cell, launch)).collect()
     } else {
@@ -268,6 +271,7 @@ fn alone(metric: Metric, run: &Run, cell: &Cell, launch: &Launch) -> Option<f64>
     let one = Cell {
         key: cell.key.clone(),
         status: Status::Ok,
+        stages: cell.stages.clone(),
         numerics: cell.numerics.clone(),
         weights: cell.weights.clone(),
         launches: vec![launch.clone()],

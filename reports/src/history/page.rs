@@ -144,7 +144,7 @@ fn label(key: &SeriesKey) -> String {
     let cell = &key.cell;
     let mut words = format!(
         "{} {}×{} · {} {} · {} · {} · {} {} · {} {}",
-        cell.model,
+        cell.name(),
         cell.width,
         cell.height,
         cell.backend,
@@ -162,14 +162,14 @@ fn label(key: &SeriesKey) -> String {
     if cell.memory != "fast" {
         let _ = write!(words, " · {} memory", cell.memory);
     }
-    if cell.sampler != "euler" {
-        let _ = write!(words, " · {}", cell.sampler);
+    if let Some(sampler) = cell.unusual_sampler() {
+        let _ = write!(words, " · {sampler}");
     }
     if !cell.cpus.is_empty() {
         let _ = write!(words, " · CPUs {}", cell.cpus);
     }
-    if cell.text_tokens != 0 {
-        let _ = write!(words, " · {} text tokens", cell.text_tokens);
+    if let Some(tokens) = cell.text_tokens() {
+        let _ = write!(words, " · {tokens} text tokens");
     }
     if !key.conditions.is_empty() {
         let _ = write!(words, " · {}", key.conditions);

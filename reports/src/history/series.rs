@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::HistoryError;
 use crate::metric::{Detail, Followed, Metric};
-use crate::record::{Cell, CellKey, Condition, Machine, Reading, Run, Status, Steady, conditions};
+use crate::record::{Cell, CellKey, Condition, Machine, Reading, Run, Status, Steady, conditions, v1};
 use crate::table::{self, Row};
 
 /// What a series is of.
@@ -20,7 +20,8 @@ use crate::table::{self, Row};
 pub struct SeriesKey {
     /// [`fingerprint`] of the machine.
     pub machine: String,
-    /// The cell: model, size, backend, variant, device, precision, threads, batch, steps, text tokens, memory.
+    /// The cell. Ids of series are made of it as version 1 of records wrote it: what is added to a key goes into its name.
+    #[serde(serialize_with = "v1::serialize_key")]
     pub cell: CellKey,
     /// What was unusual in how it was measured ([`conditions::unusual`]); empty as a rule.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -8,7 +8,7 @@ use crate::metric::{ALL, Followed};
 
 /// How the tables came to be: migration `n` (from 1) leads from schema version `n - 1` to `n`. Never edit one that was released:
 /// stores that have it will not run it again. One that changes which points are taken from a record must take them anew.
-pub(super) const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 6] = [
     "CREATE TABLE machine (
         fingerprint TEXT NOT NULL PRIMARY KEY,
         description TEXT NOT NULL
@@ -62,10 +62,14 @@ pub(super) const MIGRATIONS: [&str; 4] = [
     // Conditions set series apart, and a compiler is known of each run: `take_points_anew` fills both from the records.
     "ALTER TABLE series ADD COLUMN conditions TEXT NOT NULL DEFAULT '';
     ALTER TABLE run ADD COLUMN toolchain TEXT;",
+    // No other tables: a number is followed that was not.
+    "",
+    // What only some workloads have, as JSON; empty in rows of older programs, whose models' names hold it.
+    "ALTER TABLE series ADD COLUMN own TEXT NOT NULL DEFAULT '';",
 ];
 
-/// The version since which points are taken from records as they are now: a number is the median of its launches'.
-const TAKEN_SO: i64 = 4;
+/// The version since which points are taken from records as they are now: what a model has not has no point of zero.
+const TAKEN_SO: i64 = 6;
 
 /// The schema version that this program writes, and the newest that it reads: the tables', or that of the youngest number.
 pub(super) const VERSION: i64 = {

@@ -3,14 +3,14 @@
 //! Contract: all of a record goes in within one transaction, or nothing. Rows are put in in one order by every writer (machine,
 //! run, series by key, points by key), so that writers wait for each other and never in a circle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::{Known, Prepared, meet, prepare, sha256};
 use super::series::{self, Extract, Point, SeriesKey};
 use super::sql::{Database, Row, Session, Value, insert};
 use super::{HistoryError, HistoryStore, Imported, Integrity, RunSummary, SeriesSummary};
 use crate::metric::Metric;
-use crate::record::{CellKey, Condition, one_line};
+use crate::record::{CellKey, Condition, one_line, v1};
 
 /// A store in a database.
 pub(super) struct Store<D> {
@@ -34,7 +34,7 @@ const RUN_COLUMNS: [&str; 14] = [
     "record",
 ];
 
-const SERIES_COLUMNS: [&str; 18] = [
+const SERIES_COLUMNS: [&str; 19] = [
     "id",
     "machine",
     "model",
@@ -53,6 +53,7 @@ const SERIES_COLUMNS: [&str; 18] = [
     "metric",
     "cpus",
     "conditions",
+    "own",
 ];
 
 const POINT_COLUMNS: [&str; 7] = ["series", "run", "value", "low", "high", "launches", "detail"];
@@ -103,12 +104,13 @@ fn series_row(id: &str, key: &SeriesKey) -> Vec<Value> {
         cell.threads.into(),
         cell.batch.into(),
         cell.steps.into(),
-        cell.text_tokens.into(),
+        cell.text_tokens().unwrap_or(0).into(),
         cell.memory.as_str().into(),
-        cell.sampler.as_str().into(),
+        cell.sampler().unwrap_or_default().into(),
         key.metric.name().as_str().into(),
         cell.cpus.as_str().into(),
         key.conditions.as_str().into(),
+        own_text(cell).as_str().into(),
     ]
 }
 
@@ -124,10 +126,21 @@ fn point_row(series: &str, point: &Point) -> Vec<Value> {
     ]
 }
 
+/// The map of a key in its column: never empty.
+fn own_text(key: &CellKey) -> String {
+    // Texts by text: it cannot fail.
+    serde_json::to_string(&key.own).unwrap_or_default()
+}
+
 /// A series from [`SERIES_COLUMNS`] at the beginning of a row.
 fn read_key(row: &Row) -> Option<SeriesKey> {
+    let (model, own) = match row.text(18)? {
+        // A row that an older program has written.
+        none if none.is_empty() => v1::split(&row.text(2)?, row.count(12)?, &row.text(14)?),
+        own => (row.text(2)?, serde_json::from_str(&own).ok()?),
+    };
     let cell = CellKey {
-        model: row.text(2)?,
+        model,
         height: row.count(3)?,
         width: row.count(4)?,
         backend: row.text(5)?,
@@ -137,9 +150,8 @@ fn read_key(row: &Row) -> Option<SeriesKey> {
         threads: row.count(9)?,
         batch: row.count(10)?,
         steps: row.count(11)?,
-        text_tokens: row.count(12)?,
+        own,
         memory: row.text(13)?,
-        sampler: row.text(14)?,
         cpus: row.text(16)?,
     };
     Some(SeriesKey { machine: row.text(1)?, cell, conditions: row.text(17)?, metric: Metric::named(&row.text(15)?)? })
@@ -245,9 +257,10 @@ fn put_points(session: &mut dyn Session, doing: &'static str, extract: &Extract)
 }
 
 /// Takes the points of every record anew, because a number is followed now that was not, or is taken in another way, or in a
-/// series of its own. A record that is damaged keeps the points that it has: `check` tells of it.
+/// series of its own; and writes the keys of series as this program does. A record that is damaged keeps the points that it has: `check` tells of it.
 pub(super) fn take_points_anew(session: &mut dyn Session) -> Result<(), HistoryError> {
     const DOING: &str = "taking the points of its records anew";
+    let mut renewed = BTreeSet::new();
     for row in session.query(DOING, "SELECT id FROM run ORDER BY id", &[])? {
         let Some(id) = row.text(0) else { continue };
         // One record in memory at a time.
@@ -260,6 +273,14 @@ pub(super) fn take_points_anew(session: &mut dyn Session) -> Result<(), HistoryE
         session.execute(DOING, "UPDATE run SET id = $1, toolchain = $2 WHERE id = $1", &values)?;
         session.execute(DOING, "DELETE FROM point WHERE run = $1", &values[..1])?;
         put_points(session, DOING, &given.extract)?;
+        for key in given.extract.points.keys() {
+            let id = series_id(key)?;
+            if renewed.insert(id.clone()) {
+                let own = own_text(&key.cell);
+                let values: [Value; 3] = [id.as_str().into(), key.cell.model.as_str().into(), own.as_str().into()];
+                session.execute(DOING, "UPDATE series SET id = $1, model = $2, own = $3 WHERE id = $1", &values)?;
+            }
+        }
     }
     Ok(())
 }
@@ -440,15 +461,24 @@ mod tests {
             threads: 2,
             batch: 1,
             steps: 4,
-            text_tokens: 77,
             memory: "fast".into(),
-            sampler: "euler".into(),
-            cpus: String::new(),
-        };
+            ..CellKey::default()
+        }
+        .with("text_tokens", 77)
+        .with("sampler", "euler");
         let key =
             SeriesKey { machine: "16697075adf8bbd3".into(), cell, conditions: String::new(), metric: Metric::IMAGE };
         // Computed apart, in Python, from the key as JSON.
         assert_eq!(series_id(&key).unwrap(), "26a0780008c7f9295a4e46fc14aa0dcc");
+        // Of a width that version 1 wrote into the model's name, and of EdgeDiT's class: apart, likewise.
+        let narrow = SeriesKey { cell: key.cell.clone().with("width", "0.5"), ..key.clone() };
+        assert_eq!(series_id(&narrow).unwrap(), "d6c5c7e6b85d9aab8ae4b1c476cb20b0");
+        let mut of_class = key.cell.clone().with("class", 3).with("sampler", "ddim+batched-cfg4");
+        of_class.own.remove("text_tokens");
+        assert_eq!(
+            series_id(&SeriesKey { cell: of_class, ..key.clone() }).unwrap(),
+            "edc6e19fe8008dd59b2d1e0299a52cdd"
+        );
         let pinned = SeriesKey { conditions: "CPUs 0-3".into(), ..key.clone() };
         assert_ne!(series_id(&pinned).unwrap(), series_id(&key).unwrap());
     }

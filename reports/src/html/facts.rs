@@ -40,7 +40,7 @@ pub(super) fn cautions(page: &mut Page, runs: &[&Run], table: &Table) {
     for row in &table.rows {
         for caution in &row.cautions {
             let (key, label, short) = (&row.key, row.label(), caution.short());
-            let cell = format!("{} {}×{} · {label}: {short}", key.model, key.width, key.height);
+            let cell = format!("{} {}×{} · {label}: {short}", key.name(), key.width, key.height);
             let words = caution.long();
             match said.iter_mut().find(|(weight, known, _)| *weight == caution.weight() && *known == words) {
                 Some((.., cells)) => cells.push(cell),
@@ -155,7 +155,8 @@ fn noise_levels(run: &Run) -> Vec<String> {
     let known = run.cells.iter().filter(|cell| !run.sigmas(cell).is_empty());
     each_once(known.map(|cell| {
         let levels: Vec<String> = run.sigmas(cell).iter().map(f64::to_string).collect();
-        format!("{}, noise levels {}", cell.key.sampler, levels.join(", "))
+        let sampler = cell.key.sampler().map(|sampler| format!("{sampler}, ")).unwrap_or_default();
+        format!("{sampler}noise levels {}", levels.join(", "))
     }))
 }
 

@@ -15,7 +15,7 @@ pub(super) fn models(page: &mut Page, table: &Table) {
         let step = Metric::DENOISER_STEP;
         let found = row.value(step).or_else(|| row.of_first_image(step));
         let Some(step) = found.filter(|step| *step > 0.0) else { continue };
-        let setting = CellKey { model: String::new(), ..row.key.clone() };
+        let setting = row.key.without_model();
         match settings.iter_mut().find(|(known, rows)| *known == setting && rows[0].0.run == row.run) {
             Some((_, rows)) => rows.push((row, step)),
             None => settings.push((setting, vec![(row, step)])),
@@ -35,15 +35,15 @@ pub(super) fn models(page: &mut Page, table: &Table) {
         let steps: Vec<String> = rows
             .iter()
             .map(|(row, step)| {
-                format!("{} {} ({}×)", row.key.model, text::seconds(*step), text::significant(step / quickest, 3))
+                format!("{} {} ({}×)", row.key.name(), text::seconds(*step), text::significant(step / quickest, 3))
             })
             .collect();
         page.line(&format!(
-            "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}<small>{}×{}, {} text tokens</small></th><td role=\"cell\" class=\"words\">{}</td></tr>",
+            "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}<small>{}×{}{}</small></th><td role=\"cell\" class=\"words\">{}</td></tr>",
             escape(&rows[0].0.label()),
             key.width,
             key.height,
-            key.text_tokens,
+            key.text_tokens().map(|tokens| format!(", {tokens} text tokens")).unwrap_or_default(),
             escape(&steps.join(", "))
         ));
     }
@@ -82,7 +82,7 @@ pub(super) fn profiles(page: &mut Page, runs: &[&Run], table: &Table) -> Result<
     for (run, cell, row, nodes) in profiled {
         page.line(&format!(
             "<details{open}>\n<summary>{} {}×{} · {}</summary>\n<div class=\"figures\">",
-            escape(&row.key.model),
+            escape(&row.key.name()),
             row.key.width,
             row.key.height,
             escape(&row.label())

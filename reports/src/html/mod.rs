@@ -147,12 +147,11 @@ impl Page {
 
 /// Which models on which backends.
 fn title(table: &Table) -> String {
-    let distinct =
-        |name: fn(&table::Row) -> &str| text::list(&each_once(table.rows.iter().map(|row| name(row).to_owned())));
+    let distinct = |name: fn(&table::Row) -> String| text::list(&each_once(table.rows.iter().map(name)));
     if table.rows.is_empty() {
         return "A run without cells".into();
     }
-    format!("{} on {}", distinct(|row| &row.key.model), distinct(|row| &row.key.backend))
+    format!("{} on {}", distinct(|row| row.key.name()), distinct(|row| row.key.backend.clone()))
 }
 
 /// When, where, what, in a line.
@@ -178,7 +177,8 @@ fn lead(run: &Run) -> String {
 fn sampling(run: &Run) -> String {
     let says = |cell: &Cell| {
         let steps = if cell.key.steps == 1 { "step" } else { "steps" };
-        format!("{} {steps} ({})", cell.key.steps, cell.key.sampler)
+        let sampler = cell.key.sampler().map(|sampler| format!(" ({sampler})")).unwrap_or_default();
+        format!("{} {steps}{sampler}", cell.key.steps)
     };
     if run.cells.is_empty() { "no cells".to_owned() } else { each_once(run.cells.iter().map(says)).join(", ") }
 }

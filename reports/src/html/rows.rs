@@ -4,8 +4,9 @@ use super::Page;
 use crate::caution::Weight;
 use crate::metric::{Metric, Shown};
 use crate::record::Reading;
+use crate::stages::{StageTime, StageTimes};
 use crate::table::{Published, Row, Table, columns};
-use crate::text::escape;
+use crate::text::{self, escape};
 
 const NONE: &str = "–";
 
@@ -30,14 +31,14 @@ pub(super) fn main_tables(page: &mut Page, groups: &[(String, Vec<&Row>)], table
                 failed(page, row, several, numbers.len() + 1)
             }
         }
-        let model = rows.first().map_or("", |row| row.key.model.as_str());
+        let model = rows.first().map(|row| row.key.name()).unwrap_or_default();
         let paper: Vec<&Published> = table.published.iter().filter(|paper| paper.model == model).collect();
         for row in &paper {
             published(page, row, &numbers);
         }
         page.raw("</tbody>\n</table>\n");
         page.line(&if paper.is_empty() {
-            format!("<p class=\"small\">The paper publishes no row for {}.</p>", escape(model))
+            format!("<p class=\"small\">The paper publishes no row for {}.</p>", escape(&model))
         } else {
             "<p class=\"small\">The last row is the paper's, on other hardware and at another size: to stand beside ours, not to be ranked with \
              them. Latency and scores are both of 4 steps; the paper's best-known scores are of 28.</p>"
@@ -161,6 +162,7 @@ const ACROSS: usize = 7;
 /// A column of the tables of details.
 enum Detail {
     Images,
+    Stages,
     Interval,
     ComputesIn,
     Number(Metric),
@@ -170,6 +172,7 @@ impl Detail {
     fn heading(&self) -> &'static str {
         match self {
             Self::Images => "Images",
+            Self::Stages => "Stages",
             Self::Interval => "Interval",
             Self::ComputesIn => "Computes in",
             Self::Number(metric) => metric.definition().heading,
@@ -184,6 +187,17 @@ impl Detail {
                 let launches =
                     estimate.map(|e| format!("{} {}", e.launches, if e.launches == 1 { "launch" } else { "launches" }));
                 (estimate.map(|e| e.images.to_string()), launches.unwrap_or_default())
+            }
+            Self::Stages => {
+                let stage = |stage: &StageTime| {
+                    let steps: Vec<String> = stage.seconds.iter().map(|seconds| text::seconds(*seconds)).collect();
+                    format!("{}: {}", stage.stage.replace('_', " "), steps.join(", "))
+                };
+                let stages = row.stages_s.as_ref().or(row.first_stages_s.as_ref());
+                (
+                    None,
+                    stages.map(|all| all.stages.iter().map(stage).collect::<Vec<_>>().join("; ")).unwrap_or_default(),
+                )
             }
             Self::Interval => (None, estimate.map_or_else(String::new, |e| e.interval.as_str().to_owned())),
             Self::ComputesIn => (
@@ -202,11 +216,15 @@ impl Detail {
 /// screen.
 pub(super) fn details_table(page: &mut Page, groups: &[(String, Vec<&Row>)]) {
     page.raw("<h2 id=\"more\">More figures</h2>\n<details>\n<summary>Percentiles, parts of an image, memory, all measures of quality</summary>\n");
-    let all: Vec<Detail> = [Detail::Images, Detail::Interval, Detail::ComputesIn]
-        .into_iter()
-        .chain(Metric::shown(Shown::More).map(Detail::Number))
-        .collect();
     for (name_of_group, rows) in groups {
+        // Where columns by role tell all of a cell's stages apart, they are not listed besides.
+        let shared = |row: &&Row| row.first_stages_s.as_ref().is_some_and(StageTimes::share_a_role);
+        let stages = rows.iter().any(shared).then_some(Detail::Stages);
+        let all: Vec<Detail> = [Detail::Images, Detail::Interval, Detail::ComputesIn]
+            .into_iter()
+            .chain(stages)
+            .chain(Metric::shown(Shown::More).map(Detail::Number))
+            .collect();
         let rows: Vec<&Row> = rows.iter().copied().filter(|row| row.has_figures()).collect();
         if rows.is_empty() {
             continue;

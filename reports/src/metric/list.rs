@@ -5,6 +5,7 @@ use super::Csv::{Bounded, Column};
 use super::Enforce::{Alarm, Show, Strict};
 use super::Scale::{Absolute, Relative};
 use super::{Csv, Definition, Detail, Followed, Judged, Shown, Taken, Unit, energy, take};
+use crate::record::Role;
 
 /// Followed since the first version of the store that this program can read.
 const fn always(id: &'static str, detail: Detail) -> Followed {
@@ -103,12 +104,12 @@ pub const ALL: &[Definition] = &[
         unit: Unit::Seconds,
         better: Lower,
         scale: Relative,
-        taken: Taken::Image(|image| image.text_encoder_s),
+        taken: Taken::Stage(Role::Encoder),
         gate: by(Alarm, 0.03, 0.001, "a short stage: below a millisecond the clock and the scheduler decide"),
         history: always("text_encoder", Detail::Nothing),
         shown: Shown::More,
         csv: Column(120),
-        glossary: "The text encoder's part of a steady image.",
+        glossary: "The text encoder's part of a steady image; of several, all of theirs. Absent where a model has none.",
     },
     Definition {
         name: "denoiser_step_s",
@@ -117,12 +118,12 @@ pub const ALL: &[Definition] = &[
         unit: Unit::Seconds,
         better: Lower,
         scale: Relative,
-        taken: Taken::Steps(|image| &image.steps_s),
+        taken: Taken::Steps(Role::Denoiser),
         gate: by(Alarm, 0.03, 0.001, "holds for all steps together and for each; the whole image is the strict one"),
         history: always("denoiser_step", Detail::Nothing),
         shown: Shown::Main,
         csv: Column(130),
-        glossary: "One pass through the transformer. A launch has for each step the median over its timed images, and for all steps together the median of those.",
+        glossary: "One step through the denoiser; of several denoisers, steps of one after another. A launch has for each step the median over its timed images, and for all steps together the median of those.",
     },
     Definition {
         name: "decoder_s",
@@ -131,7 +132,7 @@ pub const ALL: &[Definition] = &[
         unit: Unit::Seconds,
         better: Lower,
         scale: Relative,
-        taken: Taken::Image(|image| image.decoder_s),
+        taken: Taken::Stage(Role::Decoder),
         gate: by(Alarm, 0.03, 0.001, "as a denoiser step"),
         history: always("decoder", Detail::Nothing),
         shown: Shown::Main,

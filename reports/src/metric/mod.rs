@@ -328,6 +328,7 @@ impl Metric {
             Taken::Steps(_) => self.step.is_none(),
             Taken::Launch(_)
             | Taken::Image(_)
+            | Taken::Stage(_)
             | Taken::Cell(_)
             | Taken::Run(_)
             | Taken::Pictures(_)
@@ -373,7 +374,7 @@ impl Metric {
     /// What its samples are.
     pub fn basis(self) -> Basis {
         match self.definition().taken {
-            Taken::Launch(_) | Taken::Image(_) | Taken::Steps(_) => Basis::Launches,
+            Taken::Launch(_) | Taken::Image(_) | Taken::Stage(_) | Taken::Steps(_) => Basis::Launches,
             Taken::Cell(_) | Taken::Run(_) | Taken::Pictures(_) => Basis::Value,
             Taken::Benchmark => Basis::Iterations,
         }
@@ -404,7 +405,7 @@ impl Metric {
     /// Whether it is of images in the steady state, and so says little of a process that never came there.
     pub fn is_of_steady_images(self) -> bool {
         match self.definition().taken {
-            Taken::Image(_) | Taken::Steps(_) | Taken::Run(_) => true,
+            Taken::Image(_) | Taken::Stage(_) | Taken::Steps(_) | Taken::Run(_) => true,
             Taken::Cell(_) => self.unit() == Unit::Seconds,
             Taken::Launch(_) | Taken::Pictures(_) | Taken::Benchmark => false,
         }

@@ -10,7 +10,7 @@ use serde::ser::SerializeMap;
 use super::{ALL, Metric};
 use crate::estimate::{self, Estimate, NO_LAUNCH, NO_STEADY_IMAGE};
 use crate::judged::JudgedRow;
-use crate::record::{Bounded, Cell, Judged, Launch, Reading, Run, Sample, StageCompile};
+use crate::record::{Bounded, Cell, Judged, Launch, Reading, Role, Run, Sample, StageCompile};
 use crate::roof;
 use crate::stats::median;
 
@@ -21,9 +21,11 @@ pub enum Taken {
     Launch(fn(&Launch) -> Reading<f64>),
     /// A number of each timed image; a launch has the median of its images'.
     Image(fn(&Sample) -> f64),
-    /// A number of each denoiser step of each timed image. A launch has for each step the median over its images, and for all
-    /// steps together the median of those.
-    Steps(fn(&Sample) -> &[f64]),
+    /// The seconds of each timed image in all stages of a role; a launch has the median of its images'.
+    Stage(Role),
+    /// A number of each step of each timed image in the stages of a role. A launch has for each step the median over its images,
+    /// and for all steps together the median of those.
+    Steps(Role),
     /// One number of the cell.
     Cell(fn(&Cell) -> Reading<Figure>),
     /// One number of the cell, for which the run's models and peaks are needed.
@@ -39,6 +41,7 @@ impl std::fmt::Debug for Taken {
         f.write_str(match self {
             Self::Launch(_) => "Launch",
             Self::Image(_) => "Image",
+            Self::Stage(_) => "Stage",
             Self::Steps(_) => "Steps",
             Self::Cell(_) => "Cell",
             Self::Run(_) => "Run",
@@ -79,13 +82,17 @@ impl From<&Estimate> for Figure {
     }
 }
 
-/// The launch's number; `None` if it has none, or the number is not of launches.
-pub fn of_launch(metric: Metric, launch: &Launch) -> Option<f64> {
+/// The number of one of the cell's launches; `None` if it has none, or the number is not of launches.
+pub fn of_launch(metric: Metric, cell: &Cell, launch: &Launch) -> Option<f64> {
+    let of_images =
+        |of: &dyn Fn(&Sample) -> Option<f64>| median(&launch.timed().into_iter().filter_map(of).collect::<Vec<_>>());
     match metric.definition().taken {
         Taken::Launch(of) => of(launch).value().copied(),
-        Taken::Image(of) => median(&launch.timed().into_iter().map(of).collect::<Vec<_>>()),
-        Taken::Steps(of) => {
-            let images: Vec<&[f64]> = launch.timed().into_iter().map(of).collect();
+        Taken::Image(of) => of_images(&|image| Some(of(image))),
+        Taken::Stage(role) => of_images(&|image| cell.seconds(image, role)),
+        Taken::Steps(role) => {
+            let images: Vec<Vec<f64>> =
+                launch.timed().into_iter().map(|image| image.by_role(&cell.stages, role)).collect();
             match metric.of_step() {
                 Some(step) => step_of(&images, step as usize),
                 None => median(&steps_of(&images)),
@@ -96,12 +103,12 @@ pub fn of_launch(metric: Metric, launch: &Launch) -> Option<f64> {
 }
 
 /// The median of each step over these images.
-pub(crate) fn steps_of(images: &[&[f64]]) -> Vec<f64> {
-    let steps = images.iter().map(|steps| steps.len()).min().unwrap_or(0);
+pub(crate) fn steps_of(images: &[Vec<f64>]) -> Vec<f64> {
+    let steps = images.iter().map(Vec::len).min().unwrap_or(0);
     (0..steps).filter_map(|step| step_of(images, step)).collect()
 }
 
-fn step_of(images: &[&[f64]], step: usize) -> Option<f64> {
+fn step_of(images: &[Vec<f64>], step: usize) -> Option<f64> {
     let values: Vec<f64> = images.iter().filter_map(|steps| steps.get(step).copied()).collect();
     median(&values)
 }
@@ -111,7 +118,9 @@ pub fn of_cell(metric: Metric, cell: &Cell) -> Option<f64> {
     match metric.definition().taken {
         Taken::Cell(of) => of(cell).value().map(|figure| figure.value),
         Taken::Pictures(of) => of(&JudgedRow::of(cell.judged.as_ref()?)).value().map(|figure| figure.value),
-        Taken::Launch(_) | Taken::Image(_) | Taken::Steps(_) | Taken::Run(_) | Taken::Benchmark => None,
+        Taken::Launch(_) | Taken::Image(_) | Taken::Stage(_) | Taken::Steps(_) | Taken::Run(_) | Taken::Benchmark => {
+            None
+        }
     }
 }
 
@@ -122,7 +131,13 @@ pub fn of(metric: Metric, run: &Run, cell: &Cell) -> Reading<Figure> {
 
 fn figure(metric: Metric, run: &Run, cell: &Cell) -> Reading<Figure> {
     match metric.definition().taken {
-        Taken::Image(of) => estimate::of(cell.good_launches(), of).map(|estimate| estimate.into()),
+        Taken::Image(of) => estimate::of(cell.good_launches(), |image| Some(of(image))).map(|estimate| estimate.into()),
+        Taken::Stage(role) | Taken::Steps(role) if lacks(cell, role) => {
+            Reading::absent(format!("this model has no {}", role.name()))
+        }
+        Taken::Stage(role) => {
+            estimate::of(cell.good_launches(), |image| cell.seconds(image, role)).map(|estimate| estimate.into())
+        }
         Taken::Launch(of) => over_launches(metric, cell, |launch| of(launch).why().map(str::to_owned)),
         Taken::Steps(_) => over_launches(metric, cell, |_| Some(NO_STEADY_IMAGE.to_owned())),
         Taken::Cell(of) => of(cell),
@@ -135,9 +150,14 @@ fn figure(metric: Metric, run: &Run, cell: &Cell) -> Reading<Figure> {
     }
 }
 
+/// Whether it is known what stages a cell has, and none is of that role.
+fn lacks(cell: &Cell, role: Role) -> bool {
+    !cell.stages.is_empty() && !cell.has_role(role)
+}
+
 /// The median over launches; the first launch's reason where none has it.
 fn over_launches(metric: Metric, cell: &Cell, why: impl Fn(&Launch) -> Option<String>) -> Reading<Figure> {
-    let values: Vec<f64> = cell.good_launches().filter_map(|launch| of_launch(metric, launch)).collect();
+    let values: Vec<f64> = cell.good_launches().filter_map(|launch| of_launch(metric, cell, launch)).collect();
     match median(&values) {
         Some(value) => Reading::Ok(value.into()),
         None => Reading::absent(cell.good_launches().next().and_then(why).unwrap_or_else(|| NO_LAUNCH.to_owned())),
@@ -278,7 +298,7 @@ pub(super) fn weights_resident(cell: &Cell) -> Reading<Figure> {
 /// Floating-point operations of one image of the whole batch over its median seconds, in 10⁹ a second.
 fn rate(run: &Run, cell: &Cell) -> Reading<f64> {
     figure(Metric::IMAGE, run, cell).and_then(|image| {
-        let flops = run.model(&cell.key).and_then(|model| model.flops_per_image(&cell.key));
+        let flops = run.model(&cell.key).and_then(|model| model.flops_per_image(cell));
         let rate = flops.map(|flops| flops as f64 * f64::from(cell.key.batch) / image.value / 1e9);
         Reading::or_absent(rate, "the record has no counts of this model's operations")
     })

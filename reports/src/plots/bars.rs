@@ -3,8 +3,8 @@
 use super::canvas::{Anchor, Canvas, Ink, LABEL, PlotError, SMALL, WIDTH, draw, wrap};
 use super::{Entry, Figure};
 use crate::metric::Metric;
-use crate::record::{MemoryMark, MemoryPass};
-use crate::table::StageSeconds;
+use crate::record::{MemoryMark, MemoryPass, Role};
+use crate::stages::{StageTime, StageTimes};
 use crate::text;
 
 /// Units kept free on the right for the value of the longest bar.
@@ -26,33 +26,28 @@ fn draw_label(canvas: &Canvas, lines: &[String], y: i32) -> Result<i32, PlotErro
 
 /// Seconds by stage: the steady image as a thick bar, the first image as a thin faint one below it.
 pub(super) fn stages(workload: &str, entries: &[Entry]) -> Result<Option<Figure>, PlotError> {
-    let bars: Vec<(&Entry, Option<StageSeconds>, Option<&StageSeconds>)> = entries
+    let bars: Vec<(&Entry, Option<&StageTimes>, Option<&StageTimes>)> = entries
         .iter()
-        .map(|entry| (entry, entry.row.stages_s(), entry.row.first_stages_s.as_ref()))
+        .map(|entry| (entry, entry.row.stages_s.as_ref(), entry.row.first_stages_s.as_ref()))
         .filter(|(_, steady, first)| steady.is_some() || first.is_some())
         .collect();
-    let longest = bars
-        .iter()
-        .flat_map(|(_, steady, first)| [steady.as_ref().map(StageSeconds::total_s), first.map(StageSeconds::total_s)])
-        .flatten()
-        .fold(0.0, f64::max);
+    let drawn = || bars.iter().flat_map(|(_, steady, first)| [*steady, *first]).flatten();
+    let longest = drawn().map(StageTimes::total_s).fold(0.0, f64::max);
     if longest <= 0.0 {
         return Ok(None);
     }
-    let most_steps = bars
-        .iter()
-        .flat_map(|(_, steady, first)| [steady.as_ref(), *first])
-        .flatten()
-        .map(|s| s.steps_s.len())
-        .max()
-        .unwrap_or(0);
-    let legend = [
-        ("text encoder".to_owned(), Ink::Encoder, 1.0),
-        (format!("denoiser steps ({most_steps}, shades alternate)"), Ink::Step(0), 1.0),
-        ("decoder".to_owned(), Ink::Decoder, 1.0),
-        ("rest".to_owned(), Ink::Rest, 1.0),
-        ("faint: first image".to_owned(), Ink::Step(0), FAINT),
-    ];
+    let most_steps = drawn().map(|stages| stages.by_role(Role::Denoiser).len()).max().unwrap_or(0);
+    let roles = [Role::Encoder, Role::Denoiser, Role::Decoder, Role::Other];
+    let there = roles.into_iter().filter(|role| drawn().any(|stages| stages.seconds(*role).is_some()));
+    let words = |role: Role| match role {
+        Role::Denoiser => format!("denoiser steps ({most_steps}, shades alternate)"),
+        Role::Encoder | Role::Decoder => role.name().to_owned(),
+        Role::Other => "other stages".to_owned(),
+    };
+    let legend: Vec<(String, Ink, f64)> = there
+        .map(|role| (words(role), ink(role, 0), 1.0))
+        .chain([("rest".to_owned(), Ink::Rest, 1.0), ("faint: first image".to_owned(), Ink::Step(0), FAINT)])
+        .collect();
     let height = 62 + bars.iter().map(|(entry, ..)| label(entry).1 + 40).sum::<i32>();
     let alt = format!(
         "Bars of seconds by stage, {workload}. {}.",
@@ -89,25 +84,56 @@ pub(super) fn stages(workload: &str, entries: &[Entry]) -> Result<Option<Figure>
         svg,
         caption: "Median seconds of each stage for one steady image, and below it, faint, for the first image of a process. \
                   Each stage's median is its own, so a bar can differ a little from the median of whole images. Shorter is better."
-            .into(),
+            .to_owned()
+            + &of_shared_roles(drawn()),
         key: Vec::new(),
     }))
+}
+
+/// Which stages share a colour, in their order: `Denoiser steps: denoiser 64, then denoiser 256.`
+fn of_shared_roles<'a>(drawn: impl Iterator<Item = &'a StageTimes>) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for stages in drawn.filter(|stages| stages.share_a_role()) {
+        let name = |stage: &StageTime| {
+            let passes = if stage.seconds.len() == 1 { String::new() } else { format!(" ×{}", stage.seconds.len()) };
+            format!("{}{passes}", stage.stage.replace('_', " "))
+        };
+        let words = format!(" In order: {}.", stages.stages.iter().map(name).collect::<Vec<_>>().join(", "));
+        if !said.contains(&words) {
+            said.push(words);
+        }
+    }
+    said.concat()
+}
+
+/// The colour of a part of a stage.
+pub(super) fn ink(role: Role, step: usize) -> Ink {
+    match role {
+        Role::Encoder => Ink::Encoder,
+        Role::Denoiser if step.is_multiple_of(2) => Ink::Step(0),
+        Role::Denoiser => Ink::Step(1),
+        Role::Decoder => Ink::Decoder,
+        Role::Other => Ink::File,
+    }
 }
 
 const FAINT: f64 = 0.45;
 
 fn stack(
     canvas: &Canvas,
-    stages: &StageSeconds,
+    stages: &StageTimes,
     scale: f64,
     (y, height): (i32, i32),
     alpha: f64,
     value: &str,
 ) -> Result<(), PlotError> {
-    let steps = (0u8..).zip(&stages.steps_s).map(|(step, seconds)| (Ink::Step(step % 2), *seconds));
-    let parts = std::iter::once((Ink::Encoder, stages.text_encoder_s))
-        .chain(steps)
-        .chain([(Ink::Decoder, stages.decoder_s), (Ink::Rest, stages.rest_s)]);
+    let of_stage = |stage: &'_ StageTime| {
+        let role = stage.role;
+        let parts: Vec<(Ink, f64)> =
+            stage.seconds.iter().enumerate().map(|(step, seconds)| (ink(role, step), *seconds)).collect();
+        parts
+    };
+    let parts = stages.stages.iter().flat_map(of_stage).chain([(Ink::Rest, stages.rest_s)]);
     let mut seconds = 0.0;
     for (ink, part) in parts {
         // Ends are rounded, not widths, so that rounding does not add up.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::Figure;
 use super::axis::Axis;
 use super::canvas::{Anchor, BADGE, Canvas, Ink, PlotError, SMALL, WIDTH, draw, estimate, spread};
-use crate::record::{Cell, Machine, ProfileRow, disturbed};
+use crate::record::{Cell, Machine, ProfileRow, Role, disturbed};
 use crate::{roof, text};
 
 /// Height of a flame graph's row.
@@ -27,7 +27,7 @@ fn ink(op: &str) -> Ink {
 /// One image from left to right, and below each part what it is made of: stage, block, operation.
 pub(crate) fn flame(cell: &Cell, rows: &[ProfileRow]) -> Result<Option<Figure>, PlotError> {
     const TOP: i32 = 26;
-    let total: f64 = rows.iter().map(|row| cell.key.passes_of(&row.stage) * row.seconds).sum();
+    let total: f64 = rows.iter().map(|row| cell.passes_of(&row.stage) * row.seconds).sum();
     if total <= 0.0 {
         return Ok(None);
     }
@@ -41,8 +41,7 @@ pub(crate) fn flame(cell: &Cell, rows: &[ProfileRow]) -> Result<Option<Figure>, 
         ("moves and the rest".to_owned(), Ink::Backend(3), 1.0),
     ];
     let share = |stage: &str| {
-        rows.iter().filter(|row| row.stage == stage).map(|row| cell.key.passes_of(stage) * row.seconds).sum::<f64>()
-            / total
+        rows.iter().filter(|row| row.stage == stage).map(|row| cell.passes_of(stage) * row.seconds).sum::<f64>() / total
     };
     let said: Vec<String> =
         stages.iter().map(|stage| format!("{} {}", stage.replace('_', " "), text::percent(share(stage)))).collect();
@@ -51,14 +50,10 @@ pub(crate) fn flame(cell: &Cell, rows: &[ProfileRow]) -> Result<Option<Figure>, 
         canvas.text("one image: stage, block, operation; width is time", (0, 8), SMALL, Anchor::Start, Ink::Muted)?;
         let mut x = 0.0;
         for stage in &stages {
-            let times = cell.key.passes_of(stage);
+            let times = cell.passes_of(stage);
             let inside: Vec<&ProfileRow> = rows.iter().filter(|row| row.stage == *stage).collect();
             let width = units(times * inside.iter().map(|row| row.seconds).sum::<f64>());
-            let stage_ink = match *stage {
-                "text_encoder" => Ink::Encoder,
-                "decoder" => Ink::Decoder,
-                _ => Ink::Step(0),
-            };
+            let stage_ink = super::bars::ink(cell.role_of(stage).unwrap_or(Role::Other), 0);
             let mut name = stage.replace('_', " ");
             if times > 1.0 {
                 name.push_str(&format!(" ×{times}"));
@@ -152,7 +147,7 @@ pub(crate) fn roofline(cell: &Cell, rows: &[ProfileRow], machine: &Machine) -> R
     let mut work: BTreeMap<&str, Work> = BTreeMap::new();
     for row in rows {
         let (Some(row_flops), Some(row_bytes)) = (row.flops, row.bytes) else { continue };
-        let times = cell.key.passes_of(&row.stage);
+        let times = cell.passes_of(&row.stage);
         let sum = work.entry(&row.op).or_default();
         sum.seconds += times * row.seconds;
         sum.flops += times * row_flops as f64;

@@ -255,7 +255,14 @@ fn label(key: &CellKey) -> String {
     let memory = if key.memory == "fast" { String::new() } else { format!(" · {} memory", key.memory) };
     format!(
         "{} {}×{} · {} {} · {} · {} · {} {threads}{cpus}{memory}",
-        key.model, key.width, key.height, key.backend, key.variant, key.precision, key.device, key.threads
+        key.name(),
+        key.width,
+        key.height,
+        key.backend,
+        key.variant,
+        key.precision,
+        key.device,
+        key.threads
     )
 }
 

@@ -180,7 +180,7 @@ fn of_cell(
     note: &mut impl FnMut(Difference, &str, &str, &str),
 ) {
     let workload = Difference::Workload;
-    let size = format!("{} {}×{}", cell.key.model, cell.key.width, cell.key.height);
+    let size = format!("{} {}×{}", cell.key.name(), cell.key.width, cell.key.height);
     if let Some((a, b)) = one.model(&cell.key).zip(other.model(&cell.key)) {
         for stage in &a.stages {
             let graph = b.stage(&stage.name).map_or("", |twin| &twin.graph_sha256);
@@ -206,9 +206,10 @@ fn inputs<'a>(run: &'a Run, cell: &Cell) -> Option<&'a Inputs> {
     let key = &cell.key;
     run.inputs.iter().find(|inputs| {
         let size = (inputs.height, inputs.width, inputs.batch, inputs.text_tokens)
-            == (key.height, key.width, key.batch, key.text_tokens);
+            == (key.height, key.width, key.batch, key.text_tokens());
         // Older records do not say more.
-        let rest = (&inputs.model, inputs.steps, &inputs.sampler) == (&key.model, key.steps, &key.sampler);
+        let rest = (inputs.model.as_str(), inputs.steps, inputs.sampler.as_str())
+            == (key.name().as_str(), key.steps, key.sampler().unwrap_or_default());
         size && (rest || inputs.model.is_empty())
     })
 }

@@ -4,7 +4,7 @@
 //! no sample, never a zero.
 
 use crate::metric::{Basis, Metric, Unit, take};
-use crate::record::{Cell, Launch, Reading};
+use crate::record::{Cell, Launch, Reading, Role};
 
 /// Decibels beyond which 8-bit images look the same and a difference is a handful of pixels.
 const PSNR_CAP_DB: f64 = 60.0;
@@ -25,7 +25,7 @@ pub(super) fn of_cells(metric: Metric, cells: &[(usize, &Cell)]) -> Vec<Taken> {
     for &(record, cell) in cells {
         match metric.basis() {
             Basis::Launches => taken.extend(cell.good_launches().filter_map(|launch| {
-                let value = take::of_launch(metric, launch)?;
+                let value = take::of_launch(metric, cell, launch)?;
                 Some(Taken { record, launch: launch.index, order: launch.order, value })
             })),
             Basis::Value => {
@@ -55,7 +55,10 @@ pub(super) fn calibrations(cells: &[(usize, &Cell)]) -> Vec<f64> {
 
 /// How many steps the timed images have.
 pub(super) fn steps(cells: &[(usize, &Cell)]) -> u32 {
-    let launches = cells.iter().flat_map(|(_, cell)| cell.good_launches());
-    let most = launches.flat_map(|launch| &launch.samples).map(|sample| sample.steps_s.len()).max();
+    let of_cell = |cell: &Cell| {
+        let images = cell.good_launches().flat_map(|launch| &launch.samples);
+        images.map(|image| image.by_role(&cell.stages, Role::Denoiser).len()).max()
+    };
+    let most = cells.iter().filter_map(|(_, cell)| of_cell(cell)).max();
     u32::try_from(most.unwrap_or(0)).unwrap_or(u32::MAX)
 }

@@ -3,8 +3,9 @@
 #![allow(dead_code)]
 
 use ditbench_record::{
-    Build, Calibration, Cell, CellKey, ImageQuality, Launch, Machine, MemoryMark, MemoryPass, PlacementShare, Quality,
-    Reading, Run, RunInfo, Sample, StageCompile, StagePlacement, Status, Steady, SteadyState, StepDivergence,
+    Build, Calibration, Cell, CellKey, CellStage, ImageQuality, Launch, Machine, MemoryMark, MemoryPass,
+    PlacementShare, Quality, Reading, Role, Run, RunInfo, Sample, StageCompile, StagePlacement, StageSeconds, Status,
+    Steady, SteadyState, StepDivergence,
 };
 use ditbench_reports::stats::random::Random;
 
@@ -26,11 +27,11 @@ pub fn key(backend: &str, precision: &str) -> CellKey {
         threads: 2,
         batch: 1,
         steps: 2,
-        text_tokens: 16,
         memory: "fast".into(),
-        sampler: "euler".into(),
-        cpus: String::new(),
+        ..CellKey::default()
     }
+    .with("text_tokens", 16)
+    .with("sampler", "euler")
 }
 
 /// One launch whose every time is multiplied by `factor`: a first image, then four steady ones of 2.0 s.
@@ -40,9 +41,9 @@ pub fn launch(index: u32, factor: f64) -> Launch {
         Sample {
             image,
             total_s: at(2.0),
-            text_encoder_s: at(0.1),
-            steps_s: vec![at(0.6), at(0.6)],
-            decoder_s: at(0.69),
+            stages: [("text_encoder", vec![at(0.1)]), ("denoiser", vec![at(0.6); 2]), ("decoder", vec![at(0.69)])]
+                .map(|(stage, seconds)| StageSeconds { stage: stage.into(), seconds })
+                .to_vec(),
             harness_s: at(0.01),
             removed: None,
             ended_s: None,
@@ -66,6 +67,9 @@ pub fn launch(index: u32, factor: f64) -> Launch {
 pub fn cell(key: CellKey, factors: &[f64]) -> Cell {
     Cell {
         status: Status::Ok,
+        stages: [("text_encoder", Role::Encoder, 1), ("denoiser", Role::Denoiser, 2), ("decoder", Role::Decoder, 1)]
+            .map(|(id, role, passes)| CellStage { id: id.into(), role, passes })
+            .to_vec(),
         launches: (0..).zip(factors).map(|(index, factor)| launch(index, *factor)).collect(),
         placement: vec![StagePlacement {
             stage: "denoiser".into(),

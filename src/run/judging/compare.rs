@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use ditbench_judge::FEATURES;
 use ditbench_record::store::RunStore;
-use ditbench_record::{Cell as Row, CellKey, Difference, Judged, PromptFidelity, Reading, Run};
+use ditbench_record::{Cell as Row, CellKey, Difference, Judged, PromptFidelity, Reading};
 use ditbench_reports::image;
 use ditbench_reports::quality::features::Features;
 use ditbench_reports::quality::retrieval::retrieval_difference;
@@ -32,7 +32,7 @@ pub fn all(store: &mut RunStore, data: &Data, progress: &Progress) -> Result<()>
     let mut compared = rows.clone();
     for row in &mut compared {
         progress.now(format!("comparing the pictures of {}", row.key));
-        let differences = differences(&dir, row, &rows, &run, data);
+        let differences = differences(&dir, row, &rows, data);
         let reference = reference(&rows, &row.key);
         row.is_reference = reference.is_some_and(|other| other.key == row.key);
         let fidelity = match reference {
@@ -79,37 +79,38 @@ fn fidelity(dir: &Path, row: &Row, other: &Row) -> Result<PromptFidelity> {
 }
 
 /// This cell less those that differ from it in one thing.
-fn differences(dir: &Path, row: &Row, rows: &[Row], run: &Run, data: &Data) -> Vec<Difference> {
-    let full_width = run.model(&row.key).and_then(|model| model.full_width.as_deref());
-    let others = others(&row.key, full_width, rows);
+fn differences(dir: &Path, row: &Row, rows: &[Row], data: &Data) -> Vec<Difference> {
+    let others = others(&row.key, rows);
     others.into_iter().filter_map(|(other, in_what)| difference(dir, row, other, in_what, data)).collect()
 }
 
+/// The axis of the share of the full width, which has no value at full width.
+const WIDTH: &str = "width";
+
 /// The f32 cell, the cell of full width, the cell of the most steps: each the same in all else.
-fn others<'a>(key: &CellKey, full_width: Option<&str>, rows: &'a [Row]) -> Vec<(&'a Row, &'static str)> {
+fn others<'a>(key: &CellKey, rows: &'a [Row]) -> Vec<(&'a Row, &'static str)> {
     // All of the key but the four in which cells may differ: a new axis must not be left out.
-    let place = |k: &CellKey| CellKey {
-        model: String::new(),
-        precision: String::new(),
-        variant: String::new(),
-        steps: 0,
-        ..k.clone()
+    let place = |k: &CellKey| {
+        let mut place = CellKey { precision: String::new(), variant: String::new(), steps: 0, ..k.clone() };
+        place.own.remove(WIDTH);
+        place
     };
-    let find = |model: &str, precision: &str, steps: u32| {
+    let width = key.own(WIDTH);
+    let find = |width: Option<&str>, precision: &str, steps: u32| {
         rows.iter().find(|row| {
             let other = &row.key;
             // Another precision is run in another way; what else differs must not.
             let way = other.precision != key.precision || other.variant == key.variant;
-            (other.model.as_str(), other.precision.as_str(), other.steps) == (model, precision, steps)
+            (other.own(WIDTH), other.precision.as_str(), other.steps) == (width, precision, steps)
                 && place(other) == place(key)
                 && way
         })
     };
     let most = rows.iter().filter(|row| place(&row.key) == place(key)).map(|row| row.key.steps).max();
     let candidates = [
-        (find(&key.model, "f32", key.steps), "precision"),
-        (full_width.and_then(|model| find(model, &key.precision, key.steps)), "width"),
-        (most.and_then(|steps| find(&key.model, &key.precision, steps)), "steps"),
+        (find(width, "f32", key.steps), "precision"),
+        (width.and_then(|_| find(None, &key.precision, key.steps)), "width"),
+        (most.and_then(|steps| find(width, &key.precision, steps)), "steps"),
     ];
     let other = |(row, what): (Option<&'a Row>, &'static str)| Some((row.filter(|row| row.key != *key)?, what));
     candidates.into_iter().filter_map(other).collect()
@@ -171,6 +172,10 @@ mod tests {
         Row { key, judged: Some(Judged::default()), ..Row::default() }
     }
 
+    fn narrow(row: Row) -> Row {
+        Row { key: row.key.with(WIDTH, 0.5), ..row }
+    }
+
     #[test]
     fn a_cell_is_held_against_those_that_differ_in_one_thing() {
         let rows = [
@@ -178,13 +183,12 @@ mod tests {
             row("nano", "f32", "stock", 4),
             row("nano", "q4", "tuned-int8", 4),
             row("nano", "f32", "tuned", 28),
-            row("nano-w0.5", "f32", "tuned", 4),
-            row("nano-w0.5", "q4", "tuned-int8", 28),
+            narrow(row("nano", "f32", "tuned", 4)),
+            narrow(row("nano", "q4", "tuned-int8", 28)),
         ];
         let found = |index: usize| -> Vec<(String, &str)> {
             let key = &rows[index].key;
-            let full_width = (key.model == "nano-w0.5").then_some("nano");
-            others(key, full_width, &rows).into_iter().map(|(row, what)| (row.key.id(), what)).collect()
+            others(key, &rows).into_iter().map(|(row, what)| (row.key.id(), what)).collect()
         };
         assert_eq!(found(0), [(rows[3].key.id(), "steps")]);
         assert_eq!(found(2), [(rows[0].key.id(), "precision")]);
@@ -199,11 +203,11 @@ mod tests {
         let other = |change: fn(&mut CellKey)| {
             let mut f32 = row("nano", "f32", "tuned", 4);
             change(&mut f32.key);
-            others(&q4.key, None, &[f32, q4.clone()]).len()
+            others(&q4.key, &[f32, q4.clone()]).len()
         };
         assert_eq!(other(|_| ()), 1);
         for change in [
-            (|key| key.text_tokens = 272) as fn(&mut CellKey),
+            (|key| *key = key.clone().with("text_tokens", 272)) as fn(&mut CellKey),
             |key| key.width = 128,
             |key| key.batch = 2,
             |key| key.memory = "small".to_owned(),

@@ -289,7 +289,7 @@ impl Maker<'_> {
         })?;
         let mut row = cell.row();
         (row.status, row.reason) = status(&exit.cause);
-        launch::fill(&mut row, &collected, prepared, cell.way.expands, cell.pipeline.stages.len());
+        launch::fill(&mut row, &collected, prepared, cell.way.expands);
         let why = "not measured: this run judges pictures and times nothing";
         row.memory_pass = Reading::absent(why);
         let made = row.status == Status::Ok;

@@ -43,7 +43,12 @@ pub fn write(cell: &Resolved, prompts: &Prompts, seed: u64, run: &Path) -> Resul
     let about = SeriesInputs {
         workload: format!(
             "{} {}×{}, {} text tokens, {} steps, {}",
-            cell.key.model, cell.key.width, cell.key.height, cell.key.text_tokens, cell.key.steps, cell.key.sampler
+            cell.key.name(),
+            cell.key.width,
+            cell.key.height,
+            cell.key.text_tokens().unwrap_or(0),
+            cell.key.steps,
+            cell.key.sampler().unwrap_or_default()
         ),
         noise_sha256: hex(noise),
         inputs_sha256: hex(all),

@@ -106,7 +106,7 @@ impl Workload for EdgeDit {
         let passes = if guidance.scale().is_some() && !guidance.batched { 2 } else { 1 };
         let stage =
             |id: &str, role, graph, passes| Stage { id: id.to_owned(), role, source: Source::Graph(graph), passes };
-        // A record's key has no field for these yet; a batch of two has other counts than one.
+        // A batch of two has other counts than one.
         let mut name = choice.model.clone();
         if class != usual {
             name.push_str(&format!("-class{class}"));
@@ -114,11 +114,15 @@ impl Workload for EdgeDit {
         if guidance.batched {
             name.push_str("-batched");
         }
+        let mut own = vec![("sampler".to_owned(), guidance.sampler())];
+        if class != usual {
+            own.push(("class".to_owned(), class.to_string()));
+        }
         Ok(Pipeline {
             choice: choice.clone(),
             name,
             family: config.name.clone(),
-            own: vec![("sampler".to_owned(), guidance.sampler()), ("class".to_owned(), class.to_string())],
+            own,
             image: config.image,
             batch: 1,
             // Numbers and words only: it cannot fail.

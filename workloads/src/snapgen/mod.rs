@@ -130,10 +130,14 @@ impl Workload for SnapGen {
             choice: choice.clone(),
             name: config.name.clone(),
             family: config.name.clone(),
-            own: vec![
-                ("text_tokens".to_owned(), config.denoiser.text.tokens.to_string()),
-                ("sampler".to_owned(), "euler".to_owned()),
-            ],
+            own: [
+                ("text_tokens", Some(config.denoiser.text.tokens.to_string())),
+                ("sampler", Some("euler".to_owned())),
+                ("ladder", choice.own("ladder").map(str::to_owned)),
+            ]
+            .into_iter()
+            .filter_map(|(axis, value)| Some((axis.to_owned(), value?)))
+            .collect(),
             image: config.image,
             batch: 1,
             // Numbers and words only: it cannot fail.

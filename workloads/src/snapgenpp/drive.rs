@@ -67,6 +67,16 @@ impl Own {
         })
     }
 
+    /// What of it a cell's key has.
+    fn in_key(&self, tokens: usize) -> Vec<(String, String)> {
+        let rung = (self.rung != Rung::Final).then(|| ("rung", self.rung.name().to_owned()));
+        let layout = self.layout.map(|layout| ("layout", layout.to_string()));
+        let width = (self.width != Width::FULL).then(|| ("width", self.width.to_string()));
+        let always = [("text_tokens", tokens.to_string()), ("sampler", self.sampler.to_string())];
+        let all = always.into_iter().chain(rung).chain(layout).chain(width);
+        all.map(|(axis, value)| (axis.to_owned(), value)).collect()
+    }
+
     /// The model's name with what sets it apart from the usual: `small`, `small-assa`, `small-6-20-10`.
     fn model_name(&self, model: &str) -> String {
         let mut name = model.to_owned();
@@ -134,10 +144,7 @@ impl Workload for SnapGenPp {
             choice: choice.clone(),
             name: own.model_name(&choice.model),
             family: config.name.clone(),
-            own: vec![
-                ("text_tokens".to_owned(), config.denoiser.text.tokens().to_string()),
-                ("sampler".to_owned(), own.sampler.to_string()),
-            ],
+            own: own.in_key(config.denoiser.text.tokens()),
             image: config.image,
             batch: config.denoiser.batch,
             // Numbers and words only: it cannot fail.
@@ -261,11 +268,12 @@ mod tests {
     }
 
     #[test]
-    fn what_sets_a_model_apart_is_in_its_name_and_the_rest_in_the_key() {
+    fn what_sets_a_model_apart_is_in_its_name_and_in_the_key() {
         let choice = Choice::new(NAME, "nano", square(64), 8).with("width", "0.5").with("sampler", "euler+cfg4");
         let pipeline = SnapGenPp.build(&choice.with("text-tokens", "333")).unwrap();
         assert_eq!(pipeline.name, "nano-w0.5");
-        let own = [("text_tokens", "272"), ("sampler", "euler+cfg4")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        let own = [("text_tokens", "272"), ("sampler", "euler+cfg4"), ("width", "0.5")]
+            .map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(pipeline.own, own);
         assert_eq!(pipeline.stages.iter().map(|stage| stage.passes).collect::<Vec<_>>(), [2, 16, 1]);
         assert_eq!(pipeline.passes_per_step(), 2);
