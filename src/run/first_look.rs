@@ -78,8 +78,9 @@ fn plan(mut plan: PlanFile, clusters: &[&str]) -> PlanFile {
         places.extend(choice("all"));
     }
     for group in &mut plan.group {
-        let backends =
-            || ["candle", "tract"].map(|name| BackendChoice { name: name.to_owned(), variant: None }).to_vec();
+        // What asks for nothing beside our program on the phone.
+        let alone = || USUAL.into_iter().filter(|name| ALONE.contains(name));
+        let backends = || alone().map(|name| BackendChoice { name: name.to_owned(), variant: None }).collect();
         let Axes { model, backend, cluster, .. } = group;
         model.get_or_insert_with(|| vec![MODEL.to_owned()]);
         backend.get_or_insert_with(backends);

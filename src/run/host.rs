@@ -19,7 +19,7 @@ pub fn open(settings: &Settings, run: &str) -> Result<Box<dyn Host>> {
     match &settings.on {
         None | Some(Target::Local) => {
             let sustained = settings.sustained_s.is_some();
-            Ok(Box::new(ThisMachine { telemetry: settings.telemetry, sustained, ort: None }))
+            Ok(Box::new(ThisMachine { telemetry: settings.telemetry, sustained, ..ThisMachine::default() }))
         }
         Some(Target::Phone(serial)) => {
             let say = |message: String| crate::text::tell(&message);
