@@ -79,8 +79,9 @@ fn named(text: &str, names: &[String]) -> Vec<String> {
 
 /// The sources of all crates that are built into the programs.
 fn sources(root: &Path) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> =
-        ["src", "fetch", "judge", "protocol", "worker", "workloads", "reports", "backends"].map(|at| root.join(at)).into();
+    let mut folders: Vec<PathBuf> = ["src", "fetch", "judge", "protocol", "worker", "workloads", "reports", "backends"]
+        .map(|at| root.join(at))
+        .into();
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap() {

@@ -241,6 +241,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_worker_starts_with_what_its_own_backend_wants_and_with_what_was_found() {
+        let environment = |backend: &str, engine: serde_json::Value| {
+            let spec = serde_json::json!({
+                "choice": {"workload": "snapgenpp", "model": "nano", "size": {"height": 64, "width": 64}, "steps": 4},
+                "backend": backend, "engine": engine, "variant": "", "device": "cpu", "threads": 3, "memory": "fast",
+                "weights": "", "inputs": "", "cache": "", "outputs": null, "profile": false,
+                "stop": {"images": 1, "seconds": 1.0, "relative_half_width": 0.0},
+            });
+            let found = BTreeMap::from([("A_LIBRARY".to_owned(), "/lib.so".to_owned())]);
+            let order = order(&serde_json::from_value(spec).unwrap(), &found).unwrap();
+            serde_json::from_slice::<LaunchSpec>(&order).unwrap().environment
+        };
+        let wanted = |names: &[&str]| {
+            let threads = names.iter().map(|name| ((*name).to_owned(), "3".to_owned()));
+            threads.chain([("A_LIBRARY".to_owned(), "/lib.so".to_owned())]).collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(environment("reference", serde_json::Value::Null), wanted(&["RAYON_NUM_THREADS"]));
+        let engine = serde_json::json!({"name": "toy", "command": ["true"]});
+        assert_eq!(environment("toy", engine), wanted(&["RAYON_NUM_THREADS", "OMP_NUM_THREADS"]));
+        // The worker tells why it has no such backend.
+        assert_eq!(environment("no such backend", serde_json::Value::Null), wanted(&[]));
+    }
+
+    #[test]
     fn an_order_lies_beside_its_log() {
         assert_eq!(order_file(Path::new("runs/x/logs/a.b-0.log")), Some("runs/x/specs/a.b-0.json".into()));
     }
