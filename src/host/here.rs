@@ -21,14 +21,19 @@ use ditbench_worker::{measure, probe};
 #[derive(Clone, Debug, Default)]
 pub struct ThisMachine {
     /// Whether sensors are read while workers are at work, and not only before and after.
-    pub telemetry: bool,
+    telemetry: bool,
     /// Whether what the machine does when it is hot is what is measured.
-    pub sustained: bool,
+    sustained: bool,
     /// Backends that were made ready, or why they could not be.
     ready: BTreeMap<String, Result<(BackendFacts, Ready), String>>,
 }
 
 impl ThisMachine {
+    /// With sensors read while workers are at work or not, to be measured hot or not.
+    pub fn new(telemetry: bool, sustained: bool) -> Self {
+        Self { telemetry, sustained, ..Self::default() }
+    }
+
     /// Variables by which a backend's workers find what it was made ready with.
     pub fn environment_of(&self, backend: &str) -> BTreeMap<String, String> {
         match self.ready.get(backend) {
