@@ -46,8 +46,7 @@ pub(super) fn reference<'a>(rows: &'a [Row], key: &CellKey) -> Option<&'a Row> {
             && (&other.model, other.height, other.width, other.steps, other.text_tokens, other.batch, &other.sampler)
                 == (&key.model, key.height, key.width, key.steps, key.text_tokens, key.batch, &key.sampler)
     };
-    let in_64_bits = |row: &&Row| row.numerics.value().is_some_and(|numerics| numerics == "f64");
-    rows.iter().filter(same).min_by_key(|row| !in_64_bits(row))
+    rows.iter().filter(same).min_by_key(|row| !row.is_in_64_bits())
 }
 
 fn quality(dir: &Path, row: &Row, reference: &Row) -> Result<Reading<Quality>> {

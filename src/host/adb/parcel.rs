@@ -30,8 +30,10 @@ pub(super) fn send(
         let there = session.pusher.put(&session.device, &file.path, &files, "0600", say);
         sent.push((there.map_err(|error| error.to_string())?, name(&file.path)));
     }
-    if let [(there, name)] = sent.as_slice() {
-        // One file is found by its path, whatever its name there.
+    if let ([(there, name)], [file]) = (sent.as_slice(), parcel.files.as_slice())
+        && file.path == parcel.named
+    {
+        // One that was named alone is found by its path, whatever its name there.
         let ours = format!("{}/{name}", Parcel::THERE);
         return Ok(with(parcel, &ours, there));
     }
