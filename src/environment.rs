@@ -1,21 +1,51 @@
-//! What every command is told of its surroundings: the cache, where ONNX Runtime is, and which engines there are.
+//! What every command is told of its surroundings: the cache, where libraries of backends are, and which engines there are.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use ditbench_backend_api::{Named, PrepareOptions, Ready};
+use ditbench_worker::registry::{self, BackendFacts};
+
+use crate::naming::Libraries;
 
 /// What all commands share.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Common {
     /// Folder for prepared weights, exported models and the ONNX Runtime library [default: the user's cache folder]
     #[arg(long, global = true, env = "DITBENCH_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// The ONNX Runtime library to use, instead of fetching one
-    #[arg(long, global = true, env = "ORT_DYLIB_PATH", value_name = "FILE")]
-    pub ort_lib: Option<PathBuf>,
+    /// Libraries by backend.
+    #[command(flatten)]
+    pub libraries: Libraries,
     /// The engines outside ditbench that backends may be named after (TOML) [default: engines.toml here, else in the
     /// user's config folder]
     #[arg(long, global = true, env = "DITBENCH_ENGINES", value_name = "FILE")]
     pub engines: Option<PathBuf>,
+}
+
+impl Common {
+    /// The cache and the libraries as words of a command line, each flag and its value: what another run of this program, or of
+    /// another build, must be told to find the same. Engines are found by their variable.
+    pub fn words(&self) -> Vec<(String, OsString)> {
+        let cache = self.cache.iter().map(|cache| ("--cache".to_owned(), cache.clone().into_os_string()));
+        cache.chain(self.libraries.words()).collect()
+    }
+
+    /// Makes a backend ready on this machine with what was named for it: what it can do, and what was found.
+    ///
+    /// # Errors
+    /// It cannot be used, and what to do.
+    pub fn prepare(&self, backend: &str, fetch: bool, say: &dyn Fn(String)) -> Result<(BackendFacts, Ready), String> {
+        let library = self.libraries.of(backend).map(Path::to_path_buf);
+        let options = PrepareOptions {
+            named: &Named { library, folder: None },
+            cache: &|| crate::paths::cache(self.cache.as_ref()).map_err(|error| crate::text::causes(&error)),
+            fetch,
+            say,
+            stop: &ditbench_worker::interrupt::requested,
+        };
+        registry::prepare(backend, &options)
+    }
 }
 
 /// The file that `--engines` names. It is wanted before the rest of the command line is read, because the names of backends

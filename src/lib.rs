@@ -8,7 +8,7 @@ pub mod ab;
 pub mod cli;
 pub mod environment;
 pub mod host;
-pub mod ort_library;
+pub mod naming;
 pub mod paths;
 pub mod plan;
 pub mod run;

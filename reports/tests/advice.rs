@@ -335,7 +335,7 @@ fn what_failed_fell_back_was_spoiled_or_computed_wrong_is_named_and_never_advise
     assert!(why.starts_with("it was spoiled (busy machine in 1 of 6)") && outcome == Outcome::NotSure, "{why}");
     let (why, outcome) = why_not(each(|launch| launch.steady.state = Steady::Slowing));
     assert!(why.starts_with("it was never steady: slowing down") && outcome == Outcome::NotSure, "{why}");
-    let (why, _) = why_not(|cell| cell.key.backend = "reference".into());
+    let (why, _) = why_not(|cell| cell.numerics = Reading::Ok("f64".into()));
     assert!(why.contains("yardstick"), "{why}");
     let (why, outcome) = why_not(|cell| *cell = Cell::failed(cell.key.clone(), Status::Unsupported, "no way"));
     assert_eq!((why.as_str(), outcome), ("unsupported: no way", Outcome::NotMet));

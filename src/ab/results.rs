@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use ditbench_record::store::latents_of;
 use ditbench_record::{Cell, Run, Status};
-use ditbench_reports::quality::{QualityError, step_divergence};
+use ditbench_reports::quality::{QualityError, Whose, step_divergence};
 use ditbench_reports::verdict::Apart;
 use ditbench_workloads::trace::load_kept;
 
@@ -75,7 +75,7 @@ fn none_kept(side: &str, (dir, cell): (&Path, &Cell)) -> Apart {
 
 fn unusable(error: &QualityError, what: &str) -> Option<Apart> {
     let of_base = match error {
-        QualityError::NotFinite { whose, .. } | QualityError::Zero { whose } => *whose != "our",
+        QualityError::NotFinite { whose, .. } | QualityError::Zero { whose } => *whose == Whose::References,
         QualityError::Shape { .. } => false,
     };
     (!of_base).then(|| Apart::Unusable(format!("{what}: {error}")))

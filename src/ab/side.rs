@@ -25,7 +25,7 @@ pub struct Program {
     pub label: String,
     /// The file.
     pub file: PathBuf,
-    /// `--cache` and `--ort-lib`, as this program was given them.
+    /// The cache and the libraries, as this program was given them.
     pub common: Common,
     /// Which weights.
     pub weights: WeightsChoice,
@@ -152,12 +152,7 @@ impl Program {
         let mut command = Command::new(&self.file);
         command.arg("run").arg("--plan").arg(&file).arg("--out").arg(dir);
         command.args(["--launches", "1", "--images", &images.to_string()]).args(more).args(&self.flags);
-        if let Some(cache) = &self.common.cache {
-            command.arg("--cache").arg(cache);
-        }
-        if let Some(library) = &self.common.ort_lib {
-            command.arg("--ort-lib").arg(library);
-        }
+        command.args(self.common.words().into_iter().flat_map(|(flag, value)| [flag.into(), value]));
         if self.weights != WeightsChoice::Usual {
             command.arg("--weights").arg(self.weights.to_string());
         }

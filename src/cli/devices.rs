@@ -1,12 +1,12 @@
 //! `ditbench devices`: what can run here, and for what cannot, why and how to get it.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use ditbench_graph::weights::Scheme;
 
 use super::Common;
 use crate::run::Progress;
 use crate::text::{left_table, show};
-use ditbench_worker::registry;
+use ditbench_worker::registry::{self, BackendFacts};
 
 /// Arguments of `ditbench devices`.
 #[derive(Debug, clap::Args)]
@@ -28,33 +28,19 @@ impl DevicesArgs {
 /// # Errors
 /// A library that was named and is not there; a fetch that failed. What is missing is a row.
 pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
-    let library = if args.fetch {
-        let progress = Progress::new(1);
-        let fetched = crate::ort_library::fetch(common, &|message| progress.now(message));
-        progress.finish();
-        let library = fetched?;
-        show(&format!("ONNX Runtime: {}\n\n", library.display()));
-        Some(library)
-    } else {
-        match crate::ort_library::find(common) {
-            // What was named and is not there is a mistake, and not a row.
-            Err(error) if common.ort_lib.is_some() => return Err(error),
-            found => found.ok(),
-        }
-    };
+    let known = know(args, common)?;
     let mut rows = Vec::new();
     let mut ways = Vec::new();
     let mut cures = Vec::new();
-    let engines = registry::engines().map_err(anyhow::Error::msg)?;
-    for name in registry::listed().chain(engines.iter().map(|row| row.name.as_str())) {
-        let backend = match registry::backend_with(name, library.as_deref()) {
-            Ok(backend) => backend,
+    for (name, facts) in known {
+        let facts = match facts {
+            Ok(facts) => facts,
             Err(why) => {
                 rows.push(vec![name.to_owned(), "-".to_owned(), "no".to_owned(), String::new(), why]);
                 continue;
             }
         };
-        for device in backend.devices() {
+        for device in facts.devices {
             let (state, why) = match &device.state {
                 Ok(()) => ("yes", String::new()),
                 Err(missing) => {
@@ -70,13 +56,13 @@ pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
             rows.push(vec![name.to_owned(), device.name, state.to_owned(), device.about, why]);
         }
         for scheme in Scheme::ALL {
-            for (index, variant) in backend.variants(scheme).into_iter().enumerate() {
+            for (index, variant) in facts.variants.get(scheme.name()).into_iter().flatten().enumerate() {
                 let default = if index == 0 { "default" } else { "" };
                 ways.push(vec![
                     format!("{name}:{}", variant.name),
                     scheme.name().to_owned(),
                     default.to_owned(),
-                    variant.about,
+                    variant.about.clone(),
                 ]);
             }
         }
@@ -92,4 +78,46 @@ pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
     }
     super::phones::list();
     Ok(())
+}
+
+/// What every backend and engine can do here, or why it cannot.
+type Known = Vec<(&'static str, Result<BackendFacts, String>)>;
+
+/// Asks them all, with what was named for each, and with what is fetched first where that is asked for.
+///
+/// # Errors
+/// A library that was named and cannot be used: a mistake, and not a row. A fetch that failed.
+fn know(args: &DevicesArgs, common: &Common) -> Result<Known> {
+    let mut known = Known::new();
+    for name in registry::listed() {
+        let progress = args.fetch.then(|| Progress::new(1));
+        let prepared = common.prepare(name, args.fetch, &|message| {
+            if let Some(progress) = &progress {
+                progress.now(message);
+            }
+        });
+        if let Some(progress) = progress {
+            progress.finish();
+        }
+        let wanted = args.fetch && registry::backend(name).is_ok() || common.libraries.of(name).is_some();
+        let facts = match prepared {
+            Ok((facts, ready)) => {
+                if let Some((what, path)) = ready.found.filter(|_| args.fetch) {
+                    show(&format!("{what}: {}\n\n", path.display()));
+                }
+                Ok(facts)
+            }
+            Err(why) if wanted => bail!("{why}"),
+            // What it lacks stands beside its devices.
+            Err(_) => of(name),
+        };
+        known.push((name, facts));
+    }
+    let engines = registry::engines().map_err(anyhow::Error::msg)?;
+    known.extend(engines.iter().map(|row| (row.name.as_str(), of(&row.name))));
+    Ok(known)
+}
+
+fn of(name: &str) -> Result<BackendFacts, String> {
+    Ok(BackendFacts::of(registry::backend(name)?.as_ref()))
 }

@@ -9,7 +9,7 @@ use ditbench_record::{Reading, held};
 use super::Common;
 use super::phones::by_answer;
 use crate::host::adb::{
-    Adb, AdbError, Device, Limit, PhoneOptions, Program, Pusher, choose, find_binary, free_kib, libraries, quote,
+    Adb, AdbError, Device, Limit, PhoneOptions, Program, Pusher, choose, find_binary, free_kib, parcel, quote,
     read_sources, runs,
 };
 use crate::plan::{ClusterChoice, Target};
@@ -17,6 +17,7 @@ use crate::text;
 use ditbench_worker::probe::phone::readings::{self, Readings};
 use ditbench_worker::probe::phone::thermal::Status;
 use ditbench_worker::probe::phone::{Cluster, Identity, Sources, clusters, props, thermal};
+use ditbench_worker::registry;
 
 /// Arguments of `ditbench doctor`.
 #[derive(Debug, clap::Args)]
@@ -118,7 +119,7 @@ fn examine(device: &Device, args: &DoctorArgs, common: &Common, findings: &mut F
     );
     room(device, options, findings)?;
     program(device, options, abi, findings)?;
-    library(options, common, abi, findings);
+    libraries(options, common, abi, findings);
     cores(device, &args.cluster, &sources, findings);
     battery(device.serial(), &readings, findings);
     screen(device.serial(), &sources, findings);
@@ -205,19 +206,22 @@ fn program(device: &Device, options: &PhoneOptions, abi: &str, findings: &mut Fi
     Ok(())
 }
 
-fn library(options: &PhoneOptions, common: &Common, abi: &str, findings: &mut Findings) {
-    // As a run chooses: the folder first.
-    let (named, fits) = match (&options.ort_dir, &common.ort_lib) {
-        (Some(folder), _) => (folder, libraries::look_over(folder, abi).map(|_| ())),
-        (None, Some(library)) => (library, libraries::fits(library, abi)),
-        (None, None) => {
-            let none = "no ONNX Runtime for the phone is named: candle and tract run without it";
-            return findings.note("libraries", none, libraries::HOW);
+/// What backends need there, as a run would carry it.
+fn libraries(options: &PhoneOptions, common: &Common, abi: &str, findings: &mut Findings) {
+    for (name, backend) in registry::listed().filter_map(|name| Some((name, registry::backend(name).ok()?))) {
+        let named = options.named(name, common);
+        match backend.carry(&named) {
+            Ok(None) => {}
+            Ok(Some(parcel)) => match parcel::fits(&parcel, abi) {
+                Ok(()) => findings.ok("libraries", format!("{} is for {abi}", parcel.named.display())),
+                Err(why) => findings.fault("libraries", &why, &parcel.how),
+            },
+            Err(missing) if named.is_nothing() => {
+                let none = format!("{}: {name} cannot run there, and what needs no library can", missing.why);
+                findings.note("libraries", none, missing.cure);
+            }
+            Err(missing) => findings.fault("libraries", &missing.why, &missing.cure),
         }
-    };
-    match fits {
-        Ok(()) => findings.ok("libraries", format!("{} is for {abi}", named.display())),
-        Err(why) => findings.fault("libraries", &why, libraries::HOW),
     }
 }
 

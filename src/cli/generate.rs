@@ -14,6 +14,7 @@ use crate::plan::{BackendChoice, Cell, Threads, parse_memory, parse_scheme};
 use crate::run::{self, Progress, WeightsChoice, one_image};
 use crate::text;
 use ditbench_protocol::Event;
+use ditbench_worker::registry;
 
 /// Arguments of `ditbench generate`.
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ pub struct GenerateArgs {
     #[command(flatten)]
     workload: WorkloadArgs,
     /// Backend: candle, tract, ort, reference, or an engine of engines.toml; append a way of running after a colon, as in candle:stock
-    #[arg(long, default_value = "ort")]
+    #[arg(long, default_value = registry::USUAL[0])]
     backend: BackendChoice,
     /// Device, as `ditbench devices` names it
     #[arg(long, default_value = "cpu")]

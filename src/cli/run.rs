@@ -219,7 +219,7 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
 
 impl RunArgs {
     /// A flag that says what a new run is, and that one which goes on cannot take.
-    fn of_the_plan(&self) -> Option<&'static str> {
+    fn of_the_plan(&self) -> Option<String> {
         let (plan, phone) = (&self.plan, &self.phone);
         let given = [
             (plan.axes != Axes::default(), "--model, --backend and the like"),
@@ -229,12 +229,12 @@ impl RunArgs {
             (plan.weights.is_some(), "--weights"),
             (phone.fixed_performance, "--fixed-performance"),
             (phone.task_profile.is_some(), "--task-profile"),
-            (phone.ort_dir.is_some(), "--ort-dir"),
             (phone.keep, "--keep"),
             (phone.phone_dir.is_some(), "--phone-dir"),
             (phone.patience.is_some(), "--patience"),
         ];
-        given.into_iter().find(|(given, _)| *given).map(|(_, flags)| flags)
+        let folders = phone.folders.words().into_iter().map(|(flag, _)| flag);
+        given.into_iter().filter(|(given, _)| *given).map(|(_, flags)| flags.to_owned()).chain(folders).next()
     }
 
     /// Puts a finished run into the store that was named.

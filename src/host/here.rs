@@ -1,10 +1,10 @@
 //! This machine as a host: workers are child processes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use ditbench_backend_api::Ready;
 use ditbench_record::{Build, Git, Machine, Peak, Reading};
 
 use super::sampler::Sampler;
@@ -21,18 +21,29 @@ use ditbench_worker::{measure, probe};
 #[derive(Clone, Debug, Default)]
 pub struct ThisMachine {
     /// Whether sensors are read while workers are at work, and not only before and after.
-    pub telemetry: bool,
+    telemetry: bool,
     /// Whether what the machine does when it is hot is what is measured.
-    pub sustained: bool,
-    /// ONNX Runtime's library, or why there is none; `None` until somebody asked.
-    pub ort: Option<Result<PathBuf, String>>,
+    sustained: bool,
+    /// Backends that were made ready, or why they could not be.
+    ready: BTreeMap<String, Result<(BackendFacts, Ready), String>>,
+}
+
+impl ThisMachine {
+    /// With sensors read while workers are at work or not, to be measured hot or not.
+    pub fn new(telemetry: bool, sustained: bool) -> Self {
+        Self { telemetry, sustained, ..Self::default() }
+    }
+
+    /// Variables by which a backend's workers find what it was made ready with.
+    pub fn environment_of(&self, backend: &str) -> BTreeMap<String, String> {
+        match self.ready.get(backend) {
+            Some(Ok((_, ready))) => ready.environment.clone(),
+            _ => BTreeMap::new(),
+        }
+    }
 }
 
 impl Host for ThisMachine {
-    fn is_phone(&self) -> bool {
-        false
-    }
-
     fn machine(&self) -> Machine {
         probe::machine::probe()
     }
@@ -57,17 +68,18 @@ impl Host for ThisMachine {
         measure::peaks::quick()
     }
 
-    fn backend(&self, name: &str) -> Result<BackendFacts, String> {
-        match &self.ort {
-            Some(Err(why)) if name == "ort" => Err(why.clone()),
-            Some(Ok(library)) => registry::facts_of(name, Some(library)),
-            _ => registry::facts_of(name, None),
+    fn prepare(&mut self, backend: &str, common: &Common, say: &dyn Fn(String)) {
+        if !self.ready.contains_key(backend) {
+            let ready = common.prepare(backend, true, say);
+            self.ready.insert(backend.to_owned(), ready);
         }
     }
 
-    fn ort_library(&mut self, common: &Common, say: &dyn Fn(String)) -> Result<PathBuf, String> {
-        let fetch = || crate::ort_library::fetch(common, say).map_err(|error| crate::text::causes(&error));
-        self.ort.get_or_insert_with(fetch).clone()
+    fn backend(&self, name: &str) -> Result<BackendFacts, String> {
+        match self.ready.get(name) {
+            Some(ready) => ready.clone().map(|(facts, _)| facts),
+            None => registry::facts_of(name),
+        }
     }
 
     fn cpus_of(&self, cluster: &ClusterChoice) -> Result<Vec<u32>, String> {
@@ -101,14 +113,13 @@ impl Host for ThisMachine {
 
     fn launch(&mut self, order: &Order, on_event: &mut dyn FnMut(f64, Event)) -> Result<Exit> {
         let begun = Instant::now();
-        let environment: Vec<_> = order.environment.clone();
         let sampler = self.telemetry.then(|| Sampler::start(begun));
         let kept = local::order_file(order.log);
-        let exit =
-            local::launch(order.spec, &environment, order.log, kept.as_deref(), begun + order.timeout, |event| {
-                on_event(begun.elapsed().as_secs_f64(), event);
-            })
-            .with_context(|| format!("cannot start a worker (log: {})", order.log.display()));
+        let found = self.environment_of(&order.spec.backend);
+        let exit = local::launch(order.spec, &found, order.log, kept.as_deref(), begun + order.timeout, |event| {
+            on_event(begun.elapsed().as_secs_f64(), event);
+        })
+        .with_context(|| format!("cannot start a worker (log: {})", order.log.display()));
         let mut observed = Observed::default();
         if let Some((samples, cost)) = sampler.map(Sampler::stop) {
             observed.telemetry = samples;

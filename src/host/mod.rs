@@ -7,8 +7,7 @@ mod here;
 mod sampler;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -26,8 +25,15 @@ pub use here::ThisMachine;
 
 /// A machine that runs workers.
 pub trait Host {
-    /// Whether a report should look at heat, clusters and battery: a phone.
-    fn is_phone(&self) -> bool;
+    /// Whether workers run on another machine than this: their files and their clock are not ours, and asking takes a while.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Whether waiting is all that the machine needs after a launch that was held back: it cools down when it is left alone.
+    fn recovers_alone(&self) -> bool {
+        false
+    }
 
     /// The machine, for the record.
     fn machine(&self) -> Machine;
@@ -53,17 +59,15 @@ pub trait Host {
     /// f32 FLOP/s of one thread, roughly: for estimates only.
     fn quick_peak(&self) -> f64;
 
-    /// What a backend can do there.
+    /// Makes a backend ready there, once: what it needs is looked for, fetched or sent, and its workers will find it. Whether it
+    /// could be had is told by [`Host::backend`].
+    fn prepare(&mut self, backend: &str, common: &Common, say: &dyn Fn(String));
+
+    /// What a backend can do there, with what it was made ready with.
     ///
     /// # Errors
     /// Why it cannot be used there, and how to get it: a row's reason.
     fn backend(&self, name: &str) -> Result<BackendFacts, String>;
-
-    /// ONNX Runtime's library, as a path on that machine; looked for, fetched or sent if need be.
-    ///
-    /// # Errors
-    /// Why there is none: the reason of the rows that need it.
-    fn ort_library(&mut self, common: &Common, say: &dyn Fn(String)) -> Result<PathBuf, String>;
 
     /// Measures its peaks at these thread counts, on these CPUs.
     fn peaks(&mut self, wanted: &[PeakOf]) -> Vec<Peak>;
@@ -119,8 +123,6 @@ pub struct Order<'a> {
     pub spec: &'a LaunchSpec,
     /// Its stages.
     pub pipeline: &'a Pipeline,
-    /// Environment variables of the worker.
-    pub environment: Vec<(&'static str, OsString)>,
     /// Where the worker's own words go.
     pub log: &'a Path,
     /// After this the worker is given up.

@@ -2,6 +2,7 @@
 
 use ditbench_backend_api::MemoryMode;
 use ditbench_graph::weights::Scheme;
+use ditbench_worker::registry::USUAL;
 use ditbench_workloads::{Choice, workload};
 
 use super::axes::{BackendChoice, Size};
@@ -11,8 +12,7 @@ use super::{Axes, Cell, ClusterChoice, Cores, Pinned, PlanError};
 /// The plan of a bare `ditbench run`, as a plan file.
 pub const DEFAULT_PLAN: &str = include_str!("default.toml");
 
-/// Backends and precisions when nobody says.
-const BACKENDS: [&str; 3] = ["ort", "candle", "tract"];
+/// Precisions when nobody says.
 const SCHEMES: [Scheme; 2] = [Scheme::F32, Scheme::Q4];
 
 /// How many cells a group multiplies out to, those that are the same counted again.
@@ -24,7 +24,7 @@ pub(super) fn count(axes: &Axes) -> u128 {
     let of_every_workload = [
         values(model.as_ref(), 1),
         values(size.as_ref(), 1),
-        values(backend.as_ref(), BACKENDS.len()),
+        values(backend.as_ref(), USUAL.len()),
         values(precision.as_ref(), SCHEMES.len()),
         values(device.as_ref(), 1),
         values(threads.as_ref(), 1),
@@ -40,7 +40,7 @@ pub(super) fn count(axes: &Axes) -> u128 {
 pub(super) fn expand(axes: &Axes, cores: &Cores) -> Result<Vec<Cell>, PlanError> {
     let models = or(&axes.model, "model", || vec![workload::ALL[0].models()[0].name.to_owned()])?;
     let backends = or(&axes.backend, "backend", || {
-        BACKENDS.map(|name| BackendChoice { name: name.to_owned(), variant: None }).to_vec()
+        USUAL.map(|name| BackendChoice { name: name.to_owned(), variant: None }).to_vec()
     })?;
     let schemes = or(&axes.precision, "precision", || SCHEMES.to_vec())?;
     let devices = or(&axes.device, "device", || vec!["cpu".to_owned()])?;

@@ -2,6 +2,7 @@
 //!
 //! Contract: estimates are labelled as such and never enter a record as results.
 
+use ditbench_backend_api::Costs;
 use ditbench_graph::cost;
 use ditbench_graph::weights::Scheme;
 use ditbench_graph::weights::scheme::bits_of;
@@ -14,23 +15,15 @@ use super::Cell;
 pub struct Estimate {
     /// Floating-point operations of one image.
     pub flops_per_image: f64,
-    /// Seconds for one image, at the share of peak that [`estimate`] assumes; `None` on a device of which no peak is known.
+    /// Seconds for one image, at the share of peak that [`Costs`] assumes; `None` on a device of which no peak is known.
     pub image_s: Option<f64>,
     /// Bytes of this machine's memory that are resident while it runs; `None` on a device with memory of its own.
     pub memory_bytes: Option<u64>,
 }
 
-/// Share of the machine's f32 peak that a backend is assumed to reach. Rough: from runs on one two-core x86-64 machine.
-fn assumed_share(backend: &str) -> f64 {
-    match backend {
-        "ort" => 0.5,
-        "reference" => 0.05,
-        _ => 0.3,
-    }
-}
-
-/// Estimates one cell on a machine whose processor has `peak_flops` (f32, all threads of the cell).
-pub fn estimate(cell: &Cell, pipeline: &Pipeline, peak_flops: f64) -> Estimate {
+/// Estimates one cell, whose backend is assumed to cost so much, on a machine whose processor has `peak_flops` (f32, all threads
+/// of the cell).
+pub fn estimate(cell: &Cell, pipeline: &Pipeline, costs: Costs, peak_flops: f64) -> Estimate {
     let flops_per_image = pipeline.flops_per_image() as f64;
     let weights: f64 = pipeline
         .graphs()
@@ -39,15 +32,13 @@ pub fn estimate(cell: &Cell, pipeline: &Pipeline, peak_flops: f64) -> Estimate {
         .map(|w| bits_loaded(cell.scheme, w) * w.len() as f64 / 8.0)
         .sum();
     let activations = pipeline.graphs().into_iter().map(cost::peak_activation_bytes).max().unwrap_or(0) as f64;
-    // The f64 reference holds everything twice as wide. Runtimes keep a re-laid copy of some weights.
-    let (weight_factor, activation_factor) = if cell.backend.name == "reference" { (2.0, 2.0) } else { (1.3, 1.5) };
     const RUNTIME: f64 = 100e6;
-    let memory_bytes = (weight_factor * weights + activation_factor * activations + RUNTIME) as u64;
+    let memory_bytes = (costs.weights * weights + costs.activations * activations + RUNTIME) as u64;
     // What is known is the processor's.
     let on_cpu = cell.device == "cpu";
     Estimate {
         flops_per_image,
-        image_s: on_cpu.then(|| flops_per_image / (peak_flops * assumed_share(&cell.backend.name))),
+        image_s: on_cpu.then(|| flops_per_image / (peak_flops * costs.share_of_peak)),
         memory_bytes: on_cpu.then_some(memory_bytes),
     }
 }
@@ -71,7 +62,7 @@ mod tests {
         let text = "[[group]]\nmodel = 'full'\nsize = 512\nbackend = 'ort'\nprecision = ['f32', 'q4']\nthreads = 2";
         let cells = PlanFile::parse(text, "t").unwrap().cells(2).unwrap();
         let pipeline = ditbench_workloads::workload::build(&cells[0].choice).unwrap();
-        let [f32, q4] = [&cells[0], &cells[1]].map(|cell| estimate(cell, &pipeline, 2e11));
+        let [f32, q4] = [&cells[0], &cells[1]].map(|cell| estimate(cell, &pipeline, Costs::default(), 2e11));
         let bytes = [f32, q4].map(|estimate| estimate.memory_bytes.unwrap());
         assert!(bytes[0] > 8_000_000_000 && bytes[1] < 3_000_000_000, "{f32:?} {q4:?}");
         assert_eq!(f32.flops_per_image, q4.flops_per_image);
@@ -82,7 +73,7 @@ mod tests {
         let text = "[[group]]\nmodel = 'nano'\nsize = 64\nbackend = 'ort'\nprecision = 'f32'\ndevice = ['cpu', 'cuda']\nthreads = 2";
         let cells = PlanFile::parse(text, "t").unwrap().cells(2).unwrap();
         let pipeline = ditbench_workloads::workload::build(&cells[0].choice).unwrap();
-        let [cpu, cuda] = [&cells[0], &cells[1]].map(|cell| estimate(cell, &pipeline, 2e11));
+        let [cpu, cuda] = [&cells[0], &cells[1]].map(|cell| estimate(cell, &pipeline, Costs::default(), 2e11));
         assert!(cpu.image_s.is_some() && cpu.memory_bytes.is_some());
         assert_eq!((cuda.image_s, cuda.memory_bytes, cuda.flops_per_image), (None, None, cpu.flops_per_image));
     }

@@ -11,6 +11,7 @@ use ditbench_record::CellKey;
 use ditbench_record::store::{self, LoadedRun};
 use ditbench_reports::table;
 use ditbench_worker::probe::phone::clusters;
+use ditbench_worker::registry;
 use ditbench_workloads::workload;
 
 use super::{Settings, print, resolve};
@@ -78,8 +79,9 @@ fn plan(mut plan: PlanFile, clusters: &[&str]) -> PlanFile {
         places.extend(choice("all"));
     }
     for group in &mut plan.group {
-        let backends =
-            || ["candle", "tract"].map(|name| BackendChoice { name: name.to_owned(), variant: None }).to_vec();
+        // What asks for nothing beside our program on the phone.
+        let alone = || registry::USUAL.into_iter().filter(|name| registry::ALONE.contains(name));
+        let backends = || alone().map(|name| BackendChoice { name: name.to_owned(), variant: None }).collect();
         let Axes { model, backend, cluster, .. } = group;
         model.get_or_insert_with(|| vec![MODEL.to_owned()]);
         backend.get_or_insert_with(backends);

@@ -162,9 +162,7 @@ fn go(
     for member in &fleet.machines {
         let mut command = Command::new(ditbench_worker::process::this_program().context("finding this program")?);
         command.arg("run").args(arguments(member));
-        for (flag, value) in [("--cache", &common.cache), ("--ort-lib", &common.ort_lib)] {
-            command.args(value.iter().flat_map(|value| [flag.into(), value.clone().into_os_string()]));
-        }
+        command.args(common.words().into_iter().flat_map(|(flag, value)| [flag.into(), value]));
         command.args(store.iter().flat_map(|store| ["--store", store]));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Ctrl-C is passed on once, by us; a second one would keep it from cleaning up.

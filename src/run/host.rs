@@ -18,8 +18,7 @@ use crate::plan::{Cores, Target};
 pub fn open(settings: &Settings, run: &str) -> Result<Box<dyn Host>> {
     match &settings.on {
         None | Some(Target::Local) => {
-            let sustained = settings.sustained_s.is_some();
-            Ok(Box::new(ThisMachine { telemetry: settings.telemetry, sustained, ort: None }))
+            Ok(Box::new(ThisMachine::new(settings.telemetry, settings.sustained_s.is_some())))
         }
         Some(Target::Phone(serial)) => {
             let say = |message: String| crate::text::tell(&message);

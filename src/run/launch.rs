@@ -1,8 +1,7 @@
 //! One launch: the spec for the worker, the worker's events, the row of the record.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -37,8 +36,6 @@ pub struct Launcher<'a> {
     pub settings: &'a Settings,
     /// Where workers run.
     pub host: &'a mut dyn Host,
-    /// ONNX Runtime's library, or why there is none.
-    pub ort_lib: Result<Option<PathBuf>, String>,
     /// Where to say what is going on.
     pub progress: &'a Progress,
     /// Launches made so far in this run.
@@ -50,14 +47,6 @@ pub struct Launcher<'a> {
 }
 
 impl Launcher<'_> {
-    /// Why a cell cannot run for want of ONNX Runtime.
-    pub fn missing_library(&self, cell: &Resolved) -> Option<(Status, String)> {
-        match &self.ort_lib {
-            Err(why) if cell.cell.backend.name == "ort" => Some((Status::Unsupported, why.clone())),
-            _ => None,
-        }
-    }
-
     /// Makes launch `index` of a cell and gives the cell's row with it added.
     ///
     /// # Errors
@@ -90,8 +79,8 @@ impl Launcher<'_> {
             let spoiled = disturbed::spoiled(&made.1, &store.run().machine, cell.key.threads);
             let Some(cause) = spoiled.filter(|_| !self.host.wants_throttling()) else { break made };
             let why = cause.to_string();
-            // A phone cools down when it is left alone; a machine with other work to do may never have time for us.
-            let in_time = self.host.is_phone() || Instant::now() + begun.elapsed() <= self.until;
+            // One that cools down when it is left alone will; a machine with other work to do may never have time for us.
+            let in_time = self.host.recovers_alone() || Instant::now() + begun.elapsed() <= self.until;
             let host = &mut self.host;
             if let Some(because) = counts(&cause, row.discarded.len(), in_time, || host.becomes_quiet()) {
                 row.warnings.push(kept(index, why, because));
@@ -153,16 +142,15 @@ impl Launcher<'_> {
         progress.now(format!("{name}: compiling"));
         let sustained = self.settings.sustained_s.map(Seconds::duration).unwrap_or_default();
         let timeout = self.settings.timeout_s.duration() + sustained;
-        let environment = self.environment();
-        let order = Order { id: id.to_owned(), spec, pipeline: &cell.pipeline, environment, log, timeout, say: &say };
+        let order = Order { id: id.to_owned(), spec, pipeline: &cell.pipeline, log, timeout, say: &say };
         let mut exit = self.host.launch(&order, &mut |at_s, event| {
             if let Event::Image { index, total_s, .. } = &event {
                 progress.now(format!("{name}: image {}, {}", index + 1, text::seconds(*total_s)));
             }
             collected.take(at_s, event);
         })?;
-        // On a phone, sending files came before the launch began, and the phone's clock is the one that counts.
-        let at_s = if self.host.is_phone() { collected.at_s } else { begun.elapsed().as_secs_f64() };
+        // Elsewhere, sending files came before the launch began, and that machine's clock is the one that counts.
+        let at_s = if self.host.is_remote() { collected.at_s } else { begun.elapsed().as_secs_f64() };
         let mut launch =
             collected.launch(u32::try_from(index).unwrap_or(u32::MAX), self.order, started, &exit.cause, exit.max_rss);
         self.order += 1;
@@ -196,7 +184,6 @@ impl Launcher<'_> {
             id: format!("{}.{}.memory", store.run().run.id, cell.key.id()),
             spec: &spec,
             pipeline: &cell.pipeline,
-            environment: self.environment(),
             log: &log,
             timeout: self.settings.timeout_s.duration(),
             say: &|message| progress.now(message),
@@ -222,11 +209,6 @@ impl Launcher<'_> {
         // The launch that keeps its image is the one that is asked for the rest too: the cell's first.
         let placement = outputs.is_some();
         LaunchSpec { outputs, profile: placement && self.settings.profile, placement, ..prepared.spec(cell, stop) }
-    }
-
-    fn environment(&self) -> Vec<(&'static str, OsString)> {
-        let library = self.ort_lib.as_ref().ok().and_then(Option::as_ref);
-        library.map(|path| ("ORT_DYLIB_PATH", path.clone().into_os_string())).into_iter().collect()
     }
 }
 

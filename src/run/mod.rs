@@ -105,7 +105,8 @@ impl Settings {
             WeightsChoice::File(path) => Some(path),
             WeightsChoice::Usual | WeightsChoice::Random => None,
         };
-        for path in judge.into_iter().chain(weights).chain(&mut self.phone.phone_binary) {
+        let phone = self.phone.phone_binary.iter_mut().chain(self.phone.folders.0.values_mut());
+        for path in judge.into_iter().chain(weights).chain(phone) {
             *path = home.whole(path);
         }
     }
@@ -217,7 +218,6 @@ fn work(
 ) -> Result<()> {
     let cache = paths::cache(common.cache.as_ref())?;
     let progress = Progress::new(resolved.len() * settings.launches.get());
-    let ort_lib = prepare::ort_library(&resolved, common, host, &progress);
     progress.now("measuring this machine's peaks".to_owned());
     let calibration_before = host.calibrate();
     let wanted = |cell: &Resolved| PeakOf {
@@ -243,7 +243,6 @@ fn work(
     let mut launcher = Launcher {
         settings: &settings,
         host,
-        ort_lib,
         progress: &progress,
         order: resume::next_order(store.run()),
         cells: resolved.len(),
@@ -252,7 +251,7 @@ fn work(
     let keys: Vec<CellKey> = resolved.iter().map(|cell| cell.key.clone()).collect();
     let mut states: Vec<CellState> = resolved.iter().map(|cell| resume::state(&store, cell)).collect();
     for (index, cell) in resolved.iter().enumerate() {
-        if let Some((status, why)) = cell.refusal.clone().or_else(|| launcher.missing_library(cell)) {
+        if let Some((status, why)) = cell.refusal.clone() {
             states[index].failed = true;
             progress.launch_done(&cell.cell.key(), &format!("{}: {why}", status.name()));
             if resume::keep_results(&mut store, &keys, &cell.key, &why)? {
@@ -349,7 +348,7 @@ mod tests {
         let begun = serde_json::json!({
             "prompt": "~/turtle", "seed": 7, "launches": 1, "images": 1, "budget_s": 1.0, "timeout_s": 1.0, "plan": {},
             "weights": { "file": "/home/anna/own.safetensors" }, "judging": { "prompts": null, "judge": "/home/anna/a.pth" },
-            "phone": { "phone_binary": "/home/anna/ditbench" },
+            "phone": { "phone_binary": "/home/anna/ditbench", "folders": { "ort": "/home/anna/phone" } },
         });
         let mut kept = begun.clone();
         home.hide_in(&mut kept);

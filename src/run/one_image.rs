@@ -46,7 +46,6 @@ pub fn make(
     if let Some((_, why)) = &cell.refusal {
         bail!("{why}");
     }
-    let ort_lib = prepare::ort_library(&resolved, common, &mut host, progress).map_err(anyhow::Error::msg)?;
     let cache = crate::paths::cache(common.cache.as_ref())?;
     let scratch = cache.join(format!("generate-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
@@ -73,10 +72,9 @@ pub fn make(
         };
         let spec = spec(cell, &prepared, request.output, &scratch);
         progress.now(format!("{}: making the image", cell.cell.key()));
-        let environment: Vec<_> =
-            ort_lib.iter().map(|path| ("ORT_DYLIB_PATH", path.clone().into_os_string())).collect();
         let log = scratch.join("worker.log");
-        let exit = local::launch(&spec, &environment, &log, None, deadline, |event| on_event(&event))?;
+        let found = host.environment_of(&spec.backend);
+        let exit = local::launch(&spec, &found, &log, None, deadline, |event| on_event(&event))?;
         match exit.cause {
             Cause::Finished => Ok(()),
             cause => bail!("{}", super::collect::status(&cause).1.unwrap_or_default()),

@@ -1,4 +1,4 @@
-//! What cells share, made once: weights, inputs, ONNX Runtime's library.
+//! What cells share, made once: weights and inputs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -19,8 +19,6 @@ use super::progress::Progress;
 use super::resolve::Resolved;
 use super::sensitivity;
 use super::weights::WeightsChoice;
-use crate::environment::Common;
-use crate::host::Host;
 use ditbench_protocol::{LaunchSpec, StopRule};
 use ditbench_worker::registry;
 
@@ -297,20 +295,4 @@ fn paper(said: &Paper) -> PaperCounts {
 fn formula(said: &Paper) -> Option<FormulaCounts> {
     let counts = said.formula?;
     Some(FormulaCounts { parameters: counts.parameters, macs: counts.macs, of: format!("the denoiser, {}", said.of) })
-}
-
-/// ONNX Runtime's library, found or fetched, if a cell needs it.
-///
-/// # Errors
-/// Why there is none, and what to do: the cells that need it become rows with this reason.
-pub fn ort_library(
-    cells: &[Resolved],
-    common: &Common,
-    host: &mut dyn Host,
-    progress: &Progress,
-) -> Result<Option<PathBuf>, String> {
-    if cells.iter().all(|cell| cell.cell.backend.name != "ort") {
-        return Ok(None);
-    }
-    host.ort_library(common, &|message| progress.now(message)).map(Some)
 }

@@ -1,10 +1,10 @@
 //! From the cells of a plan to what can be run: the model built, the way of running found, or the reason why not.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
-use ditbench_backend_api::{MemoryMode, Variant};
+use ditbench_backend_api::{Costs, MemoryMode, Variant};
 use ditbench_record::{Cell as Row, CellKey, CellStage, Role, Status};
 use ditbench_workloads::{Choice, Pipeline, workload};
 
@@ -23,6 +23,10 @@ pub struct Resolved {
     pub pipeline: Rc<Pipeline>,
     /// The way of running.
     pub way: Variant,
+    /// What to assume of its backend where nothing is measured yet.
+    pub costs: Costs,
+    /// Whether its backend is there for others to be held against.
+    pub is_reference: bool,
     /// Why it cannot run, if it cannot.
     pub refusal: Option<(Status, String)>,
 }
@@ -33,7 +37,8 @@ impl Resolved {
     pub(super) fn of(cell: Cell) -> Self {
         let pipeline = Rc::new(workload::build(&cell.choice).unwrap());
         let way = Variant::new("stock", "");
-        Self { key: key(&cell, &pipeline, &way.name), cell, pipeline, way, refusal: None }
+        let (key, costs) = (key(&cell, &pipeline, &way.name), Costs::default());
+        Self { key, cell, pipeline, way, costs, is_reference: false, refusal: None }
     }
 
     /// Noise levels of an image, from 1 to 0.
@@ -53,15 +58,15 @@ impl Resolved {
     }
 }
 
-/// Resolves all cells for a host; two cells of one workload share the pipeline. ONNX Runtime's library is found, fetched or sent
-/// first where a cell wants it: what that backend can do is known when its library is there.
+/// Resolves all cells for a host; two cells of one workload share the pipeline. Backends are made ready first: what one can do
+/// is known when it has what it needs.
 ///
 /// # Errors
 /// A workload that cannot be built at all: a mistake in the plan.
 pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn Fn(String)) -> Result<Vec<Resolved>> {
-    if cells.iter().any(|cell| cell.backend.name == "ort") {
-        // Why there is none is told by the rows.
-        let _ = host.ort_library(common, say);
+    let wanted: BTreeSet<&str> = cells.iter().map(|cell| cell.backend.name.as_str()).collect();
+    for backend in wanted {
+        host.prepare(backend, common, say);
         if ditbench_worker::interrupt::requested() {
             bail!("interrupted before anything was measured");
         }
@@ -84,6 +89,8 @@ pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn
             };
             let backend = backends.entry(cell.backend.name.clone()).or_insert_with_key(|name| host.backend(name));
             let unknown = || Variant::new(cell.backend.variant.as_deref().unwrap_or_default(), "");
+            let (costs, is_reference) =
+                backend.as_ref().map_or_else(|_| Default::default(), |facts| (facts.costs, facts.is_reference));
             let (way, refusal) = match backend {
                 Err(why) => (unknown(), Some(why.clone())),
                 Ok(facts) => match choose(facts, &cell) {
@@ -92,7 +99,8 @@ pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn
                 },
             };
             let key = key(&cell, &pipeline, &way.name);
-            Ok(Resolved { key, pipeline, way, refusal: refusal.map(|why| (Status::Unsupported, why)), cell })
+            let refusal = refusal.map(|why| (Status::Unsupported, why));
+            Ok(Resolved { key, pipeline, way, costs, is_reference, refusal, cell })
         })
         // `tract` and `tract:stock` are one cell where stock is the default.
         .filter(|resolved| resolved.as_ref().map_or(true, |resolved| seen.insert(resolved.key.clone())))

@@ -31,6 +31,7 @@ pub fn resume(path: &Path, common: &Common, timeout_s: Seconds, budget_s: Option
             path.display()
         );
     }
+    settings.phone.folders.take_over(&store.run().run.plan["phone"]);
     settings.make_paths_whole(&Home::of_user());
     settings.timeout_s = timeout_s;
     settings.budget_s = budget_s.unwrap_or(settings.budget_s);
@@ -73,8 +74,8 @@ fn changed(begun: &Run, host: &dyn Host) -> Vec<String> {
         build: host.build(),
         ..begun.run.clone()
     };
-    // A phone is found by its serial number, and describing one takes a while.
-    let machine = if host.is_phone() { begun.machine.clone() } else { host.machine() };
+    // One elsewhere is found by its own name, and describing it takes a while.
+    let machine = if host.is_remote() { begun.machine.clone() } else { host.machine() };
     let now = Run::new(info, machine);
     let matters = |(kind, says): (Difference, String)| {
         matches!(kind, Difference::Machine | Difference::Build | Difference::Conditions).then_some(says)
@@ -136,9 +137,9 @@ pub(super) fn next_order(run: &Run) -> u32 {
 /// The command that goes on with a run, with what was named for it.
 pub(super) fn command(dir: &Path, common: &Common) -> String {
     let mut words = vec![OsStr::new("ditbench"), "run".as_ref(), "--resume".as_ref(), dir.as_os_str()];
-    for (flag, path) in [("--cache", &common.cache), ("--ort-lib", &common.ort_lib), ("--engines", &common.engines)] {
-        words.extend(path.iter().flat_map(|path| [OsStr::new(flag), path.as_os_str()]));
-    }
+    let named = common.words();
+    words.extend(named.iter().flat_map(|(flag, path)| [OsStr::new(flag), path.as_os_str()]));
+    words.extend(common.engines.iter().flat_map(|path| [OsStr::new("--engines"), path.as_os_str()]));
     crate::text::command(words)
 }
 
@@ -147,6 +148,7 @@ mod tests {
     use ditbench_record::Launch;
 
     use super::*;
+    use crate::naming::Libraries;
 
     fn row(variant: &str, launches: u32) -> Row {
         let launch = |order| Launch { order, status: Status::Ok, ..Launch::default() };
@@ -186,15 +188,14 @@ mod tests {
     fn the_command_to_go_on_with_can_be_pasted() {
         let common = Common {
             cache: Some("my cache".into()),
-            ort_lib: Some("/opt/it's/libonnxruntime.so".into()),
+            libraries: Libraries([("ort".to_owned(), "/opt/it's/libonnxruntime.so".into())].into()),
             engines: Some("e.toml".into()),
         };
         assert_eq!(
             command(Path::new("runs/on Monday"), &common),
             r"ditbench run --resume 'runs/on Monday' --cache 'my cache' --ort-lib '/opt/it'\''s/libonnxruntime.so' --engines e.toml"
         );
-        let common = Common { cache: None, ort_lib: None, engines: None };
-        assert_eq!(command(Path::new("runs/1"), &common), "ditbench run --resume runs/1");
+        assert_eq!(command(Path::new("runs/1"), &Common::default()), "ditbench run --resume runs/1");
     }
 
     #[test]

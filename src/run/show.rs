@@ -17,8 +17,8 @@ use ditbench_worker::probe::memory::Available;
 /// Prints the plan with estimates and gives them.
 pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Estimate> {
     let peak = host.quick_peak();
-    let estimates: Vec<Estimate> =
-        cells.iter().map(|cell| estimate(&cell.cell, &cell.pipeline, peak * cell.cell.threads.get() as f64)).collect();
+    let of = |cell: &Resolved| estimate(&cell.cell, &cell.pipeline, cell.costs, peak * cell.cell.threads.get() as f64);
+    let estimates: Vec<Estimate> = cells.iter().map(of).collect();
     if settings.judging.is_none() {
         crate::text::show(&format!(
             "Plan: {} cells, \"{}\", seed {}, up to {} launches of up to {} images each.\n\n",

@@ -1,10 +1,9 @@
 //! The backends that this build has, and the engines outside it that the user has. The one place that names them all.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::OnceLock;
 
-use ditbench_backend_api::{Backend, DeviceFacts, SourceKind, Variant};
+use ditbench_backend_api::{Backend, Costs, DeviceFacts, PrepareOptions, Ready, SourceKind, Variant};
 use ditbench_external::External;
 use ditbench_graph::weights::Scheme;
 use ditbench_protocol::{EngineRow, LaunchSpec};
@@ -14,6 +13,45 @@ pub use ditbench_external::{ENGINES, Operators};
 
 /// Names of our own backends, which a plan may use whether or not this build has them.
 pub const NAMES: [&str; 5] = ["candle", "tract", "ort", "reference", "scripted"];
+
+/// Those that a plan runs on which names none. One image is made on the first.
+pub const USUAL: [&str; 3] = ["ort", "candle", "tract"];
+
+/// Those that need nothing beside the program, and compute: the quickest to be had on a new machine first.
+pub const ALONE: [&str; 3] = ["candle", "tract", "reference"];
+
+/// A flag by which a user names something for a backend, whether or not this build has it: a phone's program may.
+#[derive(Clone, Copy, Debug)]
+pub struct NamingFlag {
+    /// The backend.
+    pub backend: &'static str,
+    /// The flag, without its dashes.
+    pub flag: &'static str,
+    /// The environment variable that does the same.
+    pub variable: Option<&'static str>,
+    /// What stands for its value in the help.
+    pub value: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// Libraries to use instead of those that are found or fetched.
+pub const LIBRARY_FLAGS: [NamingFlag; 1] = [NamingFlag {
+    backend: "ort",
+    flag: "ort-lib",
+    variable: Some("ORT_DYLIB_PATH"),
+    value: "FILE",
+    help: "The ONNX Runtime library to use, instead of fetching one",
+}];
+
+/// Folders of libraries to carry to a phone.
+pub const FOLDER_FLAGS: [NamingFlag; 1] = [NamingFlag {
+    backend: "ort",
+    flag: "ort-dir",
+    variable: None,
+    value: "DIR",
+    help: "Folder of ONNX Runtime's libraries for the phone: libonnxruntime.so, and those that DITBENCH_ORT_EP names",
+}];
 
 /// Our own backends' names as they are listed to users: the scripted one is for trying a gate, and is listed where there is a
 /// script.
@@ -61,21 +99,11 @@ pub fn of(spec: &LaunchSpec) -> Result<Box<dyn Backend>, String> {
     }
 }
 
-/// The backend of that name.
+/// The backend of that name. It looks for what it needs where that usually is, unless it is prepared.
 ///
 /// # Errors
 /// Why this build has not got it, and how to get it.
 pub fn backend(name: &str) -> Result<Box<dyn Backend>, String> {
-    backend_with(name, None)
-}
-
-/// The backend of that name, ONNX Runtime with this library; without one it looks where it usually is.
-///
-/// # Errors
-/// As [`backend`].
-pub fn backend_with(name: &str, ort_library: Option<&Path>) -> Result<Box<dyn Backend>, String> {
-    #[cfg(not(feature = "ort"))]
-    let _ = ort_library;
     match name {
         "reference" => Ok(Box::new(ditbench_reference::Reference)),
         "scripted" => Ok(Box::new(ditbench_scripted::Scripted)),
@@ -84,10 +112,7 @@ pub fn backend_with(name: &str, ort_library: Option<&Path>) -> Result<Box<dyn Ba
         #[cfg(feature = "tract")]
         "tract" => Ok(Box::new(ditbench_tract::Tract)),
         #[cfg(feature = "ort")]
-        "ort" => Ok(Box::new(match ort_library {
-            Some(library) => ditbench_ort::OrtBackend::with_library(library),
-            None => ditbench_ort::OrtBackend::new(),
-        })),
+        "ort" => Ok(Box::new(ditbench_ort::OrtBackend::new())),
         _ => match engine(name)? {
             Some(row) => Ok(Box::new(External::new(row.clone()).quiet())),
             None => Err(format!("this build of ditbench has no {name}: rebuild with `--features {name}`")),
@@ -105,6 +130,12 @@ pub struct BackendFacts {
     pub sources: Vec<SourceKind>,
     /// Its ways of running each precision, by the precision's name.
     pub variants: BTreeMap<String, Vec<Variant>>,
+    /// What to assume of it where nothing is measured yet.
+    #[serde(default)]
+    pub costs: Costs,
+    /// Whether it is there for others to be held against.
+    #[serde(default)]
+    pub is_reference: bool,
 }
 
 /// What every backend takes, and programs of before it was asked.
@@ -112,21 +143,81 @@ fn graphs_alone() -> Vec<SourceKind> {
     vec![SourceKind::Graph]
 }
 
-/// What a backend of this build can do on this machine.
+impl BackendFacts {
+    /// What a backend says of itself.
+    pub fn of(backend: &dyn Backend) -> Self {
+        let variants = Scheme::ALL.map(|scheme| (scheme.name().to_owned(), backend.variants(scheme)));
+        Self {
+            devices: backend.devices(),
+            sources: SourceKind::ALL.into_iter().filter(|source| backend.takes(*source)).collect(),
+            variants: variants.into_iter().collect(),
+            costs: backend.costs(),
+            is_reference: backend.is_reference(),
+        }
+    }
+}
+
+/// What a backend of this build can do on this machine, with what lies where it usually does.
 ///
 /// # Errors
 /// This build has not got it, and how to get it.
-pub fn facts_of(name: &str, ort_library: Option<&Path>) -> Result<BackendFacts, String> {
-    let backend = match engine(name)? {
-        // What it cannot say of itself for want of something is the reason why it cannot run, not a lack of ways.
-        Some(row) => {
-            let external = External::new(row.clone()).quiet();
-            external.check().map_err(|error| error.to_string())?;
-            Box::new(external)
+pub fn facts_of(name: &str) -> Result<BackendFacts, String> {
+    Ok(BackendFacts::of(startable(name)?.as_ref()))
+}
+
+/// Makes a backend of this build ready on this machine: what it can do with what was found, and what that was.
+///
+/// # Errors
+/// This build has not got it; it lacks something; and how to get it.
+pub fn prepare(name: &str, options: &PrepareOptions) -> Result<(BackendFacts, Ready), String> {
+    let mut backend = startable(name)?;
+    let ready = backend.prepare(options)?;
+    Ok((BackendFacts::of(backend.as_ref()), ready))
+}
+
+/// The backend of that name; an engine, started. What it cannot say of itself for want of something is the reason why it
+/// cannot run, not a lack of ways.
+fn startable(name: &str) -> Result<Box<dyn Backend>, String> {
+    let Some(row) = engine(name)? else { return backend(name) };
+    let external = External::new(row.clone()).quiet();
+    external.check().map_err(|error| error.to_string())?;
+    Ok(Box::new(external))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_list_names_backends_that_there_are() {
+        let flags = LIBRARY_FLAGS.iter().chain(&FOLDER_FLAGS).map(|flag| flag.backend);
+        for name in USUAL.into_iter().chain(ALONE).chain(flags) {
+            assert!(NAMES.contains(&name), "{name}");
         }
-        None => backend_with(name, ort_library)?,
-    };
-    let variants = Scheme::ALL.map(|scheme| (scheme.name().to_owned(), backend.variants(scheme)));
-    let sources = SourceKind::ALL.into_iter().filter(|source| backend.takes(*source)).collect();
-    Ok(BackendFacts { devices: backend.devices(), sources, variants: variants.into_iter().collect() })
+    }
+
+    #[test]
+    fn what_needs_nothing_is_ready_at_once() {
+        let options = PrepareOptions {
+            named: &Default::default(),
+            cache: &|| panic!("no folder is needed"),
+            fetch: false,
+            say: &|_| (),
+            stop: &|| false,
+        };
+        for name in ALONE.into_iter().filter(|name| backend(name).is_ok()) {
+            let (facts, ready) = prepare(name, &options).unwrap();
+            assert_eq!(ready, Ready::default(), "{name}");
+            assert!(facts.devices.iter().any(|device| device.state.is_ok()), "{name}");
+            assert!(backend(name).unwrap().carry(&Default::default()).unwrap().is_none(), "{name}");
+            let environment = backend(name).unwrap().environment(3);
+            assert!(
+                !environment.is_empty() && environment.values().all(|value| value == "3"),
+                "{name}: {environment:?}"
+            );
+        }
+        assert!(facts_of("reference").unwrap().is_reference);
+        let error = prepare("pytorch", &options).unwrap_err();
+        assert!(error.contains("unknown backend") && error.contains("candle"), "{error}");
+    }
 }

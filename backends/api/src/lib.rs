@@ -6,8 +6,10 @@
 mod device;
 mod error;
 mod options;
+mod prepare;
 mod report;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use ditbench_graph::{Graph, Tensor};
 pub use device::{DeviceFacts, DeviceKind, DeviceNature, Missing};
 pub use error::BackendError;
 pub use options::{CompileOptions, MemoryMode, SourceKind, Variant};
+pub use prepare::{Carried, Costs, Named, Parcel, PrepareOptions, Ready, rayon_pool};
 pub use report::{CompileReport, MemoryReport, NodeTime, Numerics, Placement, PlacementEntry, Profile, VersionReport};
 
 /// A runtime that can run graphs.
@@ -40,6 +43,46 @@ pub trait Backend: Send + Sync {
     /// The named ways in which this backend can run weights of a scheme (`stock`, `tuned`, `int8`, `exact`), the
     /// default first. Empty if it cannot run the scheme at all.
     fn variants(&self, scheme: ditbench_graph::weights::Scheme) -> Vec<Variant>;
+
+    /// Finds what it needs on this machine, and fetches it where that is allowed. From then on this value uses what was found.
+    ///
+    /// # Errors
+    /// What is missing and how to get it, in one line: the reason in the rows that want this backend.
+    fn prepare(&mut self, options: &PrepareOptions) -> Result<Ready, String> {
+        let _ = options;
+        Ok(Ready::default())
+    }
+
+    /// What it needs on another machine, from what the user named here; `None` if it needs nothing beside the program there.
+    ///
+    /// # Errors
+    /// What is missing and how to get it.
+    fn carry(&self, named: &Named) -> Result<Option<Parcel>, Missing> {
+        let _ = named;
+        Ok(None)
+    }
+
+    /// What to add to the cure of something that is missing on a phone: there the user's own machine gets it.
+    fn advice_for_a_phone(&self, missing: &Missing) -> Option<String> {
+        let _ = missing;
+        None
+    }
+
+    /// Environment variables that a process of its own must start with to compute on so many threads, beside those that
+    /// [`Backend::prepare`] gave.
+    fn environment(&self, threads: usize) -> BTreeMap<String, String> {
+        rayon_pool(threads)
+    }
+
+    /// What to assume of it where nothing is measured yet.
+    fn costs(&self) -> Costs {
+        Costs::default()
+    }
+
+    /// Whether it is there for others to be held against, so that its own speed is of no interest.
+    fn is_reference(&self) -> bool {
+        false
+    }
 
     /// Makes a session: loads the weights, prepares the graph.
     ///

@@ -14,9 +14,11 @@ mod session;
 mod stock;
 mod tuned;
 
+use std::collections::BTreeMap;
+
 use ditbench_backend_api::{
     Backend, BackendError, CompileOptions, DeviceFacts, DeviceKind, MemoryMode, Missing, Session, Variant,
-    VersionReport,
+    VersionReport, rayon_pool,
 };
 use ditbench_graph::Graph;
 use ditbench_graph::weights::{Scheme, Weights};
@@ -124,6 +126,12 @@ impl Backend for Candle {
                 vec![int8, exact, stock("candle's own operations, QMatMul on Q8_0, which rounds activations to 8 bits")]
             }
         }
+    }
+
+    fn environment(&self, threads: usize) -> BTreeMap<String, String> {
+        // candle's own products read a variable of their own.
+        let own = ("CANDLE_NUM_THREADS".to_owned(), threads.to_string());
+        rayon_pool(threads).into_iter().chain([own]).collect()
     }
 
     fn compile(

@@ -14,10 +14,11 @@ mod row;
 mod session;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, DeviceFacts, Missing, Session, Variant, VersionReport,
+    Backend, BackendError, CompileOptions, DeviceFacts, Missing, Session, Variant, VersionReport, rayon_pool,
 };
 use ditbench_graph::Graph;
 use ditbench_graph::onnx::{self, Dialect, OnnxError};
@@ -105,6 +106,12 @@ impl Backend for External {
     fn dialect(&self, variant: &str) -> Option<Dialect> {
         let engine = self.engine().ok()?;
         engine.description.ways.iter().find(|way| way.name == variant).map(wire::Way::dialect)
+    }
+
+    fn environment(&self, threads: usize) -> BTreeMap<String, String> {
+        // What most numeric libraries of other languages read when they start.
+        let own = ("OMP_NUM_THREADS".to_owned(), threads.to_string());
+        rayon_pool(threads).into_iter().chain([own]).collect()
     }
 
     fn process(&self) -> Option<u32> {

@@ -10,6 +10,7 @@
 //! Its library is loaded at run time ([`library`]): nothing is needed to build. Files written for it are kept in the
 //! cache folder by the hash of graph, weights and dialect.
 
+mod carry;
 mod device;
 pub mod dialect;
 pub mod library;
@@ -22,9 +23,13 @@ mod session;
 mod stats;
 mod words;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ditbench_backend_api::{Backend, BackendError, CompileOptions, DeviceFacts, Session, Variant, VersionReport};
+use ditbench_backend_api::{
+    Backend, BackendError, CompileOptions, Costs, DeviceFacts, Missing, Named, Parcel, PrepareOptions, Ready, Session,
+    Variant, VersionReport,
+};
 use ditbench_graph::Graph;
 use ditbench_graph::onnx::Dialect;
 use ditbench_graph::weights::{Scheme, Weights};
@@ -105,6 +110,38 @@ impl Backend for OrtBackend {
 
     fn devices(&self) -> Vec<DeviceFacts> {
         device::reports(self.runtime())
+    }
+
+    fn prepare(&mut self, options: &PrepareOptions) -> Result<Ready, String> {
+        let named = options.named.library.as_deref();
+        let cache = (options.cache)()?;
+        let found = match library::find(named, &cache) {
+            // What somebody named is used, or it is said why not: never another in its place.
+            Err(_) if options.fetch && named.is_none() => {
+                library::fetch(&cache, options.stop, |step| (options.say)(step.to_string()))
+            }
+            found => found,
+        };
+        let library = found.map_err(|error| error.to_string())?;
+        let path = library.to_str().ok_or_else(|| {
+            format!("the path of ONNX Runtime's library, {}, is no UTF-8: move it", library.display())
+        })?;
+        let environment = BTreeMap::from([(LIBRARY_VARIABLE.to_owned(), path.to_owned())]);
+        self.library = Some(library.clone());
+        Ok(Ready { environment, found: Some(("ONNX Runtime".to_owned(), library)) })
+    }
+
+    fn carry(&self, named: &Named) -> Result<Option<Parcel>, Missing> {
+        carry::parcel(named).map(Some)
+    }
+
+    fn advice_for_a_phone(&self, missing: &Missing) -> Option<String> {
+        let advice = "for a phone, put the libraries for it into the folder of --ort-dir";
+        missing.cure.contains(PLUGINS_VARIABLE).then(|| advice.to_owned())
+    }
+
+    fn costs(&self) -> Costs {
+        Costs { share_of_peak: 0.5, ..Costs::default() }
     }
 
     fn variants(&self, scheme: Scheme) -> Vec<Variant> {

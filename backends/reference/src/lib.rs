@@ -12,7 +12,9 @@ mod session;
 
 use std::time::Instant;
 
-use ditbench_backend_api::{Backend, BackendError, CompileOptions, DeviceFacts, Session, Variant, VersionReport};
+use ditbench_backend_api::{
+    Backend, BackendError, CompileOptions, Costs, DeviceFacts, Session, Variant, VersionReport,
+};
 use ditbench_graph::Graph;
 use ditbench_graph::weights::{Scheme, Weights};
 
@@ -45,6 +47,15 @@ impl Backend for Reference {
 
     fn variants(&self, _: Scheme) -> Vec<Variant> {
         vec![Variant::new(VARIANT, "weights unpacked at each use, everything computed in 64-bit floats")]
+    }
+
+    fn costs(&self) -> Costs {
+        // Everything is held, and computed, twice as wide.
+        Costs { share_of_peak: 0.05, weights: 2.0, activations: 2.0 }
+    }
+
+    fn is_reference(&self) -> bool {
+        true
     }
 
     fn compile(

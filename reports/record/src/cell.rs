@@ -82,6 +82,11 @@ impl Cell {
         self.status == Status::Ok || self.good_launches().next().is_some()
     }
 
+    /// Whether it computes in 64-bit floats: others are held against it, and nobody ships it.
+    pub fn is_in_64_bits(&self) -> bool {
+        self.numerics.value().is_some_and(|numerics| numerics == "f64")
+    }
+
     /// Launches that ended well.
     pub fn good_launches(&self) -> impl Iterator<Item = &Launch> {
         self.launches.iter().filter(|launch| launch.status == Status::Ok)

@@ -17,9 +17,6 @@ use crate::table::{self, workload};
 use crate::verdict::{Fault, Gate, differences, faults};
 use crate::{roof, whose};
 
-/// The backend that others are held against, and that nobody ships.
-const YARDSTICK: &str = "reference";
-
 /// The candidates of one machine's device, of one workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
@@ -284,7 +281,7 @@ fn alone(metric: Metric, run: &Run, cell: &Cell, launch: &Launch) -> Option<f64>
 fn unfit(newest: &Pooled, all: &[&Pooled], needs_steady: bool, caveats: &mut Vec<String>) -> Option<Unfit> {
     let lasting = |why: String| Some(Unfit { why, curable: false });
     let curable = |why: String| Some(Unfit { why, curable: true });
-    if newest.cell.key.backend == YARDSTICK {
+    if newest.cell.is_in_64_bits() {
         return lasting("it is the yardstick that others are held against, not a runtime to ship".to_owned());
     }
     for cell in all.iter().map(|pooled| &pooled.cell) {

@@ -35,8 +35,8 @@ pub enum QualityError {
     /// A value is infinite or not a number: the backend computed nonsense.
     #[error("{whose} value {index} is {value}: the backend's result is unusable")]
     NotFinite {
-        /// `our`, `the reference's`.
-        whose: &'static str,
+        /// Of which signal.
+        whose: Whose,
         /// Position in row-major order.
         index: usize,
         /// `NaN`, `inf`, `-inf`.
@@ -45,16 +45,34 @@ pub enum QualityError {
     /// A signal is zero throughout, so there is no relative distance or angle.
     #[error("{whose} values are all zero: no relative distance and no angle")]
     Zero {
-        /// `our`, `the reference's`.
-        whose: &'static str,
+        /// Which signal.
+        whose: Whose,
     },
+}
+
+/// One of two signals that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The one that is held against the other.
+    Ours,
+    /// The other: the reference's.
+    References,
+}
+
+impl std::fmt::Display for Whose {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ours => "our",
+            Self::References => "the reference's",
+        })
+    }
 }
 
 /// Relative L2 distance ‖a − b‖₂ ÷ ‖b‖₂ and cosine a·b ÷ (‖a‖₂‖b‖₂), summed in f64.
 fn distance_and_cosine(pairs: impl Iterator<Item = (f64, f64)>) -> Result<(f64, f64), QualityError> {
     let (mut difference, mut ours, mut reference, mut product) = (0.0, 0.0, 0.0, 0.0);
     for (index, (a, b)) in pairs.enumerate() {
-        for (whose, value) in [("our", a), ("the reference's", b)] {
+        for (whose, value) in [(Whose::Ours, a), (Whose::References, b)] {
             if !value.is_finite() {
                 return Err(QualityError::NotFinite { whose, index, value });
             }
@@ -64,7 +82,7 @@ fn distance_and_cosine(pairs: impl Iterator<Item = (f64, f64)>) -> Result<(f64, 
         reference += b * b;
         product += a * b;
     }
-    for (whose, norm) in [("our", ours), ("the reference's", reference)] {
+    for (whose, norm) in [(Whose::Ours, ours), (Whose::References, reference)] {
         if norm == 0.0 {
             return Err(QualityError::Zero { whose });
         }

@@ -152,8 +152,8 @@ pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Ga
         let last = cell.quality.value().and_then(|quality| Some((quality, quality.latents.last()?)));
         let Some((quality, last)) = last else {
             let not_kept = match apart {
-                // The reference is what others are held against.
-                None if cell.key.backend == "reference" => None,
+                // The reference is what others are held against; a brief run does not say which cell that is.
+                None if cell.is_reference || cell.is_in_64_bits() => None,
                 None => Some("there are no latents to compare"),
                 Some(Apart::NotKept(why)) => Some(why.as_str()),
                 Some(Apart::By { .. } | Apart::Unusable(_)) => None,

@@ -34,8 +34,6 @@ pub struct Sent {
     pub weights: String,
     /// Inputs.
     pub inputs: String,
-    /// Environment of the worker.
-    pub environment: Vec<(String, String)>,
 }
 
 /// Whether the launch is there already, from before a drop.
@@ -65,7 +63,7 @@ pub fn start(session: &Session, order: &Order, sent: Sent) -> Result<(), AdbErro
     });
     let orders = agent::Order {
         spec,
-        environment: sent.environment,
+        environment: session.environment.clone().into_iter().collect(),
         timeout_s: order.timeout.as_secs_f64(),
         telemetry: !session.options.no_telemetry,
         fixed_performance: session.options.fixed_performance,

@@ -1,10 +1,13 @@
 //! How to treat a phone: the flags of `ditbench run` that only concern phones. Kept in the record's plan.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ditbench_backend_api::Named;
 use serde::{Deserialize, Serialize};
 
+use crate::environment::Common;
+use crate::naming::Folders;
 use crate::plan::Patience;
 
 /// Where our files are on a phone when nobody says: the one folder that the shell user may write and execute in.
@@ -27,9 +30,10 @@ pub struct PhoneOptions {
     /// Put workers into a profile of Android's scheduling (Android 13 and later): MaxPerformance comes near to what an app gets
     #[arg(long, value_name = "PROFILE", help_heading = "Phones")]
     pub task_profile: Option<String>,
-    /// Folder of ONNX Runtime's libraries for the phone: libonnxruntime.so, and those that DITBENCH_ORT_EP names
-    #[arg(long, value_name = "DIR", help_heading = "Phones")]
-    pub ort_dir: Option<PathBuf>,
+    /// Folders of libraries for the phone, by backend.
+    #[command(flatten)]
+    #[serde(skip_serializing_if = "Folders::is_empty")]
+    pub folders: Folders,
     /// Leave program, weights and models on the phone for the next run
     #[arg(long, help_heading = "Phones")]
     pub keep: bool,
@@ -48,6 +52,12 @@ impl PhoneOptions {
     /// Our folder on the phone.
     pub fn folder(&self) -> &str {
         self.phone_dir.as_deref().map_or(FOLDER, |dir| dir.trim_end_matches('/'))
+    }
+
+    /// What the user named for a backend on a phone.
+    pub fn named(&self, backend: &str, common: &Common) -> Named {
+        let own = |path: Option<&Path>| path.map(Path::to_path_buf);
+        Named { library: own(common.libraries.of(backend)), folder: own(self.folders.of(backend)) }
     }
 
     /// How long to wait for a phone that went away.

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::launch::{self, Followed, Sent};
 use super::session::Session;
-use super::{Adb, AdbError, Device, PhoneOptions, libraries};
+use super::{Adb, AdbError, Device, PhoneOptions, parcel};
 use crate::environment::Common;
 use ditbench_worker::agent::Description;
 use ditbench_worker::process::{Cause, Exit, Observed};
@@ -33,7 +33,8 @@ const COOL_DOWN: Duration = Duration::from_secs(300);
 pub struct Phone {
     session: Session,
     description: Description,
-    ort: Option<Result<String, String>>,
+    /// Backends for which what they need was looked for here, or why it is not there.
+    ready: BTreeMap<String, Result<(), String>>,
     gone: Option<String>,
 }
 
@@ -60,7 +61,7 @@ impl Phone {
                 description.version
             ));
         }
-        Ok(Self { session, description, ort: None, gone: None })
+        Ok(Self { session, description, ready: BTreeMap::new(), gone: None })
     }
 
     /// Sends what a launch needs.
@@ -74,12 +75,7 @@ impl Phone {
         for folder in export(order) {
             super::push::put_folder(pusher, device, &folder, &ours, order.say)?;
         }
-        let environment = order
-            .environment
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), value.to_string_lossy().into_owned()))
-            .collect();
-        Ok(Sent { weights, inputs, environment })
+        Ok(Sent { weights, inputs })
     }
 
     /// Everything up to the start; tried again after a drop, because all of it may be done twice.
@@ -126,6 +122,21 @@ impl Phone {
         Exit { cause, max_rss: None, observed: Observed::default() }
     }
 
+    /// Carries to the phone what a backend needs there.
+    fn carry(&mut self, name: &str, common: &Common, say: &dyn Fn(String)) -> Result<(), String> {
+        // One that this build has not got may need nothing.
+        let Ok(backend) = registry::backend(name) else { return Ok(()) };
+        let named = self.session.options.named(name, common);
+        let parcel = backend.carry(&named).map_err(|missing| format!("{}: {}", missing.why, missing.cure))?;
+        let Some(parcel) = parcel else { return Ok(()) };
+        let environment = parcel::send(&mut self.session, name, &parcel, say)?;
+        self.session.environment.extend(environment);
+        // With that there, the backend knows what it can do.
+        self.description =
+            ask(&self.session, "describe", Duration::from_secs(60)).map_err(|error| crate::text::causes(&error))?;
+        Ok(())
+    }
+
     fn number<T: DeserializeOwned>(&self, question: &str, limit: Duration) -> Reading<T> {
         match ask(&self.session, question, limit) {
             Ok(value) => Reading::Ok(value),
@@ -134,11 +145,12 @@ impl Phone {
     }
 }
 
-/// A provider that a phone lacks is got for the phone, and carried there.
-fn with_advice(mut facts: BackendFacts) -> BackendFacts {
+/// What a phone lacks is got here, and carried there.
+fn with_advice(name: &str, mut facts: BackendFacts) -> BackendFacts {
+    let Ok(backend) = registry::backend(name) else { return facts };
     for missing in facts.devices.iter_mut().filter_map(|device| device.state.as_mut().err()) {
-        if missing.cure.contains("DITBENCH_ORT_EP") {
-            missing.cure += "; for a phone, put the libraries for it into the folder of --ort-dir";
+        if let Some(advice) = backend.advice_for_a_phone(missing) {
+            missing.cure = format!("{}; {advice}", missing.cure);
         }
     }
     facts
@@ -164,7 +176,11 @@ impl Phone {
 }
 
 impl Host for Phone {
-    fn is_phone(&self) -> bool {
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn recovers_alone(&self) -> bool {
         true
     }
 
@@ -231,36 +247,21 @@ impl Host for Phone {
     }
 
     fn backend(&self, name: &str) -> Result<BackendFacts, String> {
-        // Why there is no library for the phone, and not for this machine.
-        if let ("ort", Some(Err(why))) = (name, &self.ort) {
+        // Why the phone has not got what it needs, and not what this machine has.
+        if let Some(Err(why)) = self.ready.get(name) {
             return Err(why.clone());
         }
         match self.description.backends.get(name) {
-            Some(facts) => facts.clone().map(with_advice),
+            Some(facts) => facts.clone().map(|facts| with_advice(name, facts)),
             None => Err(format!("the phone's ditbench {} does not know {name}", self.description.version)),
         }
     }
 
-    fn ort_library(&mut self, common: &Common, say: &dyn Fn(String)) -> Result<PathBuf, String> {
-        if let Some(known) = &self.ort {
-            return known.clone().map(PathBuf::from);
+    fn prepare(&mut self, backend: &str, common: &Common, say: &dyn Fn(String)) {
+        if !self.ready.contains_key(backend) {
+            let ready = self.carry(backend, common, say);
+            self.ready.insert(backend.to_owned(), ready);
         }
-        let result = libraries::send(&mut self.session, common.ort_lib.as_deref(), say);
-        if let Ok(sent) = &result {
-            self.session.environment.clone_from(&sent.environment);
-            // With the library there, the backend knows what it can do.
-            match ask(&self.session, "describe", Duration::from_secs(60)) {
-                Ok(description) => self.description = description,
-                Err(error) => {
-                    let why = crate::text::causes(&error);
-                    self.ort = Some(Err(why.clone()));
-                    return Err(why);
-                }
-            }
-        }
-        let result = result.map(|sent| sent.library);
-        self.ort = Some(result.clone());
-        result.map(PathBuf::from)
     }
 
     fn cpus_of(&self, cluster: &ClusterChoice) -> Result<Vec<u32>, String> {

@@ -3,6 +3,7 @@
 //! Contract: what is on the phone of ours lies in one folder. Dropping the session stops what we started, restores what we
 //! changed and removes the folder, unless it was to be kept, or a launch is still to be collected.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ditbench_record::{ClockOffset, HotThreshold, Reading};
@@ -49,7 +50,7 @@ pub struct Session {
     /// Sends files.
     pub pusher: Pusher,
     /// Environment variables of our program there.
-    pub environment: Vec<(&'static str, String)>,
+    pub environment: BTreeMap<String, String>,
     /// The run's id.
     run: String,
     lock: Option<Stream>,
@@ -145,7 +146,7 @@ impl Session {
             thresholds,
             program,
             pusher,
-            environment: Vec::new(),
+            environment: BTreeMap::new(),
             run: run.to_owned(),
             lock: None,
             ours: false,
@@ -402,7 +403,7 @@ fn owner() -> String {
 }
 
 /// The words that ask our program on a phone, each as its shell takes it.
-fn agent(folder: &str, environment: &[(&'static str, String)], program: &str) -> String {
+fn agent(folder: &str, environment: &BTreeMap<String, String>, program: &str) -> String {
     let variables = environment.iter().map(|(name, value)| format!("{name}={} ", quote(value)));
     format!("TMPDIR={} {}{} agent", quote(folder), variables.collect::<String>(), quote(program))
 }
@@ -414,12 +415,13 @@ mod tests {
     #[test]
     fn a_path_with_spaces_and_more_is_one_word_of_the_phones_shell() {
         let path = "/data/local/tmp/it's; rm -rf $HOME/lib.so".to_owned();
-        let words = agent("/data/my files", &[("ORT_DYLIB_PATH", path.clone())], "/data/my files/ditbench");
+        let words =
+            agent("/data/my files", &[("ORT_DYLIB_PATH".to_owned(), path.clone())].into(), "/data/my files/ditbench");
         let script = format!("set -- {words}; for word; do echo \"$word\"; done");
         let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let want = ["TMPDIR=/data/my files", &format!("ORT_DYLIB_PATH={path}"), "/data/my files/ditbench", "agent"];
         assert_eq!(said.lines().collect::<Vec<_>>(), want);
-        assert!(agent("/a", &[], "/b").ends_with("'/a' '/b' agent"));
+        assert!(agent("/a", &BTreeMap::new(), "/b").ends_with("'/a' '/b' agent"));
     }
 }

@@ -30,7 +30,7 @@ use super::collect::{Collected, status};
 use super::progress::Progress;
 use super::resolve::Resolved;
 use super::weights::WeightsChoice;
-use super::{Prepared, Preparer, Settings, launch, now, prepare, prepare_weights, show};
+use super::{Prepared, Preparer, Settings, launch, now, prepare_weights, show};
 use crate::environment::Common;
 use crate::host::{Host, Order};
 use ditbench_protocol::{Event, LaunchSpec, StopRule};
@@ -77,7 +77,7 @@ impl Wanted {
 /// # Errors
 /// A phone: pictures are judged on this machine.
 pub fn show_plan(wanted: &Wanted, cells: &[Resolved], host: &dyn Host) -> Result<()> {
-    if host.is_phone() {
+    if host.is_remote() {
         bail!("--quality full makes and judges pictures on this machine: leave out --on");
     }
     let list = wanted.list()?;
@@ -133,9 +133,8 @@ pub fn work(
         }
         store.update(|run| run.judging = Some(judging))?;
     }
-    let ort_lib = prepare::ort_library(cells, common, host, &progress);
     let preparer = Preparer::new(cache, settings, store.dir());
-    let mut maker = Maker { settings, host, ort_lib, progress: &progress, preparer, list, files: HashMap::new() };
+    let mut maker = Maker { settings, host, progress: &progress, preparer, list, files: HashMap::new() };
     for cell in cells {
         if interrupt::requested() {
             break;
@@ -195,7 +194,6 @@ fn about(list: &Prompts, data: &Data, data_sha256: String, judge: &Judge) -> Res
 struct Maker<'a> {
     settings: &'a Settings,
     host: &'a mut dyn Host,
-    ort_lib: Result<Option<PathBuf>, String>,
     progress: &'a Progress,
     preparer: Preparer,
     list: Prompts,
@@ -209,9 +207,7 @@ impl Maker<'_> {
     /// The run's directory cannot be written, no process can be started.
     fn row(&mut self, cell: &Resolved, store: &mut RunStore, judge: &mut Judge, data: &Data) -> Result<Row> {
         let about = |row: Row| Row { variant_about: cell.way.about.clone(), ..row };
-        let missing = self.ort_lib.as_ref().err().filter(|_| cell.cell.backend.name == "ort");
-        let missing = missing.map(|why| (Status::Unsupported, why.clone()));
-        if let Some((status, why)) = cell.refusal.clone().or_else(|| without_data(cell)).or(missing) {
+        if let Some((status, why)) = cell.refusal.clone().or_else(|| without_data(cell)) {
             return Ok(about(Row::failed(cell.key.clone(), status, why)));
         }
         let name = cell.cell.key();
@@ -268,13 +264,11 @@ impl Maker<'_> {
         let spec = LaunchSpec { series: Some(order), ..prepared.spec(cell, stop) };
         let logs = store.dir().join("logs");
         std::fs::create_dir_all(&logs).context("cannot make the folder for workers' logs")?;
-        let library = self.ort_lib.as_ref().ok().and_then(Option::as_ref);
         let progress = self.progress;
         let order = Order {
             id: format!("{}.{}.pictures", store.run().run.id, folder.display()),
             spec: &spec,
             pipeline: &cell.pipeline,
-            environment: library.map(|path| ("ORT_DYLIB_PATH", path.clone().into_os_string())).into_iter().collect(),
             log: &logs.join(format!("{}-pictures.log", folder.file_name().unwrap_or_default().to_string_lossy())),
             timeout: self.settings.timeout_s.duration(),
             say: &|message| progress.now(format!("{name}: {message}")),

@@ -50,7 +50,7 @@ pub(super) fn describe() -> Result<()> {
         memory_available: probe::memory::available().map(|available| available.bytes),
         quick_peak: measure::peaks::quick(),
         clusters: clusters::group(&sources),
-        backends: registry::NAMES.into_iter().map(|name| (name.to_owned(), facts_of(name, None))).collect(),
+        backends: registry::NAMES.into_iter().map(|name| (name.to_owned(), facts_of(name))).collect(),
     })
 }
 

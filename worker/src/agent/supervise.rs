@@ -4,7 +4,7 @@
 //! Contract: everything of a launch is in its folder: `order.json` (from the host), `pid`, `journal.jsonl`, `worker.log`,
 //! the image and latents. The worker dies with this process, at its deadline, and on SIGTERM.
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -81,8 +81,7 @@ pub(super) fn supervise(folder: &Path) -> Result<()> {
     let begun = Instant::now();
     let journal = Arc::new(Journal::create(folder)?);
     let sampler = order.telemetry.then(|| Sampler::start(Arc::clone(&journal), begun));
-    let environment: Vec<(&str, OsString)> =
-        order.environment.iter().map(|(key, value)| (key.as_str(), OsString::from(value))).collect();
+    let environment: BTreeMap<String, String> = order.environment.iter().cloned().collect();
     let timeout = Duration::try_from_secs_f64(order.timeout_s).context("the order's time limit")?;
     let deadline = begun.checked_add(timeout).context("the order's time limit is too long")?;
     let mut profiled = None;

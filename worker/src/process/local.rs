@@ -3,7 +3,7 @@
 //! Contract: the child dies with us, at its deadline, or when it is done; whatever happened comes back as an [`Ended`]
 //! with the child's own resource usage (`wait4`), never as our own failure.
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use crate::interrupt;
 use crate::probe;
 use crate::probe::cpus;
 use crate::probe::load::{self, Snapshot};
+use crate::registry;
 
 /// How a child ended.
 #[derive(Debug)]
@@ -32,14 +33,14 @@ pub struct Ended {
     pub foreign: Reading<ForeignLoad>,
 }
 
-/// Starts a worker of this same program, gives it `spec` with these environment variables, and hands on its events until it
-/// ends. The order as the worker gets it is also written to `kept`: `ditbench worker < FILE` repeats the launch.
+/// Starts a worker of this same program, gives it `spec` with the environment variables that its backend wants and these, and
+/// hands on its events until it ends. The order as the worker gets it is also written to `kept`: `ditbench worker < FILE` repeats the launch.
 ///
 /// # Errors
 /// Only when no child can be started, or its log or order cannot be written: everything else is an [`Ended`].
 pub fn launch(
     spec: &LaunchSpec,
-    environment: &[(&str, OsString)],
+    environment: &BTreeMap<String, String>,
     log: &Path,
     kept: Option<&Path>,
     deadline: Instant,
@@ -128,20 +129,13 @@ pub fn launch(
 }
 
 /// The order as the worker gets it: JSON that a person can read.
-fn order(spec: &LaunchSpec, environment: &[(&str, OsString)]) -> Result<Vec<u8>> {
+fn order(spec: &LaunchSpec, environment: &BTreeMap<String, String>) -> Result<Vec<u8>> {
     let mut spec = spec.clone();
-    let threads = spec.threads.to_string();
-    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
-        spec.environment.insert(name.to_owned(), threads.clone());
+    // A backend that this build has not got is the worker's to tell.
+    if let Ok(backend) = registry::of(&spec) {
+        spec.environment.extend(backend.environment(spec.threads));
     }
-    if spec.engine.is_some() {
-        // What most numeric libraries of other languages read when they start.
-        spec.environment.insert("OMP_NUM_THREADS".to_owned(), threads);
-    }
-    for (key, value) in environment {
-        let value = value.to_str().with_context(|| format!("{key}: {} is not UTF-8", value.display()))?;
-        spec.environment.insert((*key).to_owned(), value.to_owned());
-    }
+    spec.environment.extend(environment.clone());
     let mut order = serde_json::to_vec_pretty(&spec).context("writing the launch's order")?;
     order.push(b'\n');
     Ok(order)
@@ -245,6 +239,30 @@ mod tests {
     use ditbench_record::MemoryMark;
 
     use super::*;
+
+    #[test]
+    fn a_worker_starts_with_what_its_own_backend_wants_and_with_what_was_found() {
+        let environment = |backend: &str, engine: serde_json::Value| {
+            let spec = serde_json::json!({
+                "choice": {"workload": "snapgenpp", "model": "nano", "size": {"height": 64, "width": 64}, "steps": 4},
+                "backend": backend, "engine": engine, "variant": "", "device": "cpu", "threads": 3, "memory": "fast",
+                "weights": "", "inputs": "", "cache": "", "outputs": null, "profile": false,
+                "stop": {"images": 1, "seconds": 1.0, "relative_half_width": 0.0},
+            });
+            let found = BTreeMap::from([("A_LIBRARY".to_owned(), "/lib.so".to_owned())]);
+            let order = order(&serde_json::from_value(spec).unwrap(), &found).unwrap();
+            serde_json::from_slice::<LaunchSpec>(&order).unwrap().environment
+        };
+        let wanted = |names: &[&str]| {
+            let threads = names.iter().map(|name| ((*name).to_owned(), "3".to_owned()));
+            threads.chain([("A_LIBRARY".to_owned(), "/lib.so".to_owned())]).collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(environment("reference", serde_json::Value::Null), wanted(&["RAYON_NUM_THREADS"]));
+        let engine = serde_json::json!({"name": "toy", "command": ["true"]});
+        assert_eq!(environment("toy", engine), wanted(&["RAYON_NUM_THREADS", "OMP_NUM_THREADS"]));
+        // The worker tells why it has no such backend.
+        assert_eq!(environment("no such backend", serde_json::Value::Null), wanted(&[]));
+    }
 
     #[test]
     fn an_order_lies_beside_its_log() {
