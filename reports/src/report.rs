@@ -6,6 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::advice::Question;
 use crate::plots::PlotError;
 use crate::table::{Absent, Table};
 use crate::{csv, html, markdown, table};
@@ -43,12 +44,25 @@ pub struct ReportFiles {
 /// # Errors
 /// No run, or a file that cannot be written.
 pub fn report(runs: &[LoadedRun], absent: &[Absent], out_dir: &Path) -> Result<ReportFiles, ReportError> {
+    answering(&Question::default(), runs, absent, out_dir)
+}
+
+/// The same with the answer to a question as the page's conclusion.
+///
+/// # Errors
+/// As [`report`].
+pub fn answering(
+    question: &Question,
+    runs: &[LoadedRun],
+    absent: &[Absent],
+    out_dir: &Path,
+) -> Result<ReportFiles, ReportError> {
     if runs.is_empty() {
         return Err(ReportError::Nothing);
     }
     let records: Vec<_> = runs.iter().map(|loaded| &loaded.run).collect();
     let table = Table { absent: absent.to_vec(), ..table::of_runs(&records) };
-    let page = html::of_runs(runs, &table)?;
+    let page = html::of_question(runs, &table, question)?;
     std::fs::create_dir_all(out_dir).map_err(|source| StoreError::Io {
         doing: "create",
         path: out_dir.to_owned(),

@@ -6,6 +6,7 @@ use ditbench_record::{
     Cell, CellKey, ForeignLoad, ImageQuality, Launch, MemoryMark, MemoryPass, PlacementShare, Reading, Run, Status,
     Steady,
 };
+use ditbench_reports::advice::choose::Order;
 use ditbench_reports::advice::{
     self, Advice, Bound, Candidate, Choice, Fit, Holds, Known, Outcome, Question, Unfit, choose, faces,
 };
@@ -189,7 +190,7 @@ fn enough_launches_far_from_the_limit_are_sure() {
     let change = |metric| next.costs.iter().find(|cost| cost.metric == metric).map(|cost| (cost.change, cost.worse));
     assert_eq!(change(Metric::IMAGE), Some((0.5, true)));
     assert_eq!(change(Metric::SSIMULACRA2), None, "what does not change is no cost");
-    assert!(next.order_is_sure && change(Metric::PEAK).is_some_and(|(change, worse)| change < 0.0 && !worse));
+    assert!(next.order == Order::Sure && change(Metric::PEAK).is_some_and(|(change, worse)| change < 0.0 && !worse));
     let by_memory = choose(&Question { objective: Metric::PEAK, ..usual() }, &all);
     assert_eq!(best(&by_memory), "small");
 }
@@ -301,6 +302,27 @@ fn runs_of_one_machine_are_put_together_and_their_order_does_not_matter() {
     assert!(notes.iter().any(|note| note.contains("of run a is left out")), "{notes:?}");
 }
 
+/// Other programs took nearly half of the CPUs.
+fn busy(launch: &mut Launch) {
+    let waited_s = Reading::absent("");
+    let (wall_s, busy_s, own_s) = (10.0, 19.0, 10.0);
+    launch.foreign = Reading::Ok(ForeignLoad { cpus: 2, wall_s, busy_s, own_s, stolen_s: 0.0, waited_s });
+}
+
+#[test]
+fn a_spoiled_launch_does_not_count_and_is_said() {
+    let mut run = measured("r", &[("ort", vec![1.0; 7])]);
+    run.cells[0].launches[2] = Launch { samples: launches::launch(2, 5.0).samples, ..run.cells[0].launches[2].clone() };
+    busy(&mut run.cells[0].launches[2]);
+    let advice = ask(&[&run], &latency(2.5));
+    let best = of_first(&advice).best.as_ref().unwrap();
+    assert_eq!((advice.outcome, best.standings[0].launches), (Outcome::Met, Some(6)));
+    assert!(best.caveats.iter().any(|caveat| caveat.starts_with("1 of 7 launches were spoiled")), "{:?}", best.caveats);
+    // With one more spoiled, too few are left.
+    busy(&mut run.cells[0].launches[3]);
+    assert_eq!(ask(&[&run], &latency(2.5)).outcome, Outcome::NotSure);
+}
+
 /// Why the only configuration of a run is not advised.
 fn why_not(change: impl Fn(&mut Cell)) -> (String, Outcome) {
     let mut run = measured("r", &[("ort", vec![1.0; 6])]);
@@ -326,13 +348,8 @@ fn what_failed_fell_back_was_spoiled_or_computed_wrong_is_named_and_never_advise
         quality.latents[1].relative_l2 = f64::NAN;
     });
     assert!(why.starts_with("it computed wrong: ") && outcome == Outcome::NotMet, "{why}");
-    let busy = |launch: &mut Launch| {
-        let waited_s = Reading::absent("");
-        let (wall_s, busy_s, own_s) = (10.0, 19.0, 10.0);
-        launch.foreign = Reading::Ok(ForeignLoad { cpus: 2, wall_s, busy_s, own_s, stolen_s: 0.0, waited_s });
-    };
-    let (why, outcome) = why_not(|cell| busy(&mut cell.launches[3]));
-    assert!(why.starts_with("it was spoiled (busy machine in 1 of 6)") && outcome == Outcome::NotSure, "{why}");
+    let (why, outcome) = why_not(each(busy));
+    assert!(why.starts_with("it was spoiled in every launch: other programs") && outcome == Outcome::NotSure, "{why}");
     let (why, outcome) = why_not(each(|launch| launch.steady.state = Steady::Slowing));
     assert!(why.starts_with("it was never steady: slowing down") && outcome == Outcome::NotSure, "{why}");
     let (why, _) = why_not(|cell| cell.numerics = Reading::Ok("f64".into()));

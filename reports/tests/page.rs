@@ -9,6 +9,8 @@ use std::process::Command;
 
 use ditbench_record::store::{LoadedRun, RunStore};
 use ditbench_record::{Cell, Run};
+use ditbench_reports::advice::{Bound, Question};
+use ditbench_reports::metric::Metric;
 use ditbench_reports::table::Absent;
 use ditbench_reports::{report, sample, sample_judged, sample_phone};
 use serde_json::Value;
@@ -86,6 +88,24 @@ fn settling() -> Run {
     run
 }
 
+/// The answers to questions that some configurations keep, and that none does.
+fn bounded(runs: &[LoadedRun], dir: &Path) -> Vec<PathBuf> {
+    let memory = f64::from(1 << 30);
+    let questions = [
+        vec![Bound::at_most(Metric::IMAGE, 4.6), Bound::at_most(Metric::PEAK, memory)],
+        vec![
+            Bound::at_most(Metric::IMAGE, 0.5),
+            Bound::at_least(Metric::SSIM, 0.9),
+            Bound::at_least(Metric::PSNR, 30.0),
+        ],
+    ];
+    let answer = |(place, bounds): (usize, Vec<Bound>)| {
+        let question = Question { bounds, ..Question::default() };
+        report::answering(&question, runs, &[], &dir.join(place.to_string())).unwrap().html
+    };
+    questions.into_iter().enumerate().map(answer).collect()
+}
+
 #[test]
 fn nothing_overlaps_is_cut_or_too_faint() {
     let Some(browser) = chromium() else {
@@ -111,6 +131,7 @@ fn nothing_overlaps_is_cut_or_too_faint() {
     };
     pages.push(report::report(&machines, &[absent], &dir.path().join("machines")).unwrap().html);
     pages.push(page_of(&dir.path().join("settling"), settling()));
+    pages.extend(bounded(&machines, &dir.path().join("bounded")));
     pages.push(judged_page(&dir.path().join("judged")));
     pages.extend(std::env::var_os("DITBENCH_REPORT").map(PathBuf::from));
     let (light, dark) = (look(&browser, &pages, false), look(&browser, &pages, true));

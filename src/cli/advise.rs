@@ -49,7 +49,7 @@ pub fn advise(args: &AdviseArgs) -> Result<ExitCode> {
     let records: Vec<&Run> = found.runs.iter().map(|loaded| &loaded.run).collect();
     let advice = advice::of_runs(&records, &found.absent, &question);
     if let Some(dir) = &args.out {
-        ditbench_reports::report::report(&found.runs, &found.absent, dir)?;
+        ditbench_reports::report::answering(&question, &found.runs, &found.absent, dir)?;
         for (name, face) in [("advice.json", faces::json(&advice)), ("advice.md", faces::markdown::of_advice(&advice))]
         {
             let file = dir.join(name);

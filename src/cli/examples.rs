@@ -54,6 +54,15 @@ Examples:
   ditbench advise runs/PHONE --max first_image_s=3s --objective memory --format json
   ditbench advise runs/PHONE --max-latency 2s --out advice    with the report that it is drawn in";
 
+/// `ditbench tune`.
+pub const TUNE: &str = "\
+Examples:
+  ditbench tune --max-latency 2s --budget 20m         everything that this machine has, for nano
+  ditbench tune --model small --size 512 --max-memory 1GiB --min-quality ssimulacra2=70
+  ditbench tune --backend candle,ort --precision q8,q4 --threads 2 --objective memory
+  ditbench tune --width 1,0.5 --any-workload --max-latency 20ms    widths compete with each other
+  ditbench tune --on adb --cluster big,all --max-energy 5J --dry-run";
+
 /// `ditbench history`.
 pub const HISTORY: &str = "\
 Examples:

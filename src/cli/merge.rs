@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use ditbench_record::CellKey;
 use ditbench_record::store::{self, RunStore};
+use ditbench_reports::advice::Question;
 use ditbench_reports::merge::merge as merged;
 use ditbench_reports::verdict::Difference;
 
@@ -50,7 +51,7 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
         }
     }
     compare_images(&mut store, &keys)?;
-    let page = report(&store)?;
+    let page = report(&store, &Question::default())?;
     if store.run().run.finished.is_none() {
         bail!(
             "{}: merged, but a part is not finished: go on with it (`ditbench run --resume`), then merge again",

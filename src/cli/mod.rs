@@ -18,6 +18,7 @@ mod question;
 pub mod report;
 pub mod run;
 pub mod shell;
+pub mod tune;
 mod workload;
 
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ Examples:
   ditbench ab --base-rev main                         is this build slower, bigger or wrong? exit code 1 if so
   ditbench compare runs/BASE runs/HEAD                the same, from records
   ditbench advise runs/A runs/B --max-latency 2s      which configuration to ship, and why
+  ditbench tune --max-latency 2s --budget 20m         search for it, with launches where it is close
   ditbench history import runs/*/record.json          put runs into a store
   ditbench history page                               how numbers change from run to run
   ditbench generate \"turtle\" -o turtle.png --backend ort --precision q4
@@ -61,9 +63,9 @@ Examples:
   ditbench doctor --on adb                            is the phone ready, and if not, what to do
   ditbench run --on adb --backend candle,tract        the same measurement on a phone
 
-Exit codes: 0 done, or met (advise); 1 regressed (ab, aa, compare), or not met (advise); 2 not done, or not finished:
-wrong usage or environment, an interruption, standard output on a full disk, nothing that could be measured or
-compared; 3 inconclusive (ab, aa, compare), or not sure (advise).";
+Exit codes: 0 done, or met (advise, tune); 1 regressed (ab, aa, compare), or not met (advise, tune); 2 not done, or not
+finished: wrong usage or environment, an interruption, standard output on a full disk, nothing that could be measured or
+compared; 3 inconclusive (ab, aa, compare), or not sure (advise, tune).";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -86,6 +88,9 @@ pub enum Command {
     /// Say which configuration to ship, under the bounds that you state, from records alone
     #[command(after_help = examples::ADVISE)]
     Advise(Box<advise::AdviseArgs>),
+    /// Search what this machine can do for the configuration to ship, with launches where the decision is close
+    #[command(after_help = examples::TUNE)]
+    Tune(Box<tune::TuneArgs>),
     /// Keep records in a store (SQLite, or PostgreSQL for a team), and see how numbers change from run to run
     #[command(after_help = examples::HISTORY)]
     History(history::HistoryArgs),
@@ -133,7 +138,7 @@ impl Command {
     pub fn waits_for_others(&self) -> bool {
         match self {
             Self::Devices(args) => args.fetches(),
-            Self::Run(_) | Self::Generate(_) | Self::Ab(_) | Self::Aa(_) | Self::Doctor(_) => true,
+            Self::Run(_) | Self::Tune(_) | Self::Generate(_) | Self::Ab(_) | Self::Aa(_) | Self::Doctor(_) => true,
             Self::Profile(args) => args.runs(),
             _ => false,
         }
@@ -177,6 +182,7 @@ pub fn main() -> ExitCode {
         Command::Aa(args) => ab::aa(&args, common),
         Command::Compare(args) => compare::compare(&args, common),
         Command::Advise(args) => advise::advise(&args),
+        Command::Tune(args) => tune::tune(&args, common),
         Command::History(args) => done(history::history(&args)),
         Command::Merge(args) => done(merge::merge(&args)),
         Command::Generate(args) => done(generate::generate(&args, common)),

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use ditbench_record::store::{self, LoadedRun};
 use ditbench_reports::table::Absent;
 
+use super::question::QuestionArgs;
 use crate::run::fleet::{self, Results};
 use crate::run::print;
 use crate::text;
@@ -16,6 +17,8 @@ pub struct ReportArgs {
     /// Runs: their directories, or their record.json files
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
+    #[command(flatten)]
+    question: QuestionArgs,
     /// Folder to write to [default: the first run's directory]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -26,12 +29,13 @@ pub struct ReportArgs {
 /// # Errors
 /// A record that cannot be read, a folder that cannot be written.
 pub fn remake(args: &ReportArgs) -> Result<()> {
+    let question = args.question.question()?;
     let Results { runs, absent } = read(&args.runs)?;
     let out = args.out.clone().unwrap_or_else(|| match &args.runs[0] {
         fleet if fleet::is_fleet(fleet) => fleet.clone(),
         _ => runs[0].dir.clone(),
     });
-    let page = print::write(&runs, &absent, &out)?;
+    let page = print::write(&question, &runs, &absent, &out)?;
     text::show(&format!("{}\n", page.display()));
     Ok(())
 }

@@ -189,6 +189,7 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         profile: args.profile,
         brief: args.brief,
         judging,
+        tune: None,
         on: None,
         phone: PhoneOptions {
             sustained: sustained_s.is_some(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use ditbench_record::CellKey;
 use ditbench_record::store::{self, LoadedRun};
+use ditbench_reports::advice::Question;
 use ditbench_reports::table;
 use ditbench_worker::probe::phone::clusters;
 use ditbench_worker::registry;
@@ -65,7 +66,7 @@ pub fn start(
     let second = super::start(settled, common, Some(&place("sustained")), false, force);
     let mut runs = vec![first];
     runs.extend(store::read(&place("sustained")).ok());
-    let page = print::write(&runs, &[], &dir)?;
+    let page = print::write(&Question::default(), &runs, &[], &dir)?;
     crate::text::show(&format!("{}\n", page.display()));
     second.with_context(|| format!("the sustained run (the first is in {})", dir.display()))?;
     Ok(dir)

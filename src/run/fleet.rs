@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ditbench_record::store::{self, LoadedRun, RECORD_FILE};
+use ditbench_reports::advice::Question;
 use ditbench_reports::table::Absent;
 use serde::{Deserialize, Serialize};
 
@@ -193,7 +194,7 @@ fn go(
     if found.runs.is_empty() {
         bail!("no machine came as far as a result: {}", failed.join(", "));
     }
-    let page: PathBuf = super::print::write(&found.runs, &found.absent, dir)?;
+    let page: PathBuf = super::print::write(&Question::default(), &found.runs, &found.absent, dir)?;
     crate::text::show(&format!("{}\n", page.display()));
     if failed.is_empty() {
         return Ok(());

@@ -40,8 +40,8 @@ pub struct Launcher<'a> {
     pub progress: &'a Progress,
     /// Launches made so far in this run.
     pub order: u32,
-    /// Cells of the run: each gets its share of the budget.
-    pub cells: usize,
+    /// Launches that the budget is meant for: each gets its share.
+    pub planned: usize,
     /// When the budget ends: until then a launch that was spoiled can be made again.
     pub until: Instant,
 }
@@ -64,7 +64,7 @@ impl Launcher<'_> {
         };
         let name = cell.cell.key();
         let outputs = first.then(|| outputs(store, cell)).transpose()?;
-        let share = self.settings.budget_s.get() / (self.cells * self.settings.launches.get()).max(1) as f64;
+        let share = self.settings.budget_s.get() / self.planned.max(1) as f64;
         let stop = match self.settings.sustained_s {
             Some(time) => StopRule { images: usize::MAX, seconds: time.get(), relative_half_width: 0.0 },
             None => StopRule { images: self.settings.images.get(), seconds: share, relative_half_width: TIGHT },

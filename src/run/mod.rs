@@ -20,6 +20,7 @@ mod resume;
 mod schedule;
 mod sensitivity;
 mod show;
+pub mod tune;
 mod weights;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use anyhow::{Context, Result, bail};
 use ditbench_record::disturbed;
 use ditbench_record::store::RunStore;
 use ditbench_record::{Calibration, Cell as Row, CellKey, Home, Reading, Run, RunInfo, Status, Warning};
+use ditbench_reports::advice::Question;
 use serde::{Deserialize, Serialize};
 
 pub use fidelity::compare as compare_images;
@@ -49,6 +51,7 @@ use resolve::Resolved;
 pub use resolve::resolve;
 pub use resume::resume;
 use schedule::CellState;
+use tune::Search;
 
 /// What a run was asked for, all defaults filled in. Kept in the record, so that a resumed run is the same run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,6 +87,9 @@ pub struct Settings {
     /// Whether pictures of many prompts are made and judged, instead of timing one.
     #[serde(default)]
     pub judging: Option<judging::Wanted>,
+    /// What the search for a configuration is under, where launches are made by a search and not in rounds.
+    #[serde(default)]
+    pub tune: Option<Question>,
     /// Which weights.
     #[serde(default)]
     pub weights: WeightsChoice,
@@ -217,7 +223,7 @@ fn work(
     host: &mut dyn Host,
 ) -> Result<()> {
     let cache = paths::cache(common.cache.as_ref())?;
-    let progress = Progress::new(resolved.len() * settings.launches.get());
+    let progress = Progress::new(planned(&settings, resolved.len()));
     progress.now("measuring this machine's peaks".to_owned());
     let calibration_before = host.calibrate();
     let wanted = |cell: &Resolved| PeakOf {
@@ -245,7 +251,7 @@ fn work(
         host,
         progress: &progress,
         order: resume::next_order(store.run()),
-        cells: resolved.len(),
+        planned: planned(&settings, resolved.len()),
         until: started + budget,
     };
     let keys: Vec<CellKey> = resolved.iter().map(|cell| cell.key.clone()).collect();
@@ -263,7 +269,15 @@ fn work(
             })?;
         }
     }
-    while let Some(index) = schedule::next(&states, settings.launches.get(), budget.saturating_sub(started.elapsed())) {
+    let mut search =
+        settings.tune.as_ref().map(|question| Search::new(question, &resolved, &settings, &*launcher.host));
+    loop {
+        let left = budget.saturating_sub(started.elapsed());
+        let next = match &mut search {
+            Some(search) => search.next(&mut store, &states, left)?,
+            None => schedule::next(&states, settings.launches.get(), left),
+        };
+        let Some(index) = next else { break };
         if interrupt::requested() || launcher.host.gone().is_some() {
             break;
         }
@@ -292,8 +306,11 @@ fn work(
         fidelity::compare(&mut store, &keys)?;
     }
     let gone = launcher.host.gone();
-    let after = gone.as_ref().map_or_else(|| launcher.host.calibrate(), Reading::absent);
     let interrupted = interrupt::requested() || gone.is_some();
+    if let Some(search) = search.as_ref().filter(|_| !interrupted) {
+        search.close(&mut store, &states)?;
+    }
+    let after = gone.as_ref().map_or_else(|| launcher.host.calibrate(), Reading::absent);
     store.update(|run| {
         run.machine.calibration.after_s = after;
         if !interrupted {
@@ -301,7 +318,7 @@ fn work(
         }
     })?;
     progress.finish();
-    let page = show::report(&store)?;
+    let page = show::report(&store, &settings.tune.clone().unwrap_or_default())?;
     if let Some(why) = gone {
         bail!("{why}. What was measured is kept. Go on with: {}", resume::command(store.dir(), common));
     }
@@ -311,6 +328,15 @@ fn work(
     crate::text::show(&format!("{}\n", page.display()));
     something_was_measured(&store)
 }
+
+/// Launches that the budget is meant for: a search makes one of each cell, and most of the others of a few.
+fn planned(settings: &Settings, cells: usize) -> usize {
+    let launches = settings.launches.get();
+    if settings.tune.is_some() { cells + SEARCHED * launches } else { cells * launches }
+}
+
+/// Cells that a search measures well, roughly.
+const SEARCHED: usize = 4;
 
 /// A run of failures is no success for the script that started it.
 fn something_was_measured(store: &RunStore) -> Result<()> {

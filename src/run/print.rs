@@ -6,6 +6,7 @@ use anyhow::Result;
 use ditbench_record::Status;
 use ditbench_record::one_line;
 use ditbench_record::store::LoadedRun;
+use ditbench_reports::advice::Question;
 use ditbench_reports::caution::urgent;
 use ditbench_reports::estimate::Spread;
 use ditbench_reports::metric::{Metric, Shown};
@@ -19,8 +20,8 @@ use crate::text;
 ///
 /// # Errors
 /// A folder that cannot be written.
-pub fn write(runs: &[LoadedRun], absent: &[Absent], out: &Path) -> Result<PathBuf> {
-    let files = report::report(runs, absent, out)?;
+pub fn write(question: &Question, runs: &[LoadedRun], absent: &[Absent], out: &Path) -> Result<PathBuf> {
+    let files = report::answering(question, runs, absent, out)?;
     let records: Vec<_> = runs.iter().map(|loaded| &loaded.run).collect();
     text::show(&terminal(&ditbench_reports::table::of_runs(&records)));
     for Absent { machine, reason } in absent {

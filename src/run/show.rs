@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use ditbench_record::Cell;
 use ditbench_record::store::RunStore;
+use ditbench_reports::advice::Question;
 
 use super::Settings;
 use super::resolve::Resolved;
@@ -126,10 +127,10 @@ pub fn refuse_what_does_not_fit(
 ///
 /// # Errors
 /// The report cannot be written.
-pub fn report(store: &RunStore) -> Result<PathBuf> {
+pub fn report(store: &RunStore, question: &Question) -> Result<PathBuf> {
     let loaded = ditbench_record::store::read(store.dir())?;
     let cells = loaded.run.cells.clone();
-    let page = super::print::write(&[loaded], &[], store.dir())?;
+    let page = super::print::write(question, &[loaded], &[], store.dir())?;
     profiles(&cells);
     Ok(page)
 }

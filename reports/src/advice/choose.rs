@@ -128,6 +128,18 @@ pub struct Cost {
     pub worse: bool,
 }
 
+/// What is known of the order of two configurations in the objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Their intervals lie apart, or they are the same whenever they are measured.
+    Sure,
+    /// Their intervals meet.
+    Meets,
+    /// One of them has too few launches for an interval.
+    TooFew,
+}
+
 /// Another configuration, beside the one that is advised.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rival {
@@ -135,8 +147,8 @@ pub struct Rival {
     pub configuration: Weighed,
     /// What taking it instead changes.
     pub costs: Vec<Cost>,
-    /// Whether the objective's intervals lie apart, so that the order of the two is sure.
-    pub order_is_sure: bool,
+    /// Whether it is sure that it is the worse in the objective.
+    pub order: Order,
 }
 
 /// What is best in one number, whatever else.
@@ -279,11 +291,14 @@ fn rival(question: &Question, advised: &Candidate, other: &Candidate) -> Rival {
         (from.total_cmp(&to).is_ne()).then_some(Cost { metric, from, to, change, worse })
     };
     let ends = |candidate: &Candidate| candidate.known(question.objective).interval();
-    let apart = |(a, b): (Interval, Interval)| a.high < b.low || b.high < a.low;
+    let order = |(a, b): (Interval, Interval)| match a.high < b.low || b.high < a.low {
+        true => Order::Sure,
+        false => Order::Meets,
+    };
     Rival {
         configuration: Weighed::of(other, question),
         costs: question.numbers().into_iter().filter_map(cost).collect(),
-        order_is_sure: ends(advised).zip(ends(other)).is_some_and(apart),
+        order: ends(advised).zip(ends(other)).map_or(Order::TooFew, order),
     }
 }
 

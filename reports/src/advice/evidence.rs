@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::candidate::{Candidate, Unfit};
 use super::known::Known;
 use super::question::Question;
-use crate::caution::{self, Caution, Weight};
+use crate::caution::{self, Caution};
 use crate::history::series::fingerprint;
 use crate::metric::{Basis, Metric, take};
+use crate::record::disturbed::{self, Cause};
 use crate::record::{Cell, CellKey, Launch, Run, Status};
 use crate::table::{self, workload};
 use crate::verdict::{Fault, Gate, differences, faults};
@@ -61,8 +62,29 @@ struct Pooled<'a> {
     cell: Cell,
     /// Whether others are held against it.
     is_reference: bool,
-    /// Each launch with the run that it is of.
+    /// Each sound launch with the run that it is of.
     launches: Vec<(&'a Run, &'a Launch)>,
+    /// What spoiled the others that ended well.
+    spoiled: Vec<Cause>,
+}
+
+impl<'a> Pooled<'a> {
+    /// Takes the launches of a run in: a known cause, and nothing else, removes one.
+    fn take(&mut self, run: &'a Run, cell: &'a Cell) {
+        for launch in cell.good_launches() {
+            match disturbed::spoiled(launch, &run.machine, cell.key.threads) {
+                // Where it is what is measured.
+                Some(Cause::HeldBack(_)) if run.is_sustained() => self.launches.push((run, launch)),
+                Some(cause) => self.spoiled.push(cause),
+                None => self.launches.push((run, launch)),
+            }
+        }
+    }
+}
+
+/// The workload that a cell's decision is on; empty where workloads compete.
+pub fn group_of(question: &Question, key: &CellKey) -> String {
+    if question.across_workloads { String::new() } else { workload(key) }
 }
 
 /// What the runs have, by machine, device and workload.
@@ -94,7 +116,7 @@ fn of_machine(runs: &[&Run], name: &str, question: &Question) -> Vec<Evidence> {
     let keys: BTreeSet<&CellKey> = runs.iter().flat_map(|run| run.cells.iter().map(|cell| &cell.key)).collect();
     let mut found: Vec<Evidence> = Vec::new();
     for key in keys {
-        let own = if question.across_workloads { String::new() } else { workload(key) };
+        let own = group_of(question, key);
         let place = found.iter().position(|evidence| evidence.device == key.device && evidence.workload == own);
         let place = place.unwrap_or_else(|| {
             let (machine, device) = (name.to_owned(), key.device.clone());
@@ -146,8 +168,10 @@ fn pool<'a>(runs: &[&'a Run], key: &CellKey, tier: Tier, notes: &mut Vec<String>
         run,
         cell: cell.clone(),
         is_reference: table::is_reference(run, cell),
-        launches: cell.good_launches().map(|launch| (run, launch)).collect(),
+        launches: Vec::new(),
+        spoiled: Vec::new(),
     };
+    pooled.take(run, cell);
     for (other, twin) in parts {
         if let Some((_, differs)) = differences(run, other).first() {
             let said = format!("{} of run {} is left out, a newer one is there ({differs})", key.id(), other.run.id);
@@ -157,7 +181,7 @@ fn pool<'a>(runs: &[&'a Run], key: &CellKey, tier: Tier, notes: &mut Vec<String>
             continue;
         }
         pooled.is_reference |= table::is_reference(other, twin);
-        pooled.launches.extend(twin.good_launches().map(|launch| (other, launch)));
+        pooled.take(other, twin);
         add(&mut pooled.cell, twin);
     }
     Some(pooled)
@@ -316,16 +340,16 @@ fn unfit(newest: &Pooled, all: &[&Pooled], needs_steady: bool, caveats: &mut Vec
     if !cell.has_result() {
         return curable(cell.reason.clone().unwrap_or_else(|| "it has not been measured".to_owned()));
     }
-    let cautions = caution::of_cell(newest.run, cell);
-    for caution in &cautions {
-        let spoiled = match caution {
-            Caution::HeldBack { .. } => caution.weight() == Weight::Grave,
-            Caution::Busy { .. } | Caution::Stolen { .. } => true,
-            _ => false,
-        };
-        if spoiled {
-            return curable(format!("it was spoiled ({}): {}", caution.short(), caution.long()));
+    if let Some(cause) = newest.spoiled.first() {
+        let (spoiled, sound) = (newest.spoiled.len(), newest.launches.len());
+        if sound == 0 {
+            return curable(format!(
+                "it was spoiled in every launch: {cause}. Measure it again when the machine is at rest"
+            ));
         }
+        caveats.push(format!("{spoiled} of {} launches were spoiled and do not count here: {cause}", spoiled + sound));
+    }
+    for caution in &caution::of_cell(newest.run, cell) {
         match caution {
             Caution::NotSteady { launches, of, state } if needs_steady && launches == of => {
                 return curable(format!("it was never steady: {state}. Give its launches more images"));

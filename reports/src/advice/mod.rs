@@ -12,13 +12,14 @@ pub mod faces;
 pub mod fleet;
 pub mod known;
 pub mod question;
+pub mod search;
 mod words;
 
 use serde::Serialize;
 
 pub use candidate::{Candidate, Fit, Unfit};
 pub use choose::{Choice, Outcome, choose};
-pub use evidence::{Evidence, gather};
+pub use evidence::{Evidence, gather, group_of};
 pub use fleet::Fleet;
 pub use known::{Holds, Known, Standing};
 pub use question::{Bound, Question, Side};
@@ -107,8 +108,8 @@ fn device(place: &Evidence, question: &Question) -> Device {
     let asked = question.bounds.iter().map(|bound| bound.metric).chain([question.objective]);
     if choice.best.as_ref().is_some_and(|best| !best.sustained) && asked.into_iter().any(|m| m.unit().is_of_time()) {
         notes.push(
-            "Times are of short launches: what they become when the device is hot is not known. `ditbench run --sustained 10m` \
-             with the advised configuration says it"
+            "Times are of short launches: what they become when the device is hot is not known. Measure the configuration with ditbench \
+             run --sustained 10m to know it."
                 .to_owned(),
         );
     }

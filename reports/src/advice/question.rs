@@ -98,7 +98,7 @@ pub fn named_value(text: &str) -> Result<(Metric, f64), String> {
 }
 
 /// What is asked.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Question {
     /// All must hold.
     pub bounds: Vec<Bound>,

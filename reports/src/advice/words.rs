@@ -2,7 +2,7 @@
 //!
 //! Contract: made from the decision and from nothing else; what ships, why, and what the next best costs.
 
-use super::choose::{Choice, Cost, Outcome, Relax, Rival, Weighed};
+use super::choose::{Choice, Cost, Order, Outcome, Relax, Rival, Weighed};
 use super::fleet::{Fleet, Shipped};
 use super::known::{Holds, Standing};
 use super::question::{Question, Side};
@@ -123,22 +123,30 @@ fn free(question: &Question, choice: &Choice, best: &Weighed) -> Vec<String> {
             None => told.push((other, vec![what], Some(&extreme.rival))),
         }
     }
+    if choice.weighed.len() == 1 {
+        return vec![format!("{} is the only one with a sound result: {}.", best.label, all(question, best))];
+    }
     let one = |(configuration, whats, rival): &(&Weighed, Vec<String>, Option<&Rival>)| {
         let is = format!("{} is {}", configuration.label, text::list(whats));
         match rival {
-            None => {
-                let doubt = choice.runner_up.as_ref().filter(|next| !next.order_is_sure);
-                let doubt = doubt.map(|next| {
-                    let (next, value) = (&next.configuration, next.configuration.value(question.objective));
-                    let value = value.map(|value| format!(", at {}", question.objective.show(value)));
-                    format!(" {}{} may be as good: the order is not sure.", next.label, value.unwrap_or_default())
-                });
-                format!("{is}: {}.{}", all(question, configuration), doubt.unwrap_or_default())
-            }
+            None => format!("{is}: {}.{}", all(question, configuration), doubt(question, choice)),
             Some(rival) => format!("{is}; taking it instead means {}.", costs(rival)),
         }
     };
     told.iter().map(one).collect()
+}
+
+/// That the next best may be as good, if it may.
+fn doubt(question: &Question, choice: &Choice) -> String {
+    let Some(next) = &choice.runner_up else { return String::new() };
+    let (label, objective) = (&next.configuration.label, question.objective);
+    let value = next.configuration.value(objective).map(|value| format!(", at {},", objective.show(value)));
+    let value = value.unwrap_or_default();
+    match next.order {
+        Order::Sure => String::new(),
+        Order::Meets => format!(" {label}{value} may be as good: their intervals meet."),
+        Order::TooFew => format!(" {label}{value} is next, with too few launches to be sure of the order."),
+    }
 }
 
 fn bounded(question: &Question, choice: &Choice, best: &Weighed) -> Vec<String> {
@@ -151,8 +159,11 @@ fn bounded(question: &Question, choice: &Choice, best: &Weighed) -> Vec<String> 
         format!("Of the {} of {fit} that keep {} with 95\u{a0}%, it is {best}.", choice.keep, question.words())
     };
     let next = choice.runner_up.as_ref().map(|next| {
-        let doubt =
-            if next.order_is_sure { "" } else { " Which of the two is better is not sure: their intervals meet." };
+        let doubt = match next.order {
+            Order::Sure => "",
+            Order::Meets => " Which of the two is better is not sure: their intervals meet.",
+            Order::TooFew => " Which of the two is better is not sure: there are too few launches.",
+        };
         format!("Next is {}; taking it instead means {}.{doubt}", next.configuration.label, costs(next))
     });
     let maybe = choice.may_be_better.first().map(|other| {
@@ -209,11 +220,11 @@ fn beyond(configuration: &Weighed) -> String {
         let value = standing.value?;
         let metric = standing.bound.metric;
         let (limit, by) = (metric.show(standing.bound.limit), text::percent(standing.bound.excess(value)));
-        let allowed = match standing.bound.side {
-            Side::Max => "allowed",
-            Side::Min => "wanted",
+        let (beyond, allowed) = match standing.bound.side {
+            Side::Max => ("beyond", "allowed"),
+            Side::Min => ("short of", "wanted"),
         };
-        Some(format!("{}, {by} beyond the {limit} {allowed}", said(metric, value)))
+        Some(format!("{}, {by} {beyond} the {limit} {allowed}", said(metric, value)))
     };
     text::list(&configuration.missed().iter().filter_map(one).collect::<Vec<_>>())
 }

@@ -2,6 +2,7 @@
 //!
 //! Contract: made from records alone; every text from a record is escaped. Readable from 360 pixels on, in light and dark.
 
+mod decision;
 mod facts;
 mod gallery;
 mod images;
@@ -12,6 +13,7 @@ mod rows;
 
 use std::fmt::Write as _;
 
+use crate::advice::{self, Advice, Outcome, Question};
 use crate::headline;
 use crate::plots::{self, Figure, PlotError};
 use crate::record::{Cell, Run};
@@ -21,11 +23,19 @@ use ditbench_record::store::LoadedRun;
 
 const STYLE: &str = include_str!("style.css");
 
-/// The page.
+/// The page, with the fastest, the smallest and the nearest to the reference as its conclusion.
 ///
 /// # Errors
 /// A plot cannot be drawn: a fault of this program.
 pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
+    of_question(runs, table, &Question::default())
+}
+
+/// The page, with the answer to a question as its conclusion.
+///
+/// # Errors
+/// As [`of_runs`].
+pub fn of_question(runs: &[LoadedRun], table: &Table, question: &Question) -> Result<String, PlotError> {
     let records: Vec<&Run> = runs.iter().map(|loaded| &loaded.run).collect();
     let mut page = Page::default();
     let title = title(table);
@@ -42,16 +52,12 @@ pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
         let which = if records.len() > 1 { format!("<b>Run {number}:</b> ") } else { String::new() };
         page.line(&format!("<p class=\"lead\">{which}{}</p>", lead(run)));
     }
-    page.raw("</header>\n<main>\n<section aria-label=\"In short\">\n<ul class=\"headline\">\n");
-    for point in headline::of_table(table) {
-        let about = if point.about.is_empty() { String::new() } else { format!("<b>{}:</b> ", escape(&point.about)) };
-        page.line(&format!("<li>{about}{}</li>", escape(&point.says)));
-    }
-    for absent in &table.absent {
-        page.line(&format!("<li><b>{}:</b> no result: {}</li>", escape(&absent.machine), escape(&absent.reason)));
-    }
-    page.raw("</ul>\n</section>\n");
-    navigation(&mut page, timed.len() < runs.len(), !timed.is_empty());
+    page.raw("</header>\n<main>\n");
+    let advice = advice::of_runs(&records, &table.absent, question);
+    decision::conclusions(&mut page, &advice);
+    in_short(&mut page, table, &advice);
+    navigation(&mut page, timed.len() < runs.len(), !timed.is_empty(), !decision::told(&advice).is_empty());
+    decision::maps(&mut page, &advice)?;
     judged_sections(&mut page, runs, table);
     if !timed.is_empty() {
         timed_sections(&mut page, &timed, &timed_table)?;
@@ -65,6 +71,29 @@ pub fn of_runs(runs: &[LoadedRun], table: &Table) -> Result<String, PlotError> {
     Ok(page.html)
 }
 
+/// What else there is to say in short: of workloads of which the conclusion says nothing, of pictures, of what failed.
+fn in_short(page: &mut Page, table: &Table, advice: &Advice) {
+    let is_concluded = |about: &str| {
+        let own = advice.decisions.iter().find(|decision| decision.workload == about);
+        let answered = |device: &advice::Device| device.choice.outcome == Outcome::Met;
+        own.is_some_and(|own| !advice.question.bounds.is_empty() || own.devices.iter().all(answered))
+    };
+    let points: Vec<headline::Point> =
+        headline::of_table(table).into_iter().filter(|point| !is_concluded(&point.about)).collect();
+    if points.is_empty() && table.absent.is_empty() {
+        return;
+    }
+    page.raw("<section aria-label=\"In short\">\n<ul class=\"headline\">\n");
+    for point in points {
+        let about = if point.about.is_empty() { String::new() } else { format!("<b>{}:</b> ", escape(&point.about)) };
+        page.line(&format!("<li>{about}{}</li>", escape(&point.says)));
+    }
+    for absent in &table.absent {
+        page.line(&format!("<li><b>{}:</b> no result: {}</li>", escape(&absent.machine), escape(&absent.reason)));
+    }
+    page.raw("</ul>\n</section>\n");
+}
+
 /// The runs that timed something, and their rows.
 fn timed(runs: &[LoadedRun], table: &Table) -> (Vec<LoadedRun>, Table) {
     let judged = |id: &str| runs.iter().any(|loaded| loaded.run.judging.is_some() && loaded.run.run.id == id);
@@ -73,8 +102,10 @@ fn timed(runs: &[LoadedRun], table: &Table) -> (Vec<LoadedRun>, Table) {
     (timed, Table { rows, ..table.clone() })
 }
 
-fn navigation(page: &mut Page, judged: bool, timed: bool) {
+fn navigation(page: &mut Page, judged: bool, timed: bool, advised: bool) {
     let sections = [
+        (advised, "advice", "What to ship"),
+        (advised, "map", "The map"),
         (judged, "pictures", "Pictures judged"),
         (timed, "table", "Table"),
         (timed, "images", "Images"),

@@ -7,6 +7,7 @@ mod axis;
 mod bars;
 mod canvas;
 pub(crate) mod history;
+pub(crate) mod map;
 mod points;
 pub(crate) mod profile;
 mod strips;

@@ -18,6 +18,7 @@ use ditbench_graph::weights::Scheme;
 use ditbench_judge as network;
 use ditbench_record::store::RunStore;
 use ditbench_record::{Cell as Row, Judged, Judging, Reading, Status};
+use ditbench_reports::advice::Question;
 use ditbench_reports::image::{self, RgbImage};
 use ditbench_workloads::Choice;
 use ditbench_workloads::snapgenpp::prompts::{self, Prompts};
@@ -161,7 +162,7 @@ pub fn work(
         }
     })?;
     progress.finish();
-    let page = show::report(&store)?;
+    let page = show::report(&store, &Question::default())?;
     if interrupted {
         bail!("interrupted; what was judged is kept. Go on with: {}", super::resume::command(store.dir(), common));
     }

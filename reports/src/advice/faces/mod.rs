@@ -86,7 +86,7 @@ fn about(decision: &Decision) -> String {
 }
 
 /// What is never advised, reasons that several share once.
-fn excluded(choice: &Choice) -> Vec<(String, Vec<String>)> {
+pub(crate) fn excluded(choice: &Choice) -> Vec<(String, Vec<String>)> {
     let mut said: Vec<(String, Vec<String>)> = Vec::new();
     for one in &choice.excluded {
         match said.iter_mut().find(|(why, _)| *why == one.why) {
@@ -98,7 +98,7 @@ fn excluded(choice: &Choice) -> Vec<(String, Vec<String>)> {
 }
 
 /// What a reader should know of the advised configuration, and of how the decision was made.
-fn notes<'a>(choice: &'a Choice, notes: &'a [String]) -> impl Iterator<Item = (Option<&'a str>, &'a str)> {
+pub(crate) fn notes<'a>(choice: &'a Choice, notes: &'a [String]) -> impl Iterator<Item = (Option<&'a str>, &'a str)> {
     let own = choice
         .best
         .iter()

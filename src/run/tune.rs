@@ -1,0 +1,268 @@
+//! Tuning: a plan as wide as the machine allows, and launches where the decision is close.
+//!
+//! Contract: which launch is next is decided by [`ditbench_reports::advice::search`] from the record alone; here the space is
+//! opened up, cells are handed over, and what was dropped is put into the record with its reason.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use ditbench_backend_api::MemoryMode;
+use ditbench_graph::weights::Scheme;
+use ditbench_record::store::RunStore;
+use ditbench_record::{Cell as Row, CellKey, Status, Warning};
+use ditbench_reports::advice::search::{self, Arm, Terms};
+use ditbench_reports::advice::{Candidate, Question, gather, group_of};
+use ditbench_worker::registry;
+
+use super::resolve::Resolved;
+use super::schedule::CellState;
+use super::{Settings, fidelity, host};
+use crate::environment::Common;
+use crate::host::Host;
+use crate::plan::{Axes, BackendChoice, PlanFile, Threads, estimate};
+
+/// The backend that is a yardstick, and is not searched.
+const YARDSTICK: &str = "reference";
+/// Images of a launch, roughly, beside the seconds that a process takes to start and to load: what a launch costs before
+/// one was made.
+const IMAGES: f64 = 5.0;
+const START_S: f64 = 1.0;
+/// Dropped cells that are named on the terminal; each row of the report has its reason.
+const NAMED: usize = 12;
+
+/// Fills what the plan leaves open with everything that the machine has: backends and their ways, devices, precisions, numbers of
+/// threads, memory modes.
+///
+/// # Errors
+/// The machine cannot be opened, or no backend can be used there.
+pub fn open_up(settings: &Settings, common: &Common) -> Result<PlanFile> {
+    let mut host = host::open(settings, "tune")?;
+    let mut plan = settings.plan.clone();
+    if plan.group.is_empty() {
+        plan.group.push(Axes::default());
+    }
+    let engines = registry::engines().map_err(anyhow::Error::msg)?;
+    let all: Vec<String> = registry::listed()
+        .filter(|name| *name != YARDSTICK)
+        .map(str::to_owned)
+        .chain(engines.iter().map(|engine| engine.name.clone()))
+        .collect();
+    let groups = std::mem::take(&mut plan.group);
+    if groups.iter().any(|group| group.backend.as_ref().is_none_or(|named| named.iter().any(|b| b.name == "ort"))) {
+        // Why there is none is told by the backend.
+        let _ = host.ort_library(common, &|message| crate::text::tell(&message));
+    }
+    let cores = host.cores();
+    for group in groups {
+        let open = |name: &String| BackendChoice { name: name.clone(), variant: None };
+        let backends = group.backend.clone().unwrap_or_else(|| all.iter().map(open).collect());
+        for backend in backends {
+            match host.backend(&backend.name) {
+                Ok(facts) => plan.group.extend(opened(&group, &backend, &facts, cores)),
+                Err(why) => crate::text::tell(&format!("{} is left out: {why}", backend.name)),
+            }
+        }
+    }
+    if plan.group.is_empty() {
+        bail!("there is nothing to search: no backend can be used here; `ditbench devices` says why, and what to do");
+    }
+    Ok(plan)
+}
+
+/// The groups of one backend: one for each precision, because ways differ.
+fn opened(group: &Axes, backend: &BackendChoice, facts: &registry::BackendFacts, cores: usize) -> Vec<Axes> {
+    let usable = facts.devices.iter().filter(|device| device.state.is_ok() && device.nature.shows_speed());
+    let devices: Vec<String> =
+        group.device.clone().unwrap_or_else(|| usable.map(|device| device.name.clone()).collect());
+    let counts: BTreeSet<usize> = [1, cores / 2, cores].into_iter().filter(|count| *count > 0).collect();
+    let counts: Vec<Threads> = counts.into_iter().map(Threads::nearest).collect();
+    let of = |scheme: Scheme| {
+        let ways: Vec<BackendChoice> = match &backend.variant {
+            Some(_) => vec![backend.clone()],
+            None => {
+                let ways = facts.variants.get(scheme.name()).into_iter().flatten();
+                let way = |name: &str| BackendChoice { name: backend.name.clone(), variant: Some(name.to_owned()) };
+                ways.map(|variant| way(&variant.name)).collect()
+            }
+        };
+        let usable = !ways.is_empty() && !devices.is_empty();
+        usable.then(|| Axes {
+            backend: Some(ways),
+            precision: Some(vec![scheme]),
+            device: Some(devices.clone()),
+            // Pinned cells have as many threads as cores.
+            threads: group.threads.clone().or_else(|| group.cluster.is_none().then(|| counts.clone())),
+            memory: group.memory.clone().or_else(|| Some(vec![MemoryMode::Fast, MemoryMode::Small])),
+            ..group.clone()
+        })
+    };
+    let schemes = group.precision.clone().unwrap_or_else(|| Scheme::ALL.to_vec());
+    schemes.into_iter().filter_map(of).collect()
+}
+
+/// A search under way.
+pub(super) struct Search<'a> {
+    question: &'a Question,
+    cells: &'a [Resolved],
+    /// Seconds of each cell's first launch, roughly.
+    expected_s: Vec<f64>,
+    /// Launches of a cell, at most.
+    most: usize,
+    /// Whether results have been held against the reference's: quality is known from then on.
+    compared: bool,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(question: &'a Question, cells: &'a [Resolved], settings: &Settings, host: &dyn Host) -> Self {
+        let peak = host.quick_peak();
+        let launch_s = |cell: &Resolved| {
+            let image_s = estimate(&cell.cell, &cell.pipeline, peak * cell.cell.threads.get() as f64).image_s;
+            // Of a device of which nothing is known, nothing is expected.
+            image_s.map_or(0.0, |image_s| START_S + IMAGES * image_s)
+        };
+        let expected_s = cells.iter().map(launch_s).collect();
+        Self { question, cells, expected_s, most: settings.launches.get(), compared: settings.brief }
+    }
+
+    /// The next launch: the place of its cell; `None` when the decision is made or the time is spent.
+    ///
+    /// # Errors
+    /// The record cannot be written.
+    pub(super) fn next(&mut self, store: &mut RunStore, states: &[CellState], left: Duration) -> Result<Option<usize>> {
+        let next = self.decided(store, states, left);
+        if self.compared || next.is_some_and(|place| states[place].made == 0) {
+            return Ok(next);
+        }
+        // After the first round: which pictures are near enough decides from now on.
+        self.compared = true;
+        let keys: Vec<CellKey> = self.cells.iter().map(|cell| cell.key.clone()).collect();
+        fidelity::compare(store, &keys)?;
+        Ok(self.decided(store, states, left))
+    }
+
+    fn decided(&self, store: &RunStore, states: &[CellState], left: Duration) -> Option<usize> {
+        let terms = Terms { most: self.most, left_s: left.as_secs_f64() };
+        let found = self.groups(store, states).into_iter().filter_map(|group| {
+            let next = search::next(self.question, &group.arms(), terms)?;
+            Some((group.launches(), group.cells[next].place))
+        });
+        // First launches before all others; then the decision that has had the least goes on.
+        found.min_by_key(|(launches, place)| (states[*place].made > 0, *launches)).map(|(_, place)| place)
+    }
+
+    /// Puts into the record why cells were not measured further, and says it.
+    ///
+    /// # Errors
+    /// The record cannot be written.
+    pub(super) fn close(&self, store: &mut RunStore, states: &[CellState]) -> Result<()> {
+        let mut said: Vec<String> = Vec::new();
+        for group in self.groups(store, states) {
+            for (arm, why) in search::dropped(self.question, &group.arms()) {
+                let cell = &group.cells[arm];
+                // What failed has its reason.
+                if states[cell.place].failed {
+                    continue;
+                }
+                let label = cell.candidate.as_ref().map_or_else(String::new, |candidate| candidate.label.clone());
+                said.push(format!("  {label}, after {}: {why}", launches(cell.launches)));
+                let words = format!("The search dropped it after {}: {why}.", launches(cell.launches));
+                let key = self.cells[cell.place].key.clone();
+                store.update(|run| {
+                    if let Some(row) = run.cells.iter_mut().find(|row| row.key == key) {
+                        row.warnings.push(Warning::Said(words));
+                    }
+                })?;
+            }
+        }
+        let untried: Vec<&Resolved> =
+            self.cells.iter().zip(states).filter(|(_, s)| !s.failed && s.made == 0).map(|(cell, _)| cell).collect();
+        for cell in &untried {
+            let why = "not tried: the budget was spent before its turn came";
+            store.put_cell(Row::failed(cell.key.clone(), Status::Interrupted, why))?;
+        }
+        let made: usize = states.iter().map(|state| state.made).sum();
+        crate::text::show(&format!(
+            "\nSearched {} cells with {}; the whole plan would be {}.\n",
+            self.cells.len() - untried.len(),
+            launches(made),
+            launches(self.cells.len() * self.most)
+        ));
+        if !untried.is_empty() {
+            crate::text::show(&format!(
+                "Not tried for want of time: {} cells; a longer --budget tries them.\n",
+                untried.len()
+            ));
+        }
+        if !said.is_empty() {
+            let more = said.len().saturating_sub(NAMED);
+            said.truncate(NAMED);
+            crate::text::show(&format!("Dropped:\n{}\n", said.join("\n")));
+            if more > 0 {
+                crate::text::show(&format!("  and {more} more, each with its reason in the report\n"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The decisions: the cells of one device, and of one workload unless workloads compete.
+    fn groups(&self, store: &RunStore, states: &[CellState]) -> Vec<Group> {
+        let mut known: Vec<Candidate> =
+            gather(&[store.run()], self.question).into_iter().flat_map(|evidence| evidence.candidates).collect();
+        let mut groups: Vec<Group> = Vec::new();
+        for (place, cell) in self.cells.iter().enumerate() {
+            let state = &states[place];
+            let candidate = known.iter().position(|candidate| candidate.key == cell.key && state.made > 0);
+            let member = Member {
+                place,
+                candidate: candidate.map(|found| known.swap_remove(found)),
+                launches: state.made,
+                launch_s: state.longest.map_or(self.expected_s[place], |longest| longest.as_secs_f64()),
+                closed: state.failed.then(|| "it failed".to_owned()),
+            };
+            let name = (cell.key.device.clone(), group_of(self.question, &cell.key));
+            match groups.iter_mut().find(|group| group.name == name) {
+                Some(group) => group.cells.push(member),
+                None => groups.push(Group { name, cells: vec![member] }),
+            }
+        }
+        groups
+    }
+}
+
+fn launches(count: usize) -> String {
+    if count == 1 { "1 launch".to_owned() } else { format!("{count} launches") }
+}
+
+/// A cell of a decision.
+struct Member {
+    place: usize,
+    candidate: Option<Candidate>,
+    launches: usize,
+    launch_s: f64,
+    closed: Option<String>,
+}
+
+impl Member {
+    fn arm(&self) -> Arm<'_> {
+        let (launches, launch_s, closed) = (self.launches, self.launch_s, self.closed.clone());
+        Arm { candidate: self.candidate.as_ref(), launches, launch_s, closed }
+    }
+}
+
+/// The cells of one decision.
+struct Group {
+    /// Device, and workload.
+    name: (String, String),
+    cells: Vec<Member>,
+}
+
+impl Group {
+    fn arms(&self) -> Vec<Arm<'_>> {
+        self.cells.iter().map(Member::arm).collect()
+    }
+
+    fn launches(&self) -> usize {
+        self.cells.iter().map(|member| member.launches).sum()
+    }
+}
