@@ -20,6 +20,7 @@ mod resume;
 mod schedule;
 mod sensitivity;
 mod show;
+mod system_trace;
 mod weights;
 
 use std::path::{Path, PathBuf};

@@ -277,6 +277,7 @@ impl Maker<'_> {
             environment: library.map(|path| ("ORT_DYLIB_PATH", path.clone().into_os_string())).into_iter().collect(),
             log: &logs.join(format!("{}-pictures.log", folder.file_name().unwrap_or_default().to_string_lossy())),
             timeout: self.settings.timeout_s.duration(),
+            system_trace: None,
             say: &|message| progress.now(format!("{name}: {message}")),
         };
         progress.now(format!("{name}: compiling"));
