@@ -23,6 +23,7 @@ pub mod sample;
 pub mod sample_judged;
 pub mod sample_phone;
 pub mod stats;
+pub mod sustained;
 pub mod table;
 pub mod text;
 pub mod verdict;
