@@ -1,9 +1,15 @@
-//! The static build for phones, run under qemu: does it compute what this machine computes? Never how fast.
+//! The static build for phones, run under qemu: does it compute what this machine computes, and does a whole run over adb go
+//! through with it? Never how fast.
 //!
-//! Needs `scripts/android/build.sh musl` to have run, and `qemu-aarch64`. Without either the test is counted as ignored, with
-//! the reason; with `DITBENCH_NEED_AARCH64` set that is a failure. `DITBENCH_AARCH64=FILE` names another build.
+//! Needs `scripts/android/build.sh musl` to have run, and `qemu-aarch64`; the run over adb needs adbd besides, and a kernel whose
+//! table of foreign programs can be a namespace's own (6.7 or later). Without these a test is counted as ignored, with the reason;
+//! with `DITBENCH_NEED_AARCH64` set that is a failure. `DITBENCH_AARCH64=FILE` names another build.
 
 mod common;
+#[path = "common/lab.rs"]
+mod lab;
+#[path = "common/on_phone.rs"]
+mod on_phone;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,40 +17,48 @@ use std::process::{Command, ExitCode, Stdio};
 
 use common::{Bench, text};
 use ditbench_workloads::trace::load_latents;
+use lab::Lab;
 
-const NAME: &str = "the_static_build_computes_what_this_machine_computes";
+/// A test: its name, and what it does with the build and qemu; why it could not.
+type Test = (&'static str, fn(&Path, &Path) -> Result<(), String>);
+
+const TESTS: [Test; 2] = [
+    ("the_static_build_computes_what_this_machine_computes", compare),
+    ("a_whole_run_on_a_phone_of_64_bit_arm", on_a_phone),
+];
 
 /// A main of our own: the usual one can only tell after the fact that a test was not run, by counting it as passed.
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let wanted = (names.is_empty() || names.iter().any(|name| NAME.contains(name.as_str()))) && !has("--ignored");
+    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| name.contains(wanted.as_str()));
+    let wanted: Vec<&Test> = TESTS.iter().filter(|(name, _)| is_wanted(name) && !has("--ignored")).collect();
     if has("--list") {
-        println!("{NAME}: test");
+        TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    println!("\nrunning {} test{}", usize::from(wanted), if wanted { "" } else { "s" });
+    println!("\nrunning {} test{}", wanted.len(), if wanted.len() == 1 { "" } else { "s" });
     let (mut passed, mut ignored, mut failed) = (0, 0, 0);
-    if wanted {
-        match (what_is_needed(), std::env::var_os("DITBENCH_NEED_AARCH64").is_some()) {
-            (Ok((program, qemu)), _) => {
-                compare(&program, qemu);
-                println!("test {NAME} ... ok");
-                passed = 1;
+    for (name, test) in &wanted {
+        let done = what_is_needed().and_then(|(program, qemu)| test(&program, &qemu));
+        match (done, std::env::var_os("DITBENCH_NEED_AARCH64").is_some()) {
+            (Ok(()), _) => {
+                println!("test {name} ... ok");
+                passed += 1;
             }
             (Err(why), false) => {
-                println!("test {NAME} ... ignored, NOT RUN: {why}");
-                ignored = 1;
+                println!("test {name} ... ignored, NOT RUN: {why}");
+                ignored += 1;
             }
             (Err(why), true) => {
-                println!("test {NAME} ... FAILED: not run: {why}");
-                failed = 1;
+                println!("test {name} ... FAILED: not run: {why}");
+                failed += 1;
             }
         }
     }
     let result = if failed == 0 { "ok" } else { "FAILED" };
-    let filtered = usize::from(!wanted);
+    let filtered = TESTS.len() - wanted.len();
     println!(
         "\ntest result: {result}. {passed} passed; {failed} failed; {ignored} ignored; 0 measured; {filtered} filtered out\n"
     );
@@ -52,7 +66,7 @@ fn main() -> ExitCode {
 }
 
 /// The build and qemu, or which of the two there is not.
-fn what_is_needed() -> Result<(PathBuf, &'static str), String> {
+fn what_is_needed() -> Result<(PathBuf, PathBuf), String> {
     let program =
         program().ok_or("it is not built; scripts/android/build.sh musl builds it, or says what is missing")?;
     let qemu = qemu().ok_or("no qemu-aarch64; on Debian: apt install qemu-user-static")?;
@@ -65,13 +79,56 @@ fn program() -> Option<PathBuf> {
     named.or(Some(built.join("aarch64-unknown-linux-musl/release/ditbench-worker"))).filter(|path| path.is_file())
 }
 
-fn qemu() -> Option<&'static str> {
-    let works = |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
-    ["qemu-aarch64", "qemu-aarch64-static"].into_iter().find(works)
+fn qemu() -> Option<PathBuf> {
+    let works =
+        |name: &PathBuf| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
+    // By its whole path: the kernel's table of foreign programs takes no other.
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = |name: &str| std::env::split_paths(&folders).map(|folder| folder.join(name)).find(works);
+    // The static one first: it also starts where its libraries are not to be had.
+    ["qemu-aarch64-static", "qemu-aarch64"].into_iter().find_map(found)
+}
+
+/// From `devices` to the record, through adb: what the host sends, starts, follows and fetches is the phone's own build. In f64, so
+/// that the phone's latents are this machine's to the rounding.
+fn on_a_phone(program: &Path, qemu: &Path) -> Result<(), String> {
+    let mut lab = Lab::of_arm64(qemu)?;
+    lab.phone();
+    let bench = Bench::new();
+    let binary = program.display().to_string();
+    let with = ["--phone-binary", binary.as_str(), "--patience", "5"];
+    let well = on_phone::run(&lab, &bench, &[&["doctor", "--on", "adb"], &with]);
+    assert!(well.status.success(), "{}", on_phone::said(&well));
+    let cells = ["--model", "nano", "--backend", "reference", "--precision", "f32", "--threads", "1"];
+    let short = ["--launches", "1", "--images", "1", "--brief"];
+    on_phone::ok(&on_phone::run(&lab, &bench, &[&["run", "--on", "adb", "--out", "phone"], &cells, &short, &with]));
+    bench.ok(&[&["run", "--out", "here"][..], &cells, &short].concat());
+    let (phone, here) = (bench.record("phone"), bench.record("here"));
+    assert_eq!(phone["machine"]["architecture"], "aarch64", "{}", phone["machine"]);
+    assert_eq!(phone["machine"]["phone"]["abi"]["ok"], "arm64-v8a");
+    let last = |run: &str, record: &serde_json::Value| {
+        let cell = &record["cells"][0];
+        assert_eq!(cell["status"], "ok", "{}", cell["reason"]);
+        let id = Path::new(cell["image"].as_str().unwrap()).file_stem().unwrap().to_string_lossy().into_owned();
+        let latents = bench.path(&format!("{run}/latents/{id}.safetensors"));
+        load_latents(&latents).unwrap().pop().unwrap()
+    };
+    let error = relative_l2(&last("phone", &phone), &last("here", &here));
+    assert!(error < 1e-5, "the last latent is {error} from this machine's");
+    on_phone::clean(&lab, 15555);
+    Ok(())
+}
+
+/// ‖theirs − ours‖ ÷ ‖ours‖.
+fn relative_l2(theirs: &[f32], ours: &[f32]) -> f64 {
+    assert_eq!(theirs.len(), ours.len());
+    let length = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let difference = length(&mut theirs.iter().zip(ours).map(|(a, b)| f64::from(*a) - f64::from(*b)));
+    difference / length(&mut ours.iter().map(|v| f64::from(*v)))
 }
 
 /// Panics, and so fails, where the two differ.
-fn compare(program: &Path, qemu: &str) {
+fn compare(program: &Path, qemu: &Path) -> Result<(), String> {
     let bench = Bench::new();
     let cells = ["--backend", "candle:tuned,tract:tuned", "--precision", "f32,q4", "--threads", "1"];
     bench.ok(&[&["run", "--model", "nano", "--launches", "1", "--images", "1", "--out", "run"][..], &cells].concat());
@@ -112,15 +169,13 @@ fn compare(program: &Path, qemu: &str) {
             load_latents(&bench.path(&format!("run/latents/{id}.safetensors"))).unwrap(),
         );
         assert_eq!(theirs.len(), ours.len());
-        let (theirs, ours) = (theirs.last().unwrap(), ours.last().unwrap());
-        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-        let difference = square(&mut theirs.iter().zip(ours).map(|(a, b)| f64::from(*a) - f64::from(*b)));
-        let error = difference / square(&mut ours.iter().map(|v| f64::from(*v)));
+        let error = relative_l2(theirs.last().unwrap(), ours.last().unwrap());
         // Of q4 the activations become 8 bits, where a last bit decides between two neighbouring integers.
         let bound = if cell["key"]["precision"] == "f32" { 1e-4 } else { 1e-2 };
         println!("{id}: {error:.1e}");
         assert!(error < bound, "{id}: the last latent is {error} from this machine's");
     }
+    Ok(())
 }
 
 /// A file of the cache's, wherever in it.

@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use crate::record::disturbed::{self, several};
-use crate::record::held::{self, HeldBack};
+use crate::record::held;
 use crate::record::{Cell, ForeignLoad, Kind, Launch, Run, Status, Steady};
 use crate::table::Row;
 use crate::text;
-use crate::{roof, stats};
+use crate::{roof, stats, sustained};
 
 /// Launches below which an interval over launches cannot reach 95 % (see [`crate::estimate`]).
 pub const FEW_LAUNCHES: usize = 6;
@@ -37,6 +37,15 @@ pub enum Caution {
         /// What they did.
         state: &'static str,
     },
+    /// Sustained launches that still became slower or faster in the part that counts as settled.
+    NotSettled {
+        /// How many.
+        launches: usize,
+        /// Of how many.
+        of: usize,
+        /// How much slower, as a share, in the one that changed most; below 0: faster.
+        change: f64,
+    },
     /// Too few launches for an interval over launches.
     FewLaunches {
         /// How many there are.
@@ -55,7 +64,7 @@ pub enum Caution {
         launches: usize,
         /// Of how many.
         of: usize,
-        /// By what, in the one that was held back in most ways.
+        /// By what, each cause at its worst.
         what: String,
         /// Whether that is part of what was measured.
         sustained: bool,
@@ -152,6 +161,8 @@ impl Caution {
         match self {
             Self::NotSteady { launches, of, .. } if launches < of => format!("{launches} of {of} not steady"),
             Self::NotSteady { .. } => "not steady".into(),
+            Self::NotSettled { launches, of, .. } if launches < of => format!("{launches} of {of} not settled"),
+            Self::NotSettled { .. } => "not settled".into(),
             Self::FewLaunches { launches: 1 } => "1 launch".into(),
             Self::FewLaunches { launches } => format!("{launches} launches"),
             Self::Bimodal { .. } => "two modes".into(),
@@ -181,6 +192,11 @@ impl Caution {
             Self::NotSteady { state, .. } => format!(
                 "Launches did not become steady ({state}): their times are of every image but the first. Give more images \
                  or a larger --budget."
+            ),
+            Self::NotSettled { change, .. } => format!(
+                "Images still became {} in the last third of a launch, by {}: \"settled\" is what they had come to. Give a longer --sustained.",
+                if *change > 0.0 { "slower" } else { "faster" },
+                text::percent(change.abs())
             ),
             Self::FewLaunches { .. } => format!(
                 "Few launches: the launch is the independent sample, and {FEW_LAUNCHES} are needed for a 95 % interval over \
@@ -258,6 +274,7 @@ impl Caution {
             Self::FewLaunches { launches } if *launches >= 3 => Weight::Note,
             Self::Outliers { .. } | Self::Said { .. } | Self::LoadUnknown { .. } => Weight::Note,
             Self::NotSteady { .. }
+            | Self::NotSettled { .. }
             | Self::FewLaunches { .. }
             | Self::Bimodal { .. }
             | Self::DoubtfulPeak { .. }
@@ -270,7 +287,8 @@ impl Caution {
 impl Caution {
     /// Whether it is said in full where there is room for a few lines only: below the table of a terminal.
     pub fn cannot_wait(&self) -> bool {
-        self.weight() == Weight::Grave || matches!(self, Self::DoubtfulPeak { .. })
+        // What held a sustained launch back is an answer that was asked for.
+        self.weight() == Weight::Grave || matches!(self, Self::DoubtfulPeak { .. } | Self::HeldBack { .. })
     }
 }
 
@@ -332,15 +350,22 @@ fn of_launches(run: &Run, cell: &Cell, good: &[&Launch], cautions: &mut Vec<Caut
         let reason = bad.reason.clone().unwrap_or_else(|| bad.status.name().to_owned());
         cautions.push(Caution::FailedLaunches { launches: all - good.len(), of: all, reason });
     }
-    let held: Vec<HeldBack> = good.iter().filter_map(|launch| held::back(launch, &run.machine)).collect();
-    if let Some(most) = held.iter().max_by_key(|held| held.causes.len()) {
-        let sustained = run.is_sustained();
-        let (launches, of) = (held.len(), good.len());
-        cautions.push(Caution::HeldBack { launches, of, what: most.to_string(), sustained });
+    let sustained = run.is_sustained();
+    let launches = good.iter().filter(|launch| held::back(launch, &run.machine).is_some()).count();
+    if launches > 0 {
+        let what = held::words(&held::worst(good.iter().copied(), &run.machine));
+        cautions.push(Caution::HeldBack { launches, of: good.len(), what, sustained });
+    }
+    if sustained {
+        let moved: Vec<f64> = good.iter().filter_map(|launch| sustained::still_moves(launch)).collect();
+        if let Some(&change) = moved.iter().max_by(|a, b| a.abs().total_cmp(&b.abs())) {
+            cautions.push(Caution::NotSettled { launches: moved.len(), of: good.len(), change });
+        }
     }
     let drifting: Vec<&&Launch> =
         good.iter().filter(|launch| !matches!(launch.steady.state, Steady::Steady | Steady::Flat)).collect();
-    if let Some(first) = drifting.first() {
+    // That it slows down is what a sustained launch is made for.
+    if let Some(first) = drifting.first().filter(|_| !sustained) {
         let state = first.steady.state.name();
         cautions.push(Caution::NotSteady { launches: drifting.len(), of: good.len(), state });
     }
@@ -506,6 +531,24 @@ mod tests {
         unknown.launches[0].foreign = Reading::denied("/proc/stat: Permission denied");
         let found = of(&unknown);
         assert!(matches!(&found[..], [Caution::LoadUnknown { why }] if why.contains("Permission")), "{found:?}");
+    }
+
+    #[test]
+    fn a_sustained_launch_is_judged_by_its_end() {
+        let mut slowing = cell(&[[1.0; 3]; 6]);
+        for launch in &mut slowing.launches {
+            launch.steady.state = Steady::Slowing;
+            launch.samples = (0..90)
+                .map(|image| Sample { image, total_s: 1.0 + 0.01 * f64::from(image), ..Sample::default() })
+                .collect();
+        }
+        let mut run = Run::default();
+        let short = |run: &Run| of_cell(run, &slowing).iter().map(Caution::short).collect::<Vec<_>>();
+        assert_eq!(short(&run), ["not steady"]);
+        run.run.sustained_s = Some(600.0);
+        assert_eq!(short(&run), ["not settled"]);
+        let long = of_cell(&run, &slowing)[0].long();
+        assert!(long.contains("still became slower") && long.contains("a longer --sustained"), "{long}");
     }
 
     #[test]

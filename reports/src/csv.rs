@@ -22,7 +22,7 @@ struct Words {
 }
 
 /// What is no number of [`crate::metric::ALL`].
-const WORDS: [Words; 11] = [
+const WORDS: [Words; 12] = [
     Words { place: 10, name: "status", of: |row| row.status.name().to_owned() },
     Words { place: 20, name: "reason", of: |row| row.reason.clone().unwrap_or_default() },
     Words { place: 30, name: "numerics", of: |row| row.numerics.value().cloned().unwrap_or_default() },
@@ -34,6 +34,7 @@ const WORDS: [Words; 11] = [
     Words { place: 420, name: "cpus", of: |row| row.key.cpus.clone() },
     Words { place: 430, name: "machine", of: |row| row.machine.clone() },
     Words { place: 440, name: "conditions", of: |row| row.conditions.clone() },
+    Words { place: 750, name: "held_back", of: held_back },
 ];
 
 fn of_estimate(row: &Row, of: impl Fn(&Estimate) -> String) -> String {
@@ -44,6 +45,15 @@ fn reference(row: &Row) -> String {
     match &row.reference {
         Reading::Ok(reference) => reference.clone(),
         Reading::Denied { why } | Reading::Absent { why } => format!("none: {why}"),
+    }
+}
+
+/// By what; `nothing` where sensors told and nothing did; empty where that is not known.
+fn held_back(row: &Row) -> String {
+    match row.held_back.value() {
+        Some(causes) if causes.is_empty() => "nothing".to_owned(),
+        Some(causes) => causes.join("; "),
+        None => String::new(),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::record::{Cell, Launch, Reading, Run, Sample, Telemetry};
 use crate::stats::median;
-use crate::text;
+use crate::{sustained, text};
 
 /// More than this no phone gives for longer than a blink.
 const MOST_W: f64 = 25.0;
@@ -154,12 +154,8 @@ pub fn of_cell(run: &Run, cell: &Cell, meter: Option<&Reading<Meter>>) -> Readin
 }
 
 /// The images that a launch is summed up by: where heat is what is measured, the settled ones.
-fn images<'a>(run: &Run, launch: &'a Launch) -> Vec<&'a Sample> {
-    let mut images = launch.timed();
-    if run.is_sustained() {
-        images.drain(..images.len() - images.len().div_ceil(3));
-    }
-    images
+pub(crate) fn images<'a>(run: &Run, launch: &'a Launch) -> Vec<&'a Sample> {
+    if run.is_sustained() { sustained::settled_images(launch) } else { launch.timed() }
 }
 
 fn by_current(run: &Run, launch: &Launch, meter: &Meter) -> Result<Energy, String> {

@@ -80,8 +80,18 @@ fn of_pictures(table: &Table) -> Option<Point> {
     Some(Point { about: "Pictures judged".to_owned(), says })
 }
 
-/// Fastest; fastest with the reference's result; smallest. Rows are sorted by time.
+/// Of sustained cells, which were measured from a cool machine to a settled one, apart from others: a settled time and that of a
+/// short launch are not of the same thing. Rows are sorted by rank.
 fn of_workload(rows: &[&Row]) -> String {
+    let (settled, short): (Vec<&Row>, Vec<&Row>) = rows.iter().copied().partition(|row| row.is_sustained());
+    if settled.is_empty() || !short.iter().any(|row| row.best_s().is_some()) {
+        return of_alike(rows);
+    }
+    format!("{} In short launches: {}", of_alike(&settled), of_alike(&short))
+}
+
+/// Fastest; fastest with the reference's result; smallest.
+fn of_alike(rows: &[&Row]) -> String {
     let good = || rows.iter().copied().filter(|row| row.has_figures());
     let mut timed: Vec<&Row> = good().filter(|row| row.p50_s().is_some()).collect();
     let steady = !timed.is_empty();
@@ -92,8 +102,12 @@ fn of_workload(rows: &[&Row]) -> String {
         return "no cell gave a time.".into();
     };
     let time = |row: &Row| {
-        let first = if steady { "an image" } else { "for its first image" };
-        format!("{} {first}", row.best_s().map(text::seconds).unwrap_or_default())
+        let what = match row.value(Metric::AT_FIRST).filter(|_| row.is_sustained()) {
+            Some(first) => format!("an image when settled ({} at first)", text::seconds(first)),
+            None if steady => "an image".to_owned(),
+            None => "for its first image".to_owned(),
+        };
+        format!("{} {what}", row.best_s().map(text::seconds).unwrap_or_default())
     };
     let mut sentences = Vec::new();
     if !steady {
@@ -114,6 +128,9 @@ fn of_workload(rows: &[&Row]) -> String {
             format!("{} is the fastest, {}{}{doubt}.", fastest.label(), time(fastest), quality(fastest))
         }
     });
+    if fastest.is_sustained() {
+        sentences.extend(on_the_way(fastest));
+    }
     let same = |row: &Row| row.is_reference() || row.value(Metric::LATENT).is_some_and(|distance| distance <= SAME);
     if let Some(row) = timed.iter().find(|row| same(row)).filter(|_| timed.len() > 1 && !same(fastest)) {
         let ratio = row.best_s().zip(fastest.best_s()).map(|(a, b)| text::significant(a / b, 3)).unwrap_or_default();
@@ -134,9 +151,27 @@ fn of_workload(rows: &[&Row]) -> String {
     sentences.join(" ")
 }
 
-/// The interval over launches: a range of few launches, or the images of one, say nothing of the order.
+/// What a sustained cell took, and what held it back on the way.
+fn on_the_way(row: &Row) -> Vec<String> {
+    let energy = row.shown(Metric::ENERGY).map(|energy| {
+        let of = row.beside(Metric::ENERGY).map(|words| format!(" ({words})")).unwrap_or_default();
+        format!("It takes {energy} an image{of}.")
+    });
+    let held = match row.held_back.value() {
+        None => "Whether anything held it back is not known.".to_owned(),
+        Some(causes) if causes.is_empty() => "Nothing held it back.".to_owned(),
+        Some(causes) => {
+            let after = row.shown(Metric::FIRST_CAP).map(|time| format!(" after {time}")).unwrap_or_default();
+            format!("It was held back{after}: {}.", text::list(causes))
+        }
+    };
+    energy.into_iter().chain([held]).collect()
+}
+
+/// The interval over launches: a range of few launches, or the images of one, say nothing of the order. That of whole sustained
+/// launches is none of their settled part.
 fn interval(row: &Row) -> Option<(f64, f64)> {
-    let estimate = row.image_s.value()?;
+    let estimate = row.image_s.value().filter(|_| !row.is_sustained())?;
     estimate.low.zip(estimate.high).filter(|_| estimate.spread == Spread::OfLaunches)
 }
 

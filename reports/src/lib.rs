@@ -24,6 +24,7 @@ pub mod sample_judged;
 pub mod sample_phone;
 pub mod stages;
 pub mod stats;
+pub mod sustained;
 pub mod table;
 pub mod text;
 pub mod verdict;

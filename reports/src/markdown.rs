@@ -50,18 +50,21 @@ pub fn of_table(table: &Table) -> String {
 
 /// The main numbers of one workload, the paper's rows last.
 fn main_table(out: &mut String, rows: &[&Row], table: &Table, several: bool) {
-    let numbers: Vec<Metric> =
-        columns(rows, Shown::Main).into_iter().filter(|metric| *metric != Metric::IMAGE).collect();
-    let first = ["backend", "precision", "threads", "image, p50", "interval"].map(str::to_owned);
-    let first = machine_heading(several).chain(first);
+    // What stands before the median image in the list of numbers, settled times, does so here too.
+    let numbers = columns(rows, Shown::Main);
+    let (before, numbers): (Vec<Metric>, Vec<Metric>) =
+        numbers.into_iter().filter(|metric| *metric != Metric::IMAGE).partition(|metric| *metric < Metric::IMAGE);
+    let first = ["backend", "precision", "threads"].map(str::to_owned);
+    let image = ["image, p50", "interval"].map(str::to_owned);
+    let first = machine_heading(several).chain(first).chain(headings(&before)).chain(image);
     header(out, first.chain(headings(&numbers)).chain(["notes".to_owned()]), 2 + usize::from(several), true);
     for row in rows {
         let image =
             if row.has_figures() { or_dash(row.says(Metric::IMAGE)) } else { format!("**{}**", row.status.name()) };
         let notes: Vec<String> = row.cautions.iter().map(crate::caution::Caution::short).collect();
-        let first = [plain(&row.who()), plain(&row.key.precision), row.threads_column(), image, interval(row)];
-        let values = numbers.iter().map(|metric| or_dash(row.says(*metric)));
-        line(out, whose(row).chain(first).chain(values).chain([plain(&notes.join(", "))]));
+        let first = [plain(&row.who()), plain(&row.key.precision), row.threads_column()];
+        let first = whose(row).chain(first).chain(values(row, &before)).chain([image, interval(row)]);
+        line(out, first.chain(values(row, &numbers)).chain([plain(&notes.join(", "))]));
     }
     let model = rows[0].key.name();
     for paper in table.published.iter().filter(|paper| paper.model == model) {
@@ -69,11 +72,20 @@ fn main_table(out: &mut String, rows: &[&Row], table: &Table, several: bool) {
             format!("*{} ({}), {}²: other hardware, {}*", paper.hardware, paper.runtime, paper.size, paper.source);
         let precision = paper.precision.unwrap_or("not published").to_owned();
         let shown = |metric: Metric| or_dash(paper.value(metric).map(|value| metric.show(value)));
-        let first = [name, precision, or_dash(None), shown(Metric::IMAGE), or_dash(None)];
-        let values = numbers.iter().map(|metric| shown(*metric));
+        let of = |numbers: &[Metric]| numbers.iter().map(|metric| shown(*metric)).collect::<Vec<_>>();
         let nobody = several.then(|| or_dash(None)).into_iter();
-        line(out, nobody.chain(first).chain(values).chain(["from the paper".to_owned()]));
+        let first = nobody.chain([name, precision, or_dash(None)]).chain(of(&before));
+        let image = [shown(Metric::IMAGE), or_dash(None)];
+        line(out, first.chain(image).chain(of(&numbers)).chain(["from the paper".to_owned()]));
     }
+}
+
+/// What a row has to say of some numbers.
+fn values<'a>(row: &'a Row, numbers: &'a [Metric]) -> impl Iterator<Item = String> + 'a {
+    numbers.iter().map(|metric| match (row.says(*metric), row.beside(*metric)) {
+        (Some(value), Some(beside)) => format!("{value} ({beside})"),
+        (value, _) => or_dash(value),
+    })
 }
 
 /// The heading of the column that says whose a row is, where a table is of several runs.
@@ -105,8 +117,7 @@ fn more(out: &mut String, rows: &[&Row]) {
     push(out, "\n<details><summary>All other numbers</summary>\n");
     header(out, ["cell".to_owned()].into_iter().chain(headings(&numbers)), 1, false);
     for row in rows {
-        let values = numbers.iter().map(|metric| or_dash(row.says(*metric)));
-        line(out, [plain(&row.label())].into_iter().chain(values));
+        line(out, [plain(&row.label())].into_iter().chain(values(row, &numbers)));
     }
     push(out, "\n</details>");
 }

@@ -56,7 +56,7 @@ pub fn run() -> Run {
         cell.key.cpus = "4-8".into();
         cell.launches.iter_mut().for_each(heat_up);
         let discarded = Launch {
-            reason: Some("it was held back: thermal status 3".into()),
+            reason: Some("it was held back: thermal status 3 (severe)".into()),
             ..cell.launches.first().cloned().unwrap_or_default()
         };
         cell.discarded.push(discarded);
@@ -81,7 +81,8 @@ fn heat_up(launch: &mut Launch) {
         let mut readings = BTreeMap::from([
             ok("cpu_little_mhz", 1704.0),
             ok("cpu_mid_mhz", 2367.0 - 500.0 * (warm - 0.6).max(0.0)),
-            ok("cpu_big_mhz", big),
+            // What a clock is at some moment lies below what it may be.
+            ok("cpu_big_mhz", big - 90.0 * (during.len() % 3) as f64),
             ok("cpu_big_allowed_mhz", big),
             ok("cpu_mid_allowed_mhz", 2367.0),
             ok("cpu_little_allowed_mhz", 1704.0),

@@ -11,7 +11,7 @@ use crate::judged::JudgedRow;
 use crate::metric::{Figures, Metric, Shown, Taken, take};
 use crate::record::{Cell, CellKey, Launch, Reading, Role, Run, Status, conditions, cpus};
 use crate::stages::StageTimes;
-use crate::{roof, stats, whose};
+use crate::{roof, stats, sustained, whose};
 
 /// The rows of one report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -70,6 +70,8 @@ pub struct Row {
     pub first_stages_s: Option<StageTimes>,
     /// Where `peak_bytes` is from.
     pub peak_source: &'static str,
+    /// What held its launches back, each cause at its worst; empty where nothing did.
+    pub held_back: Reading<Vec<String>>,
     /// The roof under which the rate is put: `f32, 2 threads: 163 GFLOP/s`; or why there is none.
     pub peak: Reading<String>,
     /// The cell that quality is measured against; or why there is none.
@@ -105,6 +107,7 @@ impl Row {
             stages_s,
             first_stages_s: StageTimes::of(cell, &first),
             peak_source: take::peak_memory(cell).1,
+            held_back: sustained::held_back(run, cell),
             peak: roof::of_cell(run, cell).map(|roof| roof.words.clone()),
             reference: cell.quality.map(|quality| quality.reference.clone()),
             is_reference: is_reference(run, cell),
@@ -133,8 +136,30 @@ impl Row {
         if metric == Metric::PEAK_SHARE && self.has_doubtful_peak() {
             return Some("doubtful".to_owned());
         }
+        // Where sensors told, and nothing held it back, that is an answer.
+        let held = self.held_back.value().filter(|_| metric == Metric::FIRST_CAP && self.is_sustained());
+        if held.is_some_and(Vec::is_empty) {
+            return Some("never".to_owned());
+        }
         let first = || self.of_first_image(metric).map(|value| format!("{} (first)", metric.show(value)));
         self.shown(metric).or_else(first)
+    }
+
+    /// What belongs to one of its numbers wherever that is shown: of an energy, the readings that it is made of.
+    pub fn beside(&self, metric: Metric) -> Option<String> {
+        if metric != Metric::ENERGY {
+            return None;
+        }
+        match self.value(Metric::ENERGY_SAMPLES)? {
+            0.0 => Some("by the battery's charge before and after".to_owned()),
+            1.0 => Some("1 reading".to_owned()),
+            count => Some(format!("{count:.0} readings")),
+        }
+    }
+
+    /// Whether it went on, hot or not, because that was what was measured.
+    pub fn is_sustained(&self) -> bool {
+        self.value(Metric::SETTLED).is_some()
     }
 
     /// A part of the first image, for cells that had time for no other: their columns say so.
@@ -157,9 +182,22 @@ impl Row {
         self.value(Metric::IMAGE)
     }
 
-    /// The seconds that rows are ordered by: the steady image's, or the first image's where there is no other.
+    /// The seconds that rows are ordered by: the settled image's of a sustained run, else the steady image's, or the first image's
+    /// where there is no other.
     pub fn best_s(&self) -> Option<f64> {
-        self.p50_s().or(self.first_image_s())
+        self.value(Metric::SETTLED).or(self.p50_s()).or(self.first_image_s())
+    }
+
+    /// Where it stands among rows of its workload: settled times first, then steady ones, those of first images, and what has none;
+    /// the fastest of each first.
+    pub fn rank(&self) -> (u8, f64) {
+        let kind = match (self.is_sustained(), self.p50_s(), self.first_image_s()) {
+            (true, ..) => 0,
+            (false, Some(_), _) => 1,
+            (false, None, Some(_)) => 2,
+            (false, None, None) => 3,
+        };
+        (kind, self.best_s().unwrap_or(f64::INFINITY))
     }
 
     /// Whether there is something to show: the cell ended well, or a later launch of it failed and the earlier ones count.
@@ -308,10 +346,9 @@ pub fn groups(table: &Table) -> Vec<(String, Vec<&Row>)> {
             None => groups.push((name, vec![row])),
         }
     }
-    // Steady times first, then those of first images, then what has none: in the order of the record among themselves.
+    // What is alike stays in the order of the record.
     for (_, rows) in &mut groups {
-        let place = |row: &Row| (row.p50_s().is_none(), row.best_s().unwrap_or(f64::INFINITY));
-        rows.sort_by(|a, b| place(a).0.cmp(&place(b).0).then(place(a).1.total_cmp(&place(b).1)));
+        rows.sort_by(|a, b| a.rank().0.cmp(&b.rank().0).then(a.rank().1.total_cmp(&b.rank().1)));
     }
     groups
 }

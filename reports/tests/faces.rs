@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use ditbench_record::store::LoadedRun;
-use ditbench_record::{Launch, Run, Status};
-use ditbench_reports::{csv, headline, html, markdown, report, sample, table, text};
+use ditbench_record::{Launch, Reading, Run, Status};
+use ditbench_reports::metric::Metric;
+use ditbench_reports::{csv, headline, html, markdown, report, sample, sample_phone, table, text};
 
 fn snapshot(name: &str, found: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
@@ -92,6 +93,79 @@ fn a_machine_without_a_record_is_in_every_face_with_its_reason() {
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.contains(machine) && text.contains("X1 is unauthorized: tap Allow"), "{}", file.display());
     }
+}
+
+/// The three numbers of a phone, in every face: seconds an image when settled, joules an image, and what held it back.
+#[test]
+fn a_sustained_run_is_told_by_what_it_settled_at() {
+    let mut run = sample_phone::run();
+    run.run.sustained_s = Some(600.0);
+    // One that is faster over the whole launch, and slower when it has settled.
+    let (calm, hasty) = (0, 1);
+    for launch in &mut run.cells[hasty].launches {
+        let count = launch.samples.len();
+        for (index, sample) in launch.samples.iter_mut().enumerate() {
+            sample.total_s = if index > count - count.div_ceil(3) { 9.0 } else { 0.5 };
+        }
+    }
+    let table = table::of_runs(&[&run]);
+    let value = |cell: usize, name: &str| table.rows[cell].value(Metric::named(name).unwrap()).unwrap();
+    assert!(value(hasty, "image_s") < value(calm, "image_s") && value(hasty, "settled_s") > value(calm, "settled_s"));
+    let ranked = &table::groups(&table)[0].1;
+    assert_eq!(ranked[0].key, run.cells[calm].key, "rows are ranked by settled");
+    assert_eq!(value(hasty, "at_first_s"), 0.5);
+    let causes = table.rows[calm].held_back.value().unwrap();
+    assert!(causes[0].starts_with("big cores were allowed"), "{causes:?}");
+    let words = markdown::of_table(&table);
+    let headline = words.lines().next().unwrap();
+    for want in [
+        "is the fastest, ",
+        " an image when settled (",
+        "It takes ",
+        " readings).",
+        "It was held back after ",
+        "big cores",
+    ] {
+        assert!(headline.contains(want), "no \"{want}\" in {headline}");
+    }
+    let head = words.lines().find(|line| line.starts_with("| backend")).unwrap();
+    assert!(
+        head.starts_with("| backend | precision | threads | settled | at first | first cap | image, p50 |"),
+        "{head}"
+    );
+    let line = words.lines().find(|line| line.starts_with("| ort")).unwrap();
+    assert!(line.contains(" readings) |") && line.contains(" on mid+big |"), "{line}");
+    assert!(
+        words.contains("held itself back while this was measured (big cores"),
+        "what held it back stands below: {words}"
+    );
+    let mut csv = Vec::new();
+    csv::write_table(&table, &mut csv).unwrap();
+    let csv = String::from_utf8(csv).unwrap();
+    let columns = "settled_s,at_first_s,first_cap_min,energy_samples,battery_share_per_hour,held_back";
+    assert!(csv.lines().next().unwrap().ends_with(columns), "{csv}");
+    let json = serde_json::to_value(&table).unwrap();
+    assert!(json["rows"][0]["held_back"]["ok"][0].as_str().unwrap().contains("big cores"));
+    // A phone of which nothing tells whether it was held back does not say that nothing did.
+    for launch in run.cells.iter_mut().flat_map(|cell| &mut cell.launches) {
+        launch.telemetry.clear();
+    }
+    let words = markdown::of_table(&table::of_runs(&[&run]));
+    assert!(words.contains("Whether anything held it back is not known"), "{words}");
+    assert!(!words.contains("never"), "{words}");
+}
+
+/// A phone that sensors watched, and that nothing held back.
+#[test]
+fn never_is_an_answer_and_unknown_is_none() {
+    let mut run = sample_phone::run();
+    run.run.sustained_s = Some(600.0);
+    for moment in run.cells.iter_mut().flat_map(|cell| &mut cell.launches).flat_map(|launch| &mut launch.telemetry) {
+        moment.readings.retain(|name, _| name != "cpu_big_allowed_mhz");
+        moment.readings.insert("thermal_status".into(), Reading::Ok(0.0));
+    }
+    let words = markdown::of_table(&table::of_runs(&[&run]));
+    assert!(words.contains("| never |") && words.contains("Nothing held it back."), "{words}");
 }
 
 #[test]

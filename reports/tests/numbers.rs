@@ -12,7 +12,7 @@ use ditbench_reports::metric::{Basis, Csv, Followed, Judged, Metric, Shown, Unit
 use ditbench_reports::table::{self, Row};
 use ditbench_reports::text::lowercase_first;
 use ditbench_reports::verdict::{Options, Side, compare};
-use ditbench_reports::{csv, html, markdown, sample_judged};
+use ditbench_reports::{csv, html, markdown, sample_judged, sample_phone};
 
 #[path = "common/launches.rs"]
 mod launches;
@@ -67,6 +67,13 @@ fn timed() -> Run {
     run
 }
 
+/// A sustained run of a phone on its battery, in which every number of such runs is there.
+fn sustained() -> Run {
+    let mut run = sample_phone::run();
+    run.run.sustained_s = Some(600.0);
+    run
+}
+
 fn csv_of(runs: &[&Run]) -> (Vec<String>, Vec<BTreeMap<String, String>>) {
     let mut out = Vec::new();
     csv::write_table(&table::of_runs(runs), &mut out).unwrap();
@@ -78,13 +85,13 @@ fn csv_of(runs: &[&Run]) -> (Vec<String>, Vec<BTreeMap<String, String>>) {
 
 #[test]
 fn every_number_reaches_every_face() {
-    let (timed, judged) = (timed(), sample_judged::run());
-    let table = table::of_runs(&[&timed, &judged]);
-    let (header, lines) = csv_of(&[&timed, &judged]);
+    let (timed, judged, sustained) = (timed(), sample_judged::run(), sustained());
+    let table = table::of_runs(&[&timed, &judged, &sustained]);
+    let (header, lines) = csv_of(&[&timed, &judged, &sustained]);
     let json = serde_json::to_value(&table).unwrap();
     let words = markdown::of_table(&table);
     let loaded = |run: &Run| LoadedRun { dir: "nowhere".into(), run: run.clone() };
-    let page = html::of_runs(&[loaded(&timed), loaded(&judged)], &table).unwrap();
+    let page = html::of_runs(&[loaded(&timed), loaded(&judged), loaded(&sustained)], &table).unwrap();
     let series = extract(&timed).unwrap().points;
     for metric in Metric::all() {
         let (row, name) = (metric.definition(), metric.name());

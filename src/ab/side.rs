@@ -104,6 +104,9 @@ impl Side {
                 Kind::SpoiledLaunch { why, kept, .. } => {
                     Some(Warning::from(Kind::SpoiledLaunch { launch: index, why: why.clone(), kept: *kept }))
                 }
+                Kind::BeganWarm { what, waited_s, .. } => {
+                    Some(Warning::from(Kind::BeganWarm { launch: index, what: what.clone(), waited_s: *waited_s }))
+                }
                 _ => None,
             });
             mine.warnings.extend(spoiled);

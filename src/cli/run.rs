@@ -230,6 +230,7 @@ impl RunArgs {
             (plan.weights.is_some(), "--weights"),
             (phone.fixed_performance, "--fixed-performance"),
             (phone.task_profile.is_some(), "--task-profile"),
+            (phone.perfetto, "--perfetto"),
             (phone.keep, "--keep"),
             (phone.phone_dir.is_some(), "--phone-dir"),
             (phone.patience.is_some(), "--patience"),

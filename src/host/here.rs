@@ -10,7 +10,7 @@ use ditbench_record::{Build, Git, Machine, Peak, Reading};
 use super::sampler::Sampler;
 use ditbench_worker::process::{Exit, Observed, local};
 
-use super::{Host, Order, PeakOf};
+use super::{Host, NotCool, Order, PeakOf};
 use crate::environment::Common;
 use crate::plan::{ClusterChoice, no_clusters};
 use ditbench_protocol::Event;
@@ -99,7 +99,7 @@ impl Host for ThisMachine {
         probe::sensors::read()
     }
 
-    fn cool_down(&mut self, _: &dyn Fn(String)) -> Option<String> {
+    fn cool_down(&mut self, _: &dyn Fn(String)) -> Option<NotCool> {
         None
     }
 

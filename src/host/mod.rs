@@ -78,9 +78,9 @@ pub trait Host {
     /// All sensors now.
     fn sensors(&mut self) -> BTreeMap<String, Reading<f64>>;
 
-    /// Waits until the machine is as cool as when the run began; says so if it did not get there. Sustained launches, too, begin
-    /// cool: what they show is the way from there.
-    fn cool_down(&mut self, say: &dyn Fn(String)) -> Option<String>;
+    /// Waits until the machine is as cool as when the run began; `None` if it is. Sustained launches, too, begin cool: what they show
+    /// is the way from there.
+    fn cool_down(&mut self, say: &dyn Fn(String)) -> Option<NotCool>;
 
     /// Waits a little for other programs to leave the machine alone; `false` if they do not, so that making a launch again would
     /// give the same.
@@ -106,6 +106,23 @@ pub trait Host {
     }
 }
 
+/// Why a launch may not have begun on a cool machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotCool {
+    /// It did not become cool.
+    StillWarm {
+        /// What of it.
+        what: String,
+        /// How long that was waited for.
+        waited: Duration,
+    },
+    /// Nothing tells.
+    NotKnown {
+        /// Why not.
+        why: String,
+    },
+}
+
 /// A thread count, and the CPUs to pin it to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeakOf {
@@ -127,6 +144,8 @@ pub struct Order<'a> {
     pub log: &'a Path,
     /// After this the worker is given up.
     pub timeout: Duration,
+    /// Where a trace of the whole system goes; `None`: none is taken.
+    pub system_trace: Option<&'a Path>,
     /// Where to say what is going on.
     pub say: &'a dyn Fn(String),
 }

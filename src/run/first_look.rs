@@ -123,6 +123,9 @@ fn take_back(device: &Device, options: &PhoneOptions) {
 
 #[cfg(test)]
 mod tests {
+    use ditbench_backend_api::MemoryMode;
+    use ditbench_record::{Cell as Row, Launch, Run, Sample, Status};
+
     use super::*;
 
     #[test]
@@ -145,5 +148,39 @@ mod tests {
         let nano = Axes { model: Some(vec!["nano".to_owned()]), ..Axes::default() };
         let made = plan(PlanFile { group: vec![nano], ..PlanFile::default() }, &[]);
         assert_eq!((made.group[0].model.clone(), made.group[0].cluster.clone()), (Some(vec!["nano".to_owned()]), None));
+    }
+
+    #[test]
+    fn the_fastest_is_found_by_all_that_makes_a_cell_different() {
+        let nano = Axes {
+            model: Some(vec!["nano".to_owned()]),
+            memory: Some(vec![MemoryMode::Fast, MemoryMode::Small]),
+            ..Axes::default()
+        };
+        let groups = [clusters::Cluster { name: "big".into(), cpus: vec![0, 1], ..clusters::Cluster::default() }];
+        let plan = plan(PlanFile { group: vec![nano], ..PlanFile::default() }, &["big"]);
+        let cores = Cores { count: 2, cpus_of: &|choice| clusters::cpus_of(choice.as_str(), &groups) };
+        let image = |image: u32, total_s: f64| Sample { image, total_s, ..Sample::default() };
+        let row = |cell: &Cell| {
+            // The small memory of tract in q4 is the fastest of all.
+            let best = cell.memory == MemoryMode::Small && cell.backend.name == "tract" && cell.scheme.name() == "q4";
+            let seconds = if best { 1.0 } else { 2.0 };
+            let samples = (0..4).map(|index| image(index, seconds)).collect();
+            let launch = Launch { status: Status::Ok, samples, ..Launch::default() };
+            let key = resolve::key(cell, &workload::build(&cell.choice).unwrap(), "tuned-int8");
+            Row { key, status: Status::Ok, launches: vec![launch], ..Row::default() }
+        };
+        let cells: Vec<Row> = plan.cells_on(&cores).unwrap().iter().map(row).collect();
+        assert_eq!(cells.len(), 2 * 2 * 2, "memory, precisions, backends");
+        let run = Run { cells, ..Run::default() };
+        let (cell, key) = best(&plan, &LoadedRun { dir: "nowhere".into(), run }, &groups).unwrap();
+        assert_eq!((key.memory.as_str(), key.backend.as_str(), key.precision.as_str()), ("small", "tract", "q4"));
+        let axes = cell.axes(&key.variant);
+        assert_eq!((cell.memory, axes.memory), (MemoryMode::Small, Some(vec![MemoryMode::Small])));
+        assert_eq!(
+            (cell.threads.get(), axes.cluster.map(|places| places.len())),
+            (2, Some(1)),
+            "where it was measured"
+        );
     }
 }

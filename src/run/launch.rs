@@ -19,7 +19,7 @@ use super::resolve::Resolved;
 use super::{Prepared, Settings, now};
 use ditbench_worker::process::{Cause, Exit};
 
-use crate::host::{Host, Order};
+use crate::host::{Host, NotCool, Order};
 use crate::plan::Seconds;
 use crate::text;
 use ditbench_protocol::{Event, LaunchSpec, Outputs, StopRule};
@@ -73,18 +73,18 @@ impl Launcher<'_> {
         let log = store.dir().join("logs").join(format!("{}-{index}.log", cell.key.id()));
         std::fs::create_dir_all(store.dir().join("logs")).context("cannot make the folder for workers' logs")?;
         let id = format!("{}.{}.{index}", store.run().run.id, cell.key.id());
-        let (exit, launch, collected) = loop {
+        let ((exit, launch, collected), cool) = loop {
             let begun = Instant::now();
-            let made = self.attempt(cell, &spec, &id, &log, index)?;
+            let (made, cool) = self.attempt(cell, &spec, &id, &log, index)?;
             let spoiled = disturbed::spoiled(&made.1, &store.run().machine, cell.key.threads);
-            let Some(cause) = spoiled.filter(|_| !self.host.wants_throttling()) else { break made };
+            let Some(cause) = spoiled.filter(|_| !self.host.wants_throttling()) else { break (made, cool) };
             let why = cause.to_string();
             // One that cools down when it is left alone will; a machine with other work to do may never have time for us.
             let in_time = self.host.recovers_alone() || Instant::now() + begun.elapsed() <= self.until;
             let host = &mut self.host;
             if let Some(because) = counts(&cause, row.discarded.len(), in_time, || host.becomes_quiet()) {
                 row.warnings.push(kept(index, why, because));
-                break made;
+                break (made, cool);
             }
             self.progress.line(&format!("{name}: {why}; the launch is made again"));
             row.discarded.push(Launch { reason: Some(why), ..made.1 });
@@ -103,8 +103,8 @@ impl Launcher<'_> {
                 profile::keep(&mut row, cell, &collected.profiled, store)?;
             }
         }
-        if status == Status::Ok && launch.same_bytes == Some(false) {
-            let warning = Kind::NotDeterministic.into();
+        let differs = (status == Status::Ok && launch.same_bytes == Some(false)).then_some(Kind::NotDeterministic);
+        for warning in differs.into_iter().chain(cool.map(|cool| not_cool(launch.index, cool))).map(Warning::from) {
             if !row.warnings.contains(&warning) {
                 row.warnings.push(warning);
             }
@@ -119,6 +119,9 @@ impl Launcher<'_> {
                 "no pass of its own, because an image takes long; read the marks of the timed launches",
             );
         }
+        if first && status == Status::Ok && self.settings.phone.perfetto {
+            row.system_trace = Some(self.trace_pass(cell, prepared, store)?);
+        }
         Ok(row)
     }
 
@@ -130,7 +133,7 @@ impl Launcher<'_> {
         id: &str,
         log: &Path,
         index: usize,
-    ) -> Result<(Exit, Launch, Collected)> {
+    ) -> Result<((Exit, Launch, Collected), Option<NotCool>)> {
         let name = cell.cell.key();
         let progress = self.progress;
         let say = |message: String| progress.now(format!("{name}: {message}"));
@@ -142,7 +145,8 @@ impl Launcher<'_> {
         progress.now(format!("{name}: compiling"));
         let sustained = self.settings.sustained_s.map(Seconds::duration).unwrap_or_default();
         let timeout = self.settings.timeout_s.duration() + sustained;
-        let order = Order { id: id.to_owned(), spec, pipeline: &cell.pipeline, log, timeout, say: &say };
+        let id = id.to_owned();
+        let order = Order { id, spec, pipeline: &cell.pipeline, log, timeout, system_trace: None, say: &say };
         let mut exit = self.host.launch(&order, &mut |at_s, event| {
             if let Event::Image { index, total_s, .. } = &event {
                 progress.now(format!("{name}: image {}, {}", index + 1, text::seconds(*total_s)));
@@ -169,9 +173,8 @@ impl Launcher<'_> {
             .map(|allowed| CpusUsed { allowed: Some(allowed), seen: exit.observed.cpus_seen.clone() });
         launch.clock = exit.observed.clock.clone();
         launch.foreign = exit.observed.foreign.clone();
-        launch.notes.extend(cool);
         launch.notes.append(&mut exit.observed.notes);
-        Ok((exit, launch, collected))
+        Ok(((exit, launch, collected), cool))
     }
 
     /// A launch in which nothing is timed and only memory is looked at.
@@ -186,6 +189,7 @@ impl Launcher<'_> {
             pipeline: &cell.pipeline,
             log: &log,
             timeout: self.settings.timeout_s.duration(),
+            system_trace: None,
             say: &|message| progress.now(message),
         };
         let mut collected = Collected::default();
@@ -205,7 +209,13 @@ impl Launcher<'_> {
         }))
     }
 
-    fn spec(&self, cell: &Resolved, prepared: &Prepared, outputs: Option<Outputs>, stop: StopRule) -> LaunchSpec {
+    pub(super) fn spec(
+        &self,
+        cell: &Resolved,
+        prepared: &Prepared,
+        outputs: Option<Outputs>,
+        stop: StopRule,
+    ) -> LaunchSpec {
         // The launch that keeps its image is the one that is asked for the rest too: the cell's first.
         let placement = outputs.is_some();
         LaunchSpec { outputs, profile: placement && self.settings.profile, placement, ..prepared.spec(cell, stop) }
@@ -215,6 +225,14 @@ impl Launcher<'_> {
 /// That a spoiled launch counts, and why it was not made again.
 fn kept(launch: usize, why: String, kept: Kept) -> Warning {
     Kind::SpoiledLaunch { launch: u32::try_from(launch).unwrap_or(u32::MAX), why, kept }.into()
+}
+
+/// That a launch may not have begun cool.
+fn not_cool(launch: u32, cool: NotCool) -> Kind {
+    match cool {
+        NotCool::StillWarm { what, waited } => Kind::BeganWarm { launch, what, waited_s: waited.as_secs() },
+        NotCool::NotKnown { why } => Kind::WarmthNotKnown { why },
+    }
 }
 
 /// Why a launch that was spoiled counts all the same; `None`: it is made again.

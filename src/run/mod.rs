@@ -21,6 +21,7 @@ mod schedule;
 mod sensitivity;
 mod show;
 pub mod tune;
+mod system_trace;
 mod weights;
 
 use std::path::{Path, PathBuf};

@@ -92,8 +92,9 @@ fn cells(row: &Row, numbers: &[Metric]) -> Vec<String> {
     let first = [format!("{} {}", row.who(), row.key.precision)].into_iter().chain(row.whose());
     let first = first.chain([row.threads_column()]);
     let values = numbers.iter().map(|metric| {
-        let value = row.says(*metric).unwrap_or_else(|| "-".to_owned());
-        if *metric == Metric::IMAGE { format!("{value}{}", around(row)) } else { value }
+        let Some(value) = row.says(*metric) else { return "-".to_owned() };
+        let beside = row.beside(*metric).map(|words| format!(" ({words})")).unwrap_or_default();
+        if *metric == Metric::IMAGE { format!("{value}{}", around(row)) } else { format!("{value}{beside}") }
     });
     first.chain(values).map(|words| plain(&words)).collect()
 }

@@ -15,12 +15,23 @@ pub struct Lab {
     dir: tempfile::TempDir,
     holder: Child,
     phones: Vec<u16>,
+    user: &'static str,
+    /// What runs programs for 64-bit ARM on its phones; `None`: they are this machine's own kind.
+    qemu: Option<PathBuf>,
 }
 
 /// Makes a phone's root: everything of this machine's, but `/data`, the cores, sensors and services of its own. Then adbd.
 const PHONE: &str = r#"
 set -e
-root=$1/root; data=$1/data; port=$2; size=$3
+root=$1/root; data=$1/data; port=$2; size=$3; user=$4; qemu=$5
+# Programs for 64-bit ARM, by the kernel's table of this namespace alone: elsewhere they stay what cannot be executed.
+if [ -n "$qemu" ]; then
+  table=/proc/sys/fs/binfmt_misc
+  mount -t binfmt_misc binfmt_misc $table
+  magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
+  mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
+  printf '%s' ":ditbench-aarch64:M::$magic:$mask:$qemu:F" > $table/register
+fi
 mkdir -p "$root" && mount -t tmpfs root "$root"
 for entry in /*; do
   name=${entry#/}
@@ -34,8 +45,8 @@ else mount --bind "$data" "$root/data"; fi
 mkdir -p "$root/data/local/tmp"
 mount -t tmpfs cpu "$root/sys/devices/system/cpu"
 mount -t tmpfs class "$root/sys/class"
-cp -r "$data/sys/cpu/." "$root/sys/devices/system/cpu"
-cp -r "$data/sys/class/." "$root/sys/class"
+cp -a "$data/sys/cpu/." "$root/sys/devices/system/cpu"
+cp -a "$data/sys/class/." "$root/sys/class"
 echo 0-1 > "$root/sys/devices/system/cpu/online"
 # Android's own shell and tools, where Debian's builds of them are installed.
 if command -v mksh >/dev/null && command -v toybox >/dev/null; then
@@ -51,6 +62,12 @@ mount --bind "$data/uptime" "$root/proc/uptime"
 # What else this machine does is not the phone's: its counters stand still, which the program must see.
 cat /proc/stat > "$data/stat" && mount --bind "$data/stat" "$root/proc/stat"
 echo $$ > "$1/adbd.pid"
+if [ "$user" = shell ]; then
+  # As on Android, all that the shell may write is its own.
+  touch "$root/data/cmd.log" && chmod 666 "$root/data/cmd.log"
+  chown -R 2000:2000 "$root/data/local" && chmod 771 "$root/data/local/tmp"
+  exec chroot "$root" setpriv --reuid 2000 --regid 2000 --clear-groups adbd
+fi
 exec chroot "$root" adbd
 "#;
 
@@ -87,8 +104,32 @@ impl Lab {
         }
     }
 
+    /// As [`Lab::new`]; the phones' adbd runs as Android's does, as user 2000 without root's rights, so that refusals are the
+    /// kernel's own.
+    pub fn of_the_shell() -> Option<Self> {
+        let mut lab = Self::new()?;
+        lab.user = "shell";
+        Some(lab)
+    }
+
+    /// A lab whose phones are 64-bit ARM ones, their programs run by this qemu (a static one).
+    ///
+    /// # Errors
+    /// Why this machine can have none: above all a kernel before 6.7, whose table of foreign programs is the whole machine's.
+    pub fn of_arm64(qemu: &Path) -> Result<Self, String> {
+        let mut lab = Self::try_new()?;
+        let mount = "mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc";
+        let tried = lab.inside(&["unshare", "--user", "--map-root-user", "-m", "sh", "-c", mount]);
+        if !tried.status.success() {
+            let why = text(&tried.stderr);
+            return Err(format!("no table of foreign programs in a namespace of its own: {}", why.trim()));
+        }
+        lab.qemu = Some(qemu.to_owned());
+        Ok(lab)
+    }
+
     fn try_new() -> Result<Self, String> {
-        for program in ["adb", "adbd", "unshare", "nsenter", "ip", "chroot"] {
+        for program in ["adb", "adbd", "unshare", "nsenter", "ip", "chroot", "setpriv"] {
             if !in_path(program) {
                 return Err(format!("no {program} here; scripts/adb-setup.sh installs it on Debian"));
             }
@@ -107,7 +148,7 @@ impl Lab {
             let output = holder.wait_with_output().map_err(|error| error.to_string())?;
             return Err(format!("no private namespaces: {}", String::from_utf8_lossy(&output.stderr).trim()));
         }
-        let lab = Self { dir, holder, phones: Vec::new() };
+        let lab = Self { dir, holder, phones: Vec::new(), user: "root", qemu: None };
         std::fs::create_dir(lab.dir.path().join("home")).map_err(|error| error.to_string())?;
         let started = lab.inside(&["adb", "start-server"]);
         if started.status.success() { Ok(lab) } else { Err(format!("no adb server: {}", text(&started.stderr))) }
@@ -120,6 +161,15 @@ impl Lab {
 
     /// As [`Lab::phone`], with so much room in `/data`: `200m`.
     pub fn phone_of_size(&mut self, size: &str) -> String {
+        self.phone_as(size, |_| {})
+    }
+
+    /// As [`Lab::phone`]; what it has in `/data` and below `sys` is changed before it starts.
+    pub fn phone_with(&mut self, change: impl FnOnce(&Path)) -> String {
+        self.phone_as("", change)
+    }
+
+    fn phone_as(&mut self, size: &str, change: impl FnOnce(&Path)) -> String {
         let port = 15555 + self.phones.len() as u16;
         self.phones.push(port);
         let data = self.data(port);
@@ -136,11 +186,12 @@ impl Lab {
         write("boot_id", "11111111-2222-4333-8444-555555555555\n");
         write("uptime", "86400.00 80000.00\n");
         write("skin", "31.5");
+        let abi = if self.qemu.is_some() { "arm64-v8a" } else { "x86_64" };
         write(
             "props",
             &format!(
                 "[ro.product.model]: [Testphone {port}]\n[ro.product.manufacturer]: [Bench]\n[ro.soc.model]: [T1000]\n\
-                 [ro.build.version.release]: [14]\n[ro.build.version.sdk]: [34]\n[ro.product.cpu.abi]: [x86_64]\n\
+                 [ro.build.version.release]: [14]\n[ro.build.version.sdk]: [34]\n[ro.product.cpu.abi]: [{abi}]\n\
                  [ro.build.fingerprint]: [bench/test/test:14/1/1:user/release-keys]\n"
             ),
         );
@@ -155,6 +206,7 @@ impl Lab {
         for (file, value) in [("type", "Battery"), ("current_now", "-850000"), ("voltage_now", "4000000")] {
             write(&format!("sys/class/power_supply/battery/{file}"), value);
         }
+        change(&data);
         self.plug_in(port, size);
         format!("127.0.0.1:{port}")
     }
@@ -162,8 +214,11 @@ impl Lab {
     /// Starts a phone's adbd (again) and waits until adb can use it.
     pub fn plug_in(&self, port: u16, size: &str) {
         let folder = self.dir.path().join(port.to_string());
-        let mut command = self.enter(&["unshare", "-m", "--propagation", "private", "sh", "-c", PHONE, "phone"]);
-        command.arg(&folder).arg(port.to_string()).arg(size);
+        let own: &[&str] = if self.qemu.is_some() { &["--user", "--map-root-user"] } else { &[] };
+        let private = ["-m", "--propagation", "private", "sh", "-c", PHONE, "phone"];
+        let mut command = self.enter(&[&["unshare"], own, &private].concat());
+        command.arg(&folder).arg(port.to_string()).arg(size).arg(self.user);
+        command.arg(self.qemu.as_deref().unwrap_or(Path::new("")));
         let log = std::fs::File::create(folder.join("adbd.log")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         // Reaped with the lab: it lives as long as the phone does.

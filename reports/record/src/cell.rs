@@ -63,6 +63,10 @@ pub struct Cell {
     /// The same node by node, for Perfetto: a file in the run's directory.
     #[serde(default)]
     pub trace: Option<String>,
+    /// A trace of the whole system while it ran, for Perfetto: a file in the run's directory; or why there is none. `None`: none
+    /// was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_trace: Option<Reading<String>>,
     /// Whether the results of other cells of its workload are held against this one's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_reference: bool,

@@ -18,6 +18,9 @@ const SLACK: f64 = 0.02;
 /// Android's status from which on "the experience is somewhat worse"; 1, light, is not felt.
 pub const STATUS: f64 = 2.0;
 
+/// Android's words for its thermal status, 0 to 6.
+pub const STATUS_NAMES: [&str; 7] = ["none", "light", "moderate", "severe", "critical", "emergency", "shutdown"];
+
 /// Something that held a launch back.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cause {
@@ -64,6 +67,22 @@ pub fn back(launch: &Launch, machine: &Machine) -> Option<HeldBack> {
     (!causes.is_empty()).then_some(HeldBack { causes, first_s, before })
 }
 
+/// By what launches were held back, each cause once and at its worst over all of them.
+pub fn worst<'a>(launches: impl Iterator<Item = &'a Launch>, machine: &Machine) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    launches.filter_map(|launch| back(launch, machine)).flat_map(|held| held.causes).for_each(|cause| {
+        keep_worst(&mut causes, cause);
+    });
+    causes
+}
+
+/// Whether anything was read, while the launch ran, that says whether it was held back.
+pub fn is_watched(launch: &Launch) -> bool {
+    let tells = |name: &str| name == STATUS_READING || name == COOLING || name.ends_with(ALLOWED);
+    let during = launch.telemetry.iter().filter(|moment| moment.moment == "during");
+    during.flat_map(|moment| &moment.readings).any(|(name, reading)| tells(name) && reading.value().is_some())
+}
+
 /// From when to when it was seen while the launch ran.
 pub fn spans(launch: &Launch, machine: &Machine) -> Vec<(f64, f64)> {
     let clusters = Clusters::of(launch, machine);
@@ -74,7 +93,7 @@ pub fn spans(launch: &Launch, machine: &Machine) -> Vec<(f64, f64)> {
         end = moment.at_s;
         // Services are asked less often than files: what they said holds until they say something else.
         let value = |name: &str| moment.readings.get(name).and_then(Reading::value).copied();
-        status = value("thermal_status").unwrap_or(status);
+        status = value(STATUS_READING).unwrap_or(status);
         level = value(COOLING).unwrap_or(level);
         let held = status >= STATUS || level > 0.0 || !clusters.capped(&moment.readings).is_empty();
         match (held, since) {
@@ -92,10 +111,14 @@ pub fn spans(launch: &Launch, machine: &Machine) -> Vec<(f64, f64)> {
 
 /// The reading of what slows a phone's processor down.
 const COOLING: &str = "cpu_cooling_level";
+/// The reading of Android's status.
+const STATUS_READING: &str = "thermal_status";
+/// The end of the name of a reading of what clock is allowed.
+const ALLOWED: &str = "_allowed_mhz";
 
 /// The name of the reading of what clock a cluster is allowed.
 pub fn allowed(cluster: &str) -> String {
-    format!("cpu_{cluster}_allowed_mhz")
+    format!("cpu_{cluster}{ALLOWED}")
 }
 
 fn keep_worst(causes: &mut Vec<Cause>, cause: Cause) {
@@ -153,7 +176,7 @@ impl Clusters {
 
     fn causes(&self, readings: &BTreeMap<String, Reading<f64>>) -> Vec<Cause> {
         let value = |name: &str| readings.get(name).and_then(Reading::value).copied();
-        let status = value("thermal_status").filter(|&status| status >= STATUS).map(|n| Cause::Status(n as u8));
+        let status = value(STATUS_READING).filter(|&status| status >= STATUS).map(|n| Cause::Status(n as u8));
         let cooled = value(COOLING).filter(|&level| level > 0.0).map(|_| Cause::Cooled);
         self.capped(readings).into_iter().chain(cooled).chain(status).collect()
     }
@@ -166,16 +189,23 @@ impl fmt::Display for Cause {
                 write!(f, "{cluster} cores were allowed {:.0} % of their clock", 100.0 * share)
             }
             Self::Cooled => f.write_str("Android slowed the processor down against heat"),
-            Self::Status(status) => write!(f, "thermal status {status}"),
+            Self::Status(status) => match STATUS_NAMES.get(usize::from(*status)) {
+                Some(name) => write!(f, "thermal status {status} ({name})"),
+                None => write!(f, "thermal status {status}"),
+            },
             Self::Slower(ratio) => write!(f, "the machine was {:.0} % slower afterwards", 100.0 * (ratio - 1.0)),
         }
     }
 }
 
+/// Causes in words.
+pub fn words(causes: &[Cause]) -> String {
+    causes.iter().map(Cause::to_string).collect::<Vec<_>>().join(", ")
+}
+
 impl fmt::Display for HeldBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let causes: Vec<String> = self.causes.iter().map(Cause::to_string).collect();
-        f.write_str(&causes.join(", "))
+        f.write_str(&words(&self.causes))
     }
 }
 
@@ -264,6 +294,18 @@ mod tests {
         let mut slower = launch(vec![moment("before", 0.0, &[]), moment("during", 0.0, &[])]);
         slower.calibration = Calibration { before_s: Reading::Ok(1.0), after_s: Reading::Ok(1.3) };
         assert!(!back(&slower, &machine()).unwrap().before);
+    }
+
+    #[test]
+    fn the_worst_of_several_launches_is_told_once() {
+        let with = |mhz: f64, status: f64| {
+            launch(vec![moment("during", 0.0, &[("cpu_big_allowed_mhz", mhz), ("thermal_status", status)])])
+        };
+        let causes = worst([with(2400.0, 0.0), with(1824.0, 2.0), with(2000.0, 3.0)].iter(), &machine());
+        assert_eq!(causes, [Cause::Capped { cluster: "big".into(), share: 1824.0 / 3207.0 }, Cause::Status(3)]);
+        assert!(
+            is_watched(&with(3207.0, 0.0)) && !is_watched(&launch(vec![moment("during", 0.0, &[("skin_c", 1.0)])]))
+        );
     }
 
     #[test]

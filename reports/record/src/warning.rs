@@ -34,6 +34,20 @@ pub enum Kind {
         /// Why it was not made again.
         kept: Kept,
     },
+    /// A phone was still warm when a launch began.
+    BeganWarm {
+        /// [`crate::Launch::index`].
+        launch: u32,
+        /// What of it was warm.
+        what: String,
+        /// Seconds that were waited.
+        waited_s: u64,
+    },
+    /// Whether a phone was cool when launches began is not known.
+    WarmthNotKnown {
+        /// Why not.
+        why: String,
+    },
     /// The mixed scheme's choice of weights for 8 bits.
     MixedWeights {
         /// How many weights have 8 bits.
@@ -146,6 +160,12 @@ impl fmt::Display for Kind {
             }
             Self::SpoiledLaunch { launch, why, kept: Kept::EveryTime { times } } => {
                 write!(f, "launch {launch} counts although {why}: it was so {times} times")
+            }
+            Self::BeganWarm { launch, what, waited_s } => {
+                write!(f, "the phone was not cool when launch {launch} began: {what}, after {waited_s} s of waiting")
+            }
+            Self::WarmthNotKnown { why } => {
+                write!(f, "whether the phone was cool when launches began is not known: {why}")
             }
             Self::MixedWeights { eight_bit, average_bits, chosen_by } => write!(
                 f,

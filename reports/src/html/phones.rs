@@ -1,8 +1,9 @@
 //! What concerns phones: machines side by side, and what each phone did while it was measured.
 
 use super::Page;
+use crate::metric::Metric;
 use crate::plots::{PlotError, timeline};
-use crate::record::{Launch, Run};
+use crate::record::{Launch, Reading, Run};
 use crate::table::{self, Absent, Row, Table};
 use crate::text::{self, escape};
 
@@ -18,7 +19,7 @@ pub(super) fn side_by_side(page: &mut Page, runs: &[&Run], table: &Table) {
     }
     page.raw(
         "<h2 id=\"side-by-side\">Machines side by side</h2>\n<p>The median image of the same cell on each machine; \
-              where there were too few images for one, the first image. Marked: first image only.</p>\n",
+              of sustained runs, the settled image; where there were too few images for one, the first image. Marked: settled, and first image only.</p>\n",
     );
     for (workload, rows) in table::groups(table) {
         let mut cells: Vec<String> = Vec::new();
@@ -60,6 +61,9 @@ fn cell_name(row: &Row) -> String {
 
 fn time(row: &Row) -> String {
     let threads = row.threads();
+    if let Some(settled) = row.shown(Metric::SETTLED) {
+        return format!("{settled} settled, {threads}");
+    }
     match (row.p50_s(), row.first_image_s()) {
         (Some(p50), _) => format!("{}, {threads}", text::seconds(p50)),
         (None, Some(first)) => format!("{} (first), {threads}", text::seconds(first)),
@@ -84,7 +88,8 @@ pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result
             .max_by_key(|launch| launch.telemetry.len());
         let Some(launch) = best else { continue };
         let label = format!("{} {}×{} · {}", row.key.name(), row.key.width, row.key.height, row.label());
-        figures.extend(timeline::launch(&label, launch, run)?.map(|figure| (name, label, figure)));
+        let trace = &cell.system_trace;
+        figures.extend(timeline::launch(&label, launch, run)?.map(|figure| (name, label, trace, figure)));
     }
     if figures.is_empty() {
         return Ok(());
@@ -92,14 +97,25 @@ pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result
     page.raw("<h2 id=\"timeline\">While it was measured</h2>\n<p>Clocks, heat and power under the images of one launch of each \
               cell: the one in which most was seen.</p>\n");
     let open = if figures.len() <= 4 { " open" } else { "" };
-    for (name, label, figure) in figures {
+    for (name, label, trace, figure) in figures {
         page.line(&format!(
             "<details{open}>\n<summary>{} on {}</summary>\n<div class=\"figures\">",
             escape(&label),
             escape(name)
         ));
         super::figure(page, &figure, &figure.caption);
-        page.raw("</div>\n</details>\n");
+        page.raw("</div>\n");
+        match trace {
+            None => {}
+            Some(Reading::Ok(file)) => page.line(&format!(
+                "<p class=\"small\">The whole system meanwhile, from a pass of its own, to be opened at ui.perfetto.dev: {}</p>",
+                escape(file)
+            )),
+            Some(Reading::Denied { why } | Reading::Absent { why }) => {
+                page.line(&format!("<p class=\"small\">There is no trace of the whole system: {}</p>", escape(why)))
+            }
+        }
+        page.raw("</details>\n");
     }
     Ok(())
 }

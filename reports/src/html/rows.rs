@@ -12,18 +12,22 @@ const NONE: &str = "–";
 
 /// One table for each workload, fastest first, failed cells and the paper's rows last.
 pub(super) fn main_tables(page: &mut Page, groups: &[(String, Vec<&Row>)], table: &Table, several: bool) {
-    page.raw("<h2 id=\"table\">Results</h2>\n<p>Fastest first. An image is the whole way from prompt to pixels, once the process is warm; \
-              the first image of a process is apart. Every figure is explained in <a href=\"#reading\">how to read this</a>.</p>\n");
+    let sustained = groups.iter().flat_map(|(_, rows)| rows).any(|row| row.is_sustained());
+    let first = if sustained {
+        "Fastest first, by the settled image where a launch went on long enough"
+    } else {
+        "Fastest first"
+    };
+    page.line(&format!(
+        "<h2 id=\"table\">Results</h2>\n<p>{first}. An image is the whole way from prompt to pixels, once the process is warm; \
+         the first image of a process is apart. Every figure is explained in <a href=\"#reading\">how to read this</a>.</p>"
+    ));
     for (name, rows) in groups {
         page.line(&format!("<h3>{}</h3>", escape(name)));
-        page.raw("<table role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\">");
-        let numbers = columns(rows, Shown::Main);
-        let headings = numbers.iter().map(|metric| metric.definition().heading);
-        for column in ["Cell"].into_iter().chain(headings).chain(["Notes"]) {
-            let class = if column == "Notes" { " class=\"words\"" } else { "" };
-            page.raw(&format!("<th role=\"columnheader\" scope=\"col\"{class}>{column}</th>"));
-        }
-        page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
+        kept_up(page, rows, several);
+        let mut numbers = columns(rows, Shown::Main);
+        numbers.retain(|metric| !KEPT_UP.contains(metric));
+        head(page, numbers.iter().map(|metric| metric.definition().heading).chain(["Notes"]));
         for row in rows {
             if row.has_figures() {
                 good(page, row, &numbers, several)
@@ -45,6 +49,43 @@ pub(super) fn main_tables(page: &mut Page, groups: &[(String, Vec<&Row>)], table
                 .to_owned()
         });
     }
+}
+
+/// What stands in a table of its own, above the usual one: what a machine keeps up, and what it takes. One of all columns would be
+/// wider than any screen.
+const KEPT_UP: [Metric; 5] = [Metric::SETTLED, Metric::AT_FIRST, Metric::FIRST_CAP, Metric::ENERGY, Metric::BATTERY];
+
+fn kept_up(page: &mut Page, rows: &[&Row], several: bool) {
+    let told = |row: &&&Row| row.is_sustained() || row.value(Metric::ENERGY).is_some();
+    let rows: Vec<&&Row> = rows.iter().filter(told).collect();
+    let mut numbers = KEPT_UP.to_vec();
+    // Where a launch went on long enough, that nothing tells its energy is an answer too.
+    let sustained = rows.iter().any(|row| row.is_sustained());
+    let needed = |metric: &Metric| sustained && *metric != Metric::BATTERY;
+    numbers.retain(|metric| needed(metric) || rows.iter().any(|row| row.says(*metric).is_some()));
+    if rows.is_empty() {
+        return;
+    }
+    head(page, numbers.iter().map(|metric| metric.definition().heading));
+    for row in rows {
+        page.raw("<tr role=\"row\">");
+        name(page, row, several);
+        for metric in &numbers {
+            value(page, metric.definition().heading, row.says(*metric), &small(row, *metric));
+        }
+        page.raw("</tr>\n");
+    }
+    page.raw("</tbody>\n</table>\n");
+}
+
+/// The beginning of a table whose first column is the cell, up to its first row.
+fn head(page: &mut Page, headings: impl Iterator<Item = &'static str>) {
+    page.raw("<table role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\">");
+    for column in ["Cell"].into_iter().chain(headings) {
+        let class = if column == "Notes" { " class=\"words\"" } else { "" };
+        page.raw(&format!("<th role=\"columnheader\" scope=\"col\"{class}>{column}</th>"));
+    }
+    page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
 }
 
 fn name(page: &mut Page, row: &Row, several: bool) {
@@ -102,6 +143,23 @@ fn figure(row: &Row, metric: Metric) -> (Option<String>, Option<String>) {
 /// What stands beside a number, smaller.
 fn small(row: &Row, metric: Metric) -> String {
     let of = |metric: Metric| row.shown(metric);
+    if metric == Metric::SETTLED {
+        let change = row.value(metric).zip(row.value(Metric::AT_FIRST)).map(|(settled, first)| settled / first - 1.0);
+        return change.map_or_else(String::new, |change| format!("{} against at first", metric.show_change(change)));
+    }
+    if metric == Metric::FIRST_CAP {
+        return match &row.held_back {
+            Reading::Ok(causes) => causes.join(", "),
+            Reading::Denied { why } | Reading::Absent { why } => why.clone(),
+        };
+    }
+    if metric == Metric::ENERGY {
+        let beside = row.beside(metric).or_else(|| row.numbers.get(metric).why().map(str::to_owned));
+        return beside.unwrap_or_default();
+    }
+    if metric == Metric::IMAGE && row.is_sustained() {
+        return "over the whole launch".to_owned();
+    }
     if metric == Metric::IMAGE {
         return match &row.image_s {
             Reading::Ok(estimate) => match estimate.low.zip(estimate.high) {
@@ -231,11 +289,7 @@ pub(super) fn details_table(page: &mut Page, groups: &[(String, Vec<&Row>)]) {
         }
         page.line(&format!("<h3>{}</h3>", escape(name_of_group)));
         for across in all.chunks(ACROSS) {
-            page.raw("<table role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\">");
-            for column in ["Cell"].into_iter().chain(across.iter().map(Detail::heading)) {
-                page.raw(&format!("<th role=\"columnheader\" scope=\"col\">{column}</th>"));
-            }
-            page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
+            head(page, across.iter().map(Detail::heading));
             for row in &rows {
                 page.raw("<tr role=\"row\">");
                 name(page, row, true);

@@ -5,7 +5,7 @@
 //! them at least. One that ran over says nothing.
 
 use super::Figure;
-use crate::energy;
+use crate::energy::{self, Energy};
 use crate::record::{Cell, Launch, Reading, Run, Telemetry};
 use crate::stats::median;
 
@@ -14,20 +14,55 @@ const PACKAGES: &str = "package_energy_j";
 
 pub(super) fn of_image(run: &Run, cell: &Cell) -> Reading<Figure> {
     if run.machine.phone.is_some() {
-        return energy::of_cell(run, cell, energy::meter(run).as_ref()).map(|energy| energy.joules.into());
+        return of_battery(run, cell).map(|energy| energy.joules.into());
     }
-    let of_launches: Vec<Reading<f64>> = cell.good_launches().map(of_packages).collect();
-    let joules: Vec<f64> = of_launches.iter().filter_map(Reading::value).copied().collect();
+    let of_launches: Vec<Reading<Counted>> = cell.good_launches().map(|launch| of_packages(run, launch)).collect();
+    let joules: Vec<f64> = of_launches.iter().filter_map(Reading::value).map(|counted| counted.joules).collect();
     match (median(&joules), of_launches.first()) {
         (Some(joules), _) => Reading::Ok(joules.into()),
-        (None, Some(first)) => first.map(|&joules| joules.into()),
+        (None, Some(first)) => first.map(|counted| counted.joules.into()),
         (None, None) => Reading::absent(crate::estimate::NO_LAUNCH),
     }
 }
 
-/// Mean power over the timed images, times the seconds of one of them.
-fn of_packages(launch: &Launch) -> Reading<f64> {
-    let timed = launch.timed();
+/// How many readings [`of_image`] is made of.
+pub(super) fn samples(run: &Run, cell: &Cell) -> Reading<Figure> {
+    // A count of readings, exact as a float.
+    let figure = |count: usize| Figure::from(count as f64);
+    if run.machine.phone.is_some() {
+        return of_battery(run, cell).map(|energy| figure(energy.samples));
+    }
+    of_image(run, cell).map(|_| {
+        let of_launches = cell.good_launches().map(|launch| of_packages(run, launch));
+        figure(of_launches.filter_map(|counted| counted.value().map(|counted| counted.readings)).sum())
+    })
+}
+
+/// The share of a phone's battery that an hour takes.
+pub(super) fn battery_share_per_hour(run: &Run, cell: &Cell) -> Reading<Figure> {
+    if run.machine.phone.is_none() {
+        return Reading::absent("only a phone tells what its battery holds");
+    }
+    of_battery(run, cell).and_then(|energy| {
+        let share = energy.percent_per_hour.map(|percent| Figure::from(percent / 100.0));
+        Reading::or_absent(share, "the phone does not tell what its battery holds")
+    })
+}
+
+fn of_battery(run: &Run, cell: &Cell) -> Reading<Energy> {
+    energy::of_cell(run, cell, energy::meter(run).as_ref())
+}
+
+/// Joules of an image by a counter.
+struct Counted {
+    joules: f64,
+    /// Readings of the counter within the timed images.
+    readings: usize,
+}
+
+/// Mean power over the images that count, times the seconds of one of them.
+fn of_packages(run: &Run, launch: &Launch) -> Reading<Counted> {
+    let timed = energy::images(run, launch);
     let ends: Option<Vec<f64>> = timed.iter().map(|image| image.ended_s).collect();
     let Some(ends) = ends.filter(|ends| !ends.is_empty()) else {
         return Reading::absent("when its timed images were made is not recorded, or there are none");
@@ -45,7 +80,8 @@ fn of_packages(launch: &Launch) -> Reading<f64> {
         return Reading::absent("the processor's energy counter ran over");
     }
     let of_images: f64 = timed.iter().map(|image| image.total_s).sum();
-    Reading::Ok(joules / seconds * of_images / timed.len() as f64)
+    let joules = joules / seconds * of_images / timed.len() as f64;
+    Reading::Ok(Counted { joules, readings: within.len() })
 }
 
 /// The sensor's own reason, if it has one.
@@ -108,7 +144,10 @@ mod tests {
             at if at <= 4.0 => 400.0 + 20.0 * (at - 2.0),
             at => 440.0 + 200.0 * (at - 4.0),
         };
-        assert_eq!(joules(&cell(|at| Some(Reading::Ok(counter(at))))), Reading::Ok(10.0));
+        let counted = cell(|at| Some(Reading::Ok(counter(at))));
+        assert_eq!(joules(&counted), Reading::Ok(10.0));
+        assert_eq!(samples(&Run::default(), &counted).map(|figure| figure.value), Reading::Ok(3.0), "at 2, 3 and 4 s");
+        assert!(battery_share_per_hour(&Run::default(), &counted).why().is_some());
         // What goes by between two images is no part of either.
         let mut apart = cell(|at| Some(Reading::Ok(counter(at))));
         for image in &mut apart.launches[0].samples[1..] {
@@ -123,6 +162,9 @@ mod tests {
         let cell = run.cells.iter().find(|cell| cell.has_result()).unwrap();
         let own = energy::of_cell(&run, cell, energy::meter(&run).as_ref());
         assert_eq!(of_image(&run, cell).map(|figure| figure.value), own.map(|energy| energy.joules));
+        assert_eq!(samples(&run, cell).map(|figure| figure.value), own.map(|energy| energy.samples as f64));
+        let share = battery_share_per_hour(&run, cell).map(|figure| figure.value);
+        assert!(share.value().is_some_and(|share| (0.01..1.0).contains(share)), "{share:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::Enforce::{Alarm, Show, Strict};
 use super::Scale::{Absolute, Relative};
 use super::{Csv, Definition, Detail, Followed, Judged, Shown, Taken, Unit, energy, take};
 use crate::record::Role;
+use crate::sustained;
 
 /// Followed since the first version of the store that this program can read.
 const fn always(id: &'static str, detail: Detail) -> Followed {
@@ -26,11 +27,58 @@ const fn not_judged(why: &'static str) -> Judged {
 
 /// Of nearness to the reference, which a build changes only where it changes results.
 const BY_LATENT: &str = "latent_relative_l2 is followed: it moves first";
+/// Of sustained launches.
+const BY_WHOLE_LAUNCH: &str = "image_s is judged, of the whole launch: how hot the room is moves this one as well";
+/// Of sustained launches, from run to run.
+const BY_HEAT: &str =
+    "image_s of sustained runs has a series of its own; this one moves with the heat of the room as well";
 /// Of figures of pictures of many prompts.
 const BY_PICTURES: &str = "runs that judge pictures time nothing, and are compared by name";
 
 /// Every number, in the order in which tables and verdicts show them.
 pub const ALL: &[Definition] = &[
+    Definition {
+        name: "settled_s",
+        title: "settled image",
+        heading: "Settled",
+        unit: Unit::Seconds,
+        better: Lower,
+        scale: Relative,
+        taken: Taken::Run(|run, cell| sustained::settled(run, cell).map(|&seconds| seconds.into())),
+        gate: not_judged(BY_WHOLE_LAUNCH),
+        history: not_followed(BY_HEAT),
+        shown: Shown::Main,
+        csv: Column(700),
+        glossary: "Of `--sustained` runs: the median image of the last third of a launch, when it is as slow as it gets. A cell has the median of its launches; rows are ranked by it.",
+    },
+    Definition {
+        name: "at_first_s",
+        title: "image at first",
+        heading: "At first",
+        unit: Unit::Seconds,
+        better: Lower,
+        scale: Relative,
+        taken: Taken::Run(|run, cell| sustained::at_first(run, cell).map(|&seconds| seconds.into())),
+        gate: not_judged(BY_WHOLE_LAUNCH),
+        history: not_followed(BY_HEAT),
+        shown: Shown::Main,
+        csv: Column(710),
+        glossary: "Of `--sustained` runs: the median image of the first tenth of a launch, which begins on a cool phone; the process's very first image is left out.",
+    },
+    Definition {
+        name: "first_cap_min",
+        title: "time to the first cap",
+        heading: "First cap",
+        unit: Unit::Minutes,
+        better: Higher,
+        scale: Relative,
+        taken: Taken::Run(|run, cell| sustained::first_cap_min(run, cell).map(|&minutes| minutes.into())),
+        gate: not_judged(BY_WHOLE_LAUNCH),
+        history: not_followed(BY_HEAT),
+        shown: Shown::Main,
+        csv: Column(720),
+        glossary: "Of `--sustained` runs: minutes until a sensor first said that a launch was held back (clocks capped, the processor slowed down, status moderate), in the launch in which that was soonest. `never` where sensors told and none said so.",
+    },
     Definition {
         name: "image_s",
         title: "steady image",
@@ -331,9 +379,37 @@ pub const ALL: &[Definition] = &[
         taken: Taken::Run(energy::of_image),
         gate: not_judged("it is of the whole processor or the whole phone: whatever else runs there is in it"),
         history: Followed::As { id: "energy", since: 5, detail: Detail::Nothing },
-        shown: Shown::More,
+        shown: Shown::Main,
         csv: Column(570),
-        glossary: "Joules while a steady image is made: mean power over the timed images, times the seconds of one. Of the processor's packages (RAPL), idle cores and other programs included; of a phone, what the battery gives, the screen included. Absent where no sensor says, or a charger is plugged in.",
+        glossary: "Joules while a steady image is made: mean power over the timed images, times the seconds of one; of `--sustained` runs, over the settled ones. Of the processor's packages (RAPL), idle cores and other programs included; of a phone, what the battery gives, the screen included. Absent where no sensor says, or a charger is plugged in.",
+    },
+    Definition {
+        name: "energy_samples",
+        title: "readings of power",
+        heading: "Readings of power",
+        unit: Unit::Count,
+        better: Higher,
+        scale: Absolute,
+        taken: Taken::Run(energy::samples),
+        gate: not_judged("it says how well energy_j is known"),
+        history: not_followed("it says how well energy_j is known"),
+        shown: Shown::More,
+        csv: Column(730),
+        glossary: "How many readings of a sensor energy_j is made of, over all launches; 0 where a battery's charge before and after a launch is all that tells.",
+    },
+    Definition {
+        name: "battery_share_per_hour",
+        title: "battery in an hour",
+        heading: "Battery in an hour",
+        unit: Unit::Share,
+        better: Lower,
+        scale: Relative,
+        taken: Taken::Run(energy::battery_share_per_hour),
+        gate: not_judged("it is energy_j over image_s, of this battery"),
+        history: not_followed("it is energy_j over image_s, of this battery"),
+        shown: Shown::More,
+        csv: Column(740),
+        glossary: "Of a phone: the share of its battery that an hour of this takes, at the power of energy_j. The battery's size is by the charge that it tells and the percent that this is.",
     },
     Definition {
         name: "latent_relative_l2",

@@ -51,6 +51,8 @@ pub struct Definition {
 pub enum Unit {
     /// Seconds.
     Seconds,
+    /// Minutes.
+    Minutes,
     /// Bytes.
     Bytes,
     /// Joules.
@@ -227,6 +229,16 @@ impl Metric {
     pub const DECODER: Self = Self::of("decoder_s");
     /// Seconds of the rest of an image.
     pub const REST: Self = Self::of("rest_s");
+    /// Seconds of an image of a sustained run when it has settled.
+    pub const SETTLED: Self = Self::of("settled_s");
+    /// Seconds of an image of a sustained run at first.
+    pub const AT_FIRST: Self = Self::of("at_first_s");
+    /// Minutes until a sustained run was held back.
+    pub const FIRST_CAP: Self = Self::of("first_cap_min");
+    /// Readings that [`Self::ENERGY`] is made of.
+    pub const ENERGY_SAMPLES: Self = Self::of("energy_samples");
+    /// Share of the battery that an hour takes.
+    pub const BATTERY: Self = Self::of("battery_share_per_hour");
     /// Peak memory.
     pub const PEAK: Self = Self::of("peak_bytes");
     /// Bytes of weights on disk.

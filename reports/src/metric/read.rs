@@ -12,6 +12,7 @@ impl Unit {
                 &[("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("min", 60.0), ("h", 3600.0)],
                 "2s or 500ms",
             ),
+            Self::Minutes => (&[("s", 1.0 / 60.0), ("m", 1.0), ("min", 1.0), ("h", 60.0)], "3min or 90s"),
             Self::Bytes => (
                 &[
                     ("B", 1.0),
@@ -40,7 +41,7 @@ impl Unit {
     /// Whether nothing less than nothing can be meant.
     fn is_positive(self) -> bool {
         match self {
-            Self::Seconds | Self::Bytes | Self::Joules | Self::Gigaflops => true,
+            Self::Seconds | Self::Minutes | Self::Bytes | Self::Joules | Self::Gigaflops => true,
             Self::Share
             | Self::Hits
             | Self::Relative

@@ -9,6 +9,7 @@ impl Unit {
     pub fn name(self) -> &'static str {
         match self {
             Self::Seconds => "seconds",
+            Self::Minutes => "minutes",
             Self::Bytes => "bytes",
             Self::Joules => "joules",
             Self::Gigaflops => "10⁹ operations a second",
@@ -25,7 +26,7 @@ impl Unit {
     /// Whether it is time, or grows with the time that something takes.
     pub fn is_of_time(self) -> bool {
         match self {
-            Self::Seconds | Self::Joules => true,
+            Self::Seconds | Self::Minutes | Self::Joules => true,
             Self::Bytes
             | Self::Gigaflops
             | Self::Share
@@ -45,6 +46,7 @@ impl Metric {
     pub fn show(self, value: f64) -> String {
         match self.unit() {
             Unit::Seconds => text::seconds(value),
+            Unit::Minutes => minutes(value),
             // Exact up to 2⁵³ bytes.
             Unit::Bytes => text::bytes(value.max(0.0) as u64),
             Unit::Joules => format!("{}\u{a0}J", text::significant(value, 3)),
@@ -77,6 +79,7 @@ impl Metric {
                 Unit::Share => percent(size),
                 Unit::Decibels => format!("{}\u{a0}dB", text::significant(size, 3)),
                 Unit::Seconds => text::seconds(size),
+                Unit::Minutes => minutes(size),
                 Unit::Bytes => text::bytes(size as u64),
                 Unit::Joules => format!("{}\u{a0}J", text::significant(size, 3)),
                 Unit::Gigaflops => text::operations(size),
@@ -87,6 +90,11 @@ impl Metric {
         };
         format!("{sign}{words}")
     }
+}
+
+/// `3.2 min`; what is less than one in seconds: `41.0 s`.
+fn minutes(value: f64) -> String {
+    if value < 1.0 { text::seconds(60.0 * value) } else { format!("{}\u{a0}min", text::significant(value, 2)) }
 }
 
 /// Per cent to a tenth, two digits of what is below 1 %: `5.1 %`, `0.031 %`.
@@ -108,5 +116,9 @@ mod tests {
         assert_eq!(Metric::PSNR.show(f64::INFINITY), "identical");
         assert_eq!(plain(Metric::PEAK.show(1531.0 * 1048576.0)), "1.50 GiB");
         assert_eq!(Metric::RETRIEVAL.show(0.9654), "0.965");
+        assert_eq!(
+            [3.21, 12.4, 0.25, 0.0].map(|of| plain(Metric::FIRST_CAP.show(of))),
+            ["3.2 min", "12 min", "15.0 s", "0 s"]
+        );
     }
 }

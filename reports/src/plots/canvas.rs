@@ -2,7 +2,8 @@
 //!
 //! Contract: colours are named by [`Ink`], drawn as placeholder RGB values, and turned into CSS classes when the drawing
 //! is finished, so that the page's light and dark palettes apply. Everything is laid out for a phone: [`WIDTH`] units wide,
-//! one unit a pixel there. Text positions are ours; plotters' estimate of text extents is not relied on.
+//! one unit a pixel there. What gains by more room is drawn a second time, [`WIDE`], and the page shows what fits. Text positions
+//! are ours; plotters' estimate of text extents is not relied on.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -12,6 +13,8 @@ use crate::text;
 
 /// Width of every drawing.
 pub(super) const WIDTH: i32 = 360;
+/// Width of a drawing for the whole width of a desk's screen.
+pub(super) const WIDE: i32 = 1180;
 /// Text of labels, in units.
 pub(super) const LABEL: f64 = 12.0;
 /// Text of ticks and legends.
@@ -112,6 +115,7 @@ pub(super) enum Anchor {
 pub(super) struct Canvas<'a> {
     area: DrawingArea<SVGBackend<'a>, Shift>,
     figure: &'a str,
+    width: i32,
 }
 
 impl Canvas<'_> {
@@ -178,7 +182,7 @@ impl Canvas<'_> {
         let (mut x, mut y) = (0, top);
         for (words, ink, alpha) in entries {
             let width = 16 + estimate(words, SMALL) + 12;
-            if x > 0 && x + width - 12 > WIDTH {
+            if x > 0 && x + width - 12 > self.width {
                 (x, y) = (0, y + 18);
             }
             self.rect((x, y + 3), (11, 11), *ink, *alpha)?;
@@ -245,10 +249,20 @@ pub(super) fn draw(
     height: i32,
     paint: impl FnOnce(&Canvas) -> Result<(), PlotError>,
 ) -> Result<String, PlotError> {
+    draw_at(figure, alt, (WIDTH, height), paint)
+}
+
+/// As [`draw`], of any width.
+pub(super) fn draw_at(
+    figure: &str,
+    alt: &str,
+    (width, height): (i32, i32),
+    paint: impl FnOnce(&Canvas) -> Result<(), PlotError>,
+) -> Result<String, PlotError> {
     let mut svg = String::new();
     {
-        let area = SVGBackend::with_string(&mut svg, (WIDTH as u32, height.max(1) as u32)).into_drawing_area();
-        let canvas = Canvas { area, figure };
+        let area = SVGBackend::with_string(&mut svg, (width as u32, height.max(1) as u32)).into_drawing_area();
+        let canvas = Canvas { area, figure, width };
         paint(&canvas)?;
         canvas.check(canvas.area.present())?;
     }
@@ -260,7 +274,7 @@ pub(super) fn draw(
             .replace(&format!("fill=\"{colour}\""), &format!("class=\"f-{class}\""))
             .replace(&format!("stroke=\"{colour}\""), &format!("class=\"s-{class}\""));
     }
-    let size = format!("width=\"{WIDTH}\" height=\"{}\" ", height.max(1));
+    let size = format!("width=\"{width}\" height=\"{}\" ", height.max(1));
     let named = format!("role=\"img\" aria-label=\"{}\" ", text::escape(alt));
     Ok(svg.replacen(&size, &named, 1).replace("font-family=\"sans-serif\" ", "").replace(" stroke=\"none\"", ""))
 }

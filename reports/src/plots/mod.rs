@@ -8,6 +8,7 @@ mod bars;
 mod canvas;
 pub(crate) mod history;
 pub(crate) mod map;
+mod panels;
 mod points;
 pub(crate) mod profile;
 mod strips;
@@ -19,9 +20,10 @@ pub use canvas::PlotError;
 use crate::record::{Cell, Run};
 use crate::table::{Row, Table, workload};
 
-/// A cell, and its row.
+/// A cell, its run, and its row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry<'a> {
+    pub run: &'a Run,
     pub cell: &'a Cell,
     pub row: &'a Row,
 }
@@ -48,12 +50,13 @@ pub struct Figure {
 pub fn of_runs(runs: &[&Run], table: &Table) -> Result<Vec<(String, Vec<Figure>)>, PlotError> {
     let mut groups: Vec<(String, Vec<Entry>)> = Vec::new();
     // The table has one row for each cell, in the same order.
-    for (cell, row) in runs.iter().flat_map(|run| &run.cells).zip(&table.rows) {
+    let cells = runs.iter().flat_map(|run| run.cells.iter().map(move |cell| (*run, cell)));
+    for ((run, cell), row) in cells.zip(&table.rows) {
         if !row.has_figures() {
             continue;
         }
         let name = workload(&cell.key);
-        let entry = Entry { cell, row };
+        let entry = Entry { run, cell, row };
         match groups.iter_mut().find(|(other, _)| *other == name) {
             Some((_, entries)) => entries.push(entry),
             None => groups.push((name, vec![entry])),
@@ -62,12 +65,9 @@ pub fn of_runs(runs: &[&Run], table: &Table) -> Result<Vec<(String, Vec<Figure>)
     groups
         .into_iter()
         .map(|(name, mut entries)| {
-            let time = |entry: &Entry| (entry.row.p50_s().is_none(), entry.row.best_s().unwrap_or(f64::INFINITY));
-            entries.sort_by(|a, b| time(a).0.cmp(&time(b).0).then(time(a).1.total_cmp(&time(b).1)));
-            // Only where that is what was measured: short launches have no minutes to show.
-            let sustained = runs.iter().any(|run| run.is_sustained());
+            entries.sort_by(|a, b| a.row.rank().0.cmp(&b.row.rank().0).then(a.row.rank().1.total_cmp(&b.row.rank().1)));
             let figures = [
-                if sustained { sustained::curves(&name, &entries)? } else { None },
+                sustained::curves(&name, &entries)?,
                 bars::stages(&name, &entries)?,
                 points::quality(&name, &entries)?,
                 strips::samples(&name, &entries)?,

@@ -1,11 +1,12 @@
-//! How fast images come minute by minute, from a cold machine to a settled one.
+//! How fast images come minute by minute, from a cool machine to a settled one.
 
 use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, Ink, PlotError, SMALL, WIDTH, draw, spread};
 use super::{Entry, Figure};
-use crate::record::Launch;
+use crate::metric::Metric;
+use crate::record::{Launch, Run};
 use crate::stats::median;
-use crate::text;
+use crate::{sustained, text};
 
 const LEFT: i32 = 58;
 const RIGHT: i32 = WIDTH - 40;
@@ -18,20 +19,14 @@ const STRETCHES: usize = 40;
 struct Curve {
     /// Seconds since the launch began, and the median seconds of an image around then.
     points: Vec<(f64, f64)>,
-    /// Median of the first tenth of its images, the very first left out.
-    first: f64,
-    /// Median of the last third.
-    settled: f64,
+    /// When something first held it back, if anything did.
+    cap_s: Option<f64>,
 }
 
-fn curve(launch: &Launch) -> Option<Curve> {
-    let images: Vec<(f64, f64)> = launch
-        .samples
-        .iter()
-        .filter(|sample| sample.image > 0 && sample.removed.is_none())
-        .filter_map(|sample| Some((sample.ended_s?, sample.total_s)))
-        .collect();
-    let (end, count) = (images.last()?.0, images.len());
+fn curve(run: &Run, launch: &Launch) -> Option<Curve> {
+    let images: Vec<(f64, f64)> =
+        sustained::images(launch).into_iter().filter_map(|sample| Some((sample.ended_s?, sample.total_s))).collect();
+    let end = images.last()?.0;
     let of = |images: &[(f64, f64)]| median(&images.iter().map(|image| image.1).collect::<Vec<_>>());
     let stretch = end / STRETCHES as f64;
     let points = (0..STRETCHES).filter_map(|index| {
@@ -39,46 +34,44 @@ fn curve(launch: &Launch) -> Option<Curve> {
         let inside: Vec<(f64, f64)> = images.iter().copied().filter(|(at, _)| *at > from && *at <= to).collect();
         Some(((from + to) / 2.0, of(&inside)?))
     });
-    Some(Curve {
-        points: points.collect(),
-        first: of(&images[..count.div_ceil(10)])?,
-        settled: of(&images[count - count.div_ceil(3)..])?,
-    })
+    Some(Curve { points: points.collect(), cap_s: sustained::first_cap_s(run, launch) })
 }
 
-/// Seconds an image against minutes, a line for each cell's first good launch.
+impl Curve {
+    /// The level of the line at some moment.
+    fn at(&self, moment: f64) -> Option<f64> {
+        let near = |point: &&(f64, f64)| (point.0 - moment).abs();
+        self.points.iter().min_by(|a, b| near(a).total_cmp(&near(b))).map(|point| point.1)
+    }
+}
+
+/// Seconds an image against minutes: a line for each good launch of a sustained run's cells.
 pub(super) fn curves(workload: &str, entries: &[Entry]) -> Result<Option<Figure>, PlotError> {
-    let curves: Vec<(&Entry, Curve)> =
-        entries.iter().filter_map(|entry| Some((entry, curve(entry.cell.good_launches().next()?)?))).collect();
-    let longest = curves.iter().flat_map(|(_, curve)| &curve.points).map(|point| point.0).fold(0.0, f64::max);
-    let values = curves.iter().flat_map(|(_, curve)| &curve.points).map(|point| point.1);
-    let Some(down) = Axis::new(values, 1.15, BOTTOM, TOP) else { return Ok(None) };
+    let of_cell = |entry: &Entry| -> Vec<Curve> {
+        entry.cell.good_launches().filter_map(|launch| curve(entry.run, launch)).collect()
+    };
+    let curves: Vec<(&Entry, Vec<Curve>)> = entries
+        .iter()
+        .filter(|entry| entry.run.is_sustained())
+        .map(|entry| (entry, of_cell(entry)))
+        .filter(|(_, curves)| !curves.is_empty())
+        .collect();
+    let points = || curves.iter().flat_map(|(_, curves)| curves).flat_map(|curve| curve.points.iter().copied());
+    let longest = points().map(|point| point.0).fold(0.0, f64::max);
+    let all: Vec<f64> = points().map(|point| point.1).collect();
+    let Some(down) = Axis::new(all.iter().copied(), 1.15, BOTTOM, TOP) else { return Ok(None) };
     if longest <= 0.0 {
         return Ok(None);
     }
     let across = |seconds: f64| LEFT + (f64::from(RIGHT - LEFT) * seconds / longest).round() as i32;
-    let lines: Vec<Vec<(i32, i32)>> = curves
-        .iter()
-        .map(|(_, curve)| curve.points.iter().map(|(at, seconds)| (across(*at), down.place(*seconds))).collect())
-        .collect();
-    let ends: Vec<(i32, i32)> =
-        lines.iter().map(|line| line.last().map_or((RIGHT, TOP), |end| (end.0 + 16, end.1))).collect();
+    let place = |&(at, seconds): &(f64, f64)| (across(at), down.place(seconds));
+    let end = |curves: &[Curve]| curves.first().and_then(|curve| curve.points.last()).map_or((RIGHT, TOP), place);
+    let ends: Vec<(i32, i32)> = curves.iter().map(|(_, curves)| end(curves)).map(|(x, y)| (x + 16, y)).collect();
     let badges = spread(&ends, ((RIGHT - 4, TOP), (WIDTH, BOTTOM)));
-    let said = |(entry, curve): &(&Entry, Curve)| {
-        let change = curve.settled / curve.first - 1.0;
-        let sign = if change < 0.0 { "−" } else { "+" };
-        format!(
-            "{}: {} at first, {} settled ({sign}{})",
-            entry.row.label(),
-            text::seconds(curve.first),
-            text::seconds(curve.settled),
-            text::percent(change.abs())
-        )
-    };
     let alt = format!(
         "Seconds an image over {}, {workload}. {}.",
         text::seconds(longest),
-        text::list(&curves.iter().map(said).collect::<Vec<_>>())
+        text::list(&curves.iter().map(|(entry, _)| said(entry)).collect::<Vec<_>>())
     );
     let svg = draw("sustained", &alt, BOTTOM + 40, |canvas: &Canvas| {
         canvas.text("an image (log)", (0, 8), SMALL, Anchor::Start, Ink::Muted)?;
@@ -95,24 +88,54 @@ pub(super) fn curves(workload: &str, entries: &[Entry]) -> Result<Option<Figure>
         }
         let unit = if longest >= 120.0 { "minutes since the launch began" } else { "seconds since the launch began" };
         canvas.text(unit, ((LEFT + RIGHT) / 2, BOTTOM + 29), SMALL, Anchor::Middle, Ink::Muted)?;
-        for ((entry, _), line) in curves.iter().zip(&lines) {
-            canvas.path(line.clone(), 2, Ink::backend(&entry.row.key.backend), 1.0)?;
+        for (entry, curves) in &curves {
+            let ink = Ink::backend(&entry.row.key.backend);
+            for (index, curve) in curves.iter().enumerate() {
+                let (width, alpha) = if index == 0 { (2, 1.0) } else { (1, 0.7) };
+                canvas.path(curve.points.iter().map(place).collect(), width, ink, alpha)?;
+                if let Some((cap, level)) = curve.cap_s.and_then(|cap| Some((cap, curve.at(cap)?))) {
+                    let spot = place(&(cap.min(longest), level));
+                    canvas.dot(spot, 5, ink, 1.0)?;
+                    canvas.dot(spot, 3, Ink::Paper, 1.0)?;
+                }
+            }
         }
         for (number, ((entry, _), badge)) in (1..).zip(curves.iter().zip(&badges)) {
             canvas.badge(*badge, number, Ink::backend(&entry.row.key.backend))?;
         }
         Ok(())
     })?;
+    let capped = curves.iter().flat_map(|(_, curves)| curves).any(|curve| curve.cap_s.is_some());
+    let ring = if capped { " A ring: the machine is held back for the first time." } else { "" };
     Ok(Some(Figure {
         id: "sustained",
         title: "From the first minute to the last".into(),
         svg,
-        caption: "Each point is the median of the images made around then, by one process that went on without a pause. \"At first\" is \
-                  the first tenth of the images, \"settled\" the last third. A line that climbs is heat, or a leak; which backend is \
-                  fastest can change on the way."
-            .into(),
-        key: (1..).zip(&curves).map(|(n, one)| (n, Ink::backend(&one.0.row.key.backend).class(), said(one))).collect(),
+        caption: format!(
+            "Each point is the median of the images made around then, by one process that went on without a pause; a cell's first launch \
+             is the thick line. \"At first\" is the first tenth of the images, \"settled\" the last third, both the median of the cell's \
+             launches. A line that climbs is heat, or a leak; which backend is fastest can change on the way.{ring}"
+        ),
+        key: (1..)
+            .zip(&curves)
+            .map(|(n, one)| (n, Ink::backend(&one.0.row.key.backend).class(), said(one.0)))
+            .collect(),
     }))
+}
+
+/// Both levels of a cell in words: `candle tuned · q4 · 4 threads: 73 ms at first, 256 ms settled (+251 %)`.
+fn said(entry: &Entry) -> String {
+    let row = entry.row;
+    let (Some(first), Some(settled)) = (row.value(Metric::AT_FIRST), row.value(Metric::SETTLED)) else {
+        return row.label();
+    };
+    format!(
+        "{}: {} at first, {} settled ({})",
+        row.label(),
+        text::seconds(first),
+        text::seconds(settled),
+        Metric::SETTLED.show_change(settled / first - 1.0)
+    )
 }
 
 #[cfg(test)]
@@ -120,32 +143,26 @@ mod tests {
     use super::*;
     use crate::record::Sample;
 
+    fn launch(times: impl Iterator<Item = (f64, Option<f64>)>) -> Launch {
+        let sample = |(image, (total_s, ended_s))| Sample { image, total_s, ended_s, ..Sample::default() };
+        Launch { samples: (0..).zip(times).map(sample).collect(), ..Launch::default() }
+    }
+
     #[test]
-    fn the_first_and_the_settled_level_are_told_apart() {
-        let sample =
-            |image: u32, total_s, ended_s| Sample { image, total_s, ended_s: Some(ended_s), ..Sample::default() };
-        let mut at = 0.0;
-        let samples = (0..120)
-            .map(|image| {
-                let seconds = if image == 0 {
-                    9.0
-                } else if image < 40 {
-                    1.0
-                } else {
-                    1.3
-                };
-                at += seconds;
-                sample(image, seconds, at)
-            })
-            .collect();
-        let curve = curve(&Launch { samples, ..Launch::default() }).unwrap();
-        assert_eq!((curve.first, curve.settled), (1.0, 1.3));
+    fn a_line_goes_from_the_second_image_to_the_last() {
+        let seconds = (0..120).map(|image| if image == 0 { 9.0 } else { 1.0 });
+        let times = seconds.scan(0.0, |at, seconds| {
+            *at += seconds;
+            Some((seconds, Some(*at)))
+        });
+        let curve = curve(&Run::default(), &launch(times)).unwrap();
         assert!(curve.points.len() > 30 && curve.points.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(curve.points.iter().all(|point| point.1 == 1.0), "the process's first image is none of it");
+        assert_eq!((curve.at(60.0), curve.cap_s), (Some(1.0), None));
     }
 
     #[test]
     fn without_times_there_is_no_curve() {
-        let samples = vec![Sample { image: 1, total_s: 1.0, ..Sample::default() }];
-        assert!(curve(&Launch { samples, ..Launch::default() }).is_none());
+        assert!(curve(&Run::default(), &launch([(1.0, None); 9].into_iter())).is_none());
     }
 }

@@ -1,37 +1,18 @@
-//! What the machine did while a launch was measured: each image's seconds, and under them clocks, temperatures, power, and
-//! what had to wait, on one axis of time.
+//! What the machine did while a launch was measured: each image's seconds, and under them Android's status, clocks and what they were
+//! allowed, temperatures and where the next status begins, power, and what had to wait, on one axis of time.
 
 use super::Figure;
-use super::canvas::{Anchor, Ink, PlotError, SMALL, WIDTH, draw};
+use super::canvas::{Ink, PlotError};
+use super::panels::{self, Level, Line, Panel, Way};
 use crate::energy;
-use crate::record::held;
+use crate::record::held::{self, STATUS_NAMES as STATUS};
 use crate::record::{Launch, Reading, Run, Telemetry};
 use crate::text;
 
-const LEFT: i32 = 58;
-const RIGHT: i32 = WIDTH - 12;
-/// Height of a panel's plot, and of what is above it: title and legend.
-const PANEL: i32 = 64;
-
-/// A panel of the figure.
-struct Panel {
-    title: &'static str,
-    /// How its values are written.
-    written: fn(f64) -> String,
-    lines: Vec<Line>,
-}
-
-/// One sensor over time.
-struct Line {
-    label: String,
-    ink: Ink,
-    points: Vec<(f64, f64)>,
-    /// Whether points are single things rather than one thing over time.
-    dots: bool,
-}
-
 /// Lines of a panel in the order of the page's palette that tells best apart.
 const INKS: [Ink; 5] = [Ink::Backend(0), Ink::Backend(1), Ink::Backend(2), Ink::Backend(4), Ink::Backend(3)];
+/// The end of the name of a reading of what clock is allowed.
+const ALLOWED: &str = "_allowed_mhz";
 
 /// The moments at which sensors were read while the worker was at work.
 fn during(launch: &Launch) -> impl Iterator<Item = &Telemetry> {
@@ -51,113 +32,20 @@ pub(crate) fn launch(label: &str, launch: &Launch, run: &Run) -> Result<Option<F
     if !has_timeline(launch) {
         return Ok(None);
     }
-    let samples: Vec<(f64, f64)> =
-        launch.samples.iter().filter_map(|sample| Some((sample.ended_s?, sample.total_s))).collect();
-    let names = |start: &str, end: &str| {
-        let mut names: Vec<&str> = during(launch)
-            .flat_map(|moment| moment.readings.keys())
-            .map(String::as_str)
-            .filter(|name| name.starts_with(start) && name.ends_with(end))
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        names.retain(|name| !name.ends_with("_allowed_mhz"));
-        names
-    };
-    // The slowest cluster first, as phones number them.
-    let order = |name: &&str| ["little", "mid", "big"].iter().position(|kind| name.contains(kind)).unwrap_or(3);
-    let mut clocks = names("cpu_", "_mhz");
-    clocks.sort_by_key(order);
-    let clocks: Vec<(&str, String)> = clocks
-        .into_iter()
-        .map(|name| (name, name.trim_start_matches("cpu_").trim_end_matches("_mhz")))
-        .map(|(name, label)| (name, if label == "mhz" { "all cores" } else { label }.to_owned()))
-        .chain(names("gpu_mhz", "").into_iter().map(|name| (name, "GPU".to_owned())))
-        .collect();
-    let heat: Vec<(&str, String)> =
-        names("", "_c").into_iter().map(|name| (name, name.trim_end_matches("_c").to_owned())).collect();
-    let power: Vec<(&str, String)> =
-        names("battery_power_w", "").into_iter().map(|name| (name, "battery".to_owned())).collect();
-    // Records of older programs have watts, of a unit guessed from each number alone.
-    let mut watts = lines(launch, &power);
-    if let Some(Reading::Ok(meter)) = energy::meter(run)
-        && let Ok(points) = energy::watts(launch, &meter)
-        && !points.is_empty()
-    {
-        watts.push(Line { label: "battery".into(), ink: INKS[0], points, dots: false });
-    }
-    watts.extend(rate(launch, "package_energy_j", "processor", 1.0, INKS[1]));
-    let pressure = ["cpu", "memory", "io"].map(|name| (format!("{name}_pressure_percent"), format!("for {name}")));
-    let pressure: Vec<(&str, String)> = pressure.iter().map(|(name, label)| (name.as_str(), label.clone())).collect();
-    let mut waiting = lines(launch, &pressure);
-    waiting.extend(rate(launch, "steal_s", "stolen, of one core", 100.0, INKS[3]));
-    let number = |value| text::significant(value, 3);
+    let images = launch.samples.iter().filter_map(|sample| Some((sample.ended_s?, sample.total_s))).collect();
+    let images = Line { label: String::new(), ink: Ink::Text, points: images, way: Way::Dots };
     let panels = [
-        Panel {
-            title: "Time of each image",
-            written: text::seconds,
-            lines: vec![Line { label: String::new(), ink: Ink::Text, points: samples, dots: true }],
-        },
-        Panel { title: "Clock, MHz", written: number, lines: lines(launch, &clocks) },
-        Panel { title: "Temperature, °C", written: number, lines: lines(launch, &heat) },
-        Panel { title: "Power, W", written: number, lines: watts },
-        Panel { title: "Waiting, % of time", written: number, lines: waiting },
+        Panel { title: "Time of each image", written: text::seconds, lines: vec![images], ..Panel::default() },
+        status(launch),
+        Panel { title: "Clock, MHz", lines: clocks(launch), ..Panel::default() },
+        skin(launch, run),
+        Panel { title: "Temperature inside, °C", lines: inside(launch), ..Panel::default() },
+        Panel { title: "Power, W", lines: power(launch, run), ..Panel::default() },
+        Panel { title: "Waiting, % of time", lines: waiting(launch), ..Panel::default() },
     ];
     let panels: Vec<Panel> = panels.into_iter().filter(|panel| !panel.lines.is_empty()).collect();
-    let end =
-        panels.iter().flat_map(|panel| &panel.lines).flat_map(|line| &line.points).map(|p| p.0).fold(0.0, f64::max);
-    if !(end.is_finite() && end > 0.0) {
-        return Ok(None);
-    }
-    let held = held::spans(launch, &run.machine);
-    let height = panels.iter().map(panel_height).sum::<i32>() + 34;
-    let across = |at: f64| LEFT + (at / end * f64::from(RIGHT - LEFT)).round() as i32;
-    let svg = draw("timeline", &alt(label, &panels, end), height, |canvas| {
-        let mut y = 0;
-        for panel in &panels {
-            canvas.text(panel.title, (0, y + 8), SMALL, Anchor::Start, Ink::Text)?;
-            let entries: Vec<(String, Ink, f64)> = panel
-                .lines
-                .iter()
-                .filter(|line| !line.label.is_empty())
-                .map(|line| (line.label.clone(), line.ink, 1.0))
-                .collect();
-            let top = y + height_of_head(panel);
-            if !entries.is_empty() {
-                canvas.legend(y + 18, &entries)?;
-            }
-            let values = || panel.lines.iter().flat_map(|line| &line.points).map(|point| point.1);
-            let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
-            // Level lines keep room, and the axis of what cannot be negative stays above zero.
-            let room = ((high - low) * 0.1).max(high.abs() * 0.04).max(f64::MIN_POSITIVE);
-            let (bottom, ceiling) = (low - room, high + room);
-            let down =
-                |value: f64| top + PANEL - ((value - bottom) / (ceiling - bottom) * f64::from(PANEL)).round() as i32;
-            for &(from, to) in &held {
-                canvas.rect((across(from), top), ((across(to) - across(from)).max(2), PANEL), Ink::Muted, 0.2)?;
-            }
-            for value in if high - low > 1e-9 * high.abs() { vec![low, high] } else { vec![low] } {
-                canvas.path(vec![(LEFT, down(value)), (RIGHT, down(value))], 1, Ink::Grid, 1.0)?;
-                canvas.text(&(panel.written)(value), (LEFT - 5, down(value)), SMALL, Anchor::End, Ink::Muted)?;
-            }
-            for line in &panel.lines {
-                let points: Vec<(i32, i32)> =
-                    line.points.iter().map(|&(at, value)| (across(at), down(value))).collect();
-                if line.dots || points.len() == 1 {
-                    for point in points {
-                        canvas.dot(point, 2, line.ink, 0.8)?;
-                    }
-                } else {
-                    canvas.path(points, 2, line.ink, 1.0)?;
-                }
-            }
-            y += panel_height(panel);
-        }
-        canvas.text("0 s", (LEFT, y + 6), SMALL, Anchor::Start, Ink::Muted)?;
-        canvas.text(&text::seconds(end), (RIGHT, y + 6), SMALL, Anchor::End, Ink::Muted)?;
-        canvas.text("since the launch began", ((LEFT + RIGHT) / 2, y + 22), SMALL, Anchor::Middle, Ink::Muted)
-    })?;
-    Ok(Some(Figure {
+    let svg = panels::draw(label, &panels, &held::spans(launch, &run.machine))?;
+    Ok(svg.map(|svg| Figure {
         id: "timeline",
         title: "Over the launch".into(),
         svg,
@@ -166,23 +54,101 @@ pub(crate) fn launch(label: &str, launch: &Launch, run: &Run) -> Result<Option<F
     }))
 }
 
-fn height_of_head(panel: &Panel) -> i32 {
-    let named = panel.lines.iter().filter(|line| !line.label.is_empty());
-    // As the legend breaks its lines.
-    let (mut x, mut rows) = (0, 0);
-    for line in named {
-        let width = 16 + super::canvas::estimate(&line.label, SMALL) + 12;
-        if rows == 0 || x + width - 12 > WIDTH {
-            rows += 1;
-            x = 0;
-        }
-        x += width;
-    }
-    22 + 18 * rows
+/// Names of readings that begin and end so, each once.
+fn names<'a>(launch: &'a Launch, start: &str, end: &str) -> Vec<&'a str> {
+    let all = during(launch).flat_map(|moment| moment.readings.keys()).map(String::as_str);
+    let mut names: Vec<&str> = all.filter(|name| name.starts_with(start) && name.ends_with(end)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
-fn panel_height(panel: &Panel) -> i32 {
-    height_of_head(panel) + PANEL + 14
+/// Android's thermal status, with the names of its levels.
+fn status(launch: &Launch) -> Panel {
+    let mut lines = lines(launch, &[("thermal_status", String::new())]);
+    for line in &mut lines {
+        line.way = Way::Steps;
+    }
+    let highest = lines.iter().flat_map(|line| &line.points).map(|point| point.1).fold(0.0, f64::max);
+    // One level more than was reached, so that the way to it is seen.
+    let shown = (highest as usize + 2).clamp(4, STATUS.len());
+    let level = |(status, name): (usize, &&str)| Level { at: status as f64, name: (*name).to_owned() };
+    let scale: Vec<Level> = STATUS[..shown].iter().enumerate().map(level).collect();
+    let written =
+        |status: f64| STATUS.get(status as usize).map_or_else(|| status.to_string(), |name| (*name).to_owned());
+    Panel { title: "Android's thermal status", written, lines, scale, ..Panel::default() }
+}
+
+/// The clock of each cluster, and under it, thin, what it was allowed.
+fn clocks(launch: &Launch) -> Vec<Line> {
+    let mut clocks = names(launch, "cpu_", "_mhz");
+    clocks.retain(|name| !name.ends_with(ALLOWED));
+    // The slowest cluster first, as phones number them.
+    clocks.sort_by_key(|name| ["little", "mid", "big"].iter().position(|kind| name.contains(kind)).unwrap_or(3));
+    let named: Vec<(&str, String)> = clocks
+        .iter()
+        .map(|name| (*name, name.trim_start_matches("cpu_").trim_end_matches("_mhz")))
+        .map(|(name, label)| (name, if label == "mhz" { "all cores" } else { label }.to_owned()))
+        .chain(names(launch, "gpu_mhz", "").into_iter().map(|name| (name, "GPU".to_owned())))
+        .collect();
+    let curves = lines(launch, &named);
+    let limits: Vec<(String, Ink)> = clocks
+        .iter()
+        .enumerate()
+        .map(|(index, name)| (format!("{}{ALLOWED}", name.trim_end_matches("_mhz")), INKS[index % INKS.len()]))
+        .collect();
+    let limit = |(name, ink): &(String, Ink)| {
+        let line = lines(launch, &[(name.as_str(), String::new())]).pop()?;
+        Some(Line { ink: *ink, way: Way::Limit, ..line })
+    };
+    limits.iter().filter_map(limit).chain(curves).collect()
+}
+
+/// The temperature that Android's status goes by, with where each of its levels begins: up to the first above what was reached.
+fn skin(launch: &Launch, run: &Run) -> Panel {
+    let lines = lines(launch, &[("skin_c", String::new())]);
+    let hottest = lines.iter().flat_map(|line| &line.points).map(|point| point.1).fold(f64::NEG_INFINITY, f64::max);
+    let skins = || run.machine.phone.iter().flat_map(|phone| &phone.thresholds).filter(|threshold| threshold.skin);
+    let mut levels: Vec<Level> = Vec::new();
+    for (status, name) in STATUS.iter().enumerate().skip(1) {
+        let lowest = skins().filter_map(|skin| *skin.celsius.get(status)?).min_by(f64::total_cmp);
+        let Some(at) = lowest else { continue };
+        levels.push(Level { at, name: format!("{name} from {}\u{a0}°C", text::significant(at, 3)) });
+        if at > hottest {
+            break;
+        }
+    }
+    Panel { title: "Temperature of the surface, °C", lines, levels, ..Panel::default() }
+}
+
+/// All other temperatures.
+fn inside(launch: &Launch) -> Vec<Line> {
+    let heat = names(launch, "", "_c").into_iter().filter(|name| *name != "skin_c");
+    let heat: Vec<(&str, String)> = heat.map(|name| (name, name.trim_end_matches("_c").replace('_', " "))).collect();
+    lines(launch, &heat)
+}
+
+/// What the battery and the processor took.
+fn power(launch: &Launch, run: &Run) -> Vec<Line> {
+    // Records of older programs have watts, of a unit guessed from each number alone.
+    let mut watts = lines(launch, &[("battery_power_w", "battery".to_owned())]);
+    if let Some(Reading::Ok(meter)) = energy::meter(run)
+        && let Ok(points) = energy::watts(launch, &meter)
+        && !points.is_empty()
+    {
+        watts.push(Line { label: "battery".into(), ink: INKS[0], points, way: Way::Curve });
+    }
+    watts.extend(rate(launch, "package_energy_j", "processor", 1.0, INKS[1]));
+    watts
+}
+
+/// The share of the time in which some task waited.
+fn waiting(launch: &Launch) -> Vec<Line> {
+    let pressure = ["cpu", "memory", "io"].map(|name| (format!("{name}_pressure_percent"), format!("for {name}")));
+    let pressure: Vec<(&str, String)> = pressure.iter().map(|(name, label)| (name.as_str(), label.clone())).collect();
+    let mut waiting = lines(launch, &pressure);
+    waiting.extend(rate(launch, "steal_s", "stolen, of one core", 100.0, INKS[3]));
+    waiting
 }
 
 fn lines(launch: &Launch, names: &[(&str, String)]) -> Vec<Line> {
@@ -191,7 +157,7 @@ fn lines(launch: &Launch, names: &[(&str, String)]) -> Vec<Line> {
             .filter_map(|moment| Some((moment.at_s, *moment.readings.get(*name)?.value()?)))
             .filter(|(at, value)| at.is_finite() && value.is_finite())
             .collect();
-        Line { label: label.clone(), ink: INKS[index % INKS.len()], points, dots: false }
+        Line { label: label.clone(), ink: INKS[index % INKS.len()], points, way: Way::Curve }
     };
     names.iter().enumerate().map(line).filter(|line| !line.points.is_empty()).collect()
 }
@@ -203,16 +169,7 @@ fn rate(launch: &Launch, name: &str, label: &str, scale: f64, ink: Ink) -> Optio
     let between = readings.windows(2).map(|pair| (pair[1].0, (pair[1].1 - pair[0].1) / (pair[1].0 - pair[0].0)));
     let points: Vec<(f64, f64)> =
         between.filter(|(_, rate)| rate.is_finite() && *rate >= 0.0).map(|(at, rate)| (at, scale * rate)).collect();
-    (!points.is_empty()).then(|| Line { label: label.into(), ink, points, dots: false })
-}
-
-fn alt(label: &str, panels: &[Panel], end: f64) -> String {
-    let ranges = panels.iter().map(|panel| {
-        let values = || panel.lines.iter().flat_map(|line| &line.points).map(|point| point.1);
-        let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
-        format!("{} {} to {}", panel.title, (panel.written)(low), (panel.written)(high))
-    });
-    format!("{label} over {}: {}.", text::seconds(end), ranges.collect::<Vec<_>>().join("; "))
+    (!points.is_empty()).then(|| Line { label: label.into(), ink, points, way: Way::Curve })
 }
 
 fn caption(launch: &Launch, run: &Run) -> String {
@@ -225,6 +182,14 @@ fn caption(launch: &Launch, run: &Run) -> String {
             " The fixed piece of work, on one core before and after the launch, took {} times as long afterwards.",
             text::significant(slowdown, 3)
         );
+    }
+    if during(launch).any(|moment| moment.readings.keys().any(|name| name.ends_with(ALLOWED))) {
+        words += " Clock: a thin line is the highest clock that the cores of its colour were allowed.";
+    }
+    let has_thresholds = run.machine.phone.as_ref().is_some_and(|phone| phone.thresholds.iter().any(|one| one.skin));
+    if has_thresholds && during(launch).any(|moment| moment.readings.contains_key("skin_c")) {
+        words +=
+            " Lines across the temperature of the surface: from there on Android's status is the one that is named.";
     }
     if during(launch).any(|moment| moment.readings.keys().any(|name| name.ends_with("_pressure_percent"))) {
         words += " Waiting: the share of the last ten seconds in which some task waited for a core, for memory or for a disk, by the \

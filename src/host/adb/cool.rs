@@ -1,7 +1,8 @@
 //! Whether a phone is as cool as it was before anything of ours ran on it.
 //!
-//! Contract: what a sensor does not tell is no reason to wait. What was so for as long as we were willing to wait is the
-//! phone's own (a battery saver, a maker's limit), and is not waited for again.
+//! Contract: what a sensor does not tell is no reason to wait, and none to call a phone cool: where nothing tells how warm it is,
+//! that is the answer. What was so for as long as we were willing to wait is the phone's own (a battery saver, a maker's limit),
+//! and is not waited for again.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,17 @@ pub struct Cool {
     level: f64,
 }
 
+/// How warm a phone is, against what counts as cool there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warmth {
+    /// As cool as before.
+    Cool,
+    /// Not, and what of it is not, in words.
+    Warm(String),
+    /// Nothing tells, and why not.
+    NotKnown(String),
+}
+
 impl Cool {
     /// By what a phone said of itself before anything of ours ran there.
     pub fn of(readings: &Readings, clusters: &[Cluster], thresholds: &[HotThreshold]) -> Self {
@@ -44,13 +56,13 @@ impl Cool {
         }
     }
 
-    /// What of a phone is not cool, in words; `None` where all is.
-    pub fn what_is_warm(&self, now: &Readings) -> Option<String> {
+    /// How warm it is now.
+    pub fn look(&self, now: &Readings) -> Warmth {
         let mut words = Vec::new();
-        let status = value(now, "thermal_status").unwrap_or(0.0);
+        let status = value(now, "thermal_status");
         let heat = self.limits.iter().find_map(|(name, limit)| Some((value(now, name)?, *limit)));
         let too_warm = heat.is_some_and(|(heat, limit)| heat > limit);
-        if status >= 1.0 {
+        if let Some(status) = status.filter(|&status| status >= 1.0) {
             words.push(format!("thermal status {}", thermal::status_name(status as u8)));
         }
         for (cluster, (hardware, least)) in &self.clocks {
@@ -62,11 +74,12 @@ impl Cool {
         if value(now, "cpu_cooling_level").is_some_and(|level| level > self.level) {
             words.push("its processor slowed down".to_owned());
         }
-        if words.is_empty() && !too_warm {
-            return None;
+        if !words.is_empty() || too_warm {
+            words.splice(..0, heat.map(|(heat, _)| format!("{heat:.0} °C")));
+            return Warmth::Warm(words.join(", "));
         }
-        words.splice(..0, heat.map(|(heat, _)| format!("{heat:.0} °C")));
-        Some(words.join(", "))
+        // Clocks that are allowed say that it is not held back yet, and nothing of how warm it is.
+        if status.is_some() || heat.is_some() { Warmth::Cool } else { Warmth::NotKnown(why_not(now)) }
     }
 
     /// Takes what the clocks are now for the phone's own: waiting did not change it.
@@ -78,6 +91,18 @@ impl Cool {
         }
         self.level = self.level.max(value(now, "cpu_cooling_level").unwrap_or(0.0));
     }
+}
+
+/// Why no sensor tells how warm a phone is.
+fn why_not(now: &Readings) -> String {
+    let why = |name: &str| {
+        let why = now.get(name).and_then(Reading::why).unwrap_or("nothing to hold it against");
+        format!("{name}: {why}")
+    };
+    if now.is_empty() {
+        return "its sensors could not be read".to_owned();
+    }
+    ["thermal_status", "skin_c", "battery_c"].map(why).join("; ")
 }
 
 fn value(readings: &Readings, name: &str) -> Option<f64> {
@@ -102,31 +127,59 @@ mod tests {
         Cool::of(&readings(first), &big(), &[battery, skin])
     }
 
+    fn warm(cool: &Cool, now: &[(&str, f64)]) -> Option<String> {
+        match cool.look(&readings(now)) {
+            Warmth::Warm(what) => Some(what),
+            Warmth::Cool => None,
+            Warmth::NotKnown(why) => panic!("{now:?}: {why}"),
+        }
+    }
+
     #[test]
     fn three_degrees_above_the_first_reading_is_warm() {
         let cool = cool(&[("skin_c", 31.0), ("battery_c", 29.0)]);
-        assert_eq!(cool.what_is_warm(&readings(&[("skin_c", 34.0), ("battery_c", 60.0)])), None);
-        assert_eq!(cool.what_is_warm(&readings(&[("skin_c", 34.6)])).as_deref(), Some("35 °C"));
-        assert_eq!(cool.what_is_warm(&readings(&[("battery_c", 33.0)])).as_deref(), Some("33 °C"));
-        assert_eq!(cool.what_is_warm(&readings(&[])), None, "a phone that tells nothing is not waited for");
+        assert_eq!(warm(&cool, &[("skin_c", 34.0), ("battery_c", 60.0)]), None);
+        assert_eq!(warm(&cool, &[("skin_c", 34.6)]).as_deref(), Some("35 °C"));
+        assert_eq!(warm(&cool, &[("battery_c", 33.0)]).as_deref(), Some("33 °C"));
+    }
+
+    #[test]
+    fn a_phone_that_tells_nothing_is_not_waited_for_and_not_called_cool() {
+        let known = cool(&[("skin_c", 31.0)]);
+        let why = |cool: &Cool, now: &Readings| match cool.look(now) {
+            Warmth::NotKnown(why) => why,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(why(&known, &readings(&[])), "its sensors could not be read");
+        // A sensor that told at first and no longer does; clocks say nothing of heat.
+        let mut silent = readings(&[("cpu_big_allowed_mhz", 3200.0)]);
+        silent.insert("thermal_status".into(), Reading::denied("Permission Denial"));
+        silent.insert("skin_c".into(), Reading::absent("no such sensor"));
+        let said = why(&known, &silent);
+        assert!(said.contains("thermal_status: Permission Denial; skin_c: no such sensor; battery_c: "), "{said}");
+        // A temperature with nothing to hold it against: no first reading.
+        let said = why(&cool(&[]), &readings(&[("skin_c", 31.0)]));
+        assert!(said.contains("skin_c: nothing to hold it against"), "{said}");
+        // Capped clocks are a reason to wait whatever else is silent.
+        assert!(matches!(known.look(&readings(&[("cpu_big_allowed_mhz", 1600.0)])), Warmth::Warm(_)));
     }
 
     #[test]
     fn a_phone_that_came_warm_has_to_cool_below_androids_first_threshold() {
         let cool = cool(&[("skin_c", 42.0)]);
-        assert!(cool.what_is_warm(&readings(&[("skin_c", 38.0)])).is_some());
-        assert_eq!(cool.what_is_warm(&readings(&[("skin_c", 37.0)])), None);
+        assert!(warm(&cool, &[("skin_c", 38.0)]).is_some());
+        assert_eq!(warm(&cool, &[("skin_c", 37.0)]), None);
     }
 
     #[test]
     fn a_capped_clock_is_waited_for_once() {
         let mut cool = cool(&[]);
-        let capped = readings(&[("cpu_big_allowed_mhz", 1600.0), ("cpu_cooling_level", 3.0)]);
-        let said = cool.what_is_warm(&capped).unwrap();
+        let capped = [("cpu_big_allowed_mhz", 1600.0), ("cpu_cooling_level", 3.0), ("thermal_status", 0.0)];
+        let said = warm(&cool, &capped).unwrap();
         assert_eq!(said, "big cores at 50 % of their clock, its processor slowed down");
-        cool.give_up(&capped);
-        assert_eq!(cool.what_is_warm(&capped), None, "it is the phone's own");
-        assert!(cool.what_is_warm(&readings(&[("cpu_big_allowed_mhz", 1300.0)])).is_some(), "and this is not");
-        assert!(cool.what_is_warm(&readings(&[("thermal_status", 1.0)])).is_some());
+        cool.give_up(&readings(&capped));
+        assert_eq!(warm(&cool, &capped), None, "it is the phone's own");
+        assert!(warm(&cool, &[("cpu_big_allowed_mhz", 1300.0)]).is_some(), "and this is not");
+        assert!(warm(&cool, &[("thermal_status", 1.0)]).is_some());
     }
 }

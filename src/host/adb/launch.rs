@@ -68,6 +68,7 @@ pub fn start(session: &Session, order: &Order, sent: Sent) -> Result<(), AdbErro
         telemetry: !session.options.no_telemetry,
         fixed_performance: session.options.fixed_performance,
         task_profile: session.options.task_profile.clone(),
+        system_trace: order.system_trace.is_some(),
     };
     let text = serde_json::to_string(&orders).map_err(|error| AdbError::Failed {
         serial: session.device.serial().to_owned(),
@@ -216,6 +217,9 @@ pub fn collect(session: &Session, order: &Order, finished: bool) -> Result<(), A
     if let (Some(outputs), true) = (&order.spec.outputs, finished) {
         fetch_if_there(session, &wants("image.png"), &outputs.image)?;
         fetch_if_there(session, &wants("latents.safetensors"), &outputs.latents)?;
+    }
+    if let (Some(trace), true) = (order.system_trace, finished) {
+        fetch_if_there(session, &wants(agent::TRACE), trace)?;
     }
     session.device.ask("removing the launch's folder", &format!("rm -rf {}", quote(&folder))).map(|_| ())
 }

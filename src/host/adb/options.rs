@@ -30,6 +30,9 @@ pub struct PhoneOptions {
     /// Put workers into a profile of Android's scheduling (Android 13 and later): MaxPerformance comes near to what an app gets
     #[arg(long, value_name = "PROFILE", help_heading = "Phones")]
     pub task_profile: Option<String>,
+    /// Have Android's perfetto trace the whole system in a pass of its own for each cell: threads on cores, clocks, the battery
+    #[arg(long, help_heading = "Phones")]
+    pub perfetto: bool,
     /// Folders of libraries for the phone, by backend.
     #[command(flatten)]
     #[serde(skip_serializing_if = "Folders::is_empty")]

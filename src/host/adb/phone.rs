@@ -10,6 +10,7 @@ use ditbench_graph::weights::Weights;
 use ditbench_record::{Build, Git, Machine, Peak, PhoneFacts, Reading};
 use serde::de::DeserializeOwned;
 
+use super::cool::Warmth;
 use super::launch::{self, Followed, Sent};
 use super::session::Session;
 use super::{Adb, AdbError, Device, PhoneOptions, parcel};
@@ -18,7 +19,7 @@ use ditbench_worker::agent::Description;
 use ditbench_worker::process::{Cause, Exit, Observed};
 use ditbench_worker::registry::BackendFacts;
 
-use crate::host::{Host, Order, PeakOf};
+use crate::host::{Host, NotCool, Order, PeakOf};
 use crate::plan::ClusterChoice;
 use ditbench_protocol::Event;
 use ditbench_worker::probe::build;
@@ -295,18 +296,19 @@ impl Host for Phone {
         self.or_none("its sensors could not be read", ask(&self.session, "sensors", Duration::from_secs(60)))
     }
 
-    fn cool_down(&mut self, say: &dyn Fn(String)) -> Option<String> {
+    fn cool_down(&mut self, say: &dyn Fn(String)) -> Option<NotCool> {
         let begun = Instant::now();
         let mut told = false;
         loop {
             let sensors = self.sensors();
-            let warm = self.session.cool.what_is_warm(&sensors)?;
+            let warm = match self.session.cool.look(&sensors) {
+                Warmth::Cool => return None,
+                Warmth::NotKnown(why) => return Some(NotCool::NotKnown { why }),
+                Warmth::Warm(warm) => warm,
+            };
             if begun.elapsed() > COOL_DOWN {
                 self.session.cool.give_up(&sensors);
-                return Some(format!(
-                    "the phone was not cool when this began: {warm}, after {} s of waiting",
-                    COOL_DOWN.as_secs()
-                ));
+                return Some(NotCool::StillWarm { what: warm, waited: COOL_DOWN });
             }
             if interrupt::requested() {
                 return None;

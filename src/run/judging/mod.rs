@@ -272,6 +272,7 @@ impl Maker<'_> {
             pipeline: &cell.pipeline,
             log: &logs.join(format!("{}-pictures.log", folder.file_name().unwrap_or_default().to_string_lossy())),
             timeout: self.settings.timeout_s.duration(),
+            system_trace: None,
             say: &|message| progress.now(format!("{name}: {message}")),
         };
         progress.now(format!("{name}: compiling"));

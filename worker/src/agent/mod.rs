@@ -9,6 +9,7 @@ mod fixed_performance;
 mod follow;
 mod hold;
 mod journal;
+mod perfetto;
 mod sampler;
 mod supervise;
 
@@ -20,6 +21,7 @@ pub use fixed_performance::RESTORE;
 pub use follow::{BEAT, GONE};
 pub use hold::{BUSY, CLOCK, HELD};
 pub use journal::Line;
+pub use perfetto::TRACE;
 pub use supervise::Order;
 
 /// What a host may ask.

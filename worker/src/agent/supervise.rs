@@ -12,10 +12,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use ditbench_record::Reading;
 use serde::{Deserialize, Serialize};
 
 use super::fixed_performance::FixedPerformance;
 use super::journal::{Journal, Line};
+use super::perfetto::Trace;
 use super::sampler::Sampler;
 use crate::interrupt;
 use crate::process::{Cause, local};
@@ -38,6 +40,9 @@ pub struct Order {
     /// The profile of Android's scheduling to put the worker into.
     #[serde(default)]
     pub task_profile: Option<String>,
+    /// Whether to have the whole system traced meanwhile.
+    #[serde(default)]
+    pub system_trace: bool,
 }
 
 const ORDER: &str = "order.json";
@@ -84,6 +89,7 @@ pub(super) fn supervise(folder: &Path) -> Result<()> {
     let environment: BTreeMap<String, String> = order.environment.iter().cloned().collect();
     let timeout = Duration::try_from_secs_f64(order.timeout_s).context("the order's time limit")?;
     let deadline = begun.checked_add(timeout).context("the order's time limit is too long")?;
+    let trace = order.system_trace.then(|| Trace::start("perfetto", folder, timeout));
     let mut profiled = None;
     // The order is there already, as the host sent it.
     let log = folder.join("worker.log");
@@ -98,6 +104,7 @@ pub(super) fn supervise(folder: &Path) -> Result<()> {
         journal.add(&Line::Event { at_s: begun.elapsed().as_secs_f64(), event });
     });
     observed.notes.extend(profiled);
+    observed.system_trace = trace.map(|trace| trace.map_or_else(Reading::absent, Trace::stop));
     if let Some((cpus, cost)) = sampler.map(Sampler::stop) {
         observed.cpus_seen = cpus;
         observed.notes.push(cost);

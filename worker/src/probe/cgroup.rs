@@ -1,9 +1,11 @@
 //! What the control group of this process allows, in version 1 and version 2: memory, and processor time.
 //!
 //! Contract: a limit holds for a group and all below it, so every group from ours up to what this process can see is asked, and the
-//! tightest counts. Where nothing is limited the answer says so.
+//! tightest counts. Where nothing is limited the answer says so; where a group may not be looked at, what is not limited is not
+//! known (`Denied`).
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use ditbench_record::Reading;
@@ -17,10 +19,22 @@ struct Groups {
     folders: Vec<PathBuf>,
 }
 
+/// Why the groups of this process say nothing.
+enum Silent {
+    /// There are none.
+    NoGroups(String),
+    /// They may not be looked at.
+    Unread(String),
+}
+
 impl Groups {
-    /// `None` if this process is in no group that it can see.
-    fn of(root: &Path, controller: &str) -> Option<Self> {
-        let own = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    fn of(root: &Path, controller: &str) -> Result<Self, Silent> {
+        let own = match text(&root.join("proc/self/cgroup")).map_err(Silent::Unread)? {
+            Some(own) => own,
+            None => return Err(Silent::NoGroups("this kernel has no control groups".to_owned())),
+        };
+        let none =
+            || Silent::NoGroups(format!("this process is in no control group that could limit its {controller}"));
         let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
         // `4:memory:/path` is version 1's, `0::/path` version 2's. A controller is in one of the two.
         let path_in = |wanted: &dyn Fn(&str, &str) -> bool| {
@@ -33,10 +47,13 @@ impl Groups {
         let first = path_in(&|_, controllers| controllers.split(',').any(|one| one == controller));
         let (version, path) = match first {
             Some(path) => (1, path),
-            None => (2, path_in(&|number, controllers| number == "0" && controllers.is_empty())?),
+            None => (2, path_in(&|number, controllers| number == "0" && controllers.is_empty()).ok_or_else(none)?),
         };
         let mount = Mount::find(&mounts, version, controller);
         let top = root.join(mount.at.trim_start_matches('/'));
+        if let Err(error) = fs::read_dir(&top) {
+            return Err(Silent::Unread(format!("{}: {error}", top.display())));
+        }
         // Of a group outside what is mounted here nothing can be read but the mount itself.
         let below = path.strip_prefix(mount.of.as_str().trim_end_matches('/')).unwrap_or("").trim_start_matches('/');
         let mut folder = top.join(below);
@@ -44,7 +61,50 @@ impl Groups {
             folder.clone_from(&top);
         }
         let folders = folder.ancestors().take_while(|above| above.starts_with(&top)).map(Path::to_path_buf).collect();
-        Some(Self { version, folders })
+        Ok(Self { version, folders })
+    }
+
+    /// What each group says, and the first file that may not be read. A group has no file of a controller that is not switched on
+    /// for it, and the topmost has no limits at all.
+    fn ask<T>(&self, of: impl Fn(&Path) -> Result<Option<T>, String>) -> (Vec<T>, Option<String>) {
+        let (mut found, mut unread) = (Vec::new(), None);
+        for folder in &self.folders {
+            match of(folder) {
+                Ok(said) => found.extend(said),
+                Err(why) => unread = unread.or(Some(why)),
+            }
+        }
+        (found, unread)
+    }
+}
+
+/// What is in a file; `None` if there is no such file.
+///
+/// # Errors
+/// It is there, or may be, and cannot be read.
+fn text(file: &Path) -> Result<Option<String>, String> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{}: {error}", file.display())),
+    }
+}
+
+/// The tightest of what groups say. Where one may not be read and the others set no limit, whether there is one is not known.
+fn answer<T>(tightest: Option<T>, unread: Option<String>) -> Reading<T> {
+    match (tightest, unread) {
+        (Some(limit), _) => Reading::Ok(limit),
+        (None, Some(why)) => Reading::Denied { why },
+        (None, None) => Reading::absent("no control group of this process sets a limit"),
+    }
+}
+
+impl Silent {
+    fn answer<T>(self) -> Reading<T> {
+        match self {
+            Self::NoGroups(why) => Reading::Absent { why },
+            Self::Unread(why) => Reading::Denied { why },
+        }
     }
 }
 
@@ -83,46 +143,56 @@ pub struct MemoryLimit {
     pub left: u64,
 }
 
-/// Every limit of memory that holds for this process.
-fn memory_limits(root: &Path) -> Vec<MemoryLimit> {
-    let Some(groups) = Groups::of(root, "memory") else { return Vec::new() };
+/// Every limit of memory that holds for this process and can be read, and the first file that cannot.
+fn memory_limits(root: &Path) -> Result<(Vec<MemoryLimit>, Option<String>), Silent> {
+    let groups = Groups::of(root, "memory")?;
     let (limits, used, cached): (&[&str], _, _) = match groups.version {
         // Above `memory.high` a group is not killed but made to wait for memory again and again.
         2 => (&["memory.max", "memory.high"], "memory.current", "inactive_file"),
         _ => (&["memory.limit_in_bytes"], "memory.usage_in_bytes", "total_inactive_file"),
     };
-    let number = |file: PathBuf| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
-    let of_group = |folder: &PathBuf| {
-        let limit = limits.iter().filter_map(|file| number(folder.join(file))).min()?;
-        let used = number(folder.join(used)).unwrap_or(0);
+    let number = |file: PathBuf| Ok::<_, String>(text(&file)?.and_then(|text| text.trim().parse::<u64>().ok()));
+    Ok(groups.ask(|folder| {
+        let mut limit = None;
+        for file in limits {
+            limit = [limit, number(folder.join(file))?].into_iter().flatten().min();
+        }
+        let Some(limit) = limit.filter(|&limit| limit < NO_LIMIT) else { return Ok(None) };
+        // What is used is told on the way: without it the whole limit counts as left.
+        let used = number(folder.join(used)).ok().flatten().unwrap_or(0);
         let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
         let cached = stat.lines().find_map(|line| line.strip_prefix(cached)?.trim().parse::<u64>().ok()).unwrap_or(0);
-        (limit < NO_LIMIT).then(|| MemoryLimit { limit, left: limit.saturating_sub(used.saturating_sub(cached)) })
-    };
-    groups.folders.iter().filter_map(of_group).collect()
+        Ok(Some(MemoryLimit { limit, left: limit.saturating_sub(used.saturating_sub(cached)) }))
+    }))
 }
 
-/// The limit of memory that leaves least.
+/// The limit of memory that leaves least, of those that can be read.
 pub fn memory(root: &Path) -> Option<MemoryLimit> {
-    memory_limits(root).into_iter().min_by_key(|limit| limit.left)
+    memory_limits(root).ok()?.0.into_iter().min_by_key(|limit| limit.left)
 }
 
 /// The smallest limit of memory, for the record.
 pub fn memory_limit(root: &Path) -> Reading<u64> {
-    let smallest = memory_limits(root).into_iter().map(|limit| limit.limit).min();
-    Reading::or_absent(smallest, "no control group of this process sets a limit")
+    match memory_limits(root) {
+        Ok((limits, unread)) => answer(limits.into_iter().map(|limit| limit.limit).min(), unread),
+        Err(silent) => silent.answer(),
+    }
 }
 
 /// Processor time that is allowed, in CPUs.
 pub fn cpu_quota(root: &Path) -> Reading<f64> {
-    let none = "no control group of this process sets a limit";
-    let Some(groups) = Groups::of(root, "cpu") else { return Reading::absent(none) };
-    let text = |folder: &PathBuf, file: &str| fs::read_to_string(folder.join(file)).unwrap_or_default();
-    let quotas = groups.folders.iter().filter_map(|folder| match groups.version {
-        2 => quota(&text(folder, "cpu.max")),
-        _ => quota(&format!("{} {}", text(folder, "cpu.cfs_quota_us").trim(), text(folder, "cpu.cfs_period_us"))),
+    let groups = match Groups::of(root, "cpu") {
+        Ok(groups) => groups,
+        Err(silent) => return silent.answer(),
+    };
+    let (quotas, unread) = groups.ask(|folder| {
+        let said = |file: &str| Ok::<_, String>(text(&folder.join(file))?.unwrap_or_default());
+        Ok(match groups.version {
+            2 => quota(&said("cpu.max")?),
+            _ => quota(&format!("{} {}", said("cpu.cfs_quota_us")?.trim(), said("cpu.cfs_period_us")?)),
+        })
     });
-    Reading::or_absent(quotas.min_by(f64::total_cmp), none)
+    answer(quotas.into_iter().min_by(f64::total_cmp), unread)
 }
 
 /// `max 100000`, `150000 100000`, `-1 100000`: microseconds of processor time in each period; no limit is `max` or negative.
@@ -203,6 +273,29 @@ mod tests {
         let dir = tree(&[("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/memory.max", "max\n")]);
         assert_eq!(memory(dir.path()), None);
         assert!(memory_limit(dir.path()).why().is_some_and(|why| why.contains("sets a limit")));
-        assert!(cpu_quota(&dir.path().join("nowhere")).why().is_some());
+        assert!(matches!(cpu_quota(&dir.path().join("nowhere")), Reading::Absent { .. }), "a kernel without groups");
+        let elsewhere = tree(&[("proc/self/cgroup", "5:cpuset:/\n")]);
+        assert!(matches!(memory_limit(elsewhere.path()), Reading::Absent { .. }), "a process in no such group");
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_not_known() {
+        // A folder in the place of a file: not even root reads it as one.
+        let dir = tree(&[
+            ("proc/self/cgroup", "0::/job\n"),
+            ("sys/fs/cgroup/job/memory.max/no", "file"),
+            ("sys/fs/cgroup/job/cpu.max/no", "file"),
+        ]);
+        let denied = |why: Option<&str>, file: &str| why.is_some_and(|why| why.contains(file));
+        let (limit, quota) = (memory_limit(dir.path()), cpu_quota(dir.path()));
+        assert!(matches!(limit, Reading::Denied { .. }) && denied(limit.why(), "job/memory.max"), "{limit:?}");
+        assert!(matches!(quota, Reading::Denied { .. }) && denied(quota.why(), "job/cpu.max"), "{quota:?}");
+        // A limit of a group above is one all the same.
+        std::fs::write(dir.path().join("sys/fs/cgroup/memory.max"), "7000\n").unwrap();
+        assert_eq!(memory_limit(dir.path()), Reading::Ok(7000));
+        // Groups whose folder is not to be seen from here, as in some containers.
+        let unseen = tree(&[("proc/self/cgroup", "0::/job\n")]);
+        let quota = cpu_quota(unseen.path());
+        assert!(matches!(quota, Reading::Denied { .. }) && denied(quota.why(), "sys/fs/cgroup"), "{quota:?}");
     }
 }

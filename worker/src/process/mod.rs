@@ -31,6 +31,9 @@ pub struct Observed {
     /// What else ran on the CPUs that the worker was allowed.
     #[serde(default)]
     pub foreign: Reading<ForeignLoad>,
+    /// Bytes of a trace of the whole system, where one was asked for.
+    #[serde(default)]
+    pub system_trace: Option<Reading<u64>>,
     /// What the reader should know.
     pub notes: Vec<String>,
 }

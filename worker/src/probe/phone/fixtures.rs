@@ -49,6 +49,7 @@ fn each_phone_is_read_as_its_file_says() {
             let found = match what.as_str() {
                 "clusters" => groups.iter().map(Cluster::said).collect::<Vec<_>>().join("; "),
                 "held" => held(&sources, &groups),
+                "screen" => sources.screen().value().cloned().unwrap_or_default(),
                 reading => match readings.get(reading) {
                     Some(Reading::Ok(value)) => value.to_string(),
                     Some(Reading::Denied { why }) => format!("denied {why}"),

@@ -1,7 +1,7 @@
 //! `dumpsys thermalservice`: the status that Android acts on, the temperatures that the vendor's HAL gives, what it does against
 //! heat, and from where on it does more.
 
-use ditbench_record::{HotThreshold, Reading};
+use ditbench_record::{HotThreshold, Reading, held};
 
 use super::Files;
 
@@ -103,10 +103,7 @@ impl Kind {
 
 /// The word for a status.
 pub fn status_name(status: u8) -> &'static str {
-    ["none", "light", "moderate", "severe", "critical", "emergency", "shutdown"]
-        .get(usize::from(status))
-        .copied()
-        .unwrap_or("unknown")
+    held::STATUS_NAMES.get(usize::from(status)).copied().unwrap_or("unknown")
 }
 
 /// Reads the service's dump.
