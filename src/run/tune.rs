@@ -22,8 +22,6 @@ use crate::environment::Common;
 use crate::host::Host;
 use crate::plan::{Axes, BackendChoice, PlanFile, Threads, estimate};
 
-/// The backend that is a yardstick, and is not searched.
-const YARDSTICK: &str = "reference";
 /// Images of a launch, roughly, beside the seconds that a process takes to start and to load: what a launch costs before
 /// one was made.
 const IMAGES: f64 = 5.0;
@@ -44,21 +42,20 @@ pub fn open_up(settings: &Settings, common: &Common) -> Result<PlanFile> {
     }
     let engines = registry::engines().map_err(anyhow::Error::msg)?;
     let all: Vec<String> = registry::listed()
-        .filter(|name| *name != YARDSTICK)
         .map(str::to_owned)
         .chain(engines.iter().map(|engine| engine.name.clone()))
         .collect();
     let groups = std::mem::take(&mut plan.group);
-    if groups.iter().any(|group| group.backend.as_ref().is_none_or(|named| named.iter().any(|b| b.name == "ort"))) {
-        // Why there is none is told by the backend.
-        let _ = host.ort_library(common, &|message| crate::text::tell(&message));
-    }
     let cores = host.cores();
     for group in groups {
         let open = |name: &String| BackendChoice { name: name.clone(), variant: None };
         let backends = group.backend.clone().unwrap_or_else(|| all.iter().map(open).collect());
         for backend in backends {
+            // What it lacks is told where it is asked for.
+            host.prepare(&backend.name, common, &|message| crate::text::tell(&message));
             match host.backend(&backend.name) {
+                // What the others are held against is not what is shipped.
+                Ok(facts) if facts.is_reference && group.backend.is_none() => {}
                 Ok(facts) => plan.group.extend(opened(&group, &backend, &facts, cores)),
                 Err(why) => crate::text::tell(&format!("{} is left out: {why}", backend.name)),
             }
@@ -117,7 +114,8 @@ impl<'a> Search<'a> {
     pub(super) fn new(question: &'a Question, cells: &'a [Resolved], settings: &Settings, host: &dyn Host) -> Self {
         let peak = host.quick_peak();
         let launch_s = |cell: &Resolved| {
-            let image_s = estimate(&cell.cell, &cell.pipeline, peak * cell.cell.threads.get() as f64).image_s;
+            let peak = peak * cell.cell.threads.get() as f64;
+            let image_s = estimate(&cell.cell, &cell.pipeline, cell.costs, peak).image_s;
             // Of a device of which nothing is known, nothing is expected.
             image_s.map_or(0.0, |image_s| START_S + IMAGES * image_s)
         };

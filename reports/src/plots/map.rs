@@ -71,11 +71,12 @@ impl Scale {
     }
 }
 
-/// Whether twice as much means something.
+/// Whether twice as much means something. Minutes until a device is held back can be 0.
 fn is_ratio(unit: Unit) -> bool {
     match unit {
         Unit::Seconds | Unit::Bytes | Unit::Joules | Unit::Gigaflops | Unit::Relative => true,
-        Unit::Share
+        Unit::Minutes
+        | Unit::Share
         | Unit::Hits
         | Unit::Decibels
         | Unit::Similarity
