@@ -95,6 +95,9 @@ pub fn backend_with(name: &str, ort_library: Option<&Path>) -> Result<Box<dyn Ba
     }
 }
 
+/// What stands in the place of a precision for the ways of running a user's own ONNX file.
+pub const OF_FILES: &str = "onnx";
+
 /// What a backend can do on a machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BackendFacts {
@@ -103,7 +106,7 @@ pub struct BackendFacts {
     /// What it takes stages from.
     #[serde(default = "graphs_alone")]
     pub sources: Vec<SourceKind>,
-    /// Its ways of running each precision, by the precision's name.
+    /// Its ways of running each precision, by the precision's name, and of running a user's file under [`OF_FILES`].
     pub variants: BTreeMap<String, Vec<Variant>>,
 }
 
@@ -128,5 +131,7 @@ pub fn facts_of(name: &str, ort_library: Option<&Path>) -> Result<BackendFacts, 
     };
     let variants = Scheme::ALL.map(|scheme| (scheme.name().to_owned(), backend.variants(scheme)));
     let sources = SourceKind::ALL.into_iter().filter(|source| backend.takes(*source)).collect();
-    Ok(BackendFacts { devices: backend.devices(), sources, variants: variants.into_iter().collect() })
+    let of_files = (OF_FILES.to_owned(), backend.onnx_variants());
+    let variants = variants.into_iter().chain([of_files]).collect();
+    Ok(BackendFacts { devices: backend.devices(), sources, variants })
 }

@@ -12,6 +12,7 @@ mod launch;
 pub mod libraries;
 mod list;
 mod options;
+mod own;
 mod phone;
 mod program;
 mod push;

@@ -68,8 +68,10 @@ impl Phone {
         let ours = self.session.folder().to_owned();
         let files = format!("{ours}/files");
         let Session { pusher, device, .. } = &mut self.session;
+        let model = super::own::put(pusher, device, order.pipeline, &ours, order.say)?;
         let mut put = |path: &Path| pusher.put(device, path, &files, "0600", order.say);
-        let weights = put(&order.spec.weights)?;
+        // A user's model has its weights in its own files.
+        let weights = if model.is_some() { String::new() } else { put(&order.spec.weights)? };
         let inputs = put(&order.spec.inputs)?;
         for folder in export(order) {
             super::push::put_folder(pusher, device, &folder, &ours, order.say)?;
@@ -79,7 +81,7 @@ impl Phone {
             .iter()
             .map(|(key, value)| ((*key).to_owned(), value.to_string_lossy().into_owned()))
             .collect();
-        Ok(Sent { weights, inputs, environment })
+        Ok(Sent { model, weights, inputs, environment })
     }
 
     /// Everything up to the start; tried again after a drop, because all of it may be done twice.
@@ -365,6 +367,9 @@ impl Host for Phone {
 /// that fails here, leaves it to the phone: the record says which of the two it was (`export_cached`).
 fn export(order: &Order) -> Vec<PathBuf> {
     let spec = order.spec;
+    if order.pipeline.graphs().is_empty() {
+        return Vec::new();
+    }
     let (Ok(backend), Ok(weights)) = (registry::backend(&spec.backend), Weights::open(&spec.weights)) else {
         return Vec::new();
     };
