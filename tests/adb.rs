@@ -7,6 +7,7 @@ mod lab;
 #[path = "common/on_phone.rs"]
 mod on_phone;
 
+use std::path::Path;
 use std::process::Stdio;
 
 use common::Bench;
@@ -219,6 +220,28 @@ fn models_are_written_by_the_host_and_sent_whole() {
         assert!(!launch["telemetry"].to_string().contains("during"), "sensors were read although they were off");
     }
     clean(&lab, 15555);
+}
+
+/// As our own: graphs, the files that say how they work together, and nothing else.
+#[test]
+fn a_users_own_pipeline_is_sent_and_gives_there_what_its_own_tool_made() {
+    let Some(mut lab) = Lab::new() else { return };
+    lab.phone();
+    let bench = Bench::new();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads/onnx/tests/data/pixart");
+    let (reference, model) = (model.join("reference/s4.safetensors"), model.display().to_string());
+    let reference = reference.display().to_string();
+    let own = ["run", "--model", &model, "--inputs", &reference, "--expect", &reference, "--backend", "tract"];
+    ok(&run(&lab, &bench, &[&own, &SHORT, &["--on", "adb", "--keep", "--out", "run"]]));
+    let record = bench.record("run");
+    let found = cell(&record);
+    assert_eq!(found["status"], "ok", "{found}");
+    let off = found["quality"]["ok"]["latents"][3]["relative_l2"].as_f64();
+    assert!(off.is_some_and(|off| off < 1e-5), "{}", found["quality"]);
+    let cache = lab.data(15555).join("local/tmp/ditbench/cache");
+    let sent = list(&cache).into_iter().find(|name| name.starts_with("model-")).expect("the model");
+    assert!(cache.join(&sent).join("transformer/model.onnx").is_file());
+    assert!(!cache.join(&sent).join("reference").exists());
 }
 
 #[test]

@@ -240,3 +240,22 @@ fn an_engine_in_python_makes_the_images_that_ours_make() {
     let page = std::fs::read_to_string(bench.path("run/report.html")).unwrap();
     assert!(page.contains("onnxruntime-python"));
 }
+
+#[test]
+#[ignore = "needs ONNX Runtime's Python package: scripts/engines/setup.sh"]
+fn an_engine_in_python_runs_a_users_own_graph_with_whatever_types_that_has() {
+    let bench = Bench::new();
+    let file = here("scripts/engines/engines.toml").display().to_string();
+    let data = |name: &str| here("workloads/onnx/tests/data/tagger").join(name).display().to_string();
+    let (model, io) = (data("model.onnx"), data("io.npz"));
+    let own = ["run", "--engines", &file, "--model", &model, "--inputs", &io, "--expect", &io];
+    let backend = "onnxruntime-python,onnxruntime-python:exact";
+    bench.ok(&[&own[..], &["--backend", backend, "--launches", "1", "--images", "2", "--out", "run"]].concat());
+    let record = bench.record("run");
+    let [ran, refused] = &cells(&record)[..] else { panic!("two cells") };
+    assert_eq!(ran["status"], "ok", "{}", ran["reason"]);
+    let off = ran["quality"]["ok"]["latents"][0]["relative_l2"].as_f64();
+    assert!(off.is_some_and(|off| off < 1e-5), "{}", ran["quality"]);
+    assert_eq!(refused["status"], "unsupported");
+    assert!(refused["reason"].as_str().unwrap().contains("runs ONNX files as stock"), "{}", refused["reason"]);
+}

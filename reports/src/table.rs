@@ -333,7 +333,9 @@ pub fn workload(key: &CellKey) -> String {
     let sampler = key.unusual_sampler().map(|sampler| format!(", {sampler}")).unwrap_or_default();
     // A model without text has none to tell.
     let text = key.text_tokens().map(|tokens| format!(", {tokens} text tokens")).unwrap_or_default();
-    format!("{}, {}×{}, {steps}{sampler}{text}{batch}", key.name(), key.width, key.height)
+    // A single graph of a user's own makes no image.
+    let size = if key.width == 0 { String::new() } else { format!("{}×{}, ", key.width, key.height) };
+    format!("{}, {size}{steps}{sampler}{text}{batch}", key.name())
 }
 
 /// Rows by workload, in the order in which each first appears; fastest first, what has no time last.

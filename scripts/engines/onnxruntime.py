@@ -26,6 +26,8 @@ WAYS = [
         "about": "ONNX Runtime's f32 kernels; weights of few bits are unpacked when the model is written",
         "precisions": ["f32", "f16", "palette4"],
         "operators": "onnxruntime",
+        # Also an ONNX file of the user's own, as it is.
+        "files": True,
     },
     {
         "name": "int8",
@@ -95,6 +97,19 @@ def write_tensors(path, tensors):
         file.write(len(text).to_bytes(8, "little") + text + b"".join(blobs))
 
 
+# A user's own file may take and give other types than the two that cross the boundary.
+TYPES = {"f16": "float16", "f32": "float32", "f64": "float64", "bool": "bool"}
+TYPES |= {f"{letter}{bits}": f"{kind}{bits}" for letter, kind in (("i", "int"), ("u", "uint")) for bits in (8, 16, 32, 64)}
+
+
+def as_asked(tensors, ports):
+    return {port["name"]: tensors[port["name"]].astype(TYPES[port["dtype"]], copy=False) for port in ports}
+
+
+def as_carried(tensor):
+    return tensor.astype(np.float32 if tensor.dtype.kind == "f" else np.int64, copy=False)
+
+
 # ---- What is asked. ----
 
 
@@ -157,7 +172,7 @@ class Engine:
 
     def run(self, ask):
         session, about = self.sessions[ask["session"]]
-        feed = read_tensors(ask["inputs"])
+        feed = as_asked(read_tensors(ask["inputs"]), about["inputs"])
         names = [output["name"] for output in about["outputs"]]
         if ask["profile"]:
             results, answer = self.profiled(about, names, feed)
@@ -165,7 +180,7 @@ class Engine:
             begun = time.perf_counter()
             results = session.run(names, feed)
             answer = {"seconds": time.perf_counter() - begun}
-        write_tensors(ask["outputs"], dict(zip(names, results)))
+        write_tensors(ask["outputs"], {name: as_carried(result) for name, result in zip(names, results)})
         return answer
 
     def profiled(self, about, names, feed):

@@ -8,6 +8,8 @@ Examples:
   ditbench run --model small --size 512 --backend candle,tract,ort --precision f32,q4 --threads 1,2
   ditbench run --model nano --backend candle,candle:stock    our kernels beside candle's own
   ditbench run --print-plan > plan.toml               the default plan, as a file to change
+  ditbench run --model ./sd-turbo --steps 1,4         your own model: a folder that optimum wrote
+  ditbench run --model unet.onnx --inputs io.npz --expect io.npz    a graph against your arrays
   ditbench run --plan plan.toml --dry-run             what it would do, with estimates
   ditbench run --plan plan.toml --budget 10m --launches 6
   ditbench run --model nano --sustained 10m           what the machine keeps up when it is hot

@@ -42,6 +42,9 @@ pub struct ExportArgs {
 /// A workload that cannot be built, weights that do not fit, a folder that cannot be written.
 pub fn export(args: &ExportArgs, common: &Common) -> Result<()> {
     let pipeline = workload::build(&args.workload.choice()?)?;
+    if pipeline.files_precision().is_some() {
+        anyhow::bail!("{} is ONNX already: `ditbench export` writes ditbench's own models", pipeline.name);
+    }
     let cache = crate::paths::cache(common.cache.as_ref())?;
     let progress = Progress::new(1);
     let prepared = crate::run::prepare_weights(

@@ -74,6 +74,9 @@ pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
     }
     let weights = args.weights.clone().unwrap_or_default();
     let pipeline = ditbench_workloads::workload::build(&cell.choice)?;
+    if ditbench_workloads::own::is_single(&cell.choice) {
+        bail!("{} is a single graph, which makes no picture: time it with `ditbench run`", cell.choice.model);
+    }
     let progress = Progress::new(1);
     let request =
         one_image::Request { cell, prompt: &args.prompt, seed: args.seed, weights: &weights, output: &output };

@@ -1,4 +1,5 @@
-//! `ditbench inspect`: what a model costs, counted from its graphs, beside our formula and what the paper prints.
+//! `ditbench inspect`: what a model costs, counted from its graphs, beside our formula and what the paper prints; what the files
+//! of a user's own model say.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,10 @@ pub struct InspectArgs {
 pub fn inspect(args: &InspectArgs) -> Result<()> {
     let pipeline = workload::build(&args.workload.choice()?)?;
     let workload = &pipeline.choice;
+    if pipeline.files_precision().is_some() {
+        super::inspect_own::inspect(&pipeline);
+        return Ok(());
+    }
     show(&format!("{workload}: counted from the graph; one multiply-accumulate (MAC) is two FLOPs.\n\n"));
     components(&pipeline);
     for stage in pipeline.stages.iter().filter(|stage| stage.role == Role::Denoiser) {

@@ -1,5 +1,6 @@
 //! `ditbench merge`: the parts of a plan that was spread over machines, as one run.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -50,7 +51,7 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
             copy(&found, &dir.join(name))?;
         }
     }
-    compare_images(&mut store, &keys)?;
+    compare_images(&mut store, &keys, &HashMap::new())?;
     let page = report(&store, &Question::default())?;
     if store.run().run.finished.is_none() {
         bail!(

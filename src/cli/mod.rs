@@ -11,6 +11,7 @@ mod gate;
 pub mod generate;
 pub mod history;
 pub mod inspect;
+mod inspect_own;
 pub mod merge;
 mod phones;
 pub mod profile;

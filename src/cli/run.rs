@@ -308,6 +308,7 @@ impl PlanArgs {
             None => PlanFile::default(),
         };
         plan.override_with(&self.axes);
+        plan.make_paths_whole()?;
         plan.prompt = self.prompt.clone().or(plan.prompt);
         plan.seed = self.seed.or(plan.seed);
         plan.images = self.images.or(plan.images);

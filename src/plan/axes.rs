@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use ditbench_backend_api::MemoryMode;
 use ditbench_graph::weights::Scheme;
-use ditbench_workloads::{ImageSize, workload};
+use ditbench_workloads::ImageSize;
 use serde::{Deserialize, Serialize};
 
 /// An image size: `512` or `768x512` (width × height).
@@ -116,11 +116,6 @@ impl IntOrText {
     }
 }
 
-/// A model's name, of any workload.
-pub fn parse_model(text: &str) -> Result<String, String> {
-    workload::of_model(text).map(|(_, model)| model.name.to_owned()).map_err(|error| error.to_string())
-}
-
 /// A precision by its name.
 pub fn parse_scheme(text: &str) -> Result<Scheme, String> {
     let names = Scheme::ALL.map(Scheme::name).join(", ");
@@ -187,10 +182,5 @@ mod tests {
         assert_eq!((choice.name.as_str(), choice.variant.as_deref()), ("candle", Some("stock")));
         let error = "pytorch".parse::<BackendChoice>().unwrap_err();
         assert!(error.contains("unknown backend \"pytorch\"") && error.contains("tract"), "{error}");
-    }
-
-    #[test]
-    fn an_unknown_model_names_those_there_are() {
-        assert!(parse_model("huge").unwrap_err().contains("nano, tiny"));
     }
 }

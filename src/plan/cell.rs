@@ -2,11 +2,12 @@
 
 use ditbench_backend_api::MemoryMode;
 use ditbench_graph::weights::Scheme;
-use ditbench_workloads::Choice;
+use ditbench_workloads::{Choice, own};
 use serde::{Deserialize, Serialize};
 
 use super::axes::{BackendChoice, Size};
 use super::bounds::{Steps, Threads};
+use super::brought::{Brought, model_of};
 use super::cluster::Pinned;
 use super::{Axes, OwnAxes};
 
@@ -33,16 +34,19 @@ pub struct Cell {
 impl Cell {
     /// Axes that name this cell alone, run in the way `variant`.
     pub fn axes(&self, variant: &str) -> Axes {
-        let Choice { model, size, steps, own, .. } = self.choice.clone();
+        let Choice { size, steps, own, .. } = self.choice.clone();
+        let brought = Brought::of(&self.choice);
+        let is_own = own::path_of(&self.choice).is_some();
         Axes {
-            model: Some(vec![model]),
-            size: Some(vec![Size(size)]),
+            model: Some(vec![model_of(&self.choice)]),
+            size: (!own::is_single(&self.choice)).then(|| vec![Size(size)]),
             backend: Some(vec![BackendChoice { name: self.backend.name.clone(), variant: Some(variant.to_owned()) }]),
-            precision: Some(vec![self.scheme]),
+            precision: (!is_own).then(|| vec![self.scheme]),
             device: Some(vec![self.device.clone()]),
             threads: Some(vec![self.threads]),
-            steps: Some(vec![Steps::nearest(steps)]),
+            steps: (!own::is_single(&self.choice)).then(|| vec![Steps::nearest(steps)]),
             memory: Some(vec![self.memory]),
+            brought,
             own: OwnAxes::single(&own),
             cluster: self.pinned.as_ref().map(|pinned| vec![pinned.cluster.clone()]),
         }
@@ -53,6 +57,8 @@ impl Cell {
         let memory = if self.memory == MemoryMode::Small { " small memory" } else { "" };
         let on = self.pinned.as_ref().map(|pinned| format!(" on {}", pinned.cluster)).unwrap_or_default();
         let Self { choice, backend, device, scheme, threads, .. } = self;
-        format!("{choice} {backend} {device} {} {threads}th{memory}{on}", scheme.name())
+        // The files of a user's model have the one precision that they have.
+        let scheme = if own::path_of(choice).is_some() { String::new() } else { format!(" {}", scheme.name()) };
+        format!("{choice} {backend} {device}{scheme} {threads}th{memory}{on}")
     }
 }

@@ -6,14 +6,14 @@ use ditbench_backend_api::Costs;
 use ditbench_graph::cost;
 use ditbench_graph::weights::Scheme;
 use ditbench_graph::weights::scheme::bits_of;
-use ditbench_workloads::Pipeline;
+use ditbench_workloads::{Pipeline, Source, Stage};
 
 use super::Cell;
 
 /// Estimated time and memory of one cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// Floating-point operations of one image.
+    /// Floating-point operations of one image; 0 where they are not counted: of a user's own files.
     pub flops_per_image: f64,
     /// Seconds for one image, at the share of peak that [`Costs`] assumes; `None` on a device of which no peak is known.
     pub image_s: Option<f64>,
@@ -25,6 +25,7 @@ pub struct Estimate {
 /// of the cell).
 pub fn estimate(cell: &Cell, pipeline: &Pipeline, costs: Costs, peak_flops: f64) -> Estimate {
     let flops_per_image = pipeline.flops_per_image() as f64;
+    let files: Vec<u64> = pipeline.stages.iter().filter_map(of_file).collect();
     let weights: f64 = pipeline
         .graphs()
         .into_iter()
@@ -33,13 +34,23 @@ pub fn estimate(cell: &Cell, pipeline: &Pipeline, costs: Costs, peak_flops: f64)
         .sum();
     let activations = pipeline.graphs().into_iter().map(cost::peak_activation_bytes).max().unwrap_or(0) as f64;
     const RUNTIME: f64 = 100e6;
+    let weights = weights + files.iter().sum::<u64>() as f64;
     let memory_bytes = (costs.weights * weights + costs.activations * activations + RUNTIME) as u64;
     // What is known is the processor's.
     let on_cpu = cell.device == "cpu";
     Estimate {
         flops_per_image,
-        image_s: on_cpu.then(|| flops_per_image / (peak_flops * costs.share_of_peak)),
+        // What a user's file computes is not counted.
+        image_s: (on_cpu && files.is_empty()).then(|| flops_per_image / (peak_flops * costs.share_of_peak)),
         memory_bytes: on_cpu.then_some(memory_bytes),
+    }
+}
+
+/// Bytes of a user's own file, with its weights.
+fn of_file(stage: &Stage) -> Option<u64> {
+    match &stage.source {
+        Source::Onnx(file) => Some(file.model.bytes + file.model.data.iter().map(|data| data.needed).sum::<u64>()),
+        Source::Graph(_) => None,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod axes;
 mod bounds;
+mod brought;
 mod cell;
 mod cluster;
 mod defaults;
@@ -17,8 +18,9 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use axes::{BackendChoice, Size, parse_memory, parse_model, parse_scheme};
+pub use axes::{BackendChoice, Size, parse_memory, parse_scheme};
 pub use bounds::{Images, Launches, Names, Patience, Seconds, Steps, Threads};
+pub use brought::{Brought, choice as choice_of, parse_model};
 pub use cell::Cell;
 pub use cluster::{ClusterChoice, Cores, Pinned, no_clusters};
 pub use defaults::DEFAULT_PLAN;
@@ -29,6 +31,7 @@ pub use target::Target;
 
 use ditbench_backend_api::MemoryMode;
 use ditbench_graph::weights::Scheme;
+use ditbench_record::Home;
 use ditbench_reports::text::toml_mistake;
 
 /// A mistake in a plan: what, and what to write instead.
@@ -43,8 +46,9 @@ pub const MOST_CELLS: u128 = 2000;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Axes {
-    /// Models: nano, tiny, small, full; edgedit-nano, edgedit-1, edgedit-6, dit-xl-2; snapgen-nano, snapgen-imagenet, snapgen, dreamlite [default: nano]
-    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_model)]
+    /// Models: nano, tiny, small, full; edgedit-nano, edgedit-1, edgedit-6, dit-xl-2; snapgen-nano, snapgen-imagenet, snapgen, dreamlite;
+    /// or your own: a pipeline's folder or an .onnx file, as PATH or NAME=PATH [default: nano]
+    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = parse_model)]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub model: Option<Vec<String>>,
     /// Image sizes in pixels: 512, or WIDTHxHEIGHT [default: the model's usual: 64 for nano, 512 for small, 256 for edgedit-1]
@@ -56,7 +60,7 @@ pub struct Axes {
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub backend: Option<Vec<BackendChoice>>,
-    /// Precisions of the weights: f32, f16, q4, q8, mixed, palette4 [default: f32,q4]
+    /// Precisions of the weights: f32, f16, q4, q8, mixed, palette4 [default: f32,q4]; not for your own model, whose files have theirs
     #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_scheme)]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub precision: Option<Vec<Scheme>>,
@@ -81,7 +85,11 @@ pub struct Axes {
     #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_memory)]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub memory: Option<Vec<MemoryMode>>,
-    /// What only some workloads have.
+    /// What is said of a user's own model.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub brought: Brought,
+    /// What only some workloads have. Last: what no field before it has taken is read as one of these.
     #[command(flatten)]
     #[serde(flatten)]
     pub own: OwnAxes,
@@ -141,8 +149,31 @@ impl PlanFile {
                 cluster: flags.cluster.clone().or(take.cluster),
                 steps: flags.steps.clone().or(take.steps),
                 memory: flags.memory.clone().or(take.memory),
+                brought: take.brought.overridden_with(&flags.brought),
                 own: take.own.overridden_with(&flags.own),
             };
+        }
+    }
+
+    /// Paths that do not depend on the folder that one is in.
+    ///
+    /// # Errors
+    /// A model that there is not.
+    pub fn make_paths_whole(&mut self) -> Result<(), PlanError> {
+        for group in &mut self.group {
+            group.brought.make_paths_whole();
+            for model in group.model.iter_mut().flatten() {
+                *model = parse_model(model).map_err(PlanError)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Paths as they were before the record hid the user's home folder in them.
+    pub fn show_home(&mut self, home: &Home) {
+        for group in &mut self.group {
+            group.brought.show_home(home);
+            group.model.iter_mut().flatten().for_each(|model| *model = brought::show_home(model, home));
         }
     }
 
@@ -186,6 +217,7 @@ impl PlanFile {
                 }
             }
         }
+        brought::check_names(cells.iter().map(|cell| &cell.choice))?;
         if cells.is_empty() {
             return Err(PlanError("the plan has no cell: give at least one model, backend and precision".to_owned()));
         }

@@ -13,7 +13,7 @@ pub struct OwnAxes(BTreeMap<&'static str, Vec<String>>);
 /// Every axis of every workload, each name once.
 pub fn all() -> Vec<&'static Axis> {
     let mut axes: Vec<&'static Axis> = Vec::new();
-    for axis in workload::ALL.into_iter().flat_map(|workload| workload.axes()) {
+    for axis in workload::with_users().flat_map(|workload| workload.axes()) {
         if axes.iter().all(|known| known.name != axis.name) {
             axes.push(axis);
         }
@@ -92,7 +92,11 @@ impl<'de> Deserialize<'de> for OwnAxes {
         for (name, value) in BTreeMap::<String, toml::Value>::deserialize(deserializer)? {
             let axis = all().into_iter().find(|axis| axis.name == name).ok_or_else(|| {
                 let own = all();
-                let known: Vec<&str> = super::Axes::NAMES.into_iter().chain(own.iter().map(|axis| axis.name)).collect();
+                let known: Vec<&str> = super::Axes::NAMES
+                    .into_iter()
+                    .chain(super::Brought::NAMES)
+                    .chain(own.iter().map(|axis| axis.name))
+                    .collect();
                 let known = known.join(", ");
                 D::Error::custom(format!("unknown axis \"{name}\": choose from {known}"))
             })?;

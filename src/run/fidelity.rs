@@ -1,5 +1,6 @@
 //! After all launches: how far each cell's latents and image are from those of the reference cell of its workload.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -7,24 +8,39 @@ use ditbench_record::store::{RunStore, latents_of};
 use ditbench_record::{Cell as Row, CellKey, Quality, Reading};
 use ditbench_reports::image::{self, RgbImage};
 use ditbench_reports::quality::{compare_images, step_divergence};
-use ditbench_workloads::trace::load_latents;
+use ditbench_workloads::trace::{load_kept, load_latents};
 
-/// Compares every good cell with the reference of its workload and puts the result into the record.
+use super::own::{self, Expected};
+
+/// Compares every good cell with the reference of its workload, or with what a user's file says should come out, and puts the
+/// result into the record.
 ///
 /// # Errors
 /// The record cannot be written.
-pub fn compare(store: &mut RunStore, cells: &[CellKey]) -> Result<()> {
+pub fn compare(store: &mut RunStore, cells: &[CellKey], expected: &HashMap<CellKey, Expected>) -> Result<()> {
     let dir = store.dir().to_owned();
-    let rows: Vec<Row> = store.run().cells.clone();
+    let run = store.run().clone();
+    let rows = &run.cells;
     let mut compared = Vec::new();
     for key in cells {
         let Some(mut row) = rows.iter().find(|row| row.key == *key).cloned() else { continue };
         if !row.has_result() {
             continue;
         }
-        let reference = reference(&rows, &row.key);
+        if let Some(expected) = expected.get(key) {
+            row.quality = against(&dir, &row, expected).unwrap_or_else(|why| Reading::absent(format!("{why:#}")));
+            compared.push(row);
+            continue;
+        }
+        // Parts that are put together do not bring the user's file.
+        if own::was_expected(&row) {
+            continue;
+        }
+        let is_own = run.model(key).is_some_and(own::is_own);
+        let reference = if is_own { own::reference(&run, key) } else { reference(rows, key) };
         row.is_reference = reference.is_some_and(|reference| reference.key == row.key);
         row.quality = match reference {
+            None if is_own => Reading::absent(own::no_reference(&run, key)),
             None => Reading::absent("no f32 cell of this workload ended well, so there is nothing to compare with"),
             Some(reference) if reference.key == row.key => {
                 Reading::absent("this is the reference that the others are held against")
@@ -47,6 +63,14 @@ pub(super) fn reference<'a>(rows: &'a [Row], key: &CellKey) -> Option<&'a Row> {
                 == (&key.model, key.height, key.width, key.steps, key.batch, &key.own)
     };
     rows.iter().filter(same).min_by_key(|row| !row.is_in_64_bits())
+}
+
+/// Against a user's file.
+fn against(dir: &Path, row: &Row, expected: &Expected) -> Result<Reading<Quality>> {
+    let path = latents_of(dir, &row.key);
+    let ours = load_kept(&path)?.ok_or_else(|| anyhow::anyhow!("{} is gone", path.display()))?;
+    let rerun_equal_bytes = rerun(row);
+    Ok(Reading::Ok(Quality { rerun_equal_bytes, ..own::against(expected, row, &ours)? }))
 }
 
 fn quality(dir: &Path, row: &Row, reference: &Row) -> Result<Reading<Quality>> {

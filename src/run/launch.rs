@@ -23,6 +23,7 @@ use crate::host::{Host, NotCool, Order};
 use crate::plan::Seconds;
 use crate::text;
 use ditbench_protocol::{Event, LaunchSpec, Outputs, StopRule};
+use ditbench_workloads::own;
 
 /// Enough precision for a launch: the median's interval within ± 1 %.
 const TIGHT: f64 = 0.01;
@@ -99,6 +100,10 @@ impl Launcher<'_> {
         }
         if first {
             fill(&mut row, &collected, prepared, cell.way.expands);
+            if own::is_single(&cell.cell.choice) {
+                // What it gives are numbers: there is no file of a picture.
+                row.image = None;
+            }
             if self.settings.profile {
                 profile::keep(&mut row, cell, &collected.profiled, store)?;
             }

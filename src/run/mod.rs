@@ -11,6 +11,7 @@ mod host;
 pub mod judging;
 mod launch;
 pub mod one_image;
+mod own;
 mod prepare;
 pub mod print;
 mod profile;
@@ -112,6 +113,7 @@ impl Settings {
             WeightsChoice::File(path) => Some(path),
             WeightsChoice::Usual | WeightsChoice::Random => None,
         };
+        self.plan.show_home(home);
         let phone = self.phone.phone_binary.iter_mut().chain(self.phone.folders.0.values_mut());
         for path in judge.into_iter().chain(weights).chain(phone) {
             *path = home.whole(path);
@@ -193,6 +195,9 @@ pub fn start(
 fn check_weights(weights: &WeightsChoice, cells: &[Resolved]) -> Result<()> {
     let mut said = Vec::new();
     for cell in cells {
+        if cell.is_own() && *weights != WeightsChoice::Usual {
+            own::refuse_weights(&cell.pipeline)?;
+        }
         if let Some(what) = prepare::unread(&weights.check(&cell.pipeline)?).filter(|what| !said.contains(what)) {
             crate::text::tell(&format!("{weights}: not read by the model: {what}"));
             said.push(what);
@@ -304,7 +309,7 @@ fn work(
     }
     if !settings.brief {
         progress.now("comparing images".to_owned());
-        fidelity::compare(&mut store, &keys)?;
+        fidelity::compare(&mut store, &keys, &own::expected(&resolved))?;
     }
     let gone = launcher.host.gone();
     let interrupted = interrupt::requested() || gone.is_some();
@@ -373,7 +378,8 @@ mod tests {
     fn a_run_goes_on_with_the_files_that_it_began_with() {
         let home = Home::new(Path::new("/home/anna"));
         let begun = serde_json::json!({
-            "prompt": "~/turtle", "seed": 7, "launches": 1, "images": 1, "budget_s": 1.0, "timeout_s": 1.0, "plan": {},
+            "prompt": "~/turtle", "seed": 7, "launches": 1, "images": 1, "budget_s": 1.0, "timeout_s": 1.0,
+            "plan": { "group": [{ "model": ["f32=/home/anna/sd-turbo"], "inputs": "/home/anna/io.npz" }] },
             "weights": { "file": "/home/anna/own.safetensors" }, "judging": { "prompts": null, "judge": "/home/anna/a.pth" },
             "phone": { "phone_binary": "/home/anna/ditbench", "folders": { "ort": "/home/anna/phone" } },
         });

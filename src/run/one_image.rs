@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use super::own;
 use super::prepare::{self, Prepared};
 use super::progress::Progress;
 use super::resolve::resolve;
@@ -43,6 +44,9 @@ pub fn make(
     let mut host = ThisMachine::default();
     let resolved = resolve(vec![request.cell.clone()], &mut host, common, &|message| progress.now(message))?;
     let Some(cell) = resolved.first() else { bail!("nothing to make") };
+    if cell.is_own() && *request.weights != WeightsChoice::Usual {
+        own::refuse_weights(&cell.pipeline)?;
+    }
     if let Some((_, why)) = &cell.refusal {
         bail!("{why}");
     }
@@ -50,14 +54,12 @@ pub fn make(
     let scratch = cache.join(format!("generate-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
     let result = (|| {
-        let weights = prepare::prepare_weights(
-            &cell.pipeline,
-            request.weights,
-            request.seed,
-            cell.cell.scheme,
-            &cache,
-            progress,
-        )?;
+        let weights = if cell.is_own() {
+            own::weights(&cell.pipeline, progress)?
+        } else {
+            let scheme = cell.cell.scheme;
+            prepare::prepare_weights(&cell.pipeline, request.weights, request.seed, scheme, &cache, progress)?
+        };
         if let Some(what) = prepare::unread(&weights.unread) {
             progress.line(&format!("{}: not read by the model: {what}", request.weights));
         }

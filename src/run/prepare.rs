@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use ditbench_graph::cost;
+use ditbench_graph::hash::sha256;
 use ditbench_graph::weights::Scheme;
 use ditbench_graph::weights::prepare::{self, Prepared as PreparedWeights, Sensitivity};
 use ditbench_graph::weights::scheme;
@@ -15,6 +16,7 @@ use ditbench_record::{
 use ditbench_workloads::{Choice, Inputs, Paper, Pipeline, Stage as PipelineStage, workload};
 
 use super::Settings;
+use super::own;
 use super::progress::Progress;
 use super::resolve::Resolved;
 use super::sensitivity;
@@ -132,10 +134,13 @@ impl Preparer {
         progress: &Progress,
     ) -> Result<PreparedWeights> {
         // The whole config: two models of one name can differ in what their weights are.
-        let key = (cell.pipeline.config.to_string(), cell.cell.scheme);
+        let key = (format!("{} {}", cell.pipeline.name, cell.pipeline.config), cell.cell.scheme);
         if !self.weights.contains_key(&key) {
-            let made =
-                prepare_weights(&cell.pipeline, &self.choice, self.seed, cell.cell.scheme, &self.cache, progress)?;
+            let made = if cell.is_own() {
+                own::weights(&cell.pipeline, progress)?
+            } else {
+                prepare_weights(&cell.pipeline, &self.choice, self.seed, cell.cell.scheme, &self.cache, progress)?
+            };
             self.weights.insert(key.clone(), made);
         }
         let weights = self.weights[&key].clone();
@@ -198,6 +203,17 @@ pub fn unread(tensors: &[String]) -> Option<String> {
     }
 }
 
+/// The name of the inputs of a cell: by everything that they depend on. A user's model may be fed files of the user's own.
+fn inputs_of(cell: &Resolved) -> String {
+    let name = inputs_name(&cell.key);
+    if !cell.is_own() {
+        return name;
+    }
+    let choice = serde_json::to_vec(&cell.cell.choice).unwrap_or_default();
+    let hash = sha256(&choice);
+    format!("{name}-{}", &hash[..8])
+}
+
 /// The name of a workload's inputs, a file or a folder: by everything that they depend on.
 pub(super) fn inputs_name(key: &CellKey) -> String {
     let CellKey { width, height, steps, batch, .. } = key;
@@ -211,7 +227,7 @@ pub(super) fn inputs_name(key: &CellKey) -> String {
 /// # Errors
 /// A folder that cannot be written.
 pub fn save_inputs(cell: &Resolved, made: &Inputs, folder: &Path) -> Result<PathBuf> {
-    let name = format!("{}.safetensors", inputs_name(&cell.key));
+    let name = format!("{}.safetensors", inputs_of(cell));
     let folder = std::path::absolute(folder.join("inputs")).context("cannot resolve the run's directory")?;
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join(name);
@@ -242,9 +258,9 @@ fn same_model(a: &ModelEntry, b: &ModelEntry) -> bool {
 fn model_entry(cell: &Resolved, store: &RunStore, weights: &PreparedWeights) -> ModelEntry {
     let pipeline = &cell.pipeline;
     let mut files = store.run().model(&cell.key).map(|entry| entry.weights.clone()).unwrap_or_default();
-    files.retain(|file| file.scheme != cell.cell.scheme.name());
+    files.retain(|file| file.scheme != cell.key.precision);
     files.push(WeightFile {
-        scheme: cell.cell.scheme.name().to_owned(),
+        scheme: cell.key.precision.clone(),
         file: weights.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         sha256: weights.sha256.clone(),
         bytes: weights.bytes,

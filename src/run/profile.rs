@@ -51,17 +51,29 @@ fn passes(cell: &Resolved, profiled: &[(String, Option<u32>, Profile)]) -> Vec<P
     let graphs = cell.pipeline.stages.iter().filter_map(|stage| Some((stage.id.as_str(), stage.graph()?)));
     let known: HashMap<&str, HashMap<&str, Known>> =
         graphs.map(|(stage, graph)| (stage, known(graph, cell.cell.scheme))).collect();
-    // Of a user's own file nothing is known but what the runtime says.
-    let nothing = HashMap::new();
     profiled
         .iter()
         .map(|(stage, step, profile)| Pass {
             stage: stage.clone(),
             step: *step,
             total_s: profile.total_s,
-            nodes: nodes(profile, known.get(stage.as_str()).unwrap_or(&nothing)),
+            nodes: known.get(stage.as_str()).map_or_else(|| of_file(profile), |known| nodes(profile, known)),
         })
         .collect()
+}
+
+/// Of a user's own file nothing is known but the place of each node in the model, and what the runtime says.
+fn of_file(profile: &Profile) -> Vec<Node> {
+    let node = |node: &NodeTime| Node {
+        name: node.scope.clone(),
+        op: node.op.clone(),
+        device: node.device.clone(),
+        start_s: node.start_s,
+        seconds: node.duration_s,
+        flops: None,
+        bytes: None,
+    };
+    profile.nodes.iter().map(node).collect()
 }
 
 /// A runtime may run a node of ours as several of its own (an attention as products and a softmax): the first of them

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use anyhow::{Context, Result, bail};
 use ditbench_backend_api::{Costs, MemoryMode, Variant};
 use ditbench_record::{Cell as Row, CellKey, CellStage, Role, Status};
-use ditbench_workloads::{Choice, Pipeline, workload};
+use ditbench_workloads::{Choice, Pipeline, own, workload};
 
 use crate::environment::Common;
 use crate::host::Host;
 use crate::plan::Cell;
-use ditbench_worker::registry::BackendFacts;
+use ditbench_worker::registry::{self, BackendFacts};
 
 /// A cell with everything that is known before it runs.
 pub struct Resolved {
@@ -39,6 +39,11 @@ impl Resolved {
         let way = Variant::new("stock", "");
         let (key, costs) = (key(&cell, &pipeline, &way.name), Costs::default());
         Self { key, cell, pipeline, way, costs, is_reference: false, refusal: None }
+    }
+
+    /// Whether the model is one that the user brought.
+    pub fn is_own(&self) -> bool {
+        own::path_of(&self.cell.choice).is_some()
     }
 
     /// Noise levels of an image, from 1 to 0.
@@ -110,9 +115,21 @@ pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn
 /// The way of running: the backend's default; or the one named; or, for a name such as `tuned`, the first way whose
 /// name begins with it (`tuned-int8`).
 fn choose(facts: &BackendFacts, cell: &Cell) -> Result<Variant, String> {
-    let mut variants = facts.variants.get(cell.scheme.name()).cloned().unwrap_or_default();
+    let is_own = own::path_of(&cell.choice).is_some();
+    let (runs, of) = if is_own {
+        ("ONNX files".to_owned(), registry::OF_FILES)
+    } else {
+        (format!("{} weights", cell.scheme.name()), cell.scheme.name())
+    };
+    let mut variants = facts.variants.get(of).cloned().unwrap_or_default();
+    if variants.is_empty() && is_own {
+        return Err(format!(
+            "{0} reads no ONNX file of a user's own: it runs ditbench's models, and a checkpoint of such a model with --weights. Run {1} on ort or tract, or on an engine of engines.toml that takes ONNX",
+            cell.backend.name, cell.choice.model
+        ));
+    }
     if variants.is_empty() {
-        return Err(format!("{} has no way to run {} weights", cell.backend.name, cell.scheme.name()));
+        return Err(format!("{} has no way to run {runs}", cell.backend.name));
     }
     let Some(wanted) = &cell.backend.variant else { return Ok(variants.swap_remove(0)) };
     let exact = variants.iter().position(|variant| variant.name == *wanted);
@@ -121,12 +138,7 @@ fn choose(facts: &BackendFacts, cell: &Cell) -> Result<Variant, String> {
         Some(index) => Ok(variants.swap_remove(index)),
         None => {
             let names: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
-            Err(format!(
-                "{} runs {} weights as {}, not as \"{wanted}\"",
-                cell.backend.name,
-                cell.scheme.name(),
-                names.join(", ")
-            ))
+            Err(format!("{} runs {runs} as {}, not as \"{wanted}\"", cell.backend.name, names.join(", ")))
         }
     }
 }
@@ -170,7 +182,7 @@ pub(super) fn key(cell: &Cell, pipeline: &Pipeline, variant: &str) -> CellKey {
         backend: cell.backend.name.clone(),
         variant: variant.to_owned(),
         device: cell.device.clone(),
-        precision: cell.scheme.name().to_owned(),
+        precision: pipeline.files_precision().unwrap_or_else(|| cell.scheme.name().to_owned()),
         threads: small(cell.threads.get()),
         batch: small(pipeline.batch),
         steps: small(cell.choice.steps),

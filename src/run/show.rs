@@ -37,9 +37,9 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
             cell.cell.backend.name.clone(),
             cell.key.variant.clone(),
             cell.cell.device.clone(),
-            cell.cell.scheme.name().to_owned(),
+            cell.key.precision.clone(),
             cell.cell.threads.to_string(),
-            count(estimate.flops_per_image),
+            if cell.is_own() { "?".to_owned() } else { count(estimate.flops_per_image) },
             refusal.clone().unwrap_or_else(|| estimate.image_s.map_or_else(|| "?".to_owned(), seconds)),
             refusal.unwrap_or_else(|| estimate.memory_bytes.map_or_else(|| "?".to_owned(), bytes)),
         ]
@@ -48,18 +48,23 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
         &["workload", "backend", "variant", "device", "precision", "threads", "FLOPs/image", "≈ image", "≈ memory"],
         rows,
     ));
-    let first_round: f64 = cells
-        .iter()
-        .zip(&estimates)
-        .filter(|(cell, _)| cell.refusal.is_none())
-        .filter_map(|(_, estimate)| estimate.image_s)
-        .sum();
+    let runs = cells.iter().zip(&estimates).filter(|(cell, _)| cell.refusal.is_none());
+    let estimated: Vec<f64> = runs.filter_map(|(_, estimate)| estimate.image_s).collect();
+    let first_round: f64 = estimated.iter().sum();
     let memory = free(host.memory_available());
     let known =
         cells.iter().zip(&estimates).all(|(cell, estimate)| cell.refusal.is_some() || estimate.image_s.is_some());
-    let unknown = if known { "" } else { ", cells marked ? aside (what their device can do is not known)" };
+    let unknown = if known {
+        ""
+    } else {
+        ", cells marked ? aside (what their device can do, or what a model of your own computes, is not known)"
+    };
     let time = match settings.judging {
         _ if cells.iter().all(|cell| cell.refusal.is_some()) => "None of this can run here.".to_owned(),
+        None if estimated.is_empty() => format!(
+            "How long an image takes is not known of any of these; the budget is {}.",
+            seconds(settings.budget_s.get())
+        ),
         Some(_) => format!("One picture of every cell takes about {}{unknown}.", seconds(first_round)),
         None => format!(
             "The first image of every cell takes about {}{unknown}; the budget of {} goes to more images and launches.",

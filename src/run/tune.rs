@@ -17,7 +17,7 @@ use ditbench_worker::registry;
 
 use super::resolve::Resolved;
 use super::schedule::CellState;
-use super::{Settings, fidelity, host};
+use super::{Settings, fidelity, host, own};
 use crate::environment::Common;
 use crate::host::Host;
 use crate::plan::{Axes, BackendChoice, PlanFile, Threads, estimate};
@@ -135,7 +135,7 @@ impl<'a> Search<'a> {
         // After the first round: which pictures are near enough decides from now on.
         self.compared = true;
         let keys: Vec<CellKey> = self.cells.iter().map(|cell| cell.key.clone()).collect();
-        fidelity::compare(store, &keys)?;
+        fidelity::compare(store, &keys, &own::expected(self.cells))?;
         Ok(self.decided(store, states, left))
     }
 

@@ -50,7 +50,7 @@ impl WeightsChoice {
         match self {
             Self::File(_) => false,
             Self::Random => true,
-            Self::Usual => pipeline.drive.checkpoint().is_none(),
+            Self::Usual => pipeline.drive.checkpoint().is_none() && pipeline.files_precision().is_none(),
         }
     }
 
@@ -87,7 +87,8 @@ impl WeightsChoice {
         match self {
             Self::File(_) => true,
             Self::Random => false,
-            Self::Usual => pipeline.drive.checkpoint().is_some(),
+            // What is in a user's files is the user's to know.
+            Self::Usual => pipeline.drive.checkpoint().is_some() || pipeline.files_precision().is_some(),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod events;
 pub mod interrupt;
 pub mod measure;
 pub mod output;
+pub mod own;
 pub mod probe;
 pub mod process;
 pub mod registry;

@@ -17,6 +17,10 @@ pub const NAMES: [&str; 5] = ["candle", "tract", "ort", "reference", "scripted"]
 /// Those that a plan runs on which names none. One image is made on the first.
 pub const USUAL: [&str; 3] = ["ort", "candle", "tract"];
 
+/// Those that a plan runs a user's own model on which names none, with the way where one is meant: without optimisations
+/// ONNX Runtime is what others are held against.
+pub const USUAL_OF_FILES: [(&str, Option<&str>); 3] = [("ort", Some("plain")), ("ort", None), ("tract", None)];
+
 /// Those that need nothing beside the program, and compute: the quickest to be had on a new machine first.
 pub const ALONE: [&str; 3] = ["candle", "tract", "reference"];
 
@@ -120,6 +124,9 @@ pub fn backend(name: &str) -> Result<Box<dyn Backend>, String> {
     }
 }
 
+/// What stands in the place of a precision for the ways of running a user's own ONNX file.
+pub const OF_FILES: &str = "onnx";
+
 /// What a backend can do on a machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BackendFacts {
@@ -128,7 +135,7 @@ pub struct BackendFacts {
     /// What it takes stages from.
     #[serde(default = "graphs_alone")]
     pub sources: Vec<SourceKind>,
-    /// Its ways of running each precision, by the precision's name.
+    /// Its ways of running each precision, by the precision's name, and of running a user's file under [`OF_FILES`].
     pub variants: BTreeMap<String, Vec<Variant>>,
     /// What to assume of it where nothing is measured yet.
     #[serde(default)]
@@ -150,7 +157,7 @@ impl BackendFacts {
         Self {
             devices: backend.devices(),
             sources: SourceKind::ALL.into_iter().filter(|source| backend.takes(*source)).collect(),
-            variants: variants.into_iter().collect(),
+            variants: variants.into_iter().chain([(OF_FILES.to_owned(), backend.onnx_variants())]).collect(),
             costs: backend.costs(),
             is_reference: backend.is_reference(),
         }
@@ -191,7 +198,8 @@ mod tests {
     #[test]
     fn every_list_names_backends_that_there_are() {
         let flags = LIBRARY_FLAGS.iter().chain(&FOLDER_FLAGS).map(|flag| flag.backend);
-        for name in USUAL.into_iter().chain(ALONE).chain(flags) {
+        let of_files = USUAL_OF_FILES.map(|(name, _)| name);
+        for name in USUAL.into_iter().chain(of_files).chain(ALONE).chain(flags) {
             assert!(NAMES.contains(&name), "{name}");
         }
     }

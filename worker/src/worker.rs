@@ -3,6 +3,7 @@
 //! Contract: events go their own way ([`crate::events`]); the last one is `finished` or `failed`. Memory is read between
 //! images, never inside a timed stage, and is that of the process that computes.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
@@ -72,7 +73,9 @@ fn launch(spec: &LaunchSpec) -> Result<()> {
     say(&Event::Memory(memory::mark(backend.process(), "started")));
     let pipeline = workload::build(&spec.choice)?;
     let inputs = load_inputs(&spec.inputs)?;
-    let weights = Weights::open(&spec.weights)?;
+    // A user's own files have theirs.
+    let weights =
+        if pipeline.graphs().is_empty() { Weights::new(BTreeMap::new()) } else { Weights::open(&spec.weights)? };
     let mut sessions = Sessions::compile(backend.as_ref(), &pipeline, &weights, spec)?;
     drop(weights);
     say(&Event::Memory(memory::mark(sessions.process, "compiled")));
@@ -236,11 +239,12 @@ impl Sessions {
     fn compile(backend: &dyn Backend, pipeline: &Pipeline, weights: &Weights, spec: &LaunchSpec) -> Result<Self> {
         let options = spec.compile_options();
         let make = |stage: &Stage| -> Result<Ready> {
-            let graph = match &stage.source {
-                Source::Graph(graph) => graph,
-                Source::Onnx(path) => bail!("{}: {} cannot run a user's ONNX file", path.display(), backend.name()),
+            let session = match &stage.source {
+                Source::Graph(graph) => backend.compile(graph, weights, &options)?,
+                Source::Onnx(file) => {
+                    backend.compile_onnx(&crate::own::prepare(&stage.id, file, &options.cache)?, &options)?
+                }
             };
-            let session = backend.compile(graph, weights, &options)?;
             say(&Event::Compiled {
                 stage: stage.id.clone(),
                 report: session.compile_report(),

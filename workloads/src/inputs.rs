@@ -53,7 +53,10 @@ impl Inputs {
 
     /// SHA-256 of the token ids, little-endian, in hex; of nothing where there are none.
     pub fn tokens_sha256(&self) -> String {
-        self.tensor("tokens").map(bytes).map_or_else(String::new, |bytes| sha256(&bytes))
+        let is_tokens = |name: &str| name == "tokens" || name.starts_with("tokens.");
+        let all = self.tensors.iter().filter(|(name, _)| is_tokens(name)).flat_map(|(_, tensor)| bytes(tensor));
+        let all: Vec<u8> = all.collect();
+        if all.is_empty() { String::new() } else { sha256(&all) }
     }
 
     /// SHA-256 over everything that a session is fed, in hex.

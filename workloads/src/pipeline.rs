@@ -7,6 +7,8 @@ use ditbench_graph::tensor::TensorError;
 use ditbench_graph::weights::file::WeightFile;
 use ditbench_graph::weights::{Net, Weights, WeightsError};
 use ditbench_graph::{Graph, Tensor, cost};
+use ditbench_onnx::axes::FixedInput;
+use ditbench_onnx::model::Model;
 
 use crate::published::Published;
 use crate::{Choice, ImageSize, Inputs, InputsError, Trace};
@@ -31,7 +33,18 @@ pub enum Source {
     /// A graph in our language.
     Graph(Graph),
     /// A user's own ONNX file, with its weights.
-    Onnx(PathBuf),
+    Onnx(OnnxFile),
+}
+
+/// A user's own ONNX file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OnnxFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its inputs with the sizes that they are run at, in the file's order.
+    pub inputs: Vec<FixedInput>,
+    /// What is in it.
+    pub model: Model,
 }
 
 /// One part of a pipeline: what a backend makes a session of.

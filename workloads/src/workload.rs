@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::Choice;
 use crate::edgedit::EdgeDit;
+use crate::own::{self, Own};
 use crate::pipeline::Pipeline;
 use crate::snapgen::SnapGen;
 use crate::snapgenpp::SnapGenPp;
@@ -13,9 +14,14 @@ pub use crate::spec::{ModelInfo, Workload, WorkloadError};
 /// All workloads, the usual one first.
 pub static ALL: [&dyn Workload; 3] = [&SnapGenPp, &EdgeDit, &SnapGen];
 
+/// All workloads, and that of the models which users bring: it has no models of its own, so it is none of [`ALL`].
+pub fn with_users() -> impl Iterator<Item = &'static dyn Workload> {
+    ALL.into_iter().chain([&Own as &dyn Workload])
+}
+
 /// The workload of that name.
 pub fn named(name: &str) -> Option<&'static dyn Workload> {
-    ALL.into_iter().find(|workload| workload.name() == name)
+    with_users().find(|workload| workload.name() == name)
 }
 
 /// Builds the pipeline of a choice.
@@ -38,13 +44,19 @@ pub fn of_model(name: &str) -> Result<(&'static dyn Workload, &'static ModelInfo
     let all = || ALL.into_iter().flat_map(|workload| workload.models().iter().map(move |model| (workload, model)));
     all().find(|(_, model)| model.name == name).ok_or_else(|| {
         let names: Vec<&str> = all().map(|(_, model)| model.name).collect();
-        WorkloadError::Choice(format!("unknown model \"{name}\": choose one of {}", names.join(", ")))
+        WorkloadError::Choice(format!(
+            "unknown model \"{name}\": choose one of {}, or give the path of your own, a pipeline's folder or an .onnx file",
+            names.join(", ")
+        ))
     })
 }
 
 /// `nano 64×64 width 0.5 8 steps`: the model, and what sets this apart from the usual.
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(sizes) = own::shown_sizes(self) {
+            return write!(f, "{} {sizes}", self.model);
+        }
         write!(f, "{} {}×{}", self.model, self.size.width, self.size.height)?;
         let axes = named(&self.workload).map_or(&[][..], |workload| workload.axes());
         for axis in axes {
@@ -52,8 +64,10 @@ impl fmt::Display for Choice {
                 write!(f, " {}", (axis.show)(value))?;
             }
         }
-        if self.steps != 4 {
-            write!(f, " {} steps", self.steps)?;
+        match self.steps {
+            4 => {}
+            1 => write!(f, " 1 step")?,
+            steps => write!(f, " {steps} steps")?,
         }
         Ok(())
     }
@@ -84,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_default_of_an_axis_is_a_value_of_it_and_what_is_wrong_is_said() {
-        for axis in ALL.into_iter().flat_map(|workload| workload.axes()) {
+        for axis in with_users().flat_map(|workload| workload.axes()) {
             if !axis.default.is_empty() {
                 assert_eq!((axis.parse)(axis.default).as_deref(), Ok(axis.default), "{}", axis.name);
             }

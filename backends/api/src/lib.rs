@@ -5,6 +5,7 @@
 
 mod device;
 mod error;
+pub mod onnx;
 mod options;
 mod prepare;
 mod report;
@@ -19,6 +20,7 @@ use ditbench_graph::{Graph, Tensor};
 
 pub use device::{DeviceFacts, DeviceKind, DeviceNature, Missing};
 pub use error::BackendError;
+pub use onnx::OnnxModel;
 pub use options::{CompileOptions, MemoryMode, SourceKind, Variant};
 pub use prepare::{Carried, Costs, Named, Parcel, PrepareOptions, Ready, rayon_pool};
 pub use report::{CompileReport, MemoryReport, NodeTime, Numerics, Placement, PlacementEntry, Profile, VersionReport};
@@ -35,9 +37,10 @@ pub trait Backend: Send + Sync {
     /// what is asked for there runs there or not at all.
     fn devices(&self) -> Vec<DeviceFacts>;
 
-    /// Whether a stage that comes as this can be run at all. Every backend takes our graphs.
+    /// Whether a stage that comes as this can be run at all. Every backend takes our graphs; of a user's file, one that has a
+    /// way of running it.
     fn takes(&self, source: SourceKind) -> bool {
-        source == SourceKind::Graph
+        source == SourceKind::Graph || !self.onnx_variants().is_empty()
     }
 
     /// The named ways in which this backend can run weights of a scheme (`stock`, `tuned`, `int8`, `exact`), the
@@ -94,6 +97,21 @@ pub trait Backend: Send + Sync {
         weights: &Weights,
         options: &CompileOptions,
     ) -> Result<Box<dyn Session>, BackendError>;
+
+    /// The named ways in which this backend can run a user's own ONNX file, the default first. Empty if it reads none.
+    fn onnx_variants(&self) -> Vec<Variant> {
+        Vec::new()
+    }
+
+    /// Makes a session of a user's own ONNX file.
+    ///
+    /// # Errors
+    /// As [`Backend::compile`]; a backend that reads no ONNX says so.
+    fn compile_onnx(&self, model: &OnnxModel, options: &CompileOptions) -> Result<Box<dyn Session>, BackendError> {
+        let _ = options;
+        let why = format!("it reads no ONNX file of a user's own, such as {}", model.name);
+        Err(BackendError::Unsupported { backend: self.name(), why })
+    }
 
     /// The process that computes, where it is not this one: its memory is the one that counts. Known once the backend was
     /// asked for anything else.

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, DeviceFacts, Missing, Session, Variant, VersionReport, rayon_pool,
+    Backend, BackendError, CompileOptions, DeviceFacts, Missing, OnnxModel, Session, Variant, VersionReport, rayon_pool,
 };
 use ditbench_graph::Graph;
 use ditbench_graph::onnx::{self, Dialect, OnnxError};
@@ -126,6 +126,35 @@ impl Backend for External {
         options: &CompileOptions,
     ) -> Result<Box<dyn Session>, BackendError> {
         let engine = self.engine()?;
+        let way = self.way(&engine, options)?;
+        let cached =
+            onnx::write_cached(graph, weights, &way.dialect(), &options.cache).map_err(|error| match error {
+                OnnxError::Weights(error) => BackendError::Weights(error),
+                error => BackendError::runtime(self.name, format!("writing {} as ONNX", graph.name), error),
+            })?;
+        Ok(Box::new(session::ExternalSession::of_graph(&engine, graph, &cached, options)?))
+    }
+
+    fn onnx_variants(&self) -> Vec<Variant> {
+        let Ok(engine) = self.engine() else { return Vec::new() };
+        let ways = engine.description.ways.iter().filter(|way| way.files);
+        ways.map(|way| Variant::new(&way.name, &way.about)).collect()
+    }
+
+    fn compile_onnx(&self, model: &OnnxModel, options: &CompileOptions) -> Result<Box<dyn Session>, BackendError> {
+        let engine = self.engine()?;
+        let way = self.way(&engine, options)?;
+        if !way.files {
+            let why = format!("its way \"{}\" does not run ONNX files of a user's own", way.name);
+            return Err(BackendError::Unsupported { backend: self.name, why });
+        }
+        Ok(Box::new(session::ExternalSession::of_file(&engine, model, options)?))
+    }
+}
+
+impl External {
+    /// The way of running that is asked for, where the device is there.
+    fn way<'a>(&self, engine: &'a Engine, options: &CompileOptions) -> Result<&'a wire::Way, BackendError> {
         let unsupported = |why: String| Err(BackendError::Unsupported { backend: self.name, why });
         let description = &engine.description;
         let Some(way) = description.ways.iter().find(|way| way.name == options.variant) else {
@@ -135,20 +164,14 @@ impl Backend for External {
         match description.devices.iter().find(|device| device.name == options.device) {
             None => {
                 let names: Vec<&str> = description.devices.iter().map(|device| device.name.as_str()).collect();
-                return unsupported(format!("it has no device \"{}\"; it knows {}", options.device, names.join(", ")));
+                unsupported(format!("it has no device \"{}\"; it knows {}", options.device, names.join(", ")))
             }
             Some(wire::Device { missing: Some(Missing { why, cure }), .. }) => {
                 let why = format!("{}: {why}", options.device);
-                return Err(BackendError::Unavailable { backend: self.name, why, cure: cure.clone() });
+                Err(BackendError::Unavailable { backend: self.name, why, cure: cure.clone() })
             }
-            Some(_) => {}
+            Some(_) => Ok(way),
         }
-        let cached =
-            onnx::write_cached(graph, weights, &way.dialect(), &options.cache).map_err(|error| match error {
-                OnnxError::Weights(error) => BackendError::Weights(error),
-                error => BackendError::runtime(self.name, format!("writing {} as ONNX", graph.name), error),
-            })?;
-        Ok(Box::new(session::ExternalSession::compile(&engine, graph, &cached, options)?))
     }
 }
 

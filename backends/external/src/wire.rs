@@ -62,8 +62,11 @@ pub(crate) enum Ask<'a> {
 #[derive(Serialize)]
 pub(crate) struct Port<'a> {
     pub name: &'a str,
-    pub dtype: ditbench_graph::DType,
-    pub shape: &'a [usize],
+    /// The graph's own element type: `f32` and `i64` of ours, any of ONNX's of a user's file.
+    pub dtype: String,
+    /// `None` of the outputs of a user's file, which only running it tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<&'a [usize]>,
 }
 
 /// An answer: what was asked for, or why not.
@@ -145,6 +148,9 @@ pub(crate) struct Way {
     pub accuracy_level: Option<i64>,
     #[serde(default)]
     pub expands: bool,
+    /// Whether it also runs a user's own ONNX file, as it is.
+    #[serde(default)]
+    pub files: bool,
 }
 
 /// The operators that a file may hold, by what a reader says that it knows.

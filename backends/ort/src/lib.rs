@@ -7,6 +7,9 @@
 //! | `tuned-int8` | q4, q8, mixed | ditbench's kernel for those linears, as a custom operator, activations rounded to 8 bits; the rest as above |
 //! | `exact` | q4, q8, mixed | `MatMulNBits` on packed weights, everything computed in f32 |
 //!
+//! A user's own ONNX file is run as `stock`, with all optimisations, or as `plain`, without any, which is the nearest to ONNX's own
+//! definition of its operators ([`own`]).
+//!
 //! Its library is loaded at run time ([`library`]): nothing is needed to build. Files written for it are kept in the
 //! cache folder by the hash of graph, weights and dialect.
 
@@ -16,6 +19,7 @@ pub mod dialect;
 pub mod library;
 mod load;
 mod operator;
+mod own;
 mod plugin;
 mod profile;
 mod runtime;
@@ -27,7 +31,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, Costs, DeviceFacts, Missing, Named, Parcel, PrepareOptions, Ready, Session,
+    Backend, BackendError, CompileOptions, Costs, DeviceFacts, Missing, Named, OnnxModel, Parcel, PrepareOptions, Ready, Session,
     Variant, VersionReport,
 };
 use ditbench_graph::Graph;
@@ -191,6 +195,14 @@ impl Backend for OrtBackend {
 
     fn dialect(&self, variant: &str) -> Option<Dialect> {
         dialect::of(variant)
+    }
+
+    fn onnx_variants(&self) -> Vec<Variant> {
+        own::variants()
+    }
+
+    fn compile_onnx(&self, model: &OnnxModel, options: &CompileOptions) -> Result<Box<dyn Session>, BackendError> {
+        Ok(Box::new(own::load(&self.runtime()?, model, options)?))
     }
 
     fn export(&self, graph: &Graph, weights: &Weights, options: &CompileOptions) -> Result<Vec<PathBuf>, BackendError> {

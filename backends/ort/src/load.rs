@@ -40,7 +40,7 @@ pub(crate) fn load(
         start = Instant::now();
         session = commit(runtime, &device, &cached, dialect, options);
     }
-    let session = session.map_err(|refusal| refused(graph, &device, options, refusal.why))?;
+    let session = session.map_err(|refusal| refused(&graph.name, &device, options, refusal.why))?;
     let report = CompileReport {
         export_s: if cached.found { 0.0 } else { cached.seconds },
         export_cached: Some(cached.found),
@@ -108,16 +108,21 @@ fn commit(
     dialect: &Dialect,
     options: &CompileOptions,
 ) -> Result<Session, Refusal> {
-    let mut builder = builder(runtime, device, dialect, options).map_err(|why| Refusal { why, reading: None })?;
+    let unready = |why| Refusal { why, reading: None };
+    let mut builder = builder(runtime, device, GraphOptimizationLevel::All, options).map_err(unready)?;
+    if [dialect.q4, dialect.q8].contains(&QuantizedLinear::DitLinear) {
+        builder = with_our_operator(builder, options.threads).map_err(unready)?;
+    }
     builder
         .commit_from_file(&cached.exported.model)
         .map_err(|error| Refusal { why: one_line(&error.to_string()), reading: Some(error.code()) })
 }
 
-fn builder(
+/// The settings that every session has.
+pub(crate) fn builder(
     runtime: &Runtime,
     device: &Device,
-    dialect: &Dialect,
+    level: GraphOptimizationLevel,
     options: &CompileOptions,
 ) -> Result<SessionBuilder, String> {
     let words = |error: ort::Error<SessionBuilder>| one_line(&error.to_string());
@@ -126,30 +131,30 @@ fn builder(
     let builder = builder.with_intra_threads(options.threads).map_err(words)?;
     let builder = builder.with_inter_threads(1).map_err(words)?;
     let builder = builder.with_parallel_execution(false).map_err(words)?;
-    let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(words)?;
+    let builder = builder.with_optimization_level(level).map_err(words)?;
     // Weights that are not packed anew stay mapped from their file: little memory is the process's own, at a price in
     // speed.
     let builder = builder.with_prepacking(fast).map_err(words)?;
     // With the memory pattern on, `full` in 4 bits at 512² grew from 1.8 to 2.2 GiB by its second pass. The likely cause
     // is the one block that ONNX Runtime plans for all activations, on top of the arena that the first pass filled.
     let builder = builder.with_memory_pattern(fast).map_err(words)?;
-    let builder = if [dialect.q4, dialect.q8].contains(&QuantizedLinear::DitLinear) {
-        // Our kernel has threads of its own: those of ONNX Runtime must not spin on the cores that it needs.
-        let builder = builder.with_intra_op_spinning(false).map_err(words)?;
-        builder.with_operators(operator::domain(options.threads)?).map_err(words)?
-    } else {
-        builder
-    };
     device.configure(builder, runtime)
 }
 
-/// What ONNX Runtime's refusal means.
-fn refused(graph: &Graph, device: &Device, options: &CompileOptions, why: String) -> BackendError {
+/// Our kernel has threads of its own: those of ONNX Runtime must not spin on the cores that it needs.
+fn with_our_operator(builder: SessionBuilder, threads: usize) -> Result<SessionBuilder, String> {
+    let words = |error: ort::Error<SessionBuilder>| one_line(&error.to_string());
+    let builder = builder.with_intra_op_spinning(false).map_err(words)?;
+    builder.with_operators(operator::domain(threads)?).map_err(words)
+}
+
+/// What ONNX Runtime's refusal of a graph means.
+pub(crate) fn refused(graph: &str, device: &Device, options: &CompileOptions, why: String) -> BackendError {
     if !matches!(device, Device::Cpu) && why.contains("disable_cpu_ep_fallback") {
-        let why = format!("device \"{}\" does not take all nodes of {}: {why}", options.device, graph.name);
+        let why = format!("device \"{}\" does not take all nodes of {graph}: {why}", options.device);
         return BackendError::Unsupported { backend: NAME, why };
     }
-    BackendError::runtime(NAME, format!("loading {} on {}", graph.name, options.device), why)
+    BackendError::runtime(NAME, format!("loading {graph} on {}", options.device), why)
 }
 
 /// The precision in which the session computes, given how the weights of its linears are stored. What the CPU and CUDA

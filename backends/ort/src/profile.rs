@@ -1,13 +1,16 @@
 //! ONNX Runtime's profile of one pass, read back under the graph's names.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 use ditbench_backend_api::{NodeTime, Placement, PlacementEntry, Profile};
 use ditbench_graph::Graph;
 use ditbench_graph::Op;
+use ort::session::RunOptions;
 use serde::Deserialize;
 
 use crate::device::{CPU, CPU_PROVIDER};
+use crate::words::one_line;
 
 /// An event of the profile: what is used of it.
 #[derive(Debug, Deserialize)]
@@ -35,15 +38,15 @@ impl Event {
 /// The suffix of the events that time a node's kernel.
 const KERNEL: &str = "_kernel_time";
 
-/// Reads a profile. `asked` is the device asked for and its provider; `names` leads from the runtime's nodes to the
-/// graph's.
+/// Reads a profile. The pair is the device asked for and its provider; `scope` leads from the runtime's nodes, by name and
+/// operator, to the graph's.
 ///
 /// # Errors
 /// Words of what is not as expected.
 pub(crate) fn parse(
     json: &[u8],
     (device, provider): (&str, &str),
-    names: &Names<'_>,
+    scope: impl Fn(&str, &str) -> Option<String>,
     total_s: f64,
 ) -> Result<Profile, String> {
     let events: Vec<Event> = serde_json::from_slice(json).map_err(|error| error.to_string())?;
@@ -59,7 +62,7 @@ pub(crate) fn parse(
         let by = event.text("provider").unwrap_or("unknown provider");
         let op = event.text("op_name").unwrap_or("unknown");
         NodeTime {
-            scope: names.scope(name, op).map(str::to_owned),
+            scope: scope(name, op),
             op: op.to_owned(),
             device: if by == provider { device.to_owned() } else { short(by) },
             start_s: (event.ts - begin) * 1e-6,
@@ -72,6 +75,27 @@ pub(crate) fn parse(
 /// A provider's name as a device's.
 fn short(provider: &str) -> String {
     if provider == CPU_PROVIDER { CPU.to_owned() } else { provider.to_owned() }
+}
+
+/// Runs a pass under the profiler and gives what it wrote, and the seconds of the pass.
+///
+/// # Errors
+/// The pass's own; what stands in the way of a profile, in words, as `unread` has them.
+pub(crate) fn pass<E>(
+    unread: impl Fn(String) -> E,
+    pass: impl FnOnce(&RunOptions) -> Result<(), E>,
+) -> Result<(Vec<u8>, f64), E> {
+    let folder = tempfile::tempdir().map_err(|error| unread(format!("no folder for its file: {error}")))?;
+    let mut options = RunOptions::new().map_err(|error| unread(one_line(&error.to_string())))?;
+    let enabled = options.enable_profiling(folder.path().join("profile"));
+    enabled.map_err(|error| unread(one_line(&error.to_string())))?;
+    let start = Instant::now();
+    pass(&options)?;
+    let total_s = start.elapsed().as_secs_f64();
+    let mut files = std::fs::read_dir(folder.path()).map_err(|error| unread(error.to_string()))?;
+    let file = files.next().and_then(Result::ok).ok_or_else(|| unread("it left no file".to_owned()))?;
+    let json = std::fs::read(file.path()).map_err(|error| unread(error.to_string()))?;
+    Ok((json, total_s))
 }
 
 /// Counts a profile's nodes by device.
@@ -118,7 +142,7 @@ impl<'a> Names<'a> {
     /// The graph's node behind a node of ONNX Runtime's. The writer appends `/…` to names; ONNX Runtime appends words
     /// when it joins or adds nodes, or names a node after its output (`:0`), so the longest known beginning counts. A
     /// convolution that has taken in the activation after it is called after that; its own name is what is wanted.
-    fn scope(&self, name: &str, op: &str) -> Option<&'a str> {
+    pub(crate) fn scope(&self, name: &str, op: &str) -> Option<&'a str> {
         let name = name.split(['/', ':']).next().unwrap_or(name);
         let mut end = name.len();
         let found = loop {
@@ -179,7 +203,8 @@ mod tests {
         ]"#;
         let graph = graph();
         let names = Names::new(&graph, &[]);
-        let profile = parse(json, ("webgpu", "WebGpuExecutionProvider"), &names, 0.1).unwrap();
+        let scope = |name: &str, op: &str| names.scope(name, op).map(str::to_owned);
+        let profile = parse(json, ("webgpu", "WebGpuExecutionProvider"), scope, 0.1).unwrap();
         let scopes: Vec<_> = profile.nodes.iter().map(|node| node.scope.as_deref()).collect();
         assert_eq!(scopes, [Some("a.linear"), Some("relu")]);
         assert!((profile.nodes[1].start_s - 20e-6).abs() < 1e-12);
@@ -187,8 +212,8 @@ mod tests {
         assert_eq!(placement.share_on_asked(), Some(0.5));
         assert_eq!(placement.entries[0].device, "cpu");
         assert!((placement.entries[0].time_share.unwrap() - 0.8).abs() < 1e-9);
-        assert!(parse(b"[]", ("cpu", CPU_PROVIDER), &names, 0.1).is_err());
-        assert!(parse(b"[{", ("cpu", CPU_PROVIDER), &names, 0.1).is_err());
+        assert!(parse(b"[]", ("cpu", CPU_PROVIDER), scope, 0.1).is_err());
+        assert!(parse(b"[{", ("cpu", CPU_PROVIDER), scope, 0.1).is_err());
     }
 
     #[test]

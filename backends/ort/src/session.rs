@@ -5,7 +5,6 @@
 //! is a few milliseconds beside a decoder's seconds, so buffers of our own are not bound to them.
 
 use std::borrow::Cow;
-use std::time::Instant;
 
 use ditbench_backend_api::{BackendError, CompileReport, MemoryReport, Numerics, Placement, Profile, Session};
 use ditbench_graph::tensor::{DType, TensorData};
@@ -78,18 +77,11 @@ impl OrtSession {
     fn profiled(&mut self, inputs: &[Tensor]) -> Result<Profile, BackendError> {
         let name = self.graph.name.clone();
         let unread = |why: String| BackendError::runtime(NAME, format!("profiling {name}"), why);
-        let folder = tempfile::tempdir().map_err(|error| unread(format!("no folder for its file: {error}")))?;
-        let mut options = RunOptions::new().map_err(|error| failed(&self.graph, &error))?;
-        options.enable_profiling(folder.path().join("profile")).map_err(|error| failed(&self.graph, &error))?;
-        let start = Instant::now();
-        self.pass(inputs, &options)?;
-        let total_s = start.elapsed().as_secs_f64();
-        let mut files = std::fs::read_dir(folder.path()).map_err(|error| unread(error.to_string()))?;
-        let file = files.next().and_then(Result::ok).ok_or_else(|| unread("it left no file".to_owned()))?;
-        let json = std::fs::read(file.path()).map_err(|error| unread(error.to_string()))?;
+        let (json, total_s) = profile::pass(unread, |options| self.pass(inputs, options).map(drop))?;
         let names = profile::Names::new(&self.graph, &self.outputs);
+        let scope = |name: &str, op: &str| names.scope(name, op).map(str::to_owned);
         let place = (self.place.0.as_str(), self.place.1.as_str());
-        let profile = profile::parse(&json, place, &names, total_s)
+        let profile = profile::parse(&json, place, scope, total_s)
             .map_err(|why| unread(format!("its profile cannot be read: {why}")))?;
         self.placement = Some(profile::placement(&self.place.0, &profile));
         Ok(profile)
@@ -110,7 +102,8 @@ impl OrtSession {
     }
 }
 
-fn unknown(asked: &str, why: String) -> Placement {
+/// A placement that is not known, and why.
+pub(crate) fn unknown(asked: &str, why: String) -> Placement {
     Placement { asked: asked.to_owned(), entries: Vec::new(), source: why }
 }
 
@@ -118,7 +111,8 @@ fn failed(graph: &Graph, error: &ort::Error) -> BackendError {
     BackendError::runtime(NAME, format!("running {}", graph.name), one_line(&error.to_string()))
 }
 
-fn borrowed(tensor: &Tensor) -> ort::Result<SessionInputValue<'_>> {
+/// A tensor as ONNX Runtime's, without a copy.
+pub(crate) fn borrowed(tensor: &Tensor) -> ort::Result<SessionInputValue<'_>> {
     let shape = tensor.shape().to_vec();
     Ok(match tensor.data() {
         TensorData::F32(data) => TensorRef::from_array_view((shape, data.as_slice()))?.into(),
@@ -126,7 +120,8 @@ fn borrowed(tensor: &Tensor) -> ort::Result<SessionInputValue<'_>> {
     })
 }
 
-fn extents(shape: &[i64]) -> Vec<usize> {
+/// A shape of ONNX Runtime's.
+pub(crate) fn extents(shape: &[i64]) -> Vec<usize> {
     // ONNX Runtime's results have no negative extents; one would not fit the data and be refused as such.
     shape.iter().map(|&extent| usize::try_from(extent).unwrap_or(usize::MAX)).collect()
 }

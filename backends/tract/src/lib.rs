@@ -7,17 +7,20 @@
 //! | `tuned-int8` | q4, q8, mixed | the same; activations of quantized linears are rounded to 8 bits |
 //! | `tuned-exact` | q4, q8, mixed | the same; quantized weights are unpacked in cache, everything computed in f32 |
 //!
+//! A user's own ONNX file is run as `stock`: by tract alone, as it is ([`own`]).
+//!
 //! Files written for tract are kept in the cache folder by the hash of graph, weights and dialect.
 
 pub mod dialect;
 mod load;
 mod ops;
+mod own;
 mod session;
 
 use std::path::{Path, PathBuf};
 
 use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, DeviceFacts, MemoryMode, Session, Variant, VersionReport,
+    Backend, BackendError, CompileOptions, DeviceFacts, MemoryMode, OnnxModel, Session, Variant, VersionReport,
 };
 use ditbench_graph::Graph;
 use ditbench_graph::onnx::Dialect;
@@ -128,21 +131,11 @@ impl Backend for Tract {
         options: &CompileOptions,
     ) -> Result<Box<dyn Session>, BackendError> {
         let unsupported = |why: String| BackendError::Unsupported { backend: NAME, why };
-        if options.device != DEVICE {
-            return Err(unsupported(format!("it has no device \"{}\" here, only \"{DEVICE}\"", options.device)));
-        }
+        check(options)?;
         let Some(way) = Way::named(&options.variant) else {
             let why = "choose one of stock, tuned, tuned-int8, tuned-exact";
             return Err(unsupported(format!("it has no variant \"{}\": {why}", options.variant)));
         };
-        if options.threads == 0 {
-            return Err(unsupported("0 threads were asked for; ask for at least 1".to_owned()));
-        }
-        if options.memory == MemoryMode::Small {
-            return Err(unsupported(
-                "it has no mode that trades speed for memory; use memory mode \"fast\"".to_owned(),
-            ));
-        }
         Ok(Box::new(load::load(graph, weights, options, way)?))
     }
 
@@ -150,9 +143,33 @@ impl Backend for Tract {
         Way::named(variant).map(dialect::of)
     }
 
+    fn onnx_variants(&self) -> Vec<Variant> {
+        own::variants()
+    }
+
+    fn compile_onnx(&self, model: &OnnxModel, options: &CompileOptions) -> Result<Box<dyn Session>, BackendError> {
+        check(options)?;
+        Ok(Box::new(own::load(model, options)?))
+    }
+
     fn export(&self, graph: &Graph, weights: &Weights, options: &CompileOptions) -> Result<Vec<PathBuf>, BackendError> {
         let Some(way) = Way::named(&options.variant) else { return Ok(Vec::new()) };
         let cached = load::export(graph, weights, options, way)?;
         Ok(cached.exported.model.parent().map(Path::to_path_buf).into_iter().collect())
     }
+}
+
+/// What tract cannot do, whatever the graph.
+fn check(options: &CompileOptions) -> Result<(), BackendError> {
+    let unsupported = |why: String| Err(BackendError::Unsupported { backend: NAME, why });
+    if options.device != DEVICE {
+        return unsupported(format!("it has no device \"{}\" here, only \"{DEVICE}\"", options.device));
+    }
+    if options.threads == 0 {
+        return unsupported("0 threads were asked for; ask for at least 1".to_owned());
+    }
+    if options.memory == MemoryMode::Small {
+        return unsupported("it has no mode that trades speed for memory; use memory mode \"fast\"".to_owned());
+    }
+    Ok(())
 }

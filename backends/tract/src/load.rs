@@ -8,6 +8,7 @@ use ditbench_graph::Graph;
 use ditbench_graph::onnx::{self, Cached, OnnxError};
 use ditbench_graph::weights::{Format, Weights};
 use ditbench_graph::{Op, WeightId};
+use rayon::ThreadPool;
 use tract_core::prelude::{RunOptions, TractResult, TypedModel, TypedSimplePlan};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::*;
@@ -24,11 +25,7 @@ pub(crate) fn load(
 ) -> Result<TractSession, BackendError> {
     let cached = export(graph, weights, options, way)?;
     let start = Instant::now();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.threads)
-        .build()
-        .map_err(|error| BackendError::runtime(NAME, "starting threads", error))?;
-    let pool = Arc::new(pool);
+    let pool = pool(options.threads)?;
     // tract takes a pool of one thread for no pool at all and then uses all processors.
     let executor = if options.threads == 1 { Executor::SingleThread } else { Executor::MultiThread(Arc::clone(&pool)) };
     let plan = multithread_tract_scope(executor.clone(), || -> TractResult<Arc<TypedSimplePlan>> {
@@ -48,6 +45,12 @@ pub(crate) fn load(
         weight_resident_bytes: None,
     };
     Ok(TractSession::new(graph.clone(), plan, pool, report, numerics(graph, weights, way)?))
+}
+
+/// Threads for a session.
+pub(crate) fn pool(threads: usize) -> Result<Arc<ThreadPool>, BackendError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map(Arc::new).map_err(|error| BackendError::runtime(NAME, "starting threads", error))
 }
 
 /// Writes the graph in the way's dialect, or finds it in the cache.

@@ -35,12 +35,6 @@ impl TractSession {
         Self { graph, plan, pool, report, numerics }
     }
 
-    /// Nodes that compute something: not the inputs, not the constants.
-    fn computing(&self) -> usize {
-        let nodes = self.plan.model().nodes();
-        nodes.iter().filter(|node| !matches!(node.op().name().as_ref(), "Source" | "Const")).count()
-    }
-
     fn run_with(
         &self,
         inputs: &[Tensor],
@@ -66,7 +60,14 @@ impl TractSession {
     }
 }
 
-fn to_tract(tensor: &Tensor) -> TractResult<TValue> {
+/// Nodes that compute something: not the inputs, not the constants.
+pub(crate) fn computing(plan: &TypedSimplePlan) -> usize {
+    let nodes = plan.model().nodes();
+    nodes.iter().filter(|node| !matches!(node.op().name().as_ref(), "Source" | "Const")).count()
+}
+
+/// A tensor as tract's.
+pub(crate) fn to_tract(tensor: &Tensor) -> TractResult<TValue> {
     Ok(match tensor.data() {
         TensorData::F32(data) => TractTensor::from_shape(tensor.shape(), data)?.into_tvalue(),
         TensorData::I64(data) => TractTensor::from_shape(tensor.shape(), data)?.into_tvalue(),
@@ -97,7 +98,7 @@ impl Session for TractSession {
     }
 
     fn placement(&mut self) -> Placement {
-        Placement::all_on(DEVICE, self.computing(), "the backend has one device")
+        Placement::all_on(DEVICE, computing(&self.plan), "the backend has one device")
     }
 
     /// tract takes its memory from the process's allocator and does not count it.

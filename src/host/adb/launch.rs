@@ -19,6 +19,7 @@ use ditbench_worker::process::{Cause, Exit, Observed, local};
 use crate::host::Order;
 use ditbench_protocol::{Event, LaunchSpec, Outputs};
 use ditbench_worker::interrupt;
+use ditbench_workloads::own;
 
 /// A sign of life comes every second; after so long without one the connection is taken for broken.
 const SILENCE: Duration = Duration::from_secs(12);
@@ -30,7 +31,9 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// What was sent for a launch, as paths on the phone.
 pub struct Sent {
-    /// Weights.
+    /// A user's own model.
+    pub model: Option<String>,
+    /// Weights; empty for a user's own model, which has its own.
     pub weights: String,
     /// Inputs.
     pub inputs: String,
@@ -54,6 +57,9 @@ pub fn is_there(session: &Session, id: &str) -> Result<bool, AdbError> {
 pub fn start(session: &Session, order: &Order, sent: Sent) -> Result<(), AdbError> {
     let folder = format!("{}/launches/{}", session.folder(), order.id);
     let mut spec = order.spec.clone();
+    if let Some(model) = &sent.model {
+        spec.choice = own::moved(&spec.choice, model);
+    }
     spec.weights = sent.weights.into();
     spec.inputs = sent.inputs.into();
     spec.cache = format!("{}/cache", session.folder()).into();

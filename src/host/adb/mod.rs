@@ -11,6 +11,7 @@ mod error;
 mod launch;
 mod list;
 mod options;
+mod own;
 pub mod parcel;
 mod phone;
 mod program;

@@ -70,13 +70,15 @@ impl Phone {
         let ours = self.session.folder().to_owned();
         let files = format!("{ours}/files");
         let Session { pusher, device, .. } = &mut self.session;
+        let model = super::own::put(pusher, device, order.pipeline, &ours, order.say)?;
         let mut put = |path: &Path| pusher.put(device, path, &files, "0600", order.say);
-        let weights = put(&order.spec.weights)?;
+        // A user's model has its weights in its own files.
+        let weights = if model.is_some() { String::new() } else { put(&order.spec.weights)? };
         let inputs = put(&order.spec.inputs)?;
         for folder in export(order) {
             super::push::put_folder(pusher, device, &folder, &ours, order.say)?;
         }
-        Ok(Sent { weights, inputs })
+        Ok(Sent { model, weights, inputs })
     }
 
     /// Everything up to the start; tried again after a drop, because all of it may be done twice.
@@ -368,6 +370,9 @@ impl Host for Phone {
 /// that fails here, leaves it to the phone: the record says which of the two it was (`export_cached`).
 fn export(order: &Order) -> Vec<PathBuf> {
     let spec = order.spec;
+    if order.pipeline.graphs().is_empty() {
+        return Vec::new();
+    }
     let (Ok(backend), Ok(weights)) = (registry::backend(&spec.backend), Weights::open(&spec.weights)) else {
         return Vec::new();
     };

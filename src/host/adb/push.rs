@@ -113,7 +113,10 @@ impl Pusher {
     }
 
     /// SHA-256 in hex and size; taken once for a file that does not change.
-    fn hash(&mut self, path: &Path) -> Result<(String, u64), AdbError> {
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn hash(&mut self, path: &Path) -> Result<(String, u64), AdbError> {
         let fail = AdbError::local(path);
         let meta = std::fs::metadata(path).map_err(&fail)?;
         let key = (path.to_owned(), meta.len(), meta.modified().ok());

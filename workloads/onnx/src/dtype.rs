@@ -84,6 +84,11 @@ element_types! {
 }
 
 impl DType {
+    /// Whether its numbers are floats of a type that tensors are fed in.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F64 | Self::F16 | Self::Bf16)
+    }
+
     /// Bytes that `elements` take when packed; `None` if the type has no size or the number is out of all reason.
     pub fn bytes(self, elements: u64) -> Option<u64> {
         Some(elements.checked_mul(self.bits()?)?.div_ceil(8))

@@ -4,11 +4,8 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::OnceLock;
 
+use tokenizers::Tokenizer;
 use tokenizers::models::bpe::{BPE, Vocab};
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{SplitDelimiterBehavior, Tokenizer};
 
 /// CLIP's merges, a line each.
 const CLIP_MERGES: &[u8] = include_bytes!("../../assets/clip-merges.txt.gz");
@@ -71,7 +68,7 @@ fn nano() -> Result<&'static Framed, TokenizerError> {
     NANO_TOKENIZER.get_or_init(make).as_ref().map_err(library)
 }
 
-/// CLIP's tokenizer: lower case, words and signs apart, byte-level BPE; padded with the end token.
+/// CLIP's tokenizer over the merges that we carry; padded with the end token.
 fn clip() -> Result<&'static Framed, TokenizerError> {
     static CLIP_TOKENIZER: OnceLock<Result<Framed, String>> = OnceLock::new();
     CLIP_TOKENIZER.get_or_init(|| make_clip().map_err(|error| error.to_string())).as_ref().map_err(library)
@@ -97,19 +94,7 @@ fn make_clip() -> tokenizers::Result<Framed> {
         .vocab_and_merges(ids.into_iter().collect::<Vocab>(), merges)
         .end_of_word_suffix("</w>".to_owned())
         .build()?;
-    let mut tokenizer = Tokenizer::new(model);
-    let space = tokenizers::normalizers::Replace::new(
-        tokenizers::normalizers::replace::ReplacePattern::Regex(r"\s+".to_owned()),
-        " ",
-    )?;
-    tokenizer.with_normalizer(Some(tokenizers::normalizers::Sequence::new(vec![
-        tokenizers::normalizers::unicode::NFC.into(),
-        space.into(),
-        tokenizers::normalizers::utils::Lowercase.into(),
-    ])))?;
-    let words = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
-    let split = Split::new(SplitPattern::Regex(words.to_owned()), SplitDelimiterBehavior::Removed, true)?;
-    tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![split.into(), ByteLevel::new(false, true, false).into()])));
+    let tokenizer = ditbench_onnx::folder::clip_of(model)?;
     Ok(Framed { tokenizer, start: size - 2, end: size - 1, pad: size - 1 })
 }
 

@@ -5,6 +5,16 @@ use std::str::FromStr;
 
 use crate::Axis;
 
+/// How strongly what is asked for counts. Pipelines that users bring have the same axis.
+pub(crate) const GUIDANCE: Axis = Axis {
+    name: "guidance",
+    help: "Guidance of a class-conditional model, or of a pipeline of your own: none, its scale for two passes a step, or (the former) its \
+           scale and -batch for both in one batch, as in 4-batch",
+    default: "none",
+    parse: |text| text.parse().map(|guidance: Guidance| guidance.to_string()),
+    show: |value| format!("guidance {value}"),
+};
+
 /// What a plan may vary.
 pub(super) static AXES: [Axis; 2] = [
     Axis {
@@ -17,14 +27,7 @@ pub(super) static AXES: [Axis; 2] = [
         },
         show: |value| format!("class {value}"),
     },
-    Axis {
-        name: "guidance",
-        help: "Guidance of a class-conditional model: none, its scale for two passes a step, or its scale and -batch for both in one batch, \
-               as in 4-batch",
-        default: "none",
-        parse: |text| text.parse().map(|guidance: Guidance| guidance.to_string()),
-        show: |value| format!("guidance {value}"),
-    },
+    GUIDANCE,
 ];
 
 /// Classifier-free guidance: how strongly the class counts, and how the pass without it is run.

@@ -17,6 +17,7 @@ use crate::paper::{Counts, PaperTime};
 use crate::spec::{ModelInfo, Workload, WorkloadError};
 use crate::{Axis, Choice, ImageSize, Paper, Pipeline, Role, Source, Stage};
 
+pub(crate) use self::axes::GUIDANCE;
 pub use crate::blocks::taesd::DecoderConfig;
 pub use config::{DenoiserConfig, ModelConfig};
 pub use schedule::Schedule;

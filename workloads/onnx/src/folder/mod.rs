@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 pub use json::JsonError;
 pub use kind::{Family, Kind};
-pub use tokenizer::{Tokenizer, TokenizerError, Tokens};
+pub use tokenizer::{Tokenizer, TokenizerError, Tokens, clip_of};
 
 use crate::scheduler::{Scheduler, SchedulerError};
 
@@ -91,7 +91,7 @@ pub struct Defaults {
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// No index.
-    #[error("{}: there is no {INDEX} in it. A pipeline is a folder as optimum and diffusers write it; {}", path.display(), alone(graphs))]
+    #[error("{}: there is no {INDEX} in it. A pipeline is a folder as optimum and diffusers write it. {}", path.display(), alone(graphs))]
     NoIndex {
         /// The folder.
         path: PathBuf,

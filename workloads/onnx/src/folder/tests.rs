@@ -281,6 +281,24 @@ fn clips_tokens_are_those_of_transformers() {
     assert!(tokenizer.encode("a", 1).is_err() && tokenizer.encode("a", usize::MAX).is_err());
 }
 
+/// Stable Diffusion 2's export is of the older layout: its padding stands in `special_tokens_map.json`.
+#[test]
+fn what_clip_pads_with_stands_where_transformers_looks() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["vocab.json", "merges.txt"] {
+        std::fs::copy(exported("tokenizers/clip").join(name), folder.path().join(name)).unwrap();
+    }
+    let padded = |config: &Value| {
+        std::fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+        std::fs::write(folder.path().join("special_tokens_map.json"), r#"{"pad_token": "!"}"#).unwrap();
+        Tokenizer::open(folder.path(), Family::Clip).unwrap().encode("", 77).unwrap().ids
+    };
+    let older = padded(&json!({"pad_token": "<|endoftext|>", "model_max_length": 77}));
+    assert_eq!((&older[..2], &older[2..]), (&[512, 513][..], &[0; 75][..]), "\"!\" is the first of CLIP's vocabulary");
+    let newer = padded(&json!({"pad_token": "<|endoftext|>", "added_tokens_decoder": {}}));
+    assert_eq!((newer[0], &newer[1..]), (512, &[513; 76][..]));
+}
+
 #[test]
 fn t5s_tokens_are_those_of_transformers() {
     let tokenizer = Tokenizer::open(&exported("pixart/tokenizer"), Family::T5).unwrap();

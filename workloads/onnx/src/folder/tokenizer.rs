@@ -140,11 +140,19 @@ pub(super) fn longest(config: &Map<String, Value>) -> Option<usize> {
     (2.0..=MOST as f64).contains(&length).then_some(length as usize)
 }
 
-/// CLIP's tokenizer: lower case, words and signs apart, byte-level BPE.
+/// CLIP's tokenizer from its files.
 fn clip(vocabulary: &Path, merges: &Path) -> tokenizers::Result<tokenizers::Tokenizer> {
     let model = BPE::from_file(&vocabulary.to_string_lossy(), &merges.to_string_lossy())
         .end_of_word_suffix("</w>".to_owned())
         .build()?;
+    clip_of(model)
+}
+
+/// CLIP's tokenizer: lower case, words and signs apart, over its byte-level BPE: the one place that has them, for models of our own too.
+///
+/// # Errors
+/// The library's own failure.
+pub fn clip_of(model: BPE) -> tokenizers::Result<tokenizers::Tokenizer> {
     let mut tokenizer = tokenizers::Tokenizer::new(model);
     let space = tokenizers::normalizers::Replace::new(
         tokenizers::normalizers::replace::ReplacePattern::Regex(r"\s+".to_owned()),

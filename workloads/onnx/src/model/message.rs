@@ -37,6 +37,17 @@ pub(crate) struct Node {
     pub(crate) domain: String,
 }
 
+/// `NodeProto`: what tells it from others.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Named {
+    #[prost(string, repeated, tag = "2")]
+    pub(crate) output: Vec<String>,
+    #[prost(string, tag = "3")]
+    pub(crate) name: String,
+    #[prost(message, repeated, tag = "9")]
+    pub(crate) metadata: Vec<Entry>,
+}
+
 /// `AttributeProto`: its name and, if it has one, its integer.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Attribute {
@@ -134,7 +145,10 @@ pub(crate) mod field {
     pub(crate) const GRAPH_VALUE_INFO: u32 = 13;
     pub(crate) const GRAPH_SPARSE_INITIALIZER: u32 = 15;
     pub(crate) const FUNCTION_NODE: u32 = 7;
+    pub(crate) const NODE_OUTPUT: u32 = 2;
+    pub(crate) const NODE_NAME: u32 = 3;
     pub(crate) const NODE_ATTRIBUTE: u32 = 5;
+    pub(crate) const NODE_METADATA: u32 = 9;
     pub(crate) const ATTRIBUTE_TENSOR: u32 = 5;
     pub(crate) const ATTRIBUTE_GRAPH: u32 = 6;
     pub(crate) const ATTRIBUTE_GRAPHS: u32 = 11;

@@ -12,6 +12,7 @@ mod node;
 mod parse;
 mod precision;
 mod prepare;
+mod scopes;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -22,8 +23,9 @@ use std::path::Path;
 
 pub use error::{Fault, ReadError};
 pub use external::{DataFile, DataState};
-pub use precision::{Precision, Share, Storage, Way};
+pub use precision::{Arithmetic, Precision, Share, Storage, Way};
 pub use prepare::{Prepared, prepare, prepare_into};
+pub use scopes::Scopes;
 
 use crate::DType;
 

@@ -97,6 +97,35 @@ impl fmt::Display for Storage {
     }
 }
 
+/// What a file asks of the arithmetic: what it rounds besides its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Arithmetic {
+    /// Nothing: 32-bit floats.
+    Full,
+    /// Nothing either: weights of few bits are widened before they are used.
+    WeightOnly,
+    /// Activations are 16-bit floats.
+    Half,
+    /// Activations are rounded to 8 bits by operators that say how (QDQ): every runtime must round alike.
+    Stated,
+    /// Activations are rounded to 8 bits as the runtime sees fit.
+    Rounded,
+}
+
+impl Storage {
+    fn arithmetic(self) -> Arithmetic {
+        match self {
+            Self::Plain(DType::F16 | DType::Bf16) => Arithmetic::Half,
+            Self::Plain(_) => Arithmetic::Full,
+            // Four bits are stored for weights alone.
+            Self::Integer { way: Way::Dequantized, bits: 0..=4, .. } => Arithmetic::WeightOnly,
+            Self::Integer { way: Way::Dequantized, .. } => Arithmetic::Stated,
+            Self::Integer { way: Way::Multiplied, .. } | Self::Groups { accuracy: Some(4), .. } => Arithmetic::Rounded,
+            Self::Groups { .. } => Arithmetic::WeightOnly,
+        }
+    }
+}
+
 /// One way of storing, and how much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
@@ -146,7 +175,29 @@ impl Precision {
         Some(names.join("+"))
     }
 
-    fn bytes(&self) -> u64 {
+    /// What the file rounds most.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.shares.iter().map(|share| share.storage.arithmetic()).max().unwrap_or(Arithmetic::Full)
+    }
+
+    /// The shares of several files together.
+    pub fn joined<'a>(files: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut joined = Self::default();
+        for share in files.into_iter().flat_map(|file| &file.shares) {
+            match joined.shares.iter_mut().find(|known| known.storage == share.storage) {
+                Some(known) => {
+                    known.weights += share.weights;
+                    known.bytes += share.bytes;
+                }
+                None => joined.shares.push(*share),
+            }
+        }
+        joined.shares.sort_by_key(|share| (std::cmp::Reverse(share.weights), share.storage));
+        joined
+    }
+
+    /// Bytes of the weights, without scales.
+    pub fn bytes(&self) -> u64 {
         self.shares.iter().map(|share| share.bytes).sum()
     }
 

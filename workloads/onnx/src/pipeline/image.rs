@@ -1,7 +1,7 @@
 //! One image: the graphs in turn, and the host's arithmetic between them.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::error::{DriveError, RunError};
 use super::plan::{Component, Encoder, Guidance, Plan};
@@ -18,6 +18,11 @@ pub trait Run {
     /// # Errors
     /// The runtime's own words.
     fn run(&mut self, component: &str, inputs: &[(&str, &Value)]) -> Result<Vec<Value>, RunError>;
+
+    /// How long the last run took, where the runner's own clock counts and not the one around [`Run::run`].
+    fn took(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// What an image is made from.
@@ -77,9 +82,28 @@ impl Plan {
         self.encoders.iter().map(|encoder| (encoder.component.name.as_str(), encoder.tokens))
     }
 
+    /// Tokens of text that the denoiser reads.
+    pub fn denoiser_tokens(&self) -> usize {
+        self.text.tokens(&self.text_tokens().map(|(_, count)| count).collect::<Vec<_>>())
+    }
+
     /// Whether each step is two passes, of which one reads the empty prompt.
     pub fn reads_empty_prompt(&self) -> bool {
         matches!(self.guidance, Guidance::TwoPasses(_))
+    }
+
+    /// The guidance scale, and whether it takes two passes a step; `None` where nothing is guided.
+    pub fn guidance(&self) -> Option<(f64, bool)> {
+        match self.guidance {
+            Guidance::Off => None,
+            Guidance::Inside(scale) => Some((scale, false)),
+            Guidance::TwoPasses(scale) => Some((scale, true)),
+        }
+    }
+
+    /// Height and width of the picture in pixels.
+    pub fn picture(&self) -> (usize, usize) {
+        (self.latent.0 * self.defaults.factor, self.latent.1 * self.defaults.factor)
     }
 
     /// All components with their inputs' sizes, in the order in which they run.
@@ -288,7 +312,8 @@ impl Drive<'_> {
             component.inputs.iter().map(|input| input.name.as_str()).zip(&values).collect();
         let start = Instant::now();
         let outputs = self.run.run(&component.name, &named);
-        let seconds = start.elapsed().as_secs_f64();
+        let waited = start.elapsed();
+        let seconds = self.run.took().unwrap_or(waited).as_secs_f64();
         let outputs = outputs.map_err(|source| DriveError::Run { component: component.name.clone(), source })?;
         match self.stages.iter_mut().find(|stage| stage.component == component.name) {
             Some(stage) => stage.seconds.push(seconds),
