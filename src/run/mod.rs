@@ -21,8 +21,8 @@ mod resume;
 mod schedule;
 mod sensitivity;
 mod show;
-pub mod tune;
 mod system_trace;
+pub mod tune;
 mod weights;
 
 use std::path::{Path, PathBuf};

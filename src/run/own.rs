@@ -149,7 +149,8 @@ pub(super) fn reference<'a>(run: &'a Run, key: &CellKey) -> Option<&'a Row> {
     let rows = || run.cells.iter().filter(|row| row.has_result() && same_image(&row.key));
     // The usual way first: the registry lists it so.
     let place = |row: &Row| {
-        let is = |(name, way): &(&str, Option<&str>)| row.key.backend == *name && way.is_none_or(|w| row.key.variant == w);
+        let is =
+            |(name, way): &(&str, Option<&str>)| row.key.backend == *name && way.is_none_or(|w| row.key.variant == w);
         USUAL_OF_FILES.iter().position(is).unwrap_or(USUAL_OF_FILES.len())
     };
     let full = rows()

@@ -14,6 +14,7 @@ use ditbench_record::{Cell as Row, CellKey, Status, Warning};
 use ditbench_reports::advice::search::{self, Arm, Terms};
 use ditbench_reports::advice::{Candidate, Question, gather, group_of};
 use ditbench_worker::registry;
+use ditbench_workloads::own as own_model;
 
 use super::resolve::Resolved;
 use super::schedule::CellState;
@@ -41,13 +42,11 @@ pub fn open_up(settings: &Settings, common: &Common) -> Result<PlanFile> {
         plan.group.push(Axes::default());
     }
     let engines = registry::engines().map_err(anyhow::Error::msg)?;
-    let all: Vec<String> = registry::listed()
-        .map(str::to_owned)
-        .chain(engines.iter().map(|engine| engine.name.clone()))
-        .collect();
+    let all: Vec<String> =
+        registry::listed().map(str::to_owned).chain(engines.iter().map(|engine| engine.name.clone())).collect();
     let groups = std::mem::take(&mut plan.group);
     let cores = host.cores();
-    for group in groups {
+    for (group, is_users) in groups.into_iter().flat_map(parted) {
         let open = |name: &String| BackendChoice { name: name.clone(), variant: None };
         let backends = group.backend.clone().unwrap_or_else(|| all.iter().map(open).collect());
         for backend in backends {
@@ -56,7 +55,7 @@ pub fn open_up(settings: &Settings, common: &Common) -> Result<PlanFile> {
             match host.backend(&backend.name) {
                 // What the others are held against is not what is shipped.
                 Ok(facts) if facts.is_reference && group.backend.is_none() => {}
-                Ok(facts) => plan.group.extend(opened(&group, &backend, &facts, cores)),
+                Ok(facts) => plan.group.extend(opened(&group, is_users, &backend, &facts, cores)),
                 Err(why) => crate::text::tell(&format!("{} is left out: {why}", backend.name)),
             }
         }
@@ -67,18 +66,37 @@ pub fn open_up(settings: &Settings, common: &Common) -> Result<PlanFile> {
     Ok(plan)
 }
 
+/// A group with models of ours, and one with those that users bring, whose files have their precision: `true`.
+fn parted(group: Axes) -> Vec<(Axes, bool)> {
+    let models = group.model.clone().unwrap_or_default();
+    let (users, ours): (Vec<String>, Vec<String>) =
+        models.into_iter().partition(|model| own_model::Given::of(model).is_some());
+    if users.is_empty() {
+        return vec![(group, false)];
+    }
+    let of = |models: Vec<String>, is_users: bool| (Axes { model: Some(models), ..group.clone() }, is_users);
+    let parts = [of(ours, false), of(users, true)];
+    parts.into_iter().filter(|(part, _)| part.model.as_ref().is_some_and(|models| !models.is_empty())).collect()
+}
+
 /// The groups of one backend: one for each precision, because ways differ.
-fn opened(group: &Axes, backend: &BackendChoice, facts: &registry::BackendFacts, cores: usize) -> Vec<Axes> {
+fn opened(
+    group: &Axes,
+    is_users: bool,
+    backend: &BackendChoice,
+    facts: &registry::BackendFacts,
+    cores: usize,
+) -> Vec<Axes> {
     let usable = facts.devices.iter().filter(|device| device.state.is_ok() && device.nature.shows_speed());
     let devices: Vec<String> =
         group.device.clone().unwrap_or_else(|| usable.map(|device| device.name.clone()).collect());
     let counts: BTreeSet<usize> = [1, cores / 2, cores].into_iter().filter(|count| *count > 0).collect();
     let counts: Vec<Threads> = counts.into_iter().map(Threads::nearest).collect();
-    let of = |scheme: Scheme| {
+    let of = |scheme: Option<Scheme>| {
         let ways: Vec<BackendChoice> = match &backend.variant {
             Some(_) => vec![backend.clone()],
             None => {
-                let ways = facts.variants.get(scheme.name()).into_iter().flatten();
+                let ways = facts.variants.get(scheme.map_or(registry::OF_FILES, Scheme::name)).into_iter().flatten();
                 let way = |name: &str| BackendChoice { name: backend.name.clone(), variant: Some(name.to_owned()) };
                 ways.map(|variant| way(&variant.name)).collect()
             }
@@ -86,7 +104,8 @@ fn opened(group: &Axes, backend: &BackendChoice, facts: &registry::BackendFacts,
         let usable = !ways.is_empty() && !devices.is_empty();
         usable.then(|| Axes {
             backend: Some(ways),
-            precision: Some(vec![scheme]),
+            // A precision that is asked of files is refused where the plan is multiplied out.
+            precision: scheme.map(|scheme| vec![scheme]).or_else(|| group.precision.clone()),
             device: Some(devices.clone()),
             // Pinned cells have as many threads as cores.
             threads: group.threads.clone().or_else(|| group.cluster.is_none().then(|| counts.clone())),
@@ -94,7 +113,8 @@ fn opened(group: &Axes, backend: &BackendChoice, facts: &registry::BackendFacts,
             ..group.clone()
         })
     };
-    let schemes = group.precision.clone().unwrap_or_else(|| Scheme::ALL.to_vec());
+    let schemes = || group.precision.clone().unwrap_or_else(|| Scheme::ALL.to_vec()).into_iter().map(Some).collect();
+    let schemes: Vec<Option<Scheme>> = if is_users { vec![None] } else { schemes() };
     schemes.into_iter().filter_map(of).collect()
 }
 

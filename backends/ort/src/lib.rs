@@ -31,8 +31,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, Costs, DeviceFacts, Missing, Named, OnnxModel, Parcel, PrepareOptions, Ready, Session,
-    Variant, VersionReport,
+    Backend, BackendError, CompileOptions, Costs, DeviceFacts, Missing, Named, OnnxModel, Parcel, PrepareOptions,
+    Ready, Session, Variant, VersionReport,
 };
 use ditbench_graph::Graph;
 use ditbench_graph::onnx::Dialect;
