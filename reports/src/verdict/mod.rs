@@ -31,8 +31,9 @@ pub use gate::{Gate, GateError};
 pub use crate::metric::{Basis, Enforce, Metric};
 use crate::record::CellKey;
 
-/// Version of [`Verdict`] as JSON. 2: `threshold_from` is an object, and `reason` stands beside it.
-pub const SCHEMA_VERSION: u32 = 2;
+/// Version of [`Verdict`] as JSON. 2: `threshold_from` is an object, and `reason` stands beside it. 3: keys are those of records of
+/// version 2.
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -42,13 +42,13 @@ pub fn write(cell: &Resolved, prompts: &Prompts, seed: u64, run: &Path) -> Resul
     }
     let about = SeriesInputs {
         workload: format!(
-            "{} {}×{}, {} text tokens, {} steps, {}",
+            "{} {}×{}{}, {} steps{}",
             cell.key.name(),
             cell.key.width,
             cell.key.height,
-            cell.key.text_tokens().unwrap_or(0),
+            cell.key.text_tokens().map(|tokens| format!(", {tokens} text tokens")).unwrap_or_default(),
             cell.key.steps,
-            cell.key.sampler().unwrap_or_default()
+            cell.key.sampler().map(|sampler| format!(", {sampler}")).unwrap_or_default()
         ),
         noise_sha256: hex(noise),
         inputs_sha256: hex(all),
