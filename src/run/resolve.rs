@@ -209,8 +209,8 @@ mod tests {
     use super::*;
     use crate::plan::{Axes, PlanFile};
 
-    /// A value of each axis that is not the default, for the smallest model that has the axis.
-    const VALUES: [(&str, &str); 8] = [
+    /// A value of each axis that is not the default.
+    const VALUES: [(&str, &str); 9] = [
         ("rung", "assa"),
         ("layout", "1-2-1"),
         ("width", "0.5"),
@@ -219,6 +219,7 @@ mod tests {
         ("class", "3"),
         ("guidance", "4"),
         ("ladder", "mqa"),
+        ("augmentation", "250"),
     ];
 
     fn planned(plan: &PlanFile) -> Resolved {
@@ -267,8 +268,16 @@ mod tests {
                 assert!(help.contains(&format!("--{name} ")), "--{name} is not in the help");
                 let value = VALUES.iter().find(|(known, _)| *known == name);
                 let (_, value) = value.unwrap_or_else(|| panic!("give this test a value of the axis {name}"));
-                let model = workload.models()[0].name;
-                let plain = format!("[[group]]\nmodel = '{model}'\nbackend = 'reference'\nprecision = 'f32'\n");
+                let of =
+                    |model: &str| format!("[[group]]\nmodel = '{model}'\nbackend = 'reference'\nprecision = 'f32'\n");
+                // Not every model of a workload need have the axis.
+                let has = |model: &&str| {
+                    let plan = PlanFile::parse(&format!("{}{name} = '{value}'\n", of(model)), "a plan").unwrap();
+                    workload::build(&plan.cells(1).unwrap()[0].choice).is_ok()
+                };
+                let mut models = workload.models().iter().map(|model| model.name);
+                let model = models.find(has).unwrap_or_else(|| panic!("no model has {name} {value}"));
+                let plain = of(model);
                 let [plain, other] = [plain.clone(), format!("{plain}{name} = '{value}'\n")]
                     .map(|text| planned(&PlanFile::parse(&text, "a plan").unwrap()));
                 let entries: Vec<(&String, &String)> =
