@@ -4,8 +4,10 @@
 //! Contract: of launches of `--sustained` alone, in which nothing but time ends a launch. A process's first image, with cold caches,
 //! is no part of either level: "at first" is the first tenth of the others, "settled" the last third.
 
+use std::borrow::Cow;
+
 use crate::estimate::NO_LAUNCH;
-use crate::record::{Cell, Launch, Reading, Run, Sample, held};
+use crate::record::{Cell, Launch, Reading, Run, Sample, Steady, SteadyState, held};
 use crate::stats::median;
 
 /// Fewer images than this have no beginning and end to be told apart.
@@ -25,6 +27,20 @@ pub fn settled_images(launch: &Launch) -> Vec<&Sample> {
     let mut images = images(launch);
     images.drain(..images.len() - images.len().div_ceil(3));
     images
+}
+
+/// A launch as it is summed up where nothing but its settled part counts: of a sustained run, with the process's first image and the
+/// settled ones; else, or with too few images to tell, as it is.
+pub fn settled_part<'a>(run: &Run, launch: &'a Launch) -> Cow<'a, Launch> {
+    if !run.is_sustained() || images(launch).len() < FEW {
+        return Cow::Borrowed(launch);
+    }
+    let settled: Vec<u32> = settled_images(launch).iter().map(|sample| sample.image).collect();
+    let mut part = launch.clone();
+    part.samples.retain(|sample| sample.image == 0 || settled.contains(&sample.image));
+    // All of them count, whatever the whole launch did.
+    part.steady = SteadyState { state: Steady::Flat, ..SteadyState::default() };
+    Cow::Owned(part)
 }
 
 /// How fast a launch was at both ends.
@@ -150,6 +166,23 @@ mod tests {
         assert_eq!(settled(&run, &run.cells[0]), Reading::Ok(2.0));
         run.run.sustained_s = None;
         assert!(settled(&run, &run.cells[0]).why().is_some_and(|why| why.contains("--sustained")));
+    }
+
+    #[test]
+    fn what_is_settled_can_stand_for_a_whole_launch() {
+        let hot: Vec<f64> = (0..30).map(|image| if image < 10 { 1.0 } else { 1.3 }).collect();
+        let run = phone(vec![launch(&hot)]);
+        let of = |run: &Run| {
+            let part = settled_part(run, &run.cells[0].launches[0]).into_owned();
+            (
+                part.first().map(|image| image.total_s),
+                part.timed().iter().map(|image| image.total_s).collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(of(&run), (Some(9.0), vec![1.3; 10]));
+        let mut short = run.clone();
+        short.run.sustained_s = None;
+        assert_eq!(of(&short).1.len(), 30, "a short launch is as it is");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! From records to candidates: what each machine and device measured, and which results must not be advised.
 //!
 //! Contract: results of one key on one machine are put together where the records may be compared ([`differences`]); otherwise
-//! the newest counts, and what is left out is said. Sustained results decide the times where there are any. The order in
-//! which runs are given does not matter.
+//! the newest counts, and what is left out is said. Sustained results, by their settled part, decide the times where there are
+//! any. The order in which runs are given does not matter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::record::disturbed::{self, Cause};
 use crate::record::{Cell, CellKey, Launch, Run, Status};
 use crate::table::{self, workload};
 use crate::verdict::{Fault, Gate, differences, faults};
-use crate::{roof, whose};
+use crate::{roof, sustained, whose};
 
 /// The candidates of one machine's device, of one workload.
 #[derive(Clone, Debug, PartialEq)]
@@ -265,7 +265,10 @@ fn known(metric: Metric, pooled: &Pooled) -> Known {
         return Known::Unknown(why);
     }
     let values: Vec<f64> = if metric.basis() == Basis::Launches {
-        pooled.launches.iter().filter_map(|(_, launch)| take::of_launch(metric, &pooled.cell, launch)).collect()
+        let of = |(run, launch): &(&Run, &Launch)| {
+            take::of_launch(metric, &pooled.cell, &sustained::settled_part(run, launch))
+        };
+        pooled.launches.iter().filter_map(of).collect()
     } else if metric.is_of_steady_images() {
         pooled.launches.iter().filter_map(|(run, launch)| alone(metric, run, &pooled.cell, launch)).collect()
     } else {
