@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use ditbench_backend_api::{Named, PrepareOptions, Ready};
+use ditbench_backend_api::{Backend, Named, PrepareOptions, Ready};
 use ditbench_worker::registry::{self, BackendFacts};
 
 use crate::naming::Libraries;
+use crate::provider::Provider;
 
 /// What all commands share.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -21,14 +22,48 @@ pub struct Common {
     /// user's config folder]
     #[arg(long, global = true, env = "DITBENCH_ENGINES", value_name = "FILE")]
     pub engines: Option<PathBuf>,
+    /// An execution provider of ONNX Runtime's that is a library of its own, and what it is told: once for each; `ditbench setup`
+    /// fetches those that are published
+    #[arg(long = "ep", global = true, value_name = "NAME=LIBRARY[,KEY=VALUE…]")]
+    pub ep: Vec<Provider>,
 }
 
 impl Common {
-    /// The cache and the libraries as words of a command line, each flag and its value: what another run of this program, or of
+    /// The cache, the libraries and the providers as words of a command line, each flag and its value: what another run of this program, or of
     /// another build, must be told to find the same. Engines are found by their variable.
     pub fn words(&self) -> Vec<(String, OsString)> {
         let cache = self.cache.iter().map(|cache| ("--cache".to_owned(), cache.clone().into_os_string()));
-        cache.chain(self.libraries.words()).collect()
+        let ep = self.ep.iter().map(|provider| ("--ep".to_owned(), provider.to_string().into()));
+        cache.chain(self.libraries.words()).chain(ep).collect()
+    }
+
+    /// Execution providers, as backends are told of them.
+    pub fn providers(&self) -> Vec<String> {
+        self.ep.iter().map(ToString::to_string).collect()
+    }
+
+    /// The same, with the providers that a plan names where the command line names none.
+    #[must_use]
+    pub fn with_providers(&self, of_plan: Option<&[Provider]>) -> Self {
+        let ep = if self.ep.is_empty() { of_plan.unwrap_or_default().to_vec() } else { self.ep.clone() };
+        Self { ep, ..self.clone() }
+    }
+
+    /// A backend with what it needs, fetched where that is missing.
+    ///
+    /// # Errors
+    /// It cannot be used, and what to do.
+    pub fn ready(&self, backend: &str, say: &dyn Fn(String)) -> Result<Box<dyn Backend>, String> {
+        let mut made = registry::backend(backend)?;
+        let library = self.libraries.of(backend).map(Path::to_path_buf);
+        made.prepare(&PrepareOptions {
+            named: &Named { library, folder: None, providers: self.providers() },
+            cache: &|| crate::paths::cache(self.cache.as_ref()).map_err(|error| crate::text::causes(&error)),
+            fetch: true,
+            say,
+            stop: &ditbench_worker::interrupt::requested,
+        })?;
+        Ok(made)
     }
 
     /// Makes a backend ready on this machine with what was named for it: what it can do, and what was found.
@@ -38,7 +73,7 @@ impl Common {
     pub fn prepare(&self, backend: &str, fetch: bool, say: &dyn Fn(String)) -> Result<(BackendFacts, Ready), String> {
         let library = self.libraries.of(backend).map(Path::to_path_buf);
         let options = PrepareOptions {
-            named: &Named { library, folder: None },
+            named: &Named { library, folder: None, providers: self.providers() },
             cache: &|| crate::paths::cache(self.cache.as_ref()).map_err(|error| crate::text::causes(&error)),
             fetch,
             say,

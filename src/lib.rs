@@ -11,5 +11,6 @@ pub mod host;
 pub mod naming;
 pub mod paths;
 pub mod plan;
+pub mod provider;
 pub mod run;
 pub mod text;

@@ -49,6 +49,7 @@ pub fn session(backend: &dyn Backend, graph: &Graph, weights: &Weights, variant:
         variant: variant.to_owned(),
         memory: MemoryMode::Fast,
         cache: cache(),
+        allow_fallback: false,
     };
     backend.compile(graph, weights, &options).expect("the backend takes the graph")
 }

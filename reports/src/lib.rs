@@ -29,6 +29,7 @@ pub mod table;
 pub mod text;
 pub mod verdict;
 pub mod whose;
+pub mod withheld;
 
 use ditbench_record as record;
 pub use image;

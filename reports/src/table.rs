@@ -9,9 +9,12 @@ use crate::caution::{self, Caution};
 use crate::estimate::{self, Estimate};
 use crate::judged::JudgedRow;
 use crate::metric::{Figures, Metric, Shown, Taken, take};
-use crate::record::{Cell, CellKey, Launch, Reading, Role, Run, Status, conditions, cpus};
+use crate::record::{Cell, CellKey, Device, Launch, Reading, Role, Run, Status, conditions, cpus};
 use crate::stages::StageTimes;
-use crate::{roof, stats, sustained, whose};
+use crate::{roof, stats, sustained, whose, withheld};
+
+/// The processor, as a device.
+const PROCESSOR: &str = "cpu";
 
 /// The rows of one report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -52,6 +55,9 @@ pub struct Row {
     pub cores: Option<String>,
     /// What makes the cell different.
     pub key: CellKey,
+    /// What it ran on, where that is known and not the processor alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<Device>,
     /// How it ended.
     pub status: Status,
     /// Why, unless ok.
@@ -89,6 +95,8 @@ impl Row {
     fn of(run: &Run, cell: &Cell) -> Self {
         let first = cell.good_launches().map(|launch| launch.first().into_iter().collect()).collect::<Vec<_>>();
         let timed = cell.good_launches().map(Launch::timed).collect::<Vec<_>>();
+        let withheld = withheld::why(Metric::IMAGE, cell);
+        let (first, timed) = if withheld.is_none() { (first, timed) } else { Default::default() };
         let stages_s = StageTimes::of(cell, &timed);
         Self {
             run: run.run.id.clone(),
@@ -98,10 +106,13 @@ impl Row {
             conditions: conditions::unusual(run, Some(cell)),
             cores: (!cell.key.cpus.is_empty()).then(|| cores(run, &cell.key.cpus)),
             key: cell.key.clone(),
+            device: cell.device.clone().filter(|_| cell.key.device != PROCESSOR),
             status: cell.status,
             reason: cell.reason.clone(),
             numerics: cell.numerics.clone(),
-            image_s: estimate::of(cell.good_launches(), |image| Some(image.total_s)),
+            image_s: withheld
+                .clone()
+                .map_or_else(|| estimate::of(cell.good_launches(), |image| Some(image.total_s)), Reading::absent),
             numbers: Figures::of(run, cell),
             steps_s: stages_s.iter().flat_map(|stages| stages.by_role(Role::Denoiser)).collect(),
             stages_s,
@@ -210,6 +221,16 @@ impl Row {
         self.cautions.iter().any(|caution| matches!(caution, Caution::DoubtfulPeak { .. }))
     }
 
+    /// Whether its times are the device's: not those of a simulator or of a driver in software, which are left out.
+    pub fn shows_speed(&self) -> bool {
+        self.device.as_ref().is_none_or(Device::shows_speed)
+    }
+
+    /// Whether threads are something that it has: a GPU and an NPU have none of ours.
+    fn has_threads(&self) -> bool {
+        self.device.as_ref().is_none_or(|device| device.kind.is_none() || device.is_processor())
+    }
+
     /// Whether other cells' quality is measured against this one.
     pub fn is_reference(&self) -> bool {
         self.is_reference
@@ -227,7 +248,7 @@ impl Row {
 
     /// Backend and way: `ort int8`.
     pub fn who(&self) -> String {
-        if self.key.device == "cpu" {
+        if self.key.device == PROCESSOR {
             format!("{} {}", self.key.backend, self.key.variant)
         } else {
             format!("{} {} on {}", self.key.backend, self.key.variant, self.key.device)
@@ -247,12 +268,15 @@ impl Row {
             Some(_) if self.by_machine => format!(" · {}", self.machine),
             Some(number) => format!(" · run\u{a0}{number}"),
         };
-        format!("{} · {} · {}{run}", self.who(), self.key.precision, self.threads())
+        let threads = self.threads();
+        let threads = if threads.is_empty() { threads } else { format!(" · {threads}") };
+        format!("{} · {}{threads}{run}", self.who(), self.key.precision)
     }
 
     /// For a column of threads: `2`, `2 on big`.
     pub fn threads_column(&self) -> String {
         match &self.cores {
+            _ if !self.has_threads() => "-".to_owned(),
             Some(cores) => format!("{} on {cores}", self.key.threads),
             None => self.key.threads.to_string(),
         }
@@ -264,6 +288,8 @@ impl Row {
         let threads =
             if self.key.threads == 1 { "1\u{a0}thread".into() } else { format!("{}\u{a0}threads", self.key.threads) };
         let threads = match &self.cores {
+            _ if !self.has_threads() && self.key.memory == "fast" => return String::new(),
+            _ if !self.has_threads() => return format!("{} memory", self.key.memory),
             Some(cores) => format!("{threads} on {cores}"),
             None => threads,
         };
@@ -338,11 +364,22 @@ pub fn workload(key: &CellKey) -> String {
     format!("{}, {size}{steps}{sampler}{text}{batch}", key.name())
 }
 
-/// Rows by workload, in the order in which each first appears; fastest first, what has no time last.
+/// What rows of one table share: the workload and, where that is not the processor, the device.
+fn group(row: &Row) -> String {
+    let workload = workload(&row.key);
+    if row.key.device == PROCESSOR {
+        return workload;
+    }
+    let words = row.device.as_ref().map(Device::words).filter(|words| !words.is_empty());
+    let words = words.map(|words| format!(" ({words})")).unwrap_or_default();
+    format!("{workload}, on {}{words}", row.key.device)
+}
+
+/// Rows by workload and device, in the order in which each first appears; fastest first, what has no time last.
 pub fn groups(table: &Table) -> Vec<(String, Vec<&Row>)> {
     let mut groups: Vec<(String, Vec<&Row>)> = Vec::new();
     for row in &table.rows {
-        let name = workload(&row.key);
+        let name = group(row);
         match groups.iter_mut().find(|(other, _)| *other == name) {
             Some((_, rows)) => rows.push(row),
             None => groups.push((name, vec![row])),

@@ -122,7 +122,8 @@ Examples:
 pub const INSPECT: &str = "\
 Examples:
   ditbench inspect --model small --size 1024          beside the paper's figures
-  ditbench inspect --model nano --nodes               one row per node";
+  ditbench inspect --model nano --nodes               one row per node
+  ditbench inspect --model nano --for webgpu          what a device does not take, and why";
 
 /// `ditbench export`.
 pub const EXPORT: &str = "\
@@ -141,6 +142,13 @@ pub const DEVICES: &str = "\
 Examples:
   ditbench devices
   ditbench devices --fetch                            fetch the ONNX Runtime library first";
+
+/// `ditbench setup`.
+pub const SETUP: &str = "\
+Examples:
+  ditbench setup webgpu
+  ditbench setup qnn openvino
+  ditbench run --backend ort --device cpu,webgpu      uses what was set up";
 
 /// `ditbench doctor`.
 pub const DOCTOR: &str = "\

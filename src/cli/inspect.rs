@@ -10,7 +10,9 @@ use ditbench_graph::weights::scheme::bits_of;
 use ditbench_graph::{Graph, WeightRole};
 use ditbench_workloads::{Choice, Pipeline, Role, workload};
 
+use super::Common;
 use super::workload::WorkloadArgs;
+use crate::plan::parse_scheme;
 use crate::text::{bytes, count, seconds, show, table};
 
 /// Arguments of `ditbench inspect`.
@@ -21,14 +23,30 @@ pub struct InspectArgs {
     /// Also print one row per node of the denoiser
     #[arg(long)]
     nodes: bool,
+    /// Instead of counting: which operations this device does not take, and why
+    #[arg(long = "for", value_name = "DEVICE", conflicts_with = "nodes")]
+    device: Option<String>,
+    /// With --for: precision of the weights
+    #[arg(long, default_value = "f32", value_parser = parse_scheme, requires = "device")]
+    precision: Scheme,
+}
+
+impl InspectArgs {
+    /// Whether a backend is made ready, and may be fetched.
+    pub fn prepares(&self) -> bool {
+        self.device.is_some()
+    }
 }
 
 /// Prints the counts.
 ///
 /// # Errors
 /// A workload that cannot be built.
-pub fn inspect(args: &InspectArgs) -> Result<()> {
+pub fn inspect(args: &InspectArgs, common: &Common) -> Result<()> {
     let pipeline = workload::build(&args.workload.choice()?)?;
+    if let Some(device) = &args.device {
+        return super::inspect_for::inspect(&pipeline, device, args.precision, common);
+    }
     let workload = &pipeline.choice;
     if pipeline.files_precision().is_some() {
         super::inspect_own::inspect(&pipeline);

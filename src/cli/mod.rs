@@ -11,6 +11,7 @@ mod gate;
 pub mod generate;
 pub mod history;
 pub mod inspect;
+mod inspect_for;
 mod inspect_own;
 pub mod merge;
 mod phones;
@@ -18,6 +19,7 @@ pub mod profile;
 mod question;
 pub mod report;
 pub mod run;
+pub mod setup;
 pub mod shell;
 pub mod tune;
 mod workload;
@@ -60,6 +62,7 @@ Examples:
   ditbench inspect --model small --size 1024          parameters, operations, bytes
   ditbench export --model small --precision q4 DIR    ONNX files for other tools
   ditbench report runs/20261123T161500Z-5f3a          rebuild the report from the record
+  ditbench setup webgpu                               what a device needs beyond its driver
   ditbench devices                                    what can run here, and what is missing; phones that adb sees
   ditbench doctor --on adb                            is the phone ready, and if not, what to do
   ditbench run --on adb --backend candle,tract        the same measurement on a phone
@@ -113,6 +116,9 @@ pub enum Command {
     /// List backends and devices: what can run here; for the rest, why not and how to get it
     #[command(after_help = examples::DEVICES)]
     Devices(devices::DevicesArgs),
+    /// Fetch what a device needs beyond its driver: ONNX Runtime's provider for it, pinned by hash
+    #[command(after_help = examples::SETUP)]
+    Setup(setup::SetupArgs),
     /// Check a phone before a run: what is in the way, and the command that fixes it
     #[command(after_help = examples::DOCTOR)]
     Doctor(doctor::DoctorArgs),
@@ -139,7 +145,9 @@ impl Command {
     pub fn waits_for_others(&self) -> bool {
         match self {
             Self::Devices(args) => args.fetches(),
-            Self::Run(_) | Self::Tune(_) | Self::Generate(_) | Self::Ab(_) | Self::Aa(_) | Self::Doctor(_) => true,
+            Self::Inspect(args) => args.prepares(),
+            Self::Setup(_) | Self::Run(_) | Self::Tune(_) | Self::Generate(_) | Self::Ab(_) | Self::Aa(_) => true,
+            Self::Doctor(_) => true,
             Self::Profile(args) => args.runs(),
             _ => false,
         }
@@ -154,6 +162,12 @@ pub fn main() -> ExitCode {
         // Workers, and runs of other machines, find it there too.
         // SAFETY: no other thread runs yet.
         unsafe { std::env::set_var(ditbench_worker::registry::ENGINES, file) };
+    }
+    for (variable, value) in ditbench_worker::registry::environment() {
+        if std::env::var_os(variable).is_none() {
+            // SAFETY: no other thread runs yet.
+            unsafe { std::env::set_var(variable, value) };
+        }
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -187,10 +201,11 @@ pub fn main() -> ExitCode {
         Command::History(args) => done(history::history(&args)),
         Command::Merge(args) => done(merge::merge(&args)),
         Command::Generate(args) => done(generate::generate(&args, common)),
-        Command::Inspect(args) => done(inspect::inspect(&args)),
+        Command::Inspect(args) => done(inspect::inspect(&args, common)),
         Command::Export(args) => done(export::export(&args, common)),
         Command::Report(args) => done(report::remake(&args)),
         Command::Devices(args) => done(devices::devices(&args, common)),
+        Command::Setup(args) => done(setup::setup(&args, common)),
         Command::Doctor(args) => done(doctor::doctor(&args, common)),
         Command::Completions(args) => done(shell::completions(&args)),
         Command::Man(args) => done(shell::man(&args)),

@@ -108,6 +108,10 @@ pub struct RunArgs {
     /// Skip what does not change from launch to launch: the machine's peaks, the memory pass, comparing images
     #[arg(long, conflicts_with_all = ["profile", "resume"])]
     brief: bool,
+    /// Let nodes that a device does not take run on the processor: such rows are marked. Without it they have no result but the
+    /// operations that the device does not take
+    #[arg(long, conflicts_with = "resume")]
+    allow_fallback: bool,
     /// Directory for the run [default: runs/ID]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
@@ -159,6 +163,9 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         (false, false) => DEFAULT_PLAN,
     };
     let mut plan = args.plan.plan_or(default)?;
+    if !common.ep.is_empty() {
+        plan.ep = Some(common.ep.clone());
+    }
     plan.launches = args.launches.or(plan.launches);
     if args.first_look {
         plan.launches = Some(Launches::fixed(1));
@@ -188,6 +195,7 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         weights: args.plan.weights(),
         profile: args.profile,
         brief: args.brief,
+        allow_fallback: args.allow_fallback,
         judging,
         tune: None,
         on: None,

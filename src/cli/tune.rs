@@ -70,6 +70,7 @@ pub fn tune(args: &TuneArgs, common: &Common) -> Result<ExitCode> {
         budget_s: plan.budget.unwrap_or(BUDGET),
         timeout_s: args.timeout,
         profile: false,
+        allow_fallback: false,
         brief: false,
         shard: None,
         telemetry: true,

@@ -29,6 +29,9 @@ pub struct Cell {
     /// The CPUs that it may run on; `None` where the system decides.
     #[serde(default)]
     pub pinned: Option<Pinned>,
+    /// Whether it is there, made once, only for others to be held against.
+    #[serde(default)]
+    pub is_yardstick: bool,
 }
 
 impl Cell {

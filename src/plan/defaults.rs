@@ -69,7 +69,7 @@ pub(super) fn expand(axes: &Axes, cores: &Cores) -> Result<Vec<Cell>, PlanError>
             for (device, ((pinned, threads), memory)) in product(&devices, &product(&placed, &memories)) {
                 for (scheme, backend) in product(schemes, backends) {
                     let (choice, device, pinned) = (choice.clone(), device.clone(), pinned.clone());
-                    cells.push(Cell { choice, backend, device, scheme, threads, memory, pinned });
+                    cells.push(Cell { choice, backend, device, scheme, threads, memory, pinned, is_yardstick: false });
                 }
             }
         }

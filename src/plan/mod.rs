@@ -34,6 +34,8 @@ use ditbench_graph::weights::Scheme;
 use ditbench_record::Home;
 use ditbench_reports::text::toml_mistake;
 
+use crate::provider::Provider;
+
 /// A mistake in a plan: what, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -119,6 +121,9 @@ pub struct PlanFile {
     /// Where to run, as `--on` takes it: `["adb:A", "adb:B"]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on: Option<Vec<Target>>,
+    /// Execution providers that are libraries of their own, as `--ep` takes them: `["webgpu=LIBRARY"]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ep: Option<Vec<Provider>>,
     /// Groups of cells; each is multiplied out on its own.
     pub group: Vec<Axes>,
 }

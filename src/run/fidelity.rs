@@ -53,7 +53,8 @@ pub fn compare(store: &mut RunStore, cells: &[CellKey], expected: &HashMap<CellK
     Ok(())
 }
 
-/// The cell that others of the workload are held against: the 64-bit interpreter in f32 weights, else the first f32 cell.
+/// The cell that others of the workload are held against: the 64-bit interpreter in f32 weights, else the first f32 cell, of the
+/// processor first. Another device is none unless it computes in 32 bits.
 pub(super) fn reference<'a>(rows: &'a [Row], key: &CellKey) -> Option<&'a Row> {
     let same = |row: &&Row| {
         let other = &row.key;
@@ -62,7 +63,9 @@ pub(super) fn reference<'a>(rows: &'a [Row], key: &CellKey) -> Option<&'a Row> {
             && (&other.model, other.height, other.width, other.steps, other.batch, &other.own)
                 == (&key.model, key.height, key.width, key.steps, key.batch, &key.own)
     };
-    rows.iter().filter(same).min_by_key(|row| !row.is_in_64_bits())
+    let on_processor = |row: &Row| row.key.device == "cpu";
+    let exact = |row: &&Row| on_processor(row) || row.numerics.value().is_some_and(|numerics| numerics == "f32");
+    rows.iter().filter(same).filter(exact).min_by_key(|row| (!row.is_in_64_bits(), !on_processor(row)))
 }
 
 /// Against a user's file.

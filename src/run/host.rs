@@ -6,10 +6,11 @@ use anyhow::{Result, bail};
 
 use super::Settings;
 use super::resolve::{Resolved, resolve};
+use super::yardstick;
 use crate::environment::Common;
 use crate::host::adb::{Phone, Program};
 use crate::host::{Host, ThisMachine};
-use crate::plan::{Cores, Target};
+use crate::plan::{Cores, Target, Threads};
 
 /// The machine of a run.
 ///
@@ -34,15 +35,22 @@ pub fn open(settings: &Settings, run: &str) -> Result<Box<dyn Host>> {
 /// # Errors
 /// A mistake in the plan.
 pub fn resolve_for(settings: &Settings, host: &mut dyn Host, common: &Common) -> Result<Vec<Resolved>> {
+    let common = &common.with_providers(settings.plan.ep.as_deref());
     let mut cells = {
         let cores = Cores { count: host.cores(), cpus_of: &|cluster| host.cpus_of(cluster) };
         settings.plan.cells_on(&cores)?
     };
+    // A brief run compares nothing, and one that judges pictures has references of its own.
+    if !settings.brief && settings.judging.is_none() {
+        yardstick::add(&mut cells, Threads::nearest(host.cores()));
+    }
     if let Some(shard) = settings.shard {
         cells = shard.take(cells);
         if cells.is_empty() {
             bail!("part {shard} of the plan has no cell: the plan has fewer cells than parts");
         }
     }
-    resolve(cells, host, common, &|message| crate::text::tell(&message))
+    let mut resolved = resolve(cells, host, common, &|message| crate::text::tell(&message))?;
+    yardstick::drop_idle(&mut resolved);
+    Ok(resolved)
 }

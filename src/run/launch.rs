@@ -66,8 +66,9 @@ impl Launcher<'_> {
         let name = cell.cell.key();
         let outputs = first.then(|| outputs(store, cell)).transpose()?;
         let share = self.settings.budget_s.get() / self.planned.max(1) as f64;
-        let stop = match self.settings.sustained_s {
+        let stop = match self.settings.sustained_s.filter(|_| !cell.cell.is_yardstick) {
             Some(time) => StopRule { images: usize::MAX, seconds: time.get(), relative_half_width: 0.0 },
+            _ if cell.cell.is_yardstick => StopRule { images: 1, seconds: share, relative_half_width: TIGHT },
             None => StopRule { images: self.settings.images.get(), seconds: share, relative_half_width: TIGHT },
         };
         let spec = self.spec(cell, prepared, outputs, stop);
@@ -78,6 +79,8 @@ impl Launcher<'_> {
             let begun = Instant::now();
             let (made, cool) = self.attempt(cell, &spec, &id, &log, index)?;
             let spoiled = disturbed::spoiled(&made.1, &store.run().machine, cell.key.threads);
+            // What slows the processor down is no reason to distrust another device.
+            let spoiled = spoiled.filter(|_| cell.is_on_processor());
             let Some(cause) = spoiled.filter(|_| !self.host.wants_throttling()) else { break (made, cool) };
             let why = cause.to_string();
             // One that cools down when it is left alone will; a machine with other work to do may never have time for us.
@@ -223,7 +226,13 @@ impl Launcher<'_> {
     ) -> LaunchSpec {
         // The launch that keeps its image is the one that is asked for the rest too: the cell's first.
         let placement = outputs.is_some();
-        LaunchSpec { outputs, profile: placement && self.settings.profile, placement, ..prepared.spec(cell, stop) }
+        LaunchSpec {
+            outputs,
+            profile: placement && self.settings.profile,
+            placement,
+            allow_fallback: self.settings.allow_fallback,
+            ..prepared.spec(cell, stop)
+        }
     }
 }
 

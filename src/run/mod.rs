@@ -24,6 +24,7 @@ mod show;
 mod system_trace;
 pub mod tune;
 mod weights;
+mod yardstick;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -77,6 +78,9 @@ pub struct Settings {
     /// comparison of images.
     #[serde(default)]
     pub brief: bool,
+    /// Whether nodes that a device does not take may run on the processor, in rows that say so.
+    #[serde(default)]
+    pub allow_fallback: bool,
     /// Which part of the plan, for one of several machines.
     #[serde(default)]
     pub shard: Option<Shard>,
@@ -115,6 +119,9 @@ impl Settings {
         };
         self.plan.show_home(home);
         let phone = self.phone.phone_binary.iter_mut().chain(self.phone.folders.0.values_mut());
+        for provider in self.plan.ep.iter_mut().flatten() {
+            *provider = provider.whole(home);
+        }
         for path in judge.into_iter().chain(weights).chain(phone) {
             *path = home.whole(path);
         }
@@ -236,7 +243,8 @@ fn work(
         threads: cell.cell.threads.get(),
         cpus: cell.cell.pinned.as_ref().map(|pinned| pinned.cpus.clone()).unwrap_or_default(),
     };
-    let wanted: Vec<PeakOf> = resolved.iter().map(wanted).collect();
+    // No other device stands under the processor's peaks.
+    let wanted: Vec<PeakOf> = resolved.iter().filter(|cell| cell.is_on_processor()).map(wanted).collect();
     let peaks = if settings.brief { Vec::new() } else { host.peaks(&wanted) };
     store.update(|run| {
         run.machine.peaks = peaks;
@@ -261,6 +269,8 @@ fn work(
         until: started + budget,
     };
     let keys: Vec<CellKey> = resolved.iter().map(|cell| cell.key.clone()).collect();
+    let yardsticks: Vec<CellKey> =
+        resolved.iter().filter(|cell| cell.cell.is_yardstick).map(|cell| cell.key.clone()).collect();
     let mut states: Vec<CellState> = resolved.iter().map(|cell| resume::state(&store, cell)).collect();
     for (index, cell) in resolved.iter().enumerate() {
         if let Some((status, why)) = cell.refusal.clone() {
@@ -271,6 +281,7 @@ fn work(
             }
             store.put_cell(Row {
                 variant_about: cell.way.about.clone(),
+                device: cell.recorded_device(),
                 ..Row::failed(cell.key.clone(), status, why)
             })?;
         }
@@ -295,7 +306,8 @@ fn work(
                 let why = crate::text::causes(&error);
                 progress.launch_done(&cell.cell.key(), &format!("{}: {why}", Status::Error.name()));
                 if !resume::keep_results(&mut store, &keys, &cell.key, &why)? {
-                    store.put_cell(Row::failed(cell.key.clone(), Status::Error, why))?;
+                    let failed = Row::failed(cell.key.clone(), Status::Error, why);
+                    store.put_cell(Row { device: cell.recorded_device(), ..failed })?;
                 }
                 continue;
             }
@@ -332,7 +344,7 @@ fn work(
         bail!("interrupted; what was measured is kept. Go on with: {}", resume::command(store.dir(), common));
     }
     crate::text::show(&format!("{}\n", page.display()));
-    something_was_measured(&store)
+    something_was_measured(&store, &yardsticks)
 }
 
 /// Launches that the budget is meant for: a search makes one of each cell, and most of the others of a few.
@@ -345,8 +357,8 @@ fn planned(settings: &Settings, cells: usize) -> usize {
 const SEARCHED: usize = 4;
 
 /// A run of failures is no success for the script that started it.
-fn something_was_measured(store: &RunStore) -> Result<()> {
-    if store.run().cells.iter().all(|cell| !cell.has_result()) {
+fn something_was_measured(store: &RunStore, yardsticks: &[CellKey]) -> Result<()> {
+    if store.run().cells.iter().all(|cell| !cell.has_result() || yardsticks.contains(&cell.key)) {
         bail!("no cell could be measured; each row of the table has its reason");
     }
     Ok(())

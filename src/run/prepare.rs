@@ -51,6 +51,7 @@ impl Prepared {
             backend: cell.cell.backend.name.clone(),
             variant: cell.key.variant.clone(),
             device: cell.cell.device.clone(),
+            allow_fallback: false,
             threads: cell.cell.threads.get(),
             memory: cell.cell.memory,
             weights: self.weights.clone(),

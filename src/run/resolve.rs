@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
-use ditbench_backend_api::{Costs, MemoryMode, Variant};
-use ditbench_record::{Cell as Row, CellKey, CellStage, Role, Status};
+use ditbench_backend_api::{Costs, DeviceFacts, DeviceKind, MemoryMode, Variant};
+use ditbench_record::{Cell as Row, CellKey, CellStage, Device, Role, Status};
 use ditbench_workloads::{Choice, Pipeline, own, workload};
 
 use crate::environment::Common;
 use crate::host::Host;
-use crate::plan::Cell;
+use crate::plan::{Cell, Threads};
 use ditbench_worker::registry::{self, BackendFacts};
 
 /// A cell with everything that is known before it runs.
@@ -27,6 +27,8 @@ pub struct Resolved {
     pub costs: Costs,
     /// Whether its backend is there for others to be held against.
     pub is_reference: bool,
+    /// What it runs on, where the backend knows of it.
+    pub device: Option<DeviceFacts>,
     /// Why it cannot run, if it cannot.
     pub refusal: Option<(Status, String)>,
 }
@@ -38,7 +40,7 @@ impl Resolved {
         let pipeline = Rc::new(workload::build(&cell.choice).unwrap());
         let way = Variant::new("stock", "");
         let (key, costs) = (key(&cell, &pipeline, &way.name), Costs::default());
-        Self { key, cell, pipeline, way, costs, is_reference: false, refusal: None }
+        Self { key, cell, pipeline, way, costs, is_reference: false, device: None, refusal: None }
     }
 
     /// Whether the model is one that the user brought.
@@ -51,15 +53,38 @@ impl Resolved {
         self.pipeline.drive.sigmas()
     }
 
+    /// Whether the machine's processor computes, as far as is known.
+    pub fn is_on_processor(&self) -> bool {
+        let kind = self.device.as_ref().and_then(|device| device.kind);
+        kind.is_none_or(|kind| kind == DeviceKind::Cpu)
+    }
+
+    /// Its device as the record has it. Of the processor the record's machine tells.
+    pub fn recorded_device(&self) -> Option<Device> {
+        self.device.as_ref().filter(|device| device.name != "cpu").map(record_of)
+    }
+
     /// The record's row of it before anything was run.
     pub fn row(&self) -> Row {
         Row {
             key: self.key.clone(),
+            device: self.recorded_device(),
             variant_about: self.way.about.clone(),
             sigmas: self.sigmas(),
             stages: stages(&self.pipeline),
             ..Row::default()
         }
+    }
+}
+
+/// A device as the record has it.
+fn record_of(device: &DeviceFacts) -> Device {
+    Device {
+        kind: device.kind.map(|kind| kind.name().to_owned()),
+        hardware: device.hardware.clone(),
+        memory_bytes: device.memory_bytes,
+        driver: device.driver.clone(),
+        nature: device.nature.name().to_owned(),
     }
 }
 
@@ -81,7 +106,7 @@ pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn
     let mut backends: HashMap<String, Result<BackendFacts, String>> = HashMap::new();
     cells
         .into_iter()
-        .map(|cell| {
+        .map(|mut cell| {
             let pipeline = match pipelines.get(&cell.choice) {
                 Some(pipeline) => Rc::clone(pipeline),
                 None => {
@@ -93,6 +118,7 @@ pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn
                 }
             };
             let backend = backends.entry(cell.backend.name.clone()).or_insert_with_key(|name| host.backend(name));
+            let device = backend.as_ref().ok().and_then(|facts| device(facts, &mut cell));
             let unknown = || Variant::new(cell.backend.variant.as_deref().unwrap_or_default(), "");
             let (costs, is_reference) =
                 backend.as_ref().map_or_else(|_| Default::default(), |facts| (facts.costs, facts.is_reference));
@@ -105,7 +131,7 @@ pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn
             };
             let key = key(&cell, &pipeline, &way.name);
             let refusal = refusal.map(|why| (Status::Unsupported, why));
-            Ok(Resolved { key, pipeline, way, costs, is_reference, refusal, cell })
+            Ok(Resolved { key, pipeline, way, costs, is_reference, device, refusal, cell })
         })
         // `tract` and `tract:stock` are one cell where stock is the default.
         .filter(|resolved| resolved.as_ref().map_or(true, |resolved| seen.insert(resolved.key.clone())))
@@ -143,10 +169,21 @@ fn choose(facts: &BackendFacts, cell: &Cell) -> Result<Variant, String> {
     }
 }
 
+/// The device asked for. The cell gets the name by which it is known, whatever name it was asked for by; and on another device than
+/// the processor its threads are none of the cell's.
+fn device(facts: &BackendFacts, cell: &mut Cell) -> Option<DeviceFacts> {
+    let device = facts.devices.iter().find(|device| device.is_called(&cell.device))?;
+    cell.device.clone_from(&device.name);
+    if matches!(device.kind, Some(DeviceKind::Gpu | DeviceKind::Npu)) {
+        cell.threads = Threads::fixed(1);
+    }
+    Some(device.clone())
+}
+
 /// Why the device asked for cannot be used.
 fn device_missing(facts: &BackendFacts, cell: &Cell) -> Option<String> {
     let device = cell.device.as_str();
-    match facts.devices.iter().find(|report| report.name == device) {
+    match facts.devices.iter().find(|known| known.is_called(device)) {
         Some(report) => {
             report.state.as_ref().err().map(|missing| format!("{device}: {}. {}", missing.why, missing.cure))
         }

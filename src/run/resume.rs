@@ -123,9 +123,11 @@ pub(super) fn keep_results(store: &mut RunStore, planned: &[CellKey], key: &Cell
 
 /// What a resumed run has of a cell already; nothing in a new run.
 pub(super) fn state(store: &RunStore, cell: &Resolved) -> CellState {
-    let Some(row) = store.run().cell(&cell.key) else { return CellState::default() };
+    let Some(row) = store.run().cell(&cell.key) else {
+        return CellState { once: cell.cell.is_yardstick, ..CellState::default() };
+    };
     let failed = store.is_done(&cell.key) && row.status != Status::Ok;
-    CellState { made: row.good_launches().count(), failed, longest: None }
+    CellState { made: row.good_launches().count(), failed, longest: None, once: cell.cell.is_yardstick }
 }
 
 /// The place of the next launch in the order of all: after those of earlier sessions.
@@ -190,10 +192,11 @@ mod tests {
             cache: Some("my cache".into()),
             libraries: Libraries([("ort".to_owned(), "/opt/it's/libonnxruntime.so".into())].into()),
             engines: Some("e.toml".into()),
+            ep: vec!["webgpu=/opt/lib.so".parse().unwrap()],
         };
         assert_eq!(
             command(Path::new("runs/on Monday"), &common),
-            r"ditbench run --resume 'runs/on Monday' --cache 'my cache' --ort-lib '/opt/it'\''s/libonnxruntime.so' --engines e.toml"
+            r"ditbench run --resume 'runs/on Monday' --cache 'my cache' --ort-lib '/opt/it'\''s/libonnxruntime.so' --ep webgpu=/opt/lib.so --engines e.toml"
         );
         assert_eq!(command(Path::new("runs/1"), &Common::default()), "ditbench run --resume runs/1");
     }

@@ -14,11 +14,13 @@ pub struct CellState {
     pub failed: bool,
     /// Seconds of its longest launch so far.
     pub longest: Option<Duration>,
+    /// One launch is all that is wanted of it.
+    pub once: bool,
 }
 
 /// The next launch, or `None` when all is done or the budget is.
 pub fn next(cells: &[CellState], launches: usize, left: Duration) -> Option<usize> {
-    let open = |cell: &CellState| !cell.failed && cell.made < launches;
+    let open = |cell: &CellState| !cell.failed && cell.made < if cell.once { 1 } else { launches };
     let round = cells.iter().filter(|cell| open(cell)).map(|cell| cell.made).min()?;
     let mut order: Vec<usize> = (0..cells.len()).collect();
     if round % 2 == 1 {
@@ -62,8 +64,16 @@ mod tests {
 
     #[test]
     fn a_failed_cell_is_not_tried_again() {
-        let failed = CellState { made: 1, failed: true, longest: None };
+        let failed = CellState { made: 1, failed: true, ..CellState::default() };
         assert_eq!(next(&[failed, CellState { made: 3, ..CellState::default() }], 3, Duration::MAX), None);
+    }
+
+    #[test]
+    fn what_is_wanted_once_is_made_once() {
+        let once = CellState { once: true, ..CellState::default() };
+        let others = |made| CellState { made, ..CellState::default() };
+        assert_eq!(next(&[others(1), once.clone()], 3, Duration::MAX), Some(1));
+        assert_eq!(next(&[others(1), CellState { made: 1, ..once }], 3, Duration::MAX), Some(0));
     }
 
     #[test]

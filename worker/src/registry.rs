@@ -24,6 +24,9 @@ pub const USUAL_OF_FILES: [(&str, Option<&str>); 3] = [("ort", Some("plain")), (
 /// Those that need nothing beside the program, and compute: the quickest to be had on a new machine first.
 pub const ALONE: [&str; 3] = ["candle", "tract", "reference"];
 
+/// That against which others are held: it computes in 64 bits, slowly.
+pub const YARDSTICK: &str = "reference";
+
 /// A flag by which a user names something for a backend, whether or not this build has it: a phone's program may.
 #[derive(Clone, Copy, Debug)]
 pub struct NamingFlag {
@@ -126,6 +129,15 @@ pub fn backend(name: &str) -> Result<Box<dyn Backend>, String> {
 
 /// What stands in the place of a precision for the ways of running a user's own ONNX file.
 pub const OF_FILES: &str = "onnx";
+
+/// Environment variables that backends' libraries read when they are loaded, for a process to set where they are not set, before it
+/// starts a thread.
+pub fn environment() -> &'static [(&'static str, &'static str)] {
+    #[cfg(feature = "ort")]
+    return &ditbench_ort::ENVIRONMENT;
+    #[cfg(not(feature = "ort"))]
+    &[]
+}
 
 /// What a backend can do on a machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]

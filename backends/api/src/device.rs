@@ -60,6 +60,9 @@ impl DeviceNature {
 pub struct DeviceFacts {
     /// Name to ask for: `cpu`, `cuda`, `webgpu:0`, …
     pub name: String,
+    /// What else it may be asked for by: `webgpu:0` where that is the only one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// What it is, in words: the execution provider, whose kernels.
     pub about: String,
     /// What sort of processor it is; `None` where that is not known, or where what is behind the name chooses among several.
@@ -86,6 +89,7 @@ impl DeviceFacts {
     pub fn new(name: &str, about: &str) -> Self {
         Self {
             name: name.to_owned(),
+            aliases: Vec::new(),
             about: about.to_owned(),
             kind: None,
             hardware: None,
@@ -99,6 +103,11 @@ impl DeviceFacts {
     /// The machine's processor under its usual name.
     pub fn cpu(about: &str) -> Self {
         Self::new("cpu", about).of_kind(DeviceKind::Cpu)
+    }
+
+    /// Whether it is asked for by this name.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.iter().any(|alias| alias == name)
     }
 
     /// The same, of that kind.

@@ -23,7 +23,10 @@ pub use error::BackendError;
 pub use onnx::OnnxModel;
 pub use options::{CompileOptions, MemoryMode, SourceKind, Variant};
 pub use prepare::{Carried, Costs, Named, Parcel, PrepareOptions, Ready, rayon_pool};
-pub use report::{CompileReport, MemoryReport, NodeTime, Numerics, Placement, PlacementEntry, Profile, VersionReport};
+pub use report::{
+    Acceptance, CompileReport, MemoryReport, NodeTime, Numerics, Placement, PlacementEntry, Profile, Refused,
+    VersionReport,
+};
 
 /// A runtime that can run graphs.
 pub trait Backend: Send + Sync {
@@ -54,6 +57,21 @@ pub trait Backend: Send + Sync {
     fn prepare(&mut self, options: &PrepareOptions) -> Result<Ready, String> {
         let _ = options;
         Ok(Ready::default())
+    }
+
+    /// What can be fetched for its devices beyond their drivers, by the names that users ask for it with.
+    fn setups(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Fetches what one of [`Backend::setups`] is, unless it is there; says in a few words what there is now. Without `force` it fetches
+    /// nothing for a device that has no driver here.
+    ///
+    /// # Errors
+    /// Why it cannot be had, and what to do, in one line.
+    fn set_up(&self, name: &str, force: bool, options: &PrepareOptions) -> Result<String, String> {
+        let _ = (force, options);
+        Err(format!("{} has nothing to set up for \"{name}\"", self.name()))
     }
 
     /// What it needs on another machine, from what the user named here; `None` if it needs nothing beside the program there.
@@ -110,6 +128,24 @@ pub trait Backend: Send + Sync {
     fn compile_onnx(&self, model: &OnnxModel, options: &CompileOptions) -> Result<Box<dyn Session>, BackendError> {
         let _ = options;
         let why = format!("it reads no ONNX file of a user's own, such as {}", model.name);
+        Err(BackendError::Unsupported { backend: self.name(), why })
+    }
+
+    /// Which operations of a graph a device does not take, and why, as far as that is told. The graph is compiled and not run.
+    ///
+    /// # Errors
+    /// As [`Backend::compile`]; also where the backend cannot tell.
+    fn acceptance(
+        &self,
+        graph: &Graph,
+        weights: &Weights,
+        options: &CompileOptions,
+    ) -> Result<Acceptance, BackendError> {
+        let _ = (graph, weights);
+        let why = format!(
+            "it does not tell what \"{}\" takes: all that it runs, it runs where it was asked to",
+            options.device
+        );
         Err(BackendError::Unsupported { backend: self.name(), why })
     }
 

@@ -68,4 +68,7 @@ pub struct CompileOptions {
     pub memory: MemoryMode,
     /// A folder in which files made from the model (ONNX, external weights) may be kept and found again.
     pub cache: PathBuf,
+    /// Whether nodes that the device does not take may run on the processor. Where they run is told all the same.
+    #[serde(default)]
+    pub allow_fallback: bool,
 }

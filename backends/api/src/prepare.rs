@@ -12,12 +12,14 @@ pub struct Named {
     pub library: Option<PathBuf>,
     /// The folder of libraries to carry to a phone.
     pub folder: Option<PathBuf>,
+    /// Execution providers that are libraries of their own, each as `NAME=LIBRARY[,key=value…]`.
+    pub providers: Vec<String>,
 }
 
 impl Named {
-    /// Whether nothing was named.
+    /// Whether neither a library nor a folder was named.
     pub fn is_nothing(&self) -> bool {
-        *self == Self::default()
+        self.library.is_none() && self.folder.is_none()
     }
 }
 

@@ -94,6 +94,26 @@ impl Placement {
     }
 }
 
+/// What of a graph a device takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Nodes of the graph as the runtime reads it.
+    pub nodes: usize,
+    /// Operations that the device does not take.
+    pub refused: Vec<Refused>,
+}
+
+/// An operation that a device does not take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The runtime's name of it.
+    pub op: String,
+    /// The nodes, by name.
+    pub nodes: Vec<String>,
+    /// Why, in the provider's words; `None` where it does not say.
+    pub why: Option<String>,
+}
+
 /// Memory that a runtime accounts for by itself. What it does not know is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryReport {

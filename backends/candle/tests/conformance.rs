@@ -32,6 +32,7 @@ fn another_thread_count_than_the_pools_is_refused() {
         variant: "stock".to_owned(),
         memory: ditbench_backend_api::MemoryMode::Fast,
         cache: std::env::temp_dir(),
+        allow_fallback: false,
     };
     let error = Candle.compile(&case.graph, &weights, &options).err().unwrap().to_string();
     assert!(error.contains("RAYON_NUM_THREADS"), "{error}");

@@ -49,6 +49,7 @@ impl Suite {
             variant: String::new(),
             memory: MemoryMode::Fast,
             cache: cache.into(),
+            allow_fallback: false,
         };
         Self { schemes: Scheme::ALL.to_vec(), variants: None, only: None, exceptions: Vec::new(), options }
     }

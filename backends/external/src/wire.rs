@@ -133,7 +133,8 @@ impl Device {
     /// As every backend says it.
     pub fn facts(&self) -> DeviceFacts {
         let Self { name, about, kind, hardware, memory_bytes, driver, nature, missing } = self.clone();
-        DeviceFacts { name, about, kind, hardware, memory_bytes, driver, nature, state: missing.map_or(Ok(()), Err) }
+        let state = missing.map_or(Ok(()), Err);
+        DeviceFacts { name, aliases: Vec::new(), about, kind, hardware, memory_bytes, driver, nature, state }
     }
 }
 

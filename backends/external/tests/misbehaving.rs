@@ -52,6 +52,7 @@ fn compile(backend: &External, device: &str) -> Result<Box<dyn Session>, Backend
         variant: "plain".to_owned(),
         memory: MemoryMode::Fast,
         cache,
+        allow_fallback: false,
     };
     backend.compile(&graph(), &Weights::new(BTreeMap::new()), &options)
 }

@@ -80,6 +80,7 @@ fn options(variant: &str, cache: &Path) -> CompileOptions {
         variant: variant.to_owned(),
         memory: MemoryMode::Fast,
         cache: cache.to_owned(),
+        allow_fallback: false,
     }
 }
 

@@ -76,6 +76,7 @@ fn main() {
                 variant: String::new(),
                 memory: MemoryMode::Fast,
                 cache: cache.path().to_owned(),
+                allow_fallback: false,
             };
             let session =
                 backend.compile_dialect(graph, &weights(graph, *scheme, 1), dialect, &options).expect("a session");

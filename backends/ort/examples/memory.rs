@@ -38,6 +38,7 @@ fn main() {
         variant: backend.variants(scheme)[0].name.clone(),
         memory,
         cache,
+        allow_fallback: false,
     };
     let mut session = backend.compile(graph, &weights, &options).expect("a session");
     drop(weights);

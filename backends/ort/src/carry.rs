@@ -27,7 +27,7 @@ pub(crate) fn parcel(named: &Named) -> Result<Parcel, Missing> {
     let missing = |why: String| Missing { why, cure: HOW.to_owned() };
     match (&named.folder, &named.library) {
         // As the more particular of the two.
-        (Some(folder), _) => of_folder(folder, &std::env::var(PROVIDERS).unwrap_or_default()).map_err(missing),
+        (Some(folder), _) => of_folder(folder, &said(named)).map_err(missing),
         (None, Some(library)) => Ok(Parcel {
             named: library.clone(),
             files: vec![Carried { path: library.clone(), for_processor: true }],
@@ -36,6 +36,11 @@ pub(crate) fn parcel(named: &Named) -> Result<Parcel, Missing> {
         }),
         (None, None) => Err(missing("no ONNX Runtime library for the phone was named".to_owned())),
     }
+}
+
+/// What was said of providers: with `--ep` or in the plan, else in the environment.
+fn said(named: &Named) -> String {
+    if named.providers.is_empty() { std::env::var(PROVIDERS).unwrap_or_default() } else { named.providers.join(";") }
 }
 
 fn of_folder(folder: &Path, providers_said: &str) -> Result<Parcel, String> {
@@ -62,7 +67,7 @@ fn of_folder(folder: &Path, providers_said: &str) -> Result<Parcel, String> {
     })
 }
 
-/// What the environment says of providers, with each library of the folder as the phone will have it.
+/// What was said of providers, with each library of the folder as the phone will have it.
 fn providers(said: &str, libraries: &[PathBuf]) -> Result<String, String> {
     let mut entries = Vec::new();
     for entry in said.split(';').map(str::trim).filter(|entry| !entry.is_empty()) {
@@ -73,7 +78,7 @@ fn providers(said: &str, libraries: &[PathBuf]) -> Result<String, String> {
             let known = libraries.iter().any(|library| name(library) == file);
             // The first is the provider itself; others may name libraries too (backend_path).
             if index == 0 && !known {
-                return Err(format!("{PROVIDERS} names {value}, and --ort-dir has no such library"));
+                return Err(format!("--ep names {value}, and --ort-dir has no such library"));
             }
             pairs.push(if known { format!("{key}={}", there(&file)) } else { pair.to_owned() });
         }
@@ -115,12 +120,12 @@ mod tests {
         let nothing = parcel(&Named::default()).unwrap_err();
         assert!(nothing.why.contains("was named") && nothing.cure.contains("--ort-lib FILE"), "{nothing:?}");
         let library = PathBuf::from("/phone/libonnxruntime.so");
-        let alone = parcel(&Named { library: Some(library.clone()), folder: None }).unwrap();
+        let alone = parcel(&Named { library: Some(library.clone()), ..Named::default() }).unwrap();
         assert_eq!(alone.files, [Carried { path: library.clone(), for_processor: true }]);
         assert_eq!(alone.environment[LIBRARY_VARIABLE], there("libonnxruntime.so"));
 
         let folder = tempfile::tempdir().unwrap();
-        let named = Named { library: Some(library), folder: Some(folder.path().to_owned()) };
+        let named = Named { library: Some(library), folder: Some(folder.path().to_owned()), ..Named::default() };
         assert!(parcel(&named).unwrap_err().why.contains("has no libonnxruntime.so"));
         for file in ["libonnxruntime.so.1", "libQnnHtpV73Skel.so", "libqnn.so", "README"] {
             std::fs::write(folder.path().join(file), file).unwrap();

@@ -2,127 +2,47 @@
 //!
 //! Contract: a session is told exactly which provider to use. `ort` otherwise lets ONNX Runtime choose, and every plugin
 //! that is registered would change what a session on the CPU runs on. On any device but the CPU, ONNX Runtime refuses
-//! to make a session in which a node falls back to the CPU.
+//! to make a session in which a node falls back to the CPU, unless the caller allows it.
 
-use ditbench_backend_api::{BackendError, DeviceFacts, DeviceKind, Missing};
-use ort::environment::Environment;
-use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProvider, ExecutionProviderDispatch};
+use std::collections::BTreeMap;
+
+use ditbench_backend_api::{BackendError, DeviceFacts, Missing, Numerics};
+use ort::ep::ExecutionProviderDispatch;
 use ort::memory::DeviceType;
-use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
 
 use crate::NAME;
-use crate::plugin::{Plugin, TF32, VARIABLE};
+use crate::built_in::{self, BUILT_IN};
+use crate::facts::{self, Hardware};
+use crate::metadata;
+use crate::name::DeviceName;
+use crate::plugin::{self, Plugin};
+use crate::provider::{self, OPENVINO, QNN, WEBGPU};
 use crate::runtime::Runtime;
-use crate::words::{CUDA_PROVIDER, one_line};
+use crate::words::one_line;
 
 /// The processor's name as a device.
 pub const CPU: &str = "cpu";
 /// The processor's provider.
 pub(crate) const CPU_PROVIDER: &str = "CPUExecutionProvider";
 
-/// A provider that a library may have been built with.
-struct BuiltIn {
-    name: &'static str,
-    about: &'static str,
-    /// `None`: it chooses among several.
-    kind: Option<DeviceKind>,
-    provider: &'static str,
-    /// Whether the library was built with it: no more than that.
-    available: fn() -> bool,
-    make: fn() -> ExecutionProviderDispatch,
-    cure: &'static str,
-}
-
-macro_rules! built_in {
-    ($name:literal, $about:literal, $kind:expr, $provider:expr, $ep:ty, $cure:literal) => {
-        built_in!($name, $about, $kind, $provider, $ep, $cure, <$ep>::default())
-    };
-    ($name:literal, $about:literal, $kind:expr, $provider:expr, $ep:ty, $cure:literal, $made:expr) => {
-        BuiltIn {
-            name: $name,
-            about: $about,
-            kind: $kind,
-            provider: $provider,
-            available: || <$ep as ExecutionProvider>::is_available().unwrap_or(false),
-            make: || $made.build().error_on_failure(),
-            cure: $cure,
-        }
-    };
-}
-
-/// Without TF32, which ONNX Runtime has on by default: f32 would be computed with 10 bits after the point. Written as a
-/// number, as ONNX Runtime's documents do: `with_tf32` writes it as a word.
-fn cuda() -> ep::CUDA {
-    ep::CUDA::default().with_arbitrary_config(TF32, 0)
-}
-
-const BUILT_IN: [BuiltIn; 7] = [
-    built_in!(
-        "cuda",
-        "NVIDIA GPUs, through CUDA",
-        Some(DeviceKind::Gpu),
-        CUDA_PROVIDER,
-        ep::CUDA,
-        "Name the library of the onnxruntime-gpu package with --ort-lib FILE",
-        cuda()
-    ),
-    built_in!(
-        "webgpu",
-        "any GPU, through WebGPU",
-        Some(DeviceKind::Gpu),
-        "WebGpuExecutionProvider",
-        ep::WebGPU,
-        "Fetch the package onnxruntime-ep-webgpu and set DITBENCH_ORT_EP=webgpu=LIBRARY"
-    ),
-    built_in!(
-        "qnn",
-        "Qualcomm's NPU, through QNN",
-        Some(DeviceKind::Npu),
-        "QNNExecutionProvider",
-        ep::QNN,
-        "Fetch the package onnxruntime-qnn and set DITBENCH_ORT_EP=qnn=LIBRARY,backend_path=LIBQNNHTP"
-    ),
-    built_in!(
-        "openvino",
-        "Intel's processors, GPUs and NPUs, through OpenVINO",
-        None,
-        "OpenVINOExecutionProvider",
-        ep::OpenVINO,
-        "Fetch the package onnxruntime-ep-openvino and set DITBENCH_ORT_EP=openvino=LIBRARY"
-    ),
-    built_in!(
-        "coreml",
-        "Apple's GPU and Neural Engine, through Core ML",
-        None,
-        "CoreMLExecutionProvider",
-        ep::CoreML,
-        "Use a Mac or iPhone; the fetched library for macOS has it"
-    ),
-    built_in!(
-        "nnapi",
-        "accelerators of Android phones, through NNAPI",
-        None,
-        "NnapiExecutionProvider",
-        ep::NNAPI,
-        "Run on a phone with the library of the onnxruntime-android package, named with --ort-lib FILE"
-    ),
-    built_in!(
-        "xnnpack",
-        "the processor, through XNNPACK's kernels",
-        Some(DeviceKind::Cpu),
-        "XnnpackExecutionProvider",
-        ep::XNNPACK,
-        "Name a library that was built with XNNPACK (onnxruntime-android has it) with --ort-lib FILE"
-    ),
-];
-
 /// Where a session is to run.
 pub(crate) enum Device {
     Cpu,
     BuiltIn(ExecutionProviderDispatch, &'static str),
+    /// Index among the plugin's devices, and what kind of hardware it is.
+    Plugin(Plugin, usize, DeviceType),
+}
+
+/// One of a plugin's devices.
+pub(crate) struct Offer {
+    /// What it is called, and after that what else it may be called.
+    pub(crate) names: Vec<String>,
     /// Index among the plugin's devices.
-    Plugin(Plugin, usize),
+    index: usize,
+    /// What kind of hardware it is. Of a simulator: what it simulates.
+    kind: DeviceType,
+    hardware: Hardware,
 }
 
 impl Device {
@@ -134,48 +54,67 @@ impl Device {
         if name == CPU {
             return Ok(Self::Cpu);
         }
-        let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
-        let unavailable = |missing: &Missing| BackendError::Unavailable {
+        let asked = DeviceName::parse(name);
+        let unavailable = |missing: Missing| BackendError::Unavailable {
             backend: NAME,
             why: format!("device \"{name}\": {}", missing.why),
             cure: format!("{}.", missing.cure),
         };
-        if let Some((plugin, state)) = runtime.plugins.iter().find(|(plugin, _)| plugin.name == kind) {
-            state.as_ref().map_err(unavailable)?;
-            let count = of_plugin(runtime, plugin).count();
-            let index = index.parse().ok().filter(|&index| index < count).ok_or_else(|| {
-                unavailable(&Missing {
-                    why: format!("its plugin offers {count} device(s), counted from 0"),
-                    cure: format!("Ask for {kind}:0"),
+        if let Some(plugin) = runtime.plugin(asked.provider)? {
+            let offers = offers(runtime, &plugin).map_err(unavailable)?;
+            let names: Vec<String> = offers.iter().map(|offer| offer.names[0].clone()).collect();
+            let found = offers.into_iter().find(|offer| offer.names.iter().any(|known| known == name));
+            let found = found.ok_or_else(|| {
+                unavailable(Missing {
+                    why: format!("the provider offers {}", names.join(", ")),
+                    cure: "Ask for one of those".to_owned(),
                 })
             })?;
-            return Ok(Self::Plugin(plugin.clone(), index));
+            return Ok(Self::Plugin(plugin, found.index, found.kind));
         }
-        let Some(built_in) = BUILT_IN.iter().find(|built_in| built_in.name == name) else {
+        let Some(built_in) = built_in::named(asked.provider) else {
             let names: Vec<&str> = BUILT_IN.iter().map(|built_in| built_in.name).collect();
             let why = format!(
-                "it has no device \"{name}\": choose {CPU}, one of {}, or a plugin named in {VARIABLE}",
+                "it has no device \"{name}\": choose {CPU}, one of {}, or a provider named with --ep",
                 names.join(", ")
             );
             return Err(BackendError::Unsupported { backend: NAME, why });
         };
-        built_in.state(&runtime.environment).map_err(|missing| unavailable(&missing))?;
-        Ok(Self::BuiltIn((built_in.make)(), built_in.provider))
+        let index = asked.index.unwrap_or_default();
+        built_in.state(&runtime.environment, index).map_err(unavailable)?;
+        Ok(Self::BuiltIn((built_in.make)(index), built_in.provider))
     }
 
     /// The name of the provider whose nodes count as run here.
-    pub(crate) fn provider(&self) -> String {
+    pub(crate) fn provider(&self) -> &str {
         match self {
-            Self::Cpu => CPU_PROVIDER.to_owned(),
-            Self::BuiltIn(_, provider) => (*provider).to_owned(),
-            Self::Plugin(plugin, _) => plugin.provider(),
+            Self::Cpu => CPU_PROVIDER,
+            Self::BuiltIn(_, provider) => provider,
+            Self::Plugin(plugin, ..) => plugin.provider(),
         }
     }
 
-    /// Makes the session run here and nowhere else.
-    pub(crate) fn configure(&self, builder: SessionBuilder, runtime: &Runtime) -> Result<SessionBuilder, String> {
+    /// The precision in which a session computes here, given what the file asks for.
+    pub(crate) fn numerics(&self, asked: Numerics) -> Numerics {
+        match self {
+            Self::Plugin(plugin, _, kind) => provider::numerics(&plugin.name, *kind, &plugin.told(*kind, 1), asked),
+            Self::Cpu | Self::BuiltIn(..) => asked,
+        }
+    }
+
+    /// Makes the session run here, and nowhere else unless a fall-back is allowed.
+    pub(crate) fn configure(
+        &self,
+        builder: SessionBuilder,
+        runtime: &Runtime,
+        threads: usize,
+        allow_fallback: bool,
+    ) -> Result<SessionBuilder, String> {
         let words = |error: ort::Error<SessionBuilder>| one_line(&error.to_string());
         let devices = runtime.environment.devices();
+        let strict = |builder: SessionBuilder| {
+            if allow_fallback { Ok(builder) } else { builder.with_disable_cpu_fallback().map_err(words) }
+        };
         match self {
             Self::Cpu => {
                 let cpu: Vec<_> = devices.filter(|device| device.ep().is_ok_and(|ep| ep == CPU_PROVIDER)).collect();
@@ -185,45 +124,95 @@ impl Device {
                 }
                 builder.with_devices(cpu, None).map_err(words)
             }
-            Self::BuiltIn(provider, _) => {
-                let builder = builder.with_disable_cpu_fallback().map_err(words)?;
-                builder.with_execution_providers([provider.clone()]).map_err(words)
-            }
-            Self::Plugin(plugin, index) => {
-                let builder = builder.with_disable_cpu_fallback().map_err(words)?;
+            Self::BuiltIn(provider, _) => strict(builder)?.with_execution_providers([provider.clone()]).map_err(words),
+            Self::Plugin(plugin, index, kind) => {
                 let device = of_plugin(runtime, plugin).nth(*index);
-                let device = device.ok_or_else(|| format!("the plugin's device {index} has gone"))?;
-                let options = plugin.options(device.ep().unwrap_or_default());
-                let builder = plugin
-                    .entries()
-                    .into_iter()
-                    .try_fold(builder, |builder, (key, value)| builder.with_config_entry(key, value).map_err(words))?;
+                let device = device.ok_or_else(|| format!("the provider's device {index} has gone"))?;
+                let options = plugin.options(device.ep().unwrap_or_default(), *kind, threads);
+                let builder =
+                    plugin.entries(*kind).into_iter().try_fold(strict(builder)?, |builder, (key, value)| {
+                        builder.with_config_entry(key, value).map_err(words)
+                    })?;
                 builder.with_devices([device], Some(&options)).map_err(words)
             }
         }
     }
 }
 
-impl BuiltIn {
-    /// Whether sessions can use it here and now: a library that was built with it may not find the driver, or the
-    /// libraries that the provider itself needs.
-    fn state(&self, environment: &Environment) -> Result<(), Missing> {
-        if !(self.available)() {
-            return Err(Missing { why: "the library was built without it".to_owned(), cure: self.cure.to_owned() });
-        }
-        let refused = |why: &str| Missing {
-            why: format!("ONNX Runtime cannot use {}: {}", self.provider, one_line(why)),
-            cure: "Install the device's driver and the libraries that this provider needs".to_owned(),
-        };
-        let builder = Session::builder(environment).map_err(|error| refused(error.message()))?;
-        builder.with_execution_providers([(self.make)()]).map_err(|error| refused(error.message()))?;
-        Ok(())
+fn of_plugin<'a>(runtime: &'a Runtime, plugin: &Plugin) -> impl Iterator<Item = ort::device::Device<'a>> {
+    let provider = plugin.provider().to_owned();
+    runtime.environment.devices().filter(move |device| device.ep().is_ok_and(|ep| ep == provider))
+}
+
+/// What a provider's device is, given what ONNX Runtime says of the hardware: of a simulator it knows the processor alone, and so
+/// of a GPU that it has not found by itself.
+fn kind_of(provider: &str, hardware: DeviceType) -> DeviceType {
+    match provider {
+        QNN => DeviceType::NPU,
+        WEBGPU => DeviceType::GPU,
+        _ => hardware,
     }
 }
 
-fn of_plugin<'a>(runtime: &'a Runtime, plugin: &Plugin) -> impl Iterator<Item = ort::device::Device<'a>> {
-    let provider = plugin.provider();
-    runtime.environment.devices().filter(move |device| device.ep().is_ok_and(|ep| ep == provider))
+/// What a kind is called in a device's name.
+pub(crate) fn kind_name(kind: DeviceType) -> &'static str {
+    match kind {
+        DeviceType::CPU => "cpu",
+        DeviceType::GPU => "gpu",
+        DeviceType::NPU => "npu",
+        DeviceType::FPGA => "fpga",
+    }
+}
+
+/// What each device of a provider is called, given their kinds: its own name first, then others that mean it too.
+fn names(provider: &str, kinds: &[DeviceType]) -> Vec<Vec<String>> {
+    let with_kind = provider == OPENVINO || provider == QNN;
+    (0..kinds.len())
+        .map(|index| {
+            let kind = kinds[index];
+            let among = kinds[..index].iter().filter(|other| **other == kind).count();
+            let alike = kinds.iter().filter(|other| **other == kind).count();
+            let stem = format!("{}:{provider}", kind_name(kind));
+            let mut names = Vec::new();
+            let mut name = |name: String| {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            };
+            let (usual, number, several) =
+                if with_kind { (stem.as_str(), among, alike) } else { (provider, index, kinds.len()) };
+            name(if several == 1 { usual.to_owned() } else { format!("{usual}:{number}") });
+            // Without a number, the first is meant.
+            if among == 0 {
+                name(stem.clone());
+            }
+            name(format!("{stem}:{among}"));
+            if index == 0 {
+                name(provider.to_owned());
+            }
+            name(format!("{provider}:{index}"));
+            names
+        })
+        .collect()
+}
+
+/// A plugin's devices, once it is registered.
+///
+/// # Errors
+/// It cannot be used, or has no device here; with the cure.
+pub(crate) fn offers(runtime: &Runtime, plugin: &Plugin) -> Result<Vec<Offer>, Missing> {
+    // Before the library is loaded: what it would say is there may not be.
+    facts::of_plugin(&plugin.name, &BTreeMap::new())?;
+    runtime.register(plugin)?;
+    let devices: Vec<_> = of_plugin(runtime, plugin).collect();
+    let kinds: Vec<DeviceType> =
+        devices.iter().map(|device| kind_of(&plugin.name, device.hardware_device().ty())).collect();
+    let offers = names(&plugin.name, &kinds).into_iter().zip(&devices).zip(&kinds).enumerate();
+    let offer = |(index, ((names, device), kind)): (usize, ((Vec<String>, _), &DeviceType))| {
+        let hardware = facts::of_plugin(&plugin.name, &metadata::of(device))?;
+        Ok(Offer { names, index, kind: *kind, hardware })
+    };
+    offers.map(offer).collect()
 }
 
 /// All devices that there are, and those that there could be.
@@ -240,29 +229,33 @@ pub(crate) fn reports(runtime: Result<Runtime, BackendError>) -> Vec<DeviceFacts
         }
     };
     let mut reports = vec![cpu];
-    for (plugin, state) in &runtime.plugins {
-        if let Err(missing) = state {
-            reports.push(DeviceFacts::new(&plugin.name, "a plugin").in_state(Err(missing.clone())));
-        }
-        for (index, device) in of_plugin(&runtime, plugin).enumerate() {
-            let hardware = device.hardware_device();
-            let vendor = hardware.vendor().unwrap_or("unknown vendor");
-            let about = format!("{:?} of {vendor}, through the plugin {}", hardware.ty(), plugin.provider());
-            let kind = match hardware.ty() {
-                DeviceType::CPU => Some(DeviceKind::Cpu),
-                DeviceType::GPU => Some(DeviceKind::Gpu),
-                DeviceType::NPU => Some(DeviceKind::Npu),
-                DeviceType::FPGA => None,
-            };
-            reports.push(DeviceFacts::new(&format!("{}:{index}", plugin.name), &about).of_kind(kind));
+    let plugins = plugin::offered().unwrap_or_else(|why| {
+        let missing = Missing { why, cure: format!("Correct {}", plugin::VARIABLE) };
+        reports.push(DeviceFacts::new("providers", "named by the environment").in_state(Err(missing)));
+        Vec::new()
+    });
+    for plugin in &plugins {
+        match offers(&runtime, plugin) {
+            Err(missing) => {
+                let name = built_in::named(&plugin.name).map_or(plugin.name.as_str(), |known| known.usual_name());
+                reports.push(DeviceFacts::new(name, &built_in::about(&plugin.name)).in_state(Err(missing)));
+            }
+            Ok(offers) => reports.extend(offers.into_iter().map(|offer| {
+                let (name, aliases) = offer.names.split_first().expect("every device has a name");
+                DeviceFacts {
+                    aliases: aliases.to_vec(),
+                    ..offer.hardware.facts(name, &plugin.name, facts::kind(offer.kind))
+                }
+            })),
         }
     }
     for built_in in BUILT_IN {
-        if runtime.plugins.iter().any(|(plugin, _)| plugin.name == built_in.name) {
+        if plugins.iter().any(|plugin| plugin.name == built_in.name) {
             continue;
         }
-        let device = DeviceFacts::new(built_in.name, built_in.about).of_kind(built_in.kind);
-        reports.push(device.in_state(built_in.state(&runtime.environment)));
+        let hardware = facts::of_built_in(built_in.name, 0);
+        let device = hardware.facts(built_in.usual_name(), built_in.name, built_in.kind);
+        reports.push(device.in_state(built_in.state(&runtime.environment, 0)));
     }
     reports
 }
@@ -270,35 +263,31 @@ pub(crate) fn reports(runtime: Result<Runtime, BackendError>) -> Vec<DeviceFacts
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::library::{self, LibraryError};
 
-    /// The library that the tests in `tests/` run on.
-    fn runtime() -> Runtime {
-        let named = std::env::var_os(crate::LIBRARY_VARIABLE).map(std::path::PathBuf::from);
-        let cache = library::default_cache().unwrap_or_else(|| std::env::temp_dir().join("ditbench"));
-        let found = library::find(named.as_deref(), &cache).or_else(|error| match error {
-            LibraryError::Named { .. } => Err(error),
-            _ => library::fetch(&cache, &|| false, |_| ()),
-        });
-        Runtime::get(found).unwrap()
+    #[test]
+    fn devices_are_named_by_provider_and_by_kind_where_a_provider_has_several() {
+        use DeviceType::{CPU, GPU, NPU};
+        let of = |provider, kinds: &[DeviceType]| names(provider, kinds);
+        assert_eq!(of("webgpu", &[GPU]), [["webgpu", "gpu:webgpu", "gpu:webgpu:0", "webgpu:0"]]);
+        let two = of("webgpu", &[GPU, GPU]);
+        assert_eq!((two[0][0].as_str(), two[1][0].as_str()), ("webgpu:0", "webgpu:1"));
+        assert!(two[0].contains(&"webgpu".to_owned()) && !two[1].contains(&"webgpu".to_owned()));
+        assert_eq!(of("qnn", &[NPU])[0][0], "npu:qnn");
+        assert!(of("qnn", &[NPU])[0].contains(&"qnn".to_owned()));
+        let intel = of("openvino", &[CPU, GPU, GPU, NPU]);
+        let first: Vec<&str> = intel.iter().map(|names| names[0].as_str()).collect();
+        assert_eq!(first, ["cpu:openvino", "gpu:openvino:0", "gpu:openvino:1", "npu:openvino"]);
+        assert!(intel[3].contains(&"openvino:3".to_owned()) && intel[0].contains(&"openvino".to_owned()));
+        for names in [two, intel] {
+            let all: Vec<&String> = names.iter().flatten().collect();
+            assert!(all.iter().all(|name| all.iter().filter(|other| other == &name).count() == 1), "{all:?}");
+        }
     }
 
     #[test]
-    fn a_provider_that_is_there_but_cannot_be_registered_is_unavailable() {
-        let runtime = runtime();
-        // One that no library for this system has; here it says that it has.
-        let foreign = if cfg!(target_vendor = "apple") { "nnapi" } else { "coreml" };
-        let foreign = BUILT_IN.into_iter().find(|built_in| built_in.name == foreign).unwrap();
-        let claimed = BuiltIn { available: || true, ..foreign };
-        let missing = claimed.state(&runtime.environment).unwrap_err();
-        assert!(missing.why.contains(&format!("cannot use {}: ", claimed.provider)), "{missing:?}");
-        assert!(missing.cure.contains("driver") && !missing.why.contains('\n'), "{missing:?}");
-        let absent = BuiltIn { available: || false, ..claimed };
-        assert!(absent.state(&runtime.environment).unwrap_err().why.contains("built without it"));
-    }
-
-    #[test]
-    fn cuda_computes_f32_in_f32() {
-        assert!(format!("{:?}", cuda()).contains(r#""use_tf32": "0""#), "{:?}", cuda());
+    fn what_a_simulator_runs_on_is_not_what_it_simulates() {
+        assert_eq!(kind_of("qnn", DeviceType::CPU), DeviceType::NPU);
+        assert_eq!(kind_of("webgpu", DeviceType::CPU), DeviceType::GPU);
+        assert_eq!(kind_of("openvino", DeviceType::CPU), DeviceType::CPU);
     }
 }

@@ -2,6 +2,9 @@
 
 use ditbench_graph::onnx::{Dialect, QuantizedLinear};
 
+use crate::name::DeviceName;
+use crate::provider::{OPENVINO, QNN};
+
 /// With ONNX Runtime's own operators where they are faster on a CPU; linears of 4 and 8 bits compute in f32.
 pub fn exact() -> Dialect {
     let packed = QuantizedLinear::MatMulNBits { accuracy_level: 1 };
@@ -40,5 +43,37 @@ pub(crate) fn of(variant: &str) -> Option<Dialect> {
         "tuned-int8" => Some(tuned()),
         "exact" => Some(exact()),
         _ => None,
+    }
+}
+
+/// The same for a device, by its name: without what the device's provider refuses.
+pub(crate) fn on_device(dialect: Dialect, device: &str) -> Dialect {
+    match DeviceName::parse(device).provider {
+        // QNN 2.7 takes neither ONNX Runtime's rotary embedding nor a product of packed weights that adds a bias.
+        QNN => Dialect { rotary: false, nbits_bias: false, ..dialect },
+        // OpenVINO 1.8.1 claims the rotary embedding and then fails to convert it.
+        OPENVINO => Dialect { rotary: false, ..dialect },
+        _ => dialect,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_gets_the_ways_dialect_without_what_it_refuses() {
+        for variant in ["stock", "int8", "exact"] {
+            let dialect = of(variant).unwrap();
+            for same in ["cpu", "webgpu", "webgpu:1", "cuda"] {
+                assert_eq!(on_device(dialect.clone(), same), dialect);
+            }
+            assert!(!on_device(dialect.clone(), "cpu:openvino").rotary);
+            for device in ["npu:qnn", "qnn", "qnn:0"] {
+                let on = on_device(dialect.clone(), device);
+                assert!(!on.rotary && !on.nbits_bias, "{device}");
+                assert_eq!((on.q4, on.q8), (dialect.q4, dialect.q8), "weights stay as they are");
+            }
+        }
     }
 }

@@ -13,26 +13,37 @@
 //! Its library is loaded at run time ([`library`]): nothing is needed to build. Files written for it are kept in the
 //! cache folder by the hash of graph, weights and dialect.
 
+mod acceptance;
+mod assignment;
+mod built_in;
 mod carry;
+mod cuda;
 mod device;
 pub mod dialect;
+mod facts;
 pub mod library;
 mod load;
+mod metadata;
+mod name;
+mod nvidia;
 mod operator;
 mod own;
 mod plugin;
 mod profile;
+mod provider;
 mod runtime;
 mod session;
+mod setup;
 mod stats;
+mod vulkan;
 mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, Costs, DeviceFacts, Missing, Named, OnnxModel, Parcel, PrepareOptions,
-    Ready, Session, Variant, VersionReport,
+    Acceptance, Backend, BackendError, CompileOptions, Costs, DeviceFacts, Missing, Named, OnnxModel, Parcel,
+    PrepareOptions, Ready, Session, Variant, VersionReport,
 };
 use ditbench_graph::Graph;
 use ditbench_graph::onnx::Dialect;
@@ -43,6 +54,7 @@ use runtime::Runtime;
 
 pub use device::CPU;
 pub use plugin::VARIABLE as PLUGINS_VARIABLE;
+pub use provider::ENVIRONMENT;
 
 /// The backend's name.
 pub const NAME: &str = "ort";
@@ -130,7 +142,13 @@ impl Backend for OrtBackend {
         let path = library.to_str().ok_or_else(|| {
             format!("the path of ONNX Runtime's library, {}, is no UTF-8: move it", library.display())
         })?;
-        let environment = BTreeMap::from([(LIBRARY_VARIABLE.to_owned(), path.to_owned())]);
+        let mut environment = BTreeMap::from([(LIBRARY_VARIABLE.to_owned(), path.to_owned())]);
+        // A worker loads that of its own device and no other.
+        let plugins = plugin::all(&options.named.providers, &cache)?;
+        if !plugins.is_empty() {
+            environment.insert(PLUGINS_VARIABLE.to_owned(), plugin::words(&plugins));
+        }
+        plugin::offer(plugins);
         self.library = Some(library.clone());
         Ok(Ready { environment, found: Some(("ONNX Runtime".to_owned(), library)) })
     }
@@ -141,7 +159,15 @@ impl Backend for OrtBackend {
 
     fn advice_for_a_phone(&self, missing: &Missing) -> Option<String> {
         let advice = "for a phone, put the libraries for it into the folder of --ort-dir";
-        missing.cure.contains(PLUGINS_VARIABLE).then(|| advice.to_owned())
+        missing.cure.contains(setup::COMMAND).then(|| advice.to_owned())
+    }
+
+    fn setups(&self) -> &'static [&'static str] {
+        &provider::SETUPS
+    }
+
+    fn set_up(&self, name: &str, force: bool, options: &PrepareOptions) -> Result<String, String> {
+        setup::set_up(name, force, options)
     }
 
     fn costs(&self) -> Costs {
@@ -190,7 +216,21 @@ impl Backend for OrtBackend {
             let why = format!("it has no variant \"{}\": choose stock, int8, tuned-int8 or exact", options.variant);
             return Err(BackendError::Unsupported { backend: NAME, why });
         };
-        self.compile_dialect(graph, weights, &dialect, options)
+        self.compile_dialect(graph, weights, &dialect::on_device(dialect, &options.device), options)
+    }
+
+    fn acceptance(
+        &self,
+        graph: &Graph,
+        weights: &Weights,
+        options: &CompileOptions,
+    ) -> Result<Acceptance, BackendError> {
+        let Some(dialect) = dialect::of(&options.variant) else {
+            let why = format!("it has no variant \"{}\": choose stock, int8, tuned-int8 or exact", options.variant);
+            return Err(BackendError::Unsupported { backend: NAME, why });
+        };
+        let dialect = dialect::on_device(dialect, &options.device);
+        load::acceptance(&self.runtime()?, graph, weights, &dialect, options)
     }
 
     fn dialect(&self, variant: &str) -> Option<Dialect> {
@@ -207,7 +247,7 @@ impl Backend for OrtBackend {
 
     fn export(&self, graph: &Graph, weights: &Weights, options: &CompileOptions) -> Result<Vec<PathBuf>, BackendError> {
         let Some(dialect) = dialect::of(&options.variant) else { return Ok(Vec::new()) };
-        let cached = load::export(graph, weights, &dialect, options)?;
+        let cached = load::export(graph, weights, &dialect::on_device(dialect, &options.device), options)?;
         Ok(cached.exported.model.parent().map(Path::to_path_buf).into_iter().collect())
     }
 }

@@ -14,6 +14,7 @@ use ditbench_fetch::FetchError;
 pub use ditbench_fetch::{Step, Wheel};
 pub use wheel::VERSION;
 
+use crate::cuda;
 use crate::words::one_line;
 
 /// Why there is no library.
@@ -98,7 +99,8 @@ pub fn fetch(cache: &Path, stop: &dyn Fn() -> bool, progress: impl FnMut(Step)) 
     Ok(ditbench_fetch::fetch(&wheel, cache, stop, progress)?)
 }
 
-/// Finds the library: the file named by `explicit`, else the one in `cache`, else the system's.
+/// Finds the library: the file named by `explicit`, else the one with CUDA if that was set up and there is a driver, else the one in
+/// `cache`, else the system's.
 ///
 /// # Errors
 /// [`LibraryError::Named`] if the named file is not there, [`LibraryError::Unusable`] if it cannot be used,
@@ -115,6 +117,9 @@ fn find_among(explicit: Option<&Path>, cache: &Path, system: &[PathBuf]) -> Resu
             (true, Ok(_)) => Ok(path),
             (true, Err(why)) => Err(LibraryError::Unusable { path, why }),
         };
+    }
+    if let Some(path) = cuda::library(cache) {
+        return Ok(path);
     }
     let mut looked = Vec::new();
     if let Some(wheel) = wheel::here() {

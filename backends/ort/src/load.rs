@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use ditbench_backend_api::{BackendError, CompileOptions, CompileReport, MemoryMode, Numerics};
+use ditbench_backend_api::{Acceptance, BackendError, CompileOptions, CompileReport, MemoryMode, Numerics};
 use ditbench_graph::Graph;
 use ditbench_graph::onnx::{self, Cached, Dialect, OnnxError, QuantizedLinear};
 use ditbench_graph::weights::{Format, Weights};
@@ -15,6 +15,8 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::NAME;
+use crate::acceptance::{self, Log};
+use crate::assignment;
 use crate::device::Device;
 use crate::operator;
 use crate::runtime::Runtime;
@@ -32,15 +34,23 @@ pub(crate) fn load(
     let device = Device::named(&options.device, runtime)?;
     let mut cached = export(graph, weights, dialect, options)?;
     let mut start = Instant::now();
-    let mut session = commit(runtime, &device, &cached, dialect, options);
+    let mut session = commit(runtime, &device, &cached, dialect, options, options.allow_fallback);
     let files_are_broken = session.as_ref().is_err_and(|refusal| cached.found && refusal.is_of_files(&device));
     // Where they cannot be made again either, the first error is the one to tell.
     if files_are_broken && let Ok(made) = again(&cached, graph, weights, dialect, options) {
         cached = made;
         start = Instant::now();
-        session = commit(runtime, &device, &cached, dialect, options);
+        session = commit(runtime, &device, &cached, dialect, options, options.allow_fallback);
     }
-    let session = session.map_err(|refusal| refused(&graph.name, &device, options, refusal.why))?;
+    let session = session.map_err(|refusal| {
+        // Made once more, to see what the device left to the processor.
+        let whole = is_of_fall_back(&device, &refusal.why)
+            .then(|| commit(runtime, &device, &cached, dialect, options, true).ok())
+            .flatten();
+        let taken = whole.as_ref().and_then(assignment::of).unwrap_or_default();
+        let elsewhere = assignment::elsewhere(&taken, device.provider());
+        refused(&graph.name, &device, options, &refusal.why, elsewhere)
+    })?;
     let report = CompileReport {
         export_s: if cached.found { 0.0 } else { cached.seconds },
         export_cached: Some(cached.found),
@@ -48,9 +58,35 @@ pub(crate) fn load(
         weight_file_bytes: Some(cached.exported.bytes),
         weight_resident_bytes: None,
     };
-    let place = (options.device.clone(), device.provider());
-    let numerics = numerics(graph, weights, dialect, &place.1)?;
-    Ok(OrtSession::new(graph.clone(), session, cached.exported.outputs, place, report, numerics))
+    let place = (options.device.clone(), device.provider().to_owned());
+    let numerics = device.numerics(numerics(graph, weights, dialect, &place.1)?);
+    let taken = if matches!(device, Device::Cpu) { None } else { assignment::of(&session) };
+    let mut made = OrtSession::new(graph.clone(), session, cached.exported.outputs, place, report, numerics);
+    made.takes_note_of(taken.unwrap_or_default());
+    Ok(made)
+}
+
+/// What of a graph a device takes: a session is made in which the rest may fall back, and is not run.
+pub(crate) fn acceptance(
+    runtime: &Runtime,
+    graph: &Graph,
+    weights: &Weights,
+    dialect: &Dialect,
+    options: &CompileOptions,
+) -> Result<Acceptance, BackendError> {
+    let device = Device::named(&options.device, runtime)?;
+    let cached = export(graph, weights, dialect, options)?;
+    let log = Log::default();
+    let failed =
+        |why: String| BackendError::runtime(NAME, format!("compiling {} for {}", graph.name, options.device), why);
+    let level = GraphOptimizationLevel::All;
+    let made = builder(runtime, &device, level, options, true).and_then(|builder| log.listen(builder));
+    let mut builder = made.map_err(failed)?;
+    let session =
+        builder.commit_from_file(&cached.exported.model).map_err(|error| failed(one_line(&error.to_string())))?;
+    let taken = assignment::of(&session)
+        .ok_or_else(|| failed("ONNX Runtime does not say which provider took what".to_owned()))?;
+    Ok(acceptance::of(&taken, device.provider(), &log))
 }
 
 /// Writes the graph, or finds it in the cache.
@@ -107,9 +143,11 @@ fn commit(
     cached: &Cached,
     dialect: &Dialect,
     options: &CompileOptions,
+    allow_fallback: bool,
 ) -> Result<Session, Refusal> {
     let unready = |why| Refusal { why, reading: None };
-    let mut builder = builder(runtime, device, GraphOptimizationLevel::All, options).map_err(unready)?;
+    let level = GraphOptimizationLevel::All;
+    let mut builder = builder(runtime, device, level, options, allow_fallback).map_err(unready)?;
     if [dialect.q4, dialect.q8].contains(&QuantizedLinear::DitLinear) {
         builder = with_our_operator(builder, options.threads).map_err(unready)?;
     }
@@ -124,6 +162,7 @@ pub(crate) fn builder(
     device: &Device,
     level: GraphOptimizationLevel,
     options: &CompileOptions,
+    allow_fallback: bool,
 ) -> Result<SessionBuilder, String> {
     let words = |error: ort::Error<SessionBuilder>| one_line(&error.to_string());
     let fast = options.memory == MemoryMode::Fast;
@@ -138,7 +177,9 @@ pub(crate) fn builder(
     // With the memory pattern on, `full` in 4 bits at 512² grew from 1.8 to 2.2 GiB by its second pass. The likely cause
     // is the one block that ONNX Runtime plans for all activations, on top of the arena that the first pass filled.
     let builder = builder.with_memory_pattern(fast).map_err(words)?;
-    device.configure(builder, runtime)
+    let (key, value) = assignment::RECORD;
+    let builder = builder.with_config_entry(key, value).map_err(words)?;
+    device.configure(builder, runtime, options.threads, allow_fallback)
 }
 
 /// Our kernel has threads of its own: those of ONNX Runtime must not spin on the cores that it needs.
@@ -148,10 +189,24 @@ fn with_our_operator(builder: SessionBuilder, threads: usize) -> Result<SessionB
     builder.with_operators(operator::domain(threads)?).map_err(words)
 }
 
-/// What ONNX Runtime's refusal of a graph means.
-pub(crate) fn refused(graph: &str, device: &Device, options: &CompileOptions, why: String) -> BackendError {
-    if !matches!(device, Device::Cpu) && why.contains("disable_cpu_ep_fallback") {
-        let why = format!("device \"{}\" does not take all nodes of {graph}: {why}", options.device);
+/// Whether a refusal says that the device does not take all nodes. ONNX Runtime has said it in other words from version to version.
+fn is_of_fall_back(device: &Device, why: &str) -> bool {
+    let words = ["disable_cpu_ep_fallback", "fallback to CPU EP"];
+    !matches!(device, Device::Cpu) && words.iter().any(|words| why.contains(words))
+}
+
+/// What ONNX Runtime's refusal of a graph means, and what the device left to the processor, where that is known.
+pub(crate) fn refused(
+    graph: &str,
+    device: &Device,
+    options: &CompileOptions,
+    why: &str,
+    elsewhere: Option<String>,
+) -> BackendError {
+    if is_of_fall_back(device, why) {
+        let left = elsewhere.unwrap_or_else(|| why.to_owned());
+        let why =
+            format!("device \"{}\" does not take all of {graph}: left to the processor are {left}", options.device);
         return BackendError::Unsupported { backend: NAME, why };
     }
     BackendError::runtime(NAME, format!("loading {graph} on {}", options.device), why)

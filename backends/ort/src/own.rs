@@ -47,11 +47,11 @@ pub(crate) fn load(runtime: &Runtime, model: &OnnxModel, options: &CompileOption
     }
     let device = Device::named(&options.device, runtime)?;
     let start = Instant::now();
-    let failed = |why: String| load::refused(&model.name, &device, options, with_advice(why));
-    let mut builder = load::builder(runtime, &device, level, options).map_err(failed)?;
+    let failed = |why: String| load::refused(&model.name, &device, options, &with_advice(why), None);
+    let mut builder = load::builder(runtime, &device, level, options, options.allow_fallback).map_err(failed)?;
     let session = builder.commit_from_file(&model.file).map_err(|error| failed(one_line(&error.to_string())))?;
     let report = model.report(start.elapsed().as_secs_f64());
-    let place = (options.device.clone(), device.provider());
+    let place = (options.device.clone(), device.provider().to_owned());
     Ok(OwnSession { model: model.clone(), session, place, report, placement: None })
 }
 

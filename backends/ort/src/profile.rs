@@ -73,7 +73,7 @@ pub(crate) fn parse(
 }
 
 /// A provider's name as a device's.
-fn short(provider: &str) -> String {
+pub(crate) fn short(provider: &str) -> String {
     if provider == CPU_PROVIDER { CPU.to_owned() } else { provider.to_owned() }
 }
 

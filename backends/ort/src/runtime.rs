@@ -1,7 +1,8 @@
 //! The runtime in this process: one library, one environment, the plugins registered with it.
 //!
 //! Contract: `ort` panics if it is used before a library is loaded, and allows one environment a process. So everything
-//! goes through [`Runtime::get`], which loads a library once, checks it first, and keeps the environment for good.
+//! goes through [`Runtime::get`], which loads a library once, checks it first, and keeps the environment for good. A plugin is
+//! registered when it is first wanted, and stays.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -21,11 +22,12 @@ pub(crate) struct Runtime {
     pub(crate) library: PathBuf,
     /// The library's own version: `1.31.1`.
     pub(crate) version: String,
-    /// Plugins asked for, and what became of each.
-    pub(crate) plugins: Vec<(Plugin, Result<(), Missing>)>,
 }
 
 static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+
+/// Plugins registered with the process's environment, and what became of each.
+static REGISTERED: Mutex<Vec<(Plugin, Result<(), Missing>)>> = Mutex::new(Vec::new());
 
 impl Runtime {
     /// The process's runtime, loaded from `library` if there is none yet.
@@ -50,21 +52,37 @@ impl Runtime {
         let path = std::path::absolute(&library).unwrap_or(library);
         // `ort` loads the library but does not tell its version.
         let version = library::version(&path).map_err(|why| unavailable(format!("{}: {why}", path.display())))?;
+        crate::cuda::load_needed(&path).map_err(unavailable)?;
         let environment = ort::init_from(&path)
             .map_err(|error| unavailable(one_line(&error.to_string())))?
             .with_name("ditbench")
             .with_telemetry(false)
             .build()
             .map_err(|error| unavailable(one_line(error.message())))?;
-        let plugins = plugin::asked()
-            .map_err(|why| BackendError::Unsupported { backend: NAME, why })?
-            .into_iter()
-            .map(|plugin| {
-                let state = plugin.register(&environment);
-                (plugin, state)
-            })
-            .collect();
-        Ok(Self { environment, library: path, version, plugins })
+        Ok(Self { environment, library: path, version })
+    }
+
+    /// The plugin of that name, if there is one.
+    ///
+    /// # Errors
+    /// What the environment names cannot be read.
+    pub(crate) fn plugin(&self, name: &str) -> Result<Option<Plugin>, BackendError> {
+        let plugins = plugin::offered().map_err(|why| BackendError::Unsupported { backend: NAME, why })?;
+        Ok(plugins.into_iter().find(|plugin| plugin.name == name))
+    }
+
+    /// Registers a plugin, unless it is.
+    ///
+    /// # Errors
+    /// Why it cannot be used, and the cure.
+    pub(crate) fn register(&self, plugin: &Plugin) -> Result<(), Missing> {
+        let mut registered = REGISTERED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, state)) = registered.iter().find(|(known, _)| known == plugin) {
+            return state.clone();
+        }
+        let state = plugin.register(&self.environment);
+        registered.push((plugin.clone(), state.clone()));
+        state
     }
 }
 

@@ -12,6 +12,7 @@ use ditbench_graph::{Graph, Tensor};
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::TensorRef;
 
+use crate::assignment::{self, Taken};
 use crate::device::CPU;
 use crate::words::one_line;
 use crate::{NAME, profile, stats};
@@ -28,6 +29,8 @@ pub(crate) struct OrtSession {
     numerics: Numerics,
     /// From the last pass under the profiler; `None`: there was none yet.
     placement: Option<Placement>,
+    /// Nodes by the provider that took them, where the session is on another device than the processor and ONNX Runtime tells.
+    taken: Vec<Taken>,
 }
 
 impl OrtSession {
@@ -39,7 +42,12 @@ impl OrtSession {
         report: CompileReport,
         numerics: Numerics,
     ) -> Self {
-        Self { graph, session, outputs, place, report, numerics, placement: None }
+        Self { graph, session, outputs, place, report, numerics, placement: None, taken: Vec::new() }
+    }
+
+    /// Keeps which provider took which node.
+    pub(crate) fn takes_note_of(&mut self, taken: Vec<Taken>) {
+        self.taken = taken;
     }
 
     fn pass(&mut self, inputs: &[Tensor], options: &RunOptions) -> Result<Vec<Tensor>, BackendError> {
@@ -140,14 +148,22 @@ impl Session for OrtSession {
         self.numerics
     }
 
-    /// From the last profiled pass; if there was none, from one made now on inputs of zeros.
+    /// By ONNX Runtime's own account of the nodes that each provider took, where there is one: a node that a provider joins with
+    /// others counts as what it was. Where several providers took nodes, and on the processor, from the last profiled pass; if there
+    /// was none, from one made now on inputs of zeros.
     fn placement(&mut self) -> Placement {
+        let (device, provider) = &self.place;
+        if !self.taken.is_empty() && assignment::elsewhere(&self.taken, provider).is_none() {
+            let source = "ONNX Runtime's account of the nodes that each provider took";
+            return Placement::all_on(device, self.taken.len(), source);
+        }
         if self.placement.is_none()
             && let Err(error) = self.profiled_on_zeros()
         {
             return unknown(&self.place.0, format!("not known: {error}"));
         }
-        self.placement.clone().unwrap_or_else(|| unknown(&self.place.0, "not known".to_owned()))
+        let placement = self.placement.clone().unwrap_or_else(|| unknown(&self.place.0, "not known".to_owned()));
+        assignment::counted(placement, &self.taken, &self.place)
     }
 
     fn memory(&self) -> MemoryReport {

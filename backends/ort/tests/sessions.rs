@@ -18,6 +18,7 @@ fn options(cache: &Path, variant: &str, threads: usize) -> CompileOptions {
         variant: variant.to_owned(),
         memory: MemoryMode::Fast,
         cache: cache.to_owned(),
+        allow_fallback: false,
     }
 }
 

@@ -41,6 +41,7 @@ fn main() {
             variant: "stock".to_owned(),
             memory: MemoryMode::Fast,
             cache: cache.path().to_owned(),
+            allow_fallback: false,
         };
         let mut session = Tract.compile(&graph, &stored, &options).expect("a session");
         let folder = Tract.export(&graph, &stored, &options).expect("a file").remove(0);

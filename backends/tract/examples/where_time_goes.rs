@@ -54,6 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             variant: variant.name.clone(),
             memory: MemoryMode::Fast,
             cache: cache.clone(),
+            allow_fallback: false,
         };
         let session = Tract.compile(&graph, &weights, &options)?;
         println!("{}: {:?}", variant.name, session.compile_report());

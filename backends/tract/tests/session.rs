@@ -14,6 +14,7 @@ fn options(cache: &std::path::Path, variant: &str) -> CompileOptions {
         variant: variant.to_owned(),
         memory: MemoryMode::Fast,
         cache: cache.to_owned(),
+        allow_fallback: false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CellKey, CellStage, Judged, Launch, MemoryPass, Quality, Reading, Status, Steady, Warning};
+use super::{CellKey, CellStage, Device, Judged, Launch, MemoryPass, Quality, Reading, Status, Steady, Warning};
 
 /// One row of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Cell {
     /// Its stages in the order in which an image passes through them; empty where nothing ran.
     #[serde(default)]
     pub stages: Vec<CellStage>,
+    /// What it ran on, as far as its backend knows; `None` in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Device>,
     /// Versions of what computed.
     #[serde(default)]
     pub versions: Vec<Version>,
@@ -89,6 +92,11 @@ impl Cell {
     /// Whether it computes in 64-bit floats: others are held against it, and nobody ships it.
     pub fn is_in_64_bits(&self) -> bool {
         self.numerics.value().is_some_and(|numerics| numerics == "f64")
+    }
+
+    /// Whether its times are those of the device that it names.
+    pub fn shows_speed(&self) -> bool {
+        self.device.as_ref().is_none_or(Device::shows_speed)
     }
 
     /// Launches that ended well.

@@ -9,6 +9,7 @@ mod cell;
 pub mod conditions;
 pub mod cpus;
 pub mod csv;
+mod device;
 pub mod disturbed;
 mod file;
 mod foreign;
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cell::{Cell, PlacementShare, ProfileRow, StagePlacement, Version, WeightsUse};
 pub use conditions::Condition;
+pub use device::Device;
 pub use file::open_regular;
 pub use foreign::ForeignLoad;
 pub use home::Home;

@@ -16,7 +16,7 @@ use crate::record::disturbed::{self, Cause};
 use crate::record::{Cell, CellKey, Launch, Run, Status};
 use crate::table::{self, workload};
 use crate::verdict::{Fault, Gate, differences, faults};
-use crate::{roof, sustained, whose};
+use crate::{roof, sustained, whose, withheld};
 
 /// The candidates of one machine's device, of one workload.
 #[derive(Clone, Debug, PartialEq)]
@@ -258,6 +258,9 @@ fn known(metric: Metric, pooled: &Pooled) -> Known {
         crate::record::Reading::Ok(figure) => Known::Value(figure),
         reading => Known::Unknown(reading.why().unwrap_or_default().to_owned()),
     };
+    if let Some(why) = withheld::why(metric, &pooled.cell) {
+        return Known::Unknown(why);
+    }
     // A share of a peak that does not look like one says nothing.
     if metric == Metric::PEAK_SHARE
         && let Some(why) = roof::doubt_of(pooled.run, &pooled.cell)
@@ -310,6 +313,9 @@ fn unfit(newest: &Pooled, all: &[&Pooled], needs_steady: bool, caveats: &mut Vec
     let curable = |why: String| Some(Unfit { why, curable: true });
     if newest.cell.is_in_64_bits() {
         return lasting("it is the yardstick that others are held against, not a runtime to ship".to_owned());
+    }
+    if let Some(device) = newest.cell.device.as_ref().filter(|device| !device.shows_speed()) {
+        return lasting(withheld::reason(&newest.cell.key.device, device));
     }
     for cell in all.iter().map(|pooled| &pooled.cell) {
         let of = cell.launches.len();

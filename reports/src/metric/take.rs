@@ -13,6 +13,7 @@ use crate::judged::JudgedRow;
 use crate::record::{Bounded, Cell, Judged, Launch, Reading, Role, Run, Sample, StageCompile};
 use crate::roof;
 use crate::stats::median;
+use crate::withheld;
 
 /// How a number is taken, and so what its samples are.
 #[derive(Clone, Copy)]
@@ -130,6 +131,9 @@ pub fn of(metric: Metric, run: &Run, cell: &Cell) -> Reading<Figure> {
 }
 
 fn figure(metric: Metric, run: &Run, cell: &Cell) -> Reading<Figure> {
+    if let Some(why) = withheld::why(metric, cell) {
+        return Reading::absent(why);
+    }
     match metric.definition().taken {
         Taken::Image(of) => estimate::of(cell.good_launches(), |image| Some(of(image))).map(|estimate| estimate.into()),
         Taken::Stage(role) | Taken::Steps(role) if lacks(cell, role) => {

@@ -5,6 +5,7 @@
 
 use crate::metric::{Basis, Metric, Unit, take};
 use crate::record::{Cell, Launch, Reading, Role};
+use crate::withheld;
 
 /// Decibels beyond which 8-bit images look the same and a difference is a handful of pixels.
 const PSNR_CAP_DB: f64 = 60.0;
@@ -22,7 +23,7 @@ pub(super) struct Taken {
 /// Every sample of a metric in the cells of one side, one cell for each record that has it.
 pub(super) fn of_cells(metric: Metric, cells: &[(usize, &Cell)]) -> Vec<Taken> {
     let mut taken = Vec::new();
-    for &(record, cell) in cells {
+    for &(record, cell) in cells.iter().filter(|(_, cell)| withheld::why(metric, cell).is_none()) {
         match metric.basis() {
             Basis::Launches => taken.extend(cell.good_launches().filter_map(|launch| {
                 let value = take::of_launch(metric, cell, launch)?;

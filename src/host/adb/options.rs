@@ -60,7 +60,11 @@ impl PhoneOptions {
     /// What the user named for a backend on a phone.
     pub fn named(&self, backend: &str, common: &Common) -> Named {
         let own = |path: Option<&Path>| path.map(Path::to_path_buf);
-        Named { library: own(common.libraries.of(backend)), folder: own(self.folders.of(backend)) }
+        Named {
+            library: own(common.libraries.of(backend)),
+            folder: own(self.folders.of(backend)),
+            providers: common.providers(),
+        }
     }
 
     /// How long to wait for a phone that went away.

@@ -76,6 +76,7 @@ impl Judge {
             variant: variant.clone(),
             memory: MemoryMode::Fast,
             cache: cache.to_owned(),
+            allow_fallback: false,
         };
         let session = backend.compile(&graph, &weights, &options).context("making the judge ready")?;
         Ok(Self { session, backend: format!("{name} {variant} {version}") })

@@ -167,7 +167,7 @@ pub fn work(
         bail!("interrupted; what was judged is kept. Go on with: {}", super::resume::command(store.dir(), common));
     }
     crate::text::show(&format!("{}\n", page.display()));
-    super::something_was_measured(&store)
+    super::something_was_measured(&store, &[])
 }
 
 /// By what pictures are judged, and what the data themselves get.

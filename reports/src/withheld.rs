@@ -1,0 +1,45 @@
+//! Numbers that a cell has and that nobody may be shown: times of what is not the device that the cell names.
+//!
+//! Contract: a simulator of a device, and a driver that computes on the processor, show where nodes ran and what came out. What grows
+//! with their time is left out of every face: table, ranking, headline, gate, history and advice take it for absent.
+
+use crate::metric::{Metric, Unit};
+use crate::record::{Cell, Device};
+
+/// Why a number of a cell is withheld; `None` if it is not.
+pub fn why(metric: Metric, cell: &Cell) -> Option<String> {
+    let device = cell.device.as_ref().filter(|device| !device.shows_speed())?;
+    let of_speed = metric.unit().is_of_time() || metric.unit() == Unit::Gigaflops || metric == Metric::PEAK_SHARE;
+    of_speed.then(|| reason(&cell.key.device, device))
+}
+
+/// The reason in words.
+pub fn reason(name: &str, device: &Device) -> String {
+    let what = if device.nature == "simulator" { "a simulator of the device" } else { "a driver in software" };
+    format!("{name} is {what} here: its times are this machine's processor's")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_grows_with_the_time_of_a_simulator_is_withheld_and_nothing_else() {
+        let device = |nature: &str| Device { nature: nature.to_owned(), ..Device::default() };
+        let cell = |nature| Cell { device: Some(device(nature)), ..Cell::default() };
+        let withheld =
+            |cell: &Cell| -> Vec<Metric> { Metric::all().filter(|metric| why(*metric, cell).is_some()).collect() };
+        assert!(withheld(&cell("real")).is_empty() && withheld(&Cell::default()).is_empty());
+        for nature in ["simulator", "software"] {
+            let withheld = withheld(&cell(nature));
+            for metric in
+                [Metric::IMAGE, Metric::FIRST_IMAGE, Metric::DENOISER_STEP, Metric::GIGAFLOPS, Metric::PEAK_SHARE]
+            {
+                assert!(withheld.contains(&metric), "{nature}: {metric}");
+            }
+            for metric in [Metric::LATENT, Metric::PSNR, Metric::PLACEMENT, Metric::PEAK, Metric::WEIGHTS_DISK] {
+                assert!(!withheld.contains(&metric), "{nature}: {metric}");
+            }
+        }
+    }
+}

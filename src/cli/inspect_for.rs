@@ -1,0 +1,106 @@
+//! `ditbench inspect --for DEVICE`: what of a model a device takes, and why not the rest.
+
+use anyhow::{Result, bail};
+use ditbench_backend_api::{Acceptance, Backend, CompileOptions, DeviceFacts, MemoryMode, Refused};
+use ditbench_graph::weights::{Scheme, Weights};
+use ditbench_worker::registry;
+use ditbench_workloads::Pipeline;
+
+use super::Common;
+use crate::run::{Progress, WeightsChoice, prepare_weights};
+use crate::text::{left_table, show};
+
+/// How many nodes of one operation are named.
+const NAMED: usize = 3;
+
+/// Compiles every stage for a device, and prints what it does not take.
+///
+/// # Errors
+/// No backend has that device here; weights that cannot be made; the backend cannot tell.
+pub(super) fn inspect(pipeline: &Pipeline, device: &str, scheme: Scheme, common: &Common) -> Result<()> {
+    let (backend, device) = find(device, common)?;
+    let cache = crate::paths::cache(common.cache.as_ref())?;
+    let progress = Progress::new(1);
+    let weights = prepare_weights(pipeline, &WeightsChoice::default(), 7, scheme, &cache, &progress)?;
+    let weights = Weights::open(&weights.path)?;
+    let Some(variant) = backend.variants(scheme).into_iter().next() else {
+        bail!("{} has no way to run {} weights", backend.name(), scheme.name());
+    };
+    let options = CompileOptions {
+        device: device.name.clone(),
+        threads: 1,
+        variant: variant.name,
+        memory: MemoryMode::Fast,
+        cache,
+        allow_fallback: true,
+    };
+    let mut rows = Vec::new();
+    for graph in pipeline.graphs() {
+        progress.now(format!("compiling {} for {}", graph.name, device.name));
+        let Acceptance { nodes, refused } = backend.acceptance(graph, &weights, &options)?;
+        let left: usize = refused.iter().map(|refused| refused.nodes.len()).sum();
+        let taken = format!("{} of {nodes}", nodes - left);
+        if refused.is_empty() {
+            rows.push(vec![graph.name.clone(), taken.clone(), String::new(), String::new()]);
+        }
+        for (index, one) in refused.iter().enumerate() {
+            let first = if index == 0 { (graph.name.clone(), taken.clone()) } else { Default::default() };
+            rows.push(vec![first.0, first.1, operation(one), one.why.clone().unwrap_or_else(|| "not said".to_owned())]);
+        }
+    }
+    progress.finish();
+    let hardware = device.hardware.map(|hardware| format!(" ({hardware})")).unwrap_or_default();
+    let Pipeline { choice, .. } = pipeline;
+    show(&format!("{choice}, {} weights, for {}{hardware}, compiled and not run:\n\n", scheme.name(), device.name));
+    show(&left_table(&["stage", "nodes taken", "not taken", "why"], rows));
+    Ok(())
+}
+
+/// An operation and some of its nodes: `Det (2: a, b)`.
+fn operation(refused: &Refused) -> String {
+    let named: Vec<&str> =
+        refused.nodes.iter().map(String::as_str).filter(|name| !name.is_empty()).take(NAMED).collect();
+    let more = if refused.nodes.len() > named.len() { ", …" } else { "" };
+    format!("{} ({}: {}{more})", refused.op, refused.nodes.len(), named.join(", "))
+}
+
+/// The first backend that has the device, ready.
+fn find(name: &str, common: &Common) -> Result<(Box<dyn Backend>, DeviceFacts)> {
+    let mut missing = None;
+    let mut known = Vec::new();
+    for backend in registry::listed() {
+        let progress = Progress::new(1);
+        let ready = common.ready(backend, &|message| progress.now(message));
+        progress.finish();
+        let Ok(backend) = ready else { continue };
+        for device in backend.devices() {
+            if !device.is_called(name) {
+                known.push(device.name);
+                continue;
+            }
+            match &device.state {
+                Ok(()) => return Ok((backend, device)),
+                Err(why) => missing = missing.or(Some(format!("{name}: {}. {}", why.why, why.cure))),
+            }
+        }
+    }
+    known.sort();
+    known.dedup();
+    bail!("{}", missing.unwrap_or_else(|| format!("there is no device \"{name}\"; there are {}", known.join(", "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_named_with_some_of_its_nodes() {
+        let refused = |nodes: &[&str]| Refused {
+            op: "Det".to_owned(),
+            nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
+            why: None,
+        };
+        assert_eq!(operation(&refused(&["a", "b"])), "Det (2: a, b)");
+        assert_eq!(operation(&refused(&["a", "b", "c", "d"])), "Det (4: a, b, c, …)");
+    }
+}

@@ -1,0 +1,126 @@
+//! Devices other than the processor, through the whole program: set up, listed, run, held against the reference.
+//!
+//! What needs a provider's package or a driver is ignored but for `cargo test --release --test devices -- --ignored` after
+//! `scripts/devices/lavapipe.sh target/devices/lavapipe` and `ditbench setup … --cache target/devices/cache`. Neither WebGPU on lavapipe
+//! nor QNN's simulator says anything of a device's speed: what is looked at is where nodes ran and what came out.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Bench, cells, text};
+use serde_json::Value;
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/devices").join(path)
+}
+
+/// The program with the providers that were set up, and with lavapipe where there is one.
+fn command(bench: &Bench, arguments: &[&str]) -> Command {
+    let mut command = bench.command(arguments);
+    command.env("DITBENCH_CACHE", here("cache"));
+    let environment = std::fs::read_to_string(here("lavapipe/environment")).unwrap_or_default();
+    command.envs(environment.lines().filter_map(|line| line.split_once('=')));
+    command
+}
+
+fn ok(bench: &Bench, arguments: &[&str]) -> String {
+    let output = command(bench, arguments).output().expect("the program starts");
+    assert!(output.status.success(), "{arguments:?} failed: {}\n{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// Runs nano on the processor and on a device; gives the record.
+fn run(bench: &Bench, device: &str, steps: &str) -> Value {
+    let devices = format!("cpu,{device}");
+    let words =
+        ["run", "--model", "nano", "--backend", "ort:stock,ort:exact", "--device", &devices, "--precision", "f32,q4"];
+    let rest = ["--steps", steps, "--launches", "1", "--images", "1", "--budget", "1s", "--out", "run"];
+    ok(bench, &[&words[..], &rest].concat());
+    bench.record("run")
+}
+
+fn cell<'a>(record: &'a Value, device: &str, precision: &str) -> &'a Value {
+    let is_it = |cell: &&Value| {
+        cell["key"]["device"] == device && cell["key"]["precision"] == precision && cell["status"] == "ok"
+    };
+    cells(record).iter().find(is_it).unwrap_or_else(|| panic!("{device} {precision}: {:#?}", reasons(record)))
+}
+
+fn reasons(record: &Value) -> Vec<String> {
+    cells(record).iter().map(|cell| format!("{}: {} {}", cell["key"], cell["status"], cell["reason"])).collect()
+}
+
+/// Every node of every stage ran on the device.
+fn is_placed(cell: &Value, device: &str) {
+    let stages = cell["placement"].as_array().expect("a placement");
+    assert_eq!(stages.len(), 3, "{stages:#?}");
+    for stage in stages {
+        let entries = stage["entries"].as_array().unwrap();
+        assert_eq!(entries.len(), 1, "{stage:#?}");
+        assert_eq!(entries[0]["device"], device, "{stage:#?}");
+        assert!(entries[0]["nodes"].as_u64().unwrap() > 0, "{stage:#?}");
+    }
+}
+
+/// Distance of the last latent from the reference's.
+fn distance(cell: &Value) -> f64 {
+    let latents = cell["quality"]["ok"]["latents"].as_array().unwrap_or_else(|| panic!("{}", cell["quality"]));
+    latents.last().unwrap()["relative_l2"].as_f64().unwrap()
+}
+
+#[test]
+fn what_is_not_there_says_how_to_get_it() {
+    let bench = Bench::new();
+    let refused = bench.refused(&["setup", "moonlight"]);
+    assert!(refused.contains("webgpu, qnn, openvino, cuda"), "{refused}");
+    let refused = bench.refused(&["run", "--ep", "webgpu"]);
+    assert!(refused.contains("NAME=LIBRARY"), "{refused}");
+    // A device whose provider is not set up is a row that says so; one that is named and not there too.
+    let out = bench.run(&["run", "--backend", "ort", "--device", "webgpu", "--precision", "f32", "--out", "run"]);
+    assert_eq!(out.status.code(), Some(2), "nothing could be measured");
+    let record = bench.record("run");
+    let reason = cells(&record)[0]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("ditbench setup webgpu"), "{reason}");
+    let wrong = ["run", "--backend", "ort", "--device", "npu:qnn", "--precision", "f32", "--out", "wrong"];
+    let out = bench.run(&[&wrong[..], &["--ep", "qnn=/no/such/lib.so"]].concat());
+    assert_eq!(out.status.code(), Some(2));
+    let record = bench.record("wrong");
+    let reason = cells(&record)[0]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("there is no file /no/such/lib.so"), "{reason}");
+    assert_eq!(record["run"]["plan"]["plan"]["ep"][0], "qnn=/no/such/lib.so", "a resumed run has it too");
+}
+
+#[test]
+#[ignore = "needs scripts/devices/lavapipe.sh and `ditbench setup webgpu`"]
+fn webgpu_runs_every_node_and_comes_out_right() {
+    let bench = Bench::new();
+    let record = run(&bench, "webgpu", "1");
+    let webgpu = cell(&record, "webgpu", "f32");
+    is_placed(webgpu, "webgpu");
+    assert_eq!(webgpu["numerics"]["ok"], "f32");
+    assert!(distance(webgpu) < 1e-4, "f32 is f32 there too: {}", distance(webgpu));
+    let (q4, same) = (cell(&record, "webgpu", "q4"), cell(&record, "cpu", "q4"));
+    is_placed(q4, "webgpu");
+    assert_eq!(q4["numerics"]["ok"], "weight_only");
+    assert!((distance(q4) - distance(same)).abs() < 1e-3, "{} and {}", distance(q4), distance(same));
+    // The processor's cells know nothing of it.
+    is_placed(cell(&record, "cpu", "f32"), "cpu");
+    is_placed(same, "cpu");
+}
+
+#[test]
+#[ignore = "needs `ditbench setup qnn`"]
+fn qnn_runs_every_stage_on_the_npu_and_comes_out_right() {
+    let bench = Bench::new();
+    let record = run(&bench, "npu:qnn", "1");
+    for (precision, bound) in [("f32", 1e-2), ("q4", 1e-2)] {
+        let (npu, same) = (cell(&record, "npu:qnn", precision), cell(&record, "cpu", precision));
+        is_placed(npu, "npu:qnn");
+        assert_eq!(npu["numerics"]["ok"], "f16", "whatever the file says");
+        let farther = distance(npu) - if precision == "q4" { distance(same) } else { 0.0 };
+        assert!(farther.abs() < bound, "{precision}: {} and {}", distance(npu), distance(same));
+        is_placed(same, "cpu");
+    }
+}
