@@ -104,7 +104,7 @@ pub fn doubt_of(run: &Run, cell: &Cell) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{ModelEntry, Stage};
+    use crate::record::{CellStage, ModelEntry, Role, Stage};
 
     fn peak(kind: &str, threads: u32, value: f64) -> Peak {
         let samples = [0.97, 0.99, 1.0].map(|share| share * value).to_vec();
@@ -141,6 +141,13 @@ mod tests {
                 steps: 4,
                 ..CellKey::default()
             },
+            stages: [
+                ("text_encoder", Role::Encoder, 1),
+                ("denoiser", Role::Denoiser, 4),
+                ("decoder", Role::Decoder, 1),
+            ]
+            .map(|(id, role, passes)| CellStage { id: id.into(), role, passes })
+            .to_vec(),
             numerics: Reading::Ok(numerics.into()),
             ..Cell::default()
         }

@@ -268,6 +268,10 @@ mod tests {
         let mut cell = Cell::default();
         (cell.key.steps, cell.key.threads, cell.key.device) = (4, 2, "cpu".into());
         cell.numerics = crate::record::Reading::Ok("f32".into());
+        cell.stages =
+            [("text_encoder", Role::Encoder, 1), ("denoiser", Role::Denoiser, 4), ("decoder", Role::Decoder, 1)]
+                .map(|(id, role, passes)| crate::record::CellStage { id: id.into(), role, passes })
+                .to_vec();
         cell
     }
 
