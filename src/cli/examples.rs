@@ -122,8 +122,7 @@ Examples:
 pub const INSPECT: &str = "\
 Examples:
   ditbench inspect --model small --size 1024          beside the paper's figures
-  ditbench inspect --model nano --nodes               one row per node
-  ditbench inspect --model nano --for webgpu          what a device does not take, and why";
+  ditbench inspect --model nano --nodes               one row per node";
 
 /// `ditbench export`.
 pub const EXPORT: &str = "\
@@ -147,8 +146,7 @@ Examples:
 pub const SETUP: &str = "\
 Examples:
   ditbench setup webgpu
-  ditbench setup qnn openvino
-  ditbench run --backend ort --device cpu,webgpu      uses what was set up";
+  ditbench setup qnn openvino                         then: ditbench run --backend ort --device npu:qnn";
 
 /// `ditbench doctor`.
 pub const DOCTOR: &str = "\

@@ -57,7 +57,7 @@ pub const FOLDER_FLAGS: [NamingFlag; 1] = [NamingFlag {
     flag: "ort-dir",
     variable: None,
     value: "DIR",
-    help: "Folder of ONNX Runtime's libraries for the phone: libonnxruntime.so, and those that DITBENCH_ORT_EP names",
+    help: "Folder of ONNX Runtime's libraries for the phone: libonnxruntime.so, and those that --ep names",
 }];
 
 /// Our own backends' names as they are listed to users: the scripted one is for trying a gate, and is listed where there is a

@@ -4,8 +4,6 @@
 //! that is registered would change what a session on the CPU runs on. On any device but the CPU, ONNX Runtime refuses
 //! to make a session in which a node falls back to the CPU, unless the caller allows it.
 
-use std::collections::BTreeMap;
-
 use ditbench_backend_api::{BackendError, DeviceFacts, Missing, Numerics};
 use ort::ep::ExecutionProviderDispatch;
 use ort::memory::DeviceType;
@@ -201,8 +199,7 @@ fn names(provider: &str, kinds: &[DeviceType]) -> Vec<Vec<String>> {
 /// # Errors
 /// It cannot be used, or has no device here; with the cure.
 pub(crate) fn offers(runtime: &Runtime, plugin: &Plugin) -> Result<Vec<Offer>, Missing> {
-    // Before the library is loaded: what it would say is there may not be.
-    facts::of_plugin(&plugin.name, &BTreeMap::new())?;
+    // What its library says is there may not be: the facts tell.
     runtime.register(plugin)?;
     let devices: Vec<_> = of_plugin(runtime, plugin).collect();
     let kinds: Vec<DeviceType> =

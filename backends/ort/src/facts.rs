@@ -39,7 +39,7 @@ impl Hardware {
 pub(crate) fn of_plugin(provider: &str, said: &BTreeMap<String, String>) -> Result<Hardware, Missing> {
     let get = |key: &str| said.get(key).filter(|value| !value.is_empty()).cloned();
     match provider {
-        WEBGPU if cfg!(target_os = "linux") => Ok(of_adapters(&vulkan::adapters()?)),
+        WEBGPU if cfg!(any(target_os = "linux", target_os = "android")) => Ok(of_adapters(&vulkan::adapters()?)),
         QNN if provider::simulates() => Ok(Hardware {
             name: Some("Qualcomm's simulator of the Hexagon NPU, on this machine's processor".to_owned()),
             nature: DeviceNature::Simulator,
