@@ -144,6 +144,75 @@ fn a_unet_agrees_on_every_backend_and_a_rung_of_its_ladder_is_a_cell_of_its_own(
 }
 
 #[test]
+fn models_that_read_parts_of_one_file_agree_on_every_backend() {
+    let bench = Bench::new();
+    bench.ok(&[
+        "run",
+        "--model",
+        "elastic-nano,elastic-nano-lite-half",
+        "--backend",
+        BACKENDS,
+        "--precision",
+        "f32,mixed",
+        "--steps",
+        "2",
+        "--launches",
+        "1",
+        "--images",
+        "1",
+        "--out",
+        "run",
+    ]);
+    let record = bench.record("run");
+    assert_eq!(cells(&record).len(), 24);
+    assert_eq!(near_the_reference(&record), 22);
+    // One file for both, whatever the precision.
+    let files = |precision: &str| {
+        let used = cells(&record).iter().filter(|cell| cell["key"]["precision"] == precision);
+        used.map(|cell| cell["weights"]["sha256"].as_str().unwrap()).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!((files("f32").len(), files("mixed").len()), (1, 1));
+}
+
+#[test]
+fn a_cascade_agrees_on_every_backend_and_its_stages_have_times_of_their_own() {
+    let bench = Bench::new();
+    bench.ok(&[
+        "run",
+        "--model",
+        "cdm-nano",
+        "--backend",
+        BACKENDS,
+        "--precision",
+        "f32,q4",
+        "--augmentation",
+        "100,400",
+        "--class",
+        "3",
+        "--steps",
+        "2",
+        "--launches",
+        "1",
+        "--images",
+        "1",
+        "--out",
+        "run",
+    ]);
+    let record = bench.record("run");
+    assert_eq!(cells(&record).len(), 24);
+    assert_eq!(near_the_reference(&record), 22);
+    for cell in cells(&record) {
+        let compiled = cell["launches"][0]["compile"].as_array().unwrap();
+        let stages: Vec<&str> = compiled.iter().map(|stage| stage["stage"].as_str().unwrap()).collect();
+        assert_eq!(stages, ["denoiser", "denoiser_2"]);
+        assert_eq!(cell["quality"]["ok"]["latents"].as_array().map_or(4, Vec::len), 4, "two stages of two steps");
+    }
+    assert!(
+        bench.refused(&["run", "--model", "adm-64", "--augmentation", "1", "--dry-run"]).contains("reads no level")
+    );
+}
+
+#[test]
 fn an_image_and_a_comparison_find_onnx_runtime_as_a_run_does() {
     let bench = Bench::new();
     bench.ok(&["generate", "turtle", "-o", "turtle.png", "--model", "nano", "--backend", "ort"]);

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use ditbench_graph::cost::{self, Cost};
-use ditbench_graph::weights::Scheme;
 use ditbench_graph::weights::scheme::bits_of;
-use ditbench_graph::{Graph, WeightRole};
+use ditbench_graph::weights::{Net, Scheme};
+use ditbench_graph::{Graph, WeightRole, WeightSpec};
 use ditbench_workloads::{Choice, Pipeline, Role, workload};
 
 use super::Common;
@@ -129,13 +129,11 @@ fn part(name: &str) -> &'static str {
 
 fn weights(pipeline: &Pipeline) {
     show("\nWeights of all components on disk, by precision:\n");
+    // Each once: several nets may read one file, or one net a part of it.
+    let held = Net::graphs(pipeline).into_iter().flat_map(|graph| &graph.weights);
+    let held: BTreeMap<&str, &WeightSpec> = held.map(|weight| (weight.name.as_str(), weight)).collect();
     let rows = Scheme::ALL.iter().map(|&scheme| {
-        let total: f64 = pipeline
-            .graphs()
-            .into_iter()
-            .flat_map(|graph| &graph.weights)
-            .map(|w| bits_of(scheme, w) * w.len() as f64 / 8.0)
-            .sum();
+        let total: f64 = held.values().map(|w| bits_of(scheme, w) * w.len() as f64 / 8.0).sum();
         // Which weights get 8 bits is measured for each checkpoint; the budget of bits is the same for all.
         let most = if scheme == Scheme::Mixed { "at most " } else { "" };
         vec![scheme.name().to_owned(), format!("{most}{}", bytes(total as u64))]
@@ -202,6 +200,11 @@ fn paper(pipeline: &Pipeline) {
         let step = seconds(time.seconds);
         show(&format!("{}: {step} a step on {}{runtime}.\n", paper.source, time.hardware));
     }
-    let macs = pipeline.graph_of(Role::Denoiser).map_or(0, |graph| cost::total(graph).macs);
-    show(&format!("This image: {} MACs a step.\n", count(macs as f64)));
+    let denoisers = pipeline.stages.iter().filter(|stage| stage.role == Role::Denoiser);
+    let of: Vec<(&str, &Graph)> = denoisers.filter_map(|stage| Some((stage.id.as_str(), stage.graph()?))).collect();
+    let says = |(id, graph): &(&str, &Graph)| {
+        let of = if of.len() > 1 { format!(" of {id}") } else { String::new() };
+        format!("{} MACs a step{of}", count(cost::total(graph).macs as f64))
+    };
+    show(&format!("This image: {}.\n", of.iter().map(says).collect::<Vec<_>>().join(", ")));
 }

@@ -8,7 +8,9 @@ use crate::plan::{Brought, OwnAxes, Size, Steps, choice_of, own as axes, parse_m
 /// One workload.
 #[derive(Clone, Debug, clap::Args)]
 pub struct WorkloadArgs {
-    /// Model: nano, tiny, small, full; edgedit-nano, edgedit-1, edgedit-6, dit-xl-2; snapgen-nano, snapgen-imagenet, snapgen, dreamlite;
+    /// Model: nano, tiny, small, full; edgedit-nano, edgedit-1, edgedit-6, dit-xl-2; snapgen-nano, snapgen-imagenet, snapgen,
+    /// dreamlite; elastic-nano, elastic-nano-lite-half, elastic-lite-half, elastic-lite, elastic-full-half, elastic-full; cdm-nano, adm-64-256,
+    /// adm-64, adm-128, adm-256, cdm-32, cdm-32-64, cdm-32-64-256;
     /// or your own: a pipeline's folder or an .onnx file, as PATH or NAME=PATH
     #[arg(long, default_value = "nano", value_parser = parse_model)]
     pub model: String,

@@ -48,7 +48,9 @@ pub const MOST_CELLS: u128 = 2000;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Axes {
-    /// Models: nano, tiny, small, full; edgedit-nano, edgedit-1, edgedit-6, dit-xl-2; snapgen-nano, snapgen-imagenet, snapgen, dreamlite;
+    /// Models: nano, tiny, small, full; edgedit-nano, edgedit-1, edgedit-6, dit-xl-2; snapgen-nano, snapgen-imagenet, snapgen,
+    /// dreamlite; elastic-nano, elastic-nano-lite-half, elastic-lite-half, elastic-lite, elastic-full-half, elastic-full; cdm-nano, adm-64-256,
+    /// adm-64, adm-128, adm-256, cdm-32, cdm-32-64, cdm-32-64-256;
     /// or your own: a pipeline's folder or an .onnx file, as PATH or NAME=PATH [default: nano]
     #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = parse_model)]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]

@@ -169,7 +169,10 @@ pub fn prepare_weights(
     let source = choice.source(pipeline, seed, cache)?;
     let what = format!("{} weights in {}", pipeline.family, scheme.name());
     let measured = (scheme == Scheme::Mixed)
-        .then(|| sensitivity::measure(&pipeline.choice, &source, cache, progress))
+        .then(|| {
+            let choice = pipeline.drive.measured_on().unwrap_or(&pipeline.choice);
+            sensitivity::measure(choice, &source, cache, progress)
+        })
         .transpose()
         .context("measuring what 4 bits cost each weight, for the mixed scheme")?;
     let sensitivity = measured.as_ref().map_or(Sensitivity::WeightError, |measured| Sensitivity::Measured {

@@ -184,13 +184,14 @@ fn profile(pipeline: &Pipeline, inputs: &Inputs, sessions: &mut Sessions) -> Res
     let mut recorder = InputsOfEachPass { sessions, seen: Vec::new() };
     image(pipeline, inputs, &mut recorder)?;
     let seen = recorder.seen;
-    let passes_per_step = pipeline.passes_per_step();
-    let mut denoised = 0;
+    // Of each denoiser: a cascade has several, each with its own steps.
+    let mut denoised: BTreeMap<String, usize> = BTreeMap::new();
     for (stage, tensors) in seen {
         let ready = sessions.of(&stage).map_err(anyhow::Error::from_boxed)?;
         let step = (ready.role == Role::Denoiser).then(|| {
-            denoised += 1;
-            u32::try_from((denoised - 1) / passes_per_step).unwrap_or(u32::MAX)
+            let passes = denoised.entry(stage.clone()).or_insert(0);
+            *passes += 1;
+            u32::try_from((*passes - 1) / pipeline.passes_per_step(&stage)).unwrap_or(u32::MAX)
         });
         let passes = (0..PROFILED).map(|_| ready.session.profile(&tensors)).collect::<Result<Vec<_>, _>>()?;
         say(&Event::Profiled { stage, step, profile: typical(passes) });

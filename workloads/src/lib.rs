@@ -7,8 +7,10 @@
 //! This crate knows no backend and no harness.
 
 mod blocks;
+pub mod cascaded;
 pub mod choice;
 pub mod edgedit;
+pub mod elasticdit;
 pub mod image;
 pub mod inputs;
 pub mod own;

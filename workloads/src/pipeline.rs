@@ -167,6 +167,16 @@ pub trait Drive: Send + Sync {
         tensor
     }
 
+    /// Graphs of which the file holds the weights too, though this pipeline does not run them: of nets that run another part of the same file.
+    fn held(&self) -> &[Graph] {
+        &[]
+    }
+
+    /// What the mixed scheme's sensitivities are measured on, where this pipeline does not itself run every weight that the scheme quantizes.
+    fn measured_on(&self) -> Option<&Choice> {
+        None
+    }
+
     /// The trained checkpoint that the program carries for exactly this model, if there is one.
     fn checkpoint(&self) -> Option<Published> {
         None
@@ -217,10 +227,9 @@ impl Pipeline {
         self.stages.iter().filter(|stage| stage.role == role).find_map(Stage::graph)
     }
 
-    /// Passes of all denoisers for each step: two with classifier-free guidance.
-    pub fn passes_per_step(&self) -> usize {
-        let passes: usize =
-            self.stages.iter().filter(|stage| stage.role == Role::Denoiser).map(|stage| stage.passes).sum();
+    /// Passes of a stage for each step: two of a denoiser with classifier-free guidance.
+    pub fn passes_per_step(&self, stage: &str) -> usize {
+        let passes = self.stage(stage).map_or(0, |stage| stage.passes);
         passes.checked_div(self.choice.steps).unwrap_or(0).max(1)
     }
 
@@ -237,15 +246,15 @@ impl Net for Pipeline {
     }
 
     fn graphs(&self) -> Vec<&Graph> {
-        Self::graphs(self)
+        Self::graphs(self).into_iter().chain(self.drive.held()).collect()
     }
 
     fn reads(&self, tensor: &str) -> bool {
         let shared = self.drive.shared_name(tensor);
-        Self::graphs(self).into_iter().flat_map(|graph| &graph.weights).any(|spec| spec.name == shared)
+        Net::graphs(self).into_iter().flat_map(|graph| &graph.weights).any(|spec| spec.name == shared)
     }
 
     fn fit(&self, file: WeightFile, path: &Path) -> Result<Weights, WeightsError> {
-        self.drive.fit(file, path, &Self::graphs(self))
+        self.drive.fit(file, path, &Net::graphs(self))
     }
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::Choice;
+use crate::cascaded::Cascaded;
 use crate::edgedit::EdgeDit;
+use crate::elasticdit::ElasticDit;
 use crate::own::{self, Own};
 use crate::pipeline::Pipeline;
 use crate::snapgen::SnapGen;
@@ -12,7 +14,7 @@ use crate::snapgenpp::SnapGenPp;
 pub use crate::spec::{ModelInfo, Workload, WorkloadError};
 
 /// All workloads, the usual one first.
-pub static ALL: [&dyn Workload; 3] = [&SnapGenPp, &EdgeDit, &SnapGen];
+pub static ALL: [&dyn Workload; 5] = [&SnapGenPp, &EdgeDit, &SnapGen, &ElasticDit, &Cascaded];
 
 /// All workloads, and that of the models which users bring: it has no models of its own, so it is none of [`ALL`].
 pub fn with_users() -> impl Iterator<Item = &'static dyn Workload> {
@@ -77,6 +79,8 @@ impl fmt::Display for Choice {
 mod tests {
     use std::collections::HashSet;
 
+    use ditbench_graph::Op;
+
     use super::*;
 
     #[test]
@@ -92,6 +96,19 @@ mod tests {
             let choice = Choice::new(workload.name(), smallest.name, smallest.usual_size, smallest.usual_steps);
             let pipeline = build(&choice).unwrap();
             assert!(!pipeline.stages.is_empty() && pipeline.flops_per_image() > 0);
+            // In an ONNX file both are names of values: tract refuses two of one name.
+            for graph in pipeline.graphs() {
+                let weights: HashSet<&str> = graph.weights.iter().map(|weight| weight.name.as_str()).collect();
+                let computed = graph.nodes.iter().filter(|node| !matches!(node.op, Op::Parameter { .. }));
+                let taken: Vec<&str> =
+                    computed.map(|node| node.name.as_str()).filter(|name| weights.contains(name)).collect();
+                assert!(
+                    taken.is_empty(),
+                    "{}, {}: nodes with the names of weights: {taken:?}",
+                    smallest.name,
+                    graph.name
+                );
+            }
         }
         assert!(of_model("huge").map(|_| ()).unwrap_err().to_string().contains("nano"));
     }

@@ -33,7 +33,7 @@ fn a_toy_workload_goes_from_a_choice_to_an_image() {
     assert_eq!(echo.0, ["denoiser", "denoiser", "denoiser", "decoder"]);
     assert_eq!((trace.latents.len(), trace.image.len(), trace.times.of("denoiser").len()), (3, 12, 3));
     assert_eq!(pipeline.own, [("pull".to_owned(), "0.25".to_owned())]);
-    assert_eq!(pipeline.passes_per_step(), 1);
+    assert_eq!(pipeline.passes_per_step("denoiser"), 1);
     // Its weights are prepared like any other's.
     let cache = tempfile::tempdir().unwrap();
     let prepared = prepare(&pipeline, &Source::Seed(7), Scheme::F32, cache.path(), |_| {}).unwrap();

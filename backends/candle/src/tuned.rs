@@ -115,6 +115,13 @@ pub fn compute(op: &Op, tail: Option<&Op>, loaded: &Loaded, x: &[Tensor]) -> Res
                 elementwise::upsample_nearest2x(isa, x, [h, w], y)
             })
         }
+        (Op::AveragePool2x, _) => {
+            let (b, c, h, w) = x[0].dims4()?;
+            let half = [h / 2, w / 2];
+            one("average_pool2x", &x[0], vec![b, c, half[0], half[1]], |x, y| {
+                elementwise::average_pool2x(isa, x, half, y)
+            })
+        }
         _ => candle_core::bail!("{} was loaded for another way of running", op.kind()),
     }
 }

@@ -89,6 +89,16 @@ fn initial(spec: &WeightSpec, seed: u64) -> Vec<f32> {
         Init::Ones => vec![1.0; spec.len()],
         Init::Normal(std) => normal(0.0, std),
         Init::NormalAround { mean, std } => normal(mean, std),
+        Init::Haar => {
+            // A 4 × 4 Hadamard matrix over 2, once for each image along the diagonal.
+            let o = spec.shape[0];
+            let odd = |at: usize, bit: usize| at >> bit & 1 == 1;
+            let sign = |pixel: usize, band: usize| {
+                let turns = usize::from(odd(pixel, 0) && odd(band, 0)) + usize::from(odd(pixel, 1) && odd(band, 1));
+                if turns == 1 { -0.5 } else { 0.5 }
+            };
+            (0..spec.len()).map(|at| if at / o / 4 == at % o / 4 { sign(at / o, at % o) } else { 0.0 }).collect()
+        }
         Init::Average => {
             let [o, i, window] = [spec.shape[0], spec.shape[1], spec.shape[2] * spec.shape[3]];
             (0..spec.len())

@@ -272,6 +272,11 @@ fn a_backend_that_panics_costs_one_case() {
         "snapgen.double",
         "snapgen.denoiser",
         "snapgen.decoder",
+        "elasticdit.decoder",
+        "cascaded.double.convolution",
+        "cascaded.denoiser.first",
+        "cascaded.double.residual",
+        "cascaded.denoiser.second",
     ];
     assert_eq!(names, with_upsampling);
     assert_eq!(failed[0].verdict, Verdict::Failed { why: "panicked: no upsampling".to_owned() });

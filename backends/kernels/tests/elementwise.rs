@@ -186,6 +186,23 @@ fn upsampling_repeats_each_pixel_four_times() {
 }
 
 #[test]
+fn pooling_is_the_mean_of_four_pixels() {
+    for (planes, h, w) in [(1, 1, 1), (3, 2, 5), (2, 35, 67)] {
+        let x = values(4 * planes * h * w, 1);
+        let mut y = vec![f32::NAN; planes * h * w];
+        e::average_pool2x(Isa::best(), &x, [h, w], &mut y).unwrap();
+        let truth: Vec<f64> = (0..y.len())
+            .map(|i| {
+                let (row, c) = (2 * (i / w), i % w);
+                let at = |dr: usize, dc: usize| f64::from(x[(row + dr) * 2 * w + 2 * c + dc]);
+                (at(0, 0) + at(0, 1) + at(1, 0) + at(1, 1)) / 4.0
+            })
+            .collect();
+        assert_near(&y, &truth, 1e-6, &format!("average pool [{planes}, {h}, {w}]"));
+    }
+}
+
+#[test]
 fn wrong_shapes_are_errors() {
     let isa = Isa::Scalar;
     assert!(e::silu(isa, &[0.0; 3], &mut [0.0; 4]).is_err());
@@ -195,6 +212,8 @@ fn wrong_shapes_are_errors() {
     assert!(e::gated_add(isa, &[0.0; 8], &[0.0; 8], &[0.0; 3], 2, 2, &mut [0.0; 8]).is_err());
     assert!(e::lerp(isa, &[0.0; 8], &[0.0; 8], &[0.0; 3], 2, &mut [0.0; 8]).is_err());
     assert!(e::upsample_nearest2x(isa, &[0.0; 5], [2, 2], &mut [0.0; 20]).is_err());
+    assert!(e::average_pool2x(isa, &[0.0; 20], [2, 2], &mut [0.0; 5]).is_err());
+    assert!(e::average_pool2x(isa, &[0.0; 12], [2, 2], &mut [0.0; 4]).is_err());
 }
 
 proptest! {

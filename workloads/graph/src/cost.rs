@@ -46,7 +46,7 @@ pub fn node_cost(graph: &Graph, node: &Node) -> Cost {
     };
     let other = match &node.op {
         Op::LayerNorm { .. } | Op::GroupNorm { .. } => 7 * elements,
-        Op::RmsNorm { .. } => 4 * elements,
+        Op::RmsNorm { .. } | Op::AveragePool2x => 4 * elements,
         Op::Activation(_) => 8 * elements,
         Op::Modulate | Op::GatedAdd | Op::Lerp => 2 * elements,
         Op::Rope { .. } => 3 * elements,

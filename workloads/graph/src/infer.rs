@@ -88,6 +88,13 @@ pub(super) fn output_shape(op: &Op, inputs: &[&[usize]], weights: &[WeightSpec])
             let [b, c, h, w] = four(inputs[0])?;
             vec![b, c, 2 * h, 2 * w]
         }
+        Op::AveragePool2x => {
+            let [b, c, h, w] = four(inputs[0])?;
+            if h % 2 != 0 || w % 2 != 0 {
+                return Err(format!("wants an even number of rows and columns, found {:?}", inputs[0]));
+            }
+            vec![b, c, h / 2, w / 2]
+        }
     };
     if shape.len() > MAX_RANK {
         return Err(format!("rank {} of {shape:?} is above {MAX_RANK}", shape.len()));
@@ -232,6 +239,12 @@ mod tests {
         };
         assert_eq!(shape(3).unwrap(), [1, 6, 2, 2]);
         assert!(shape(4).unwrap_err().contains("4 groups do not divide the 6 channels"));
+    }
+
+    #[test]
+    fn an_image_is_halved_only_if_its_sides_are_even() {
+        assert_eq!(output_shape(&Op::AveragePool2x, &[&[1, 3, 4, 6]], &[]).unwrap(), [1, 3, 2, 3]);
+        assert!(output_shape(&Op::AveragePool2x, &[&[1, 3, 4, 5]], &[]).unwrap_err().contains("even"));
     }
 
     #[test]

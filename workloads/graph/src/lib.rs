@@ -71,6 +71,9 @@ pub enum Init {
     /// A convolution `[O, I/groups, kh, kw]` that averages its window and keeps each channel:
     /// 1/(kh·kw) where the output channel (within its group) equals the input channel, else 0.
     Average,
+    /// A convolution `[4c, 4c, 1, 1]` that undoes one level of the Haar wavelet, c images side by side: from the bands LL, LH, HL, HH of each
+    /// to its pixels (0, 0), (0, 1), (1, 0), (1, 1) of every square of four.
+    Haar,
 }
 
 /// What a weight is for: decides which precision a scheme may give it.

@@ -199,6 +199,8 @@ pub enum Op {
     },
     /// `[B, C, h, w] → [B, C, 2h, 2w]`, nearest neighbour.
     Upsample2x,
+    /// `[B, C, 2h, 2w] → [B, C, h, w]`: the mean of each square of four pixels.
+    AveragePool2x,
 }
 
 impl Op {
@@ -231,6 +233,7 @@ impl Op {
             Self::Concat { .. } => "Concat",
             Self::Slice { .. } => "Slice",
             Self::Upsample2x => "Upsample",
+            Self::AveragePool2x => "AveragePool",
         }
     }
 

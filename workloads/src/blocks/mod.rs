@@ -1,7 +1,12 @@
 //! Parts that several workloads are built from.
 
+pub(crate) mod class;
 pub(crate) mod clip;
+pub(crate) mod enlarge;
+pub(crate) mod flow;
 pub(crate) mod patch;
+pub(crate) mod pixart;
+pub(crate) mod schedule;
 pub(crate) mod taesd;
 pub(crate) mod time;
 pub(crate) mod tokenizer;

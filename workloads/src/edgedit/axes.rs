@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::Axis;
+use crate::blocks::class;
 
 /// How strongly what is asked for counts. Pipelines that users bring have the same axis.
 pub(crate) const GUIDANCE: Axis = Axis {
@@ -16,19 +17,7 @@ pub(crate) const GUIDANCE: Axis = Axis {
 };
 
 /// What a plan may vary.
-pub(super) static AXES: [Axis; 2] = [
-    Axis {
-        name: "class",
-        help: "Class of a class-conditional model, in the place of a prompt: 0 to 999 of ImageNet's, 0 to 9 for edgedit-nano",
-        default: "",
-        parse: |text| match text.parse::<u16>() {
-            Ok(class) => Ok(class.to_string()),
-            Err(_) => Err(format!("\"{text}\" is no class: write its number, as in 207")),
-        },
-        show: |value| format!("class {value}"),
-    },
-    GUIDANCE,
-];
+pub(super) static AXES: [Axis; 2] = [class::AXIS, GUIDANCE];
 
 /// Classifier-free guidance: how strongly the class counts, and how the pass without it is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

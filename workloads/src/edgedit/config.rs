@@ -4,8 +4,8 @@
 use ditbench_graph::GraphError;
 use serde::{Deserialize, Serialize};
 
-use super::schedule::Schedule;
 use crate::ImageSize;
+use crate::blocks::schedule::{Betas, Schedule};
 use crate::blocks::taesd::DecoderConfig;
 
 /// The denoiser.
@@ -81,7 +81,7 @@ impl ModelConfig {
                 guided_channels: 3,
                 batch: 1,
             },
-            schedule: Schedule { timesteps: 1000, first_beta: 1e-4, last_beta: 0.02 },
+            schedule: Schedule { timesteps: 1000, betas: Betas::LINEAR },
             decoder: DecoderConfig { channels: if nano { 32 } else { 64 }, blocks: vec![3, 3, 3, 1] },
         })
     }

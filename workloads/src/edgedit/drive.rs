@@ -8,8 +8,8 @@ use ditbench_graph::weights::init::normal;
 
 use super::axes::Guidance;
 use super::config::ModelConfig;
-use super::schedule::ddim;
 use super::{DECODER, DENOISER};
+use crate::blocks::schedule::ddim;
 use crate::blocks::time::sinusoids;
 use crate::{Drive, Inputs, InputsError, RunError, StageRunner, Times, Trace, run_stage};
 

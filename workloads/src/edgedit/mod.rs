@@ -5,22 +5,21 @@ mod axes;
 mod config;
 mod denoiser;
 mod drive;
-mod schedule;
 #[cfg(test)]
 mod tests;
 
 use ditbench_graph::{Graph, GraphError, cost};
 
 use self::axes::Guidance;
-use crate::blocks::taesd;
+use crate::blocks::{class, taesd};
 use crate::paper::{Counts, PaperTime};
 use crate::spec::{ModelInfo, Workload, WorkloadError};
 use crate::{Axis, Choice, ImageSize, Paper, Pipeline, Role, Source, Stage};
 
 pub(crate) use self::axes::GUIDANCE;
+pub use crate::blocks::schedule::{Betas, Schedule};
 pub use crate::blocks::taesd::DecoderConfig;
 pub use config::{DenoiserConfig, ModelConfig};
-pub use schedule::Schedule;
 
 /// The workload's name.
 pub const NAME: &str = "edgedit";
@@ -96,14 +95,8 @@ impl Workload for EdgeDit {
         let guidance: Guidance = choice.own("guidance").unwrap_or("none").parse().map_err(wrong)?;
         config.denoiser.batch = if guidance.batched { 2 } else { 1 };
         let classes = config.denoiser.classes;
-        // ImageNet's golden retriever, as good as any; of nano's ten, the last that it leaves.
-        let usual = 207 % classes;
-        let class = match choice.own("class") {
-            None => usual,
-            Some(text) => text.parse().ok().filter(|class| *class < classes).ok_or_else(|| {
-                wrong(format!("{} has no class {text}: choose one from 0 to {}", choice.model, classes - 1))
-            })?,
-        };
+        let usual = class::usual(classes);
+        let class = class::of(choice, classes).map_err(wrong)?;
         let passes = if guidance.scale().is_some() && !guidance.batched { 2 } else { 1 };
         let stage =
             |id: &str, role, graph, passes| Stage { id: id.to_owned(), role, source: Source::Graph(graph), passes };

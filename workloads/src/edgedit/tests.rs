@@ -98,7 +98,10 @@ fn what_tells_two_results_apart_is_in_name_or_sampler() {
     let plain = Choice::new(NAME, "edgedit-nano", square(128), 4);
     assert_eq!(build(&plain).name, "edgedit-nano");
     let other = build(&plain.clone().with("class", "3").with("guidance", "4-batch"));
-    assert_eq!((other.name.as_str(), other.batch, other.passes_per_step()), ("edgedit-nano-class3-batched", 1, 1));
+    assert_eq!(
+        (other.name.as_str(), other.batch, other.passes_per_step(DENOISER)),
+        ("edgedit-nano-class3-batched", 1, 1)
+    );
     assert_eq!(other.own[0], ("sampler".to_owned(), "ddim+batched-cfg4".to_owned()));
     assert_eq!(other.choice.to_string(), "edgedit-nano 128×128 class 3 guidance 4-batch");
     let error = |choice: Choice| workload::build(&choice).map(|_| ()).unwrap_err().to_string();

@@ -69,7 +69,7 @@ fn guidance_is_two_passes_a_step_and_one_entry_of_times() {
     let choice = choice(&given("pixart", data("pixart")), &Options::default(), None, Some(2)).unwrap();
     let pipeline = Own.build(&choice.clone().with("guidance", "4.5").with("t5-tokens", "32")).unwrap();
     let passes: Vec<usize> = pipeline.stages.iter().map(|stage| stage.passes).collect();
-    assert_eq!((passes, pipeline.passes_per_step()), (vec![2, 4, 1], 2));
+    assert_eq!((passes, pipeline.passes_per_step(&pipeline.stages[1].id)), (vec![2, 4, 1], 2));
     assert_eq!(pipeline.own[0].1, "DDIMScheduler+cfg4.5");
     let inputs = pipeline.drive.inputs("a red apple", 7).unwrap();
     assert_eq!(inputs, pipeline.drive.inputs("a red apple", 7).unwrap());

@@ -4,28 +4,22 @@
 mod config;
 mod decoder;
 mod denoiser;
-mod drive;
 #[cfg(test)]
 mod tests;
 
 use ditbench_graph::{Graph, GraphError, cost};
 
 use self::config::Rung;
-use crate::blocks::{clip, taesd};
+use crate::blocks::{clip, flow, taesd};
 use crate::paper::{Counts, PaperTime};
 use crate::spec::{ModelInfo, Workload, WorkloadError};
 use crate::{Axis, Choice, ImageSize, Paper, Pipeline, Role, Source, Stage};
 
+pub use crate::blocks::flow::{DECODER, DENOISER, TEXT_ENCODER};
 pub use config::{Convolution, DecoderConfig, DenoiserConfig, ModelConfig};
 
 /// The workload's name.
 pub const NAME: &str = "snapgen";
-/// The stage that turns token ids into embeddings.
-pub const TEXT_ENCODER: &str = "text_encoder";
-/// The stage that runs in every step.
-pub const DENOISER: &str = "denoiser";
-/// The stage that turns the last latent into an image.
-pub const DECODER: &str = "decoder";
 
 /// The workload.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +114,16 @@ impl Workload for SnapGen {
         let config = config_of(choice)?;
         let stage =
             |id: &str, role, graph, passes| Stage { id: id.to_owned(), role, source: Source::Graph(graph), passes };
+        let way = flow::Way {
+            steps: choice.steps,
+            image: config.image,
+            latent: config.latent_shape(),
+            vocabulary: config.text_encoder.as_ref().map(|encoder| encoder.vocabulary),
+            text: config.denoiser.text,
+            time_features: config.denoiser.time_features,
+            size_features: config.denoiser.size_features,
+            time_shift: config.denoiser.time_shift,
+        };
         let encoder = config.text_encoder.as_ref().map(|encoder| clip::build(encoder, config.denoiser.text, 1));
         let encoder = encoder.transpose()?.map(|graph| stage(TEXT_ENCODER, Role::Encoder, graph, 1));
         let net = [
@@ -143,7 +147,7 @@ impl Workload for SnapGen {
             // Numbers and words only: it cannot fail.
             config: serde_json::to_value(&config).unwrap_or_default(),
             stages: encoder.into_iter().chain(net).collect(),
-            drive: Box::new(drive::Way { config, steps: choice.steps }),
+            drive: Box::new(way),
         })
     }
 

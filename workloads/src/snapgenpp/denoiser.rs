@@ -5,7 +5,7 @@
 //! the config has it. Output: `prediction [B, C, h, w]`.
 
 use super::{Architecture, Compression, DenoiserConfig, ModelConfig, OuterAttention, TextSource, resample};
-use crate::blocks::patch;
+use crate::blocks::{patch, pixart};
 use ditbench_graph::{
     Activation, AttentionPattern, DType, Graph, GraphBuilder, GraphError, Init, Op, ValueId, WeightRole,
 };
@@ -18,7 +18,7 @@ pub(super) fn build(config: &ModelConfig) -> Result<Graph, GraphError> {
     let latent = b.input("latent", &[d.batch, config.latent_channels, h, w], DType::F32);
     let time = b.input("time_features", &[d.batch, d.time_features], DType::F32);
     let text = text(&mut b, d);
-    let modulation = time_modulation(&mut b, d, time);
+    let modulation = pixart::time_modulation(&mut b, time, d.width);
     let grid = config.grid();
     let stage = Stage { d, text, modulation: modulation.blocks, grid, outer: true };
 
@@ -33,12 +33,7 @@ pub(super) fn build(config: &ModelConfig) -> Result<Graph, GraphError> {
         }
         Architecture::ThreeStage => three_stages(&mut b, &stage, x),
     };
-    let prediction = b.scope("final", |b| {
-        let x = b.norm("norm", x, d.eps);
-        let x = b.node("modulate", Op::Modulate, &[x, modulation.final_shift, modulation.final_scale]);
-        let x = b.linear_as("out", x, d.patch * d.patch * config.latent_channels, WeightRole::SensitiveLinear, 1.0);
-        patch::unpatchify(b, x, grid, d.patch)
-    });
+    let prediction = pixart::end(&mut b, x, &modulation, "out", (grid, d.patch, config.latent_channels), d.eps);
     b.output("prediction", prediction);
     b.finish()
 }
@@ -84,10 +79,7 @@ fn three_stages(b: &mut GraphBuilder, outer: &Stage, x: ValueId) -> ValueId {
 fn text(b: &mut GraphBuilder, d: &DenoiserConfig) -> ValueId {
     let mut source = |name: &str, leaf: &str, TextSource { tokens, width }: TextSource| {
         let x = b.input(name, &[d.batch, tokens, width], DType::F32);
-        b.scope("text_in", |b| {
-            let x = b.linear_as(leaf, x, d.text.width, WeightRole::SensitiveLinear, 1.0);
-            b.affine_norm(&format!("{leaf}_norm"), x, d.eps)
-        })
+        pixart::text_in(b, leaf, x, d.text.width, d.eps)
     };
     let clip = source("text", "clip", d.text.clip);
     match d.text.gemma {
@@ -97,34 +89,6 @@ fn text(b: &mut GraphBuilder, d: &DenoiserConfig) -> ValueId {
             b.scope("text_in", |b| b.node("join", Op::Concat { axis: 1 }, &[clip, gemma]))
         }
     }
-}
-
-struct Modulation {
-    /// `[B, 6, d]`, shared by all blocks: shift, scale, gate of attention, then of FFN.
-    blocks: ValueId,
-    /// `[B, 1, d]`.
-    final_shift: ValueId,
-    /// `[B, 1, d]`.
-    final_scale: ValueId,
-}
-
-/// adaLN-single (PixArt-alpha, arXiv 2310.00426): one MLP on the time features; each block adds a table of its own.
-fn time_modulation(b: &mut GraphBuilder, d: &DenoiserConfig, features: ValueId) -> Modulation {
-    b.scope("time", |b| {
-        let x = b.linear_as("up", features, d.width, WeightRole::SensitiveLinear, 1.0);
-        let x = b.activation("up_silu", x, Activation::Silu);
-        let embedding = b.linear_as("down", x, d.width, WeightRole::SensitiveLinear, 1.0);
-        let x = b.activation("head_silu", embedding, Activation::Silu);
-        let head = b.linear_as("adaln", x, 6 * d.width, WeightRole::SensitiveLinear, 0.5);
-        let blocks = b.reshape("adaln_rows", head, &[d.batch, 6, d.width]);
-        let table = b.weight("final_table", &[1, 2, d.width], Init::Normal(0.1), WeightRole::Small);
-        let table = b.node("final_table", Op::Parameter { weight: table }, &[]);
-        let embedding = b.reshape("embedding_row", embedding, &[d.batch, 1, d.width]);
-        let rows = b.node("final_add", Op::Add, &[embedding, table]);
-        let final_shift = b.slice("final_shift", rows, 1, 0, 1);
-        let final_scale = b.slice("final_scale", rows, 1, 1, 2);
-        Modulation { blocks, final_shift, final_scale }
-    })
 }
 
 /// What the blocks of one stage share.
@@ -141,32 +105,11 @@ impl Stage<'_> {
     /// x += g1·SA(mod(LN x)); x += CA(x, text); x += g2·FFN(mod(LN x)).
     fn block(&self, b: &mut GraphBuilder, x: ValueId) -> ValueId {
         let d = self.d;
-        let rows = b.scope("modulation", |b| {
-            let table = b.weight("table", &[1, 6, d.width], Init::Normal(0.3), WeightRole::Small);
-            let table = b.node("table", Op::Parameter { weight: table }, &[]);
-            let sum = b.node("add", Op::Add, &[self.modulation, table]);
-            ["shift_attn", "scale_attn", "gate_attn", "shift_ffn", "scale_ffn", "gate_ffn"]
-                .into_iter()
-                .enumerate()
-                .map(|(i, name)| b.slice(name, sum, 1, i, i + 1))
-                .collect::<Vec<_>>()
-        });
-        let x = b.scope("attn", |b| {
-            let h = b.norm("norm", x, d.eps);
-            let h = b.node("modulate", Op::Modulate, &[h, rows[0], rows[1]]);
-            let y = self.self_attention(b, h);
-            b.node("add", Op::GatedAdd, &[x, y, rows[2]])
-        });
-        let x = b.scope("cross", |b| self.cross_attention(b, x));
-        b.scope("ffn", |b| {
-            let h = b.norm("norm", x, d.eps);
-            let h = b.node("modulate", Op::Modulate, &[h, rows[3], rows[4]]);
-            let ratio = if self.outer { d.ffn_ratio_outer } else { d.ffn_ratio_middle };
-            let h = b.linear("up", h, ratio * d.width);
-            let h = b.activation("gelu", h, Activation::GeluTanh);
-            let h = b.linear("down", h, d.width);
-            b.node("add", Op::GatedAdd, &[x, h, rows[5]])
-        })
+        let rows = pixart::rows(b, self.modulation);
+        let x = pixart::self_attention(b, x, &rows, d.eps, |b, h| self.self_attention(b, h));
+        let x = b.scope("cross", |b| pixart::cross_attention(b, x, self.text, d.head_dim, d.cross_kv_heads));
+        let ratio = if self.outer { d.ffn_ratio_outer } else { d.ffn_ratio_middle };
+        pixart::ffn(b, x, &rows, ratio, d.eps)
     }
 
     fn self_attention(&self, b: &mut GraphBuilder, h: ValueId) -> ValueId {
@@ -174,9 +117,7 @@ impl Stage<'_> {
         let &[batch, tokens, width] = b.shape(h) else { return h };
         let (rows, cols) = self.grid;
         let mut heads = |name: &str, count: usize, turn: bool| {
-            let y = b.linear(name, h, count * d.head_dim);
-            let y = b.reshape(&format!("{name}_heads"), y, &[batch, tokens, count, d.head_dim]);
-            let y = b.affine_norm(&format!("{name}_norm"), y, d.eps);
+            let y = pixart::heads(b, name, h, (count, d.head_dim), d.eps);
             if turn { b.node(&format!("{name}_rope"), Op::Rope { rows, cols, theta: d.rope_theta }, &[y]) } else { y }
         };
         let q = heads("q", d.heads(), true);
@@ -230,24 +171,5 @@ impl Stage<'_> {
             let x = b.transpose("channels_last", x, &[0, 2, 3, 1]);
             b.reshape("heads", x, &[batch, rows / 2 * (cols / 2), heads, head_dim])
         })
-    }
-
-    /// x + CA(x, text): no norm and no modulation before it.
-    fn cross_attention(&self, b: &mut GraphBuilder, x: ValueId) -> ValueId {
-        let d = self.d;
-        let &[batch, tokens, width] = b.shape(x) else { return x };
-        let text_tokens = d.text.tokens();
-        let q = b.linear("q", x, width);
-        let q = b.reshape("q_heads", q, &[batch, tokens, d.heads(), d.head_dim]);
-        let [k, v] = ["k", "v"].map(|name| {
-            let y = b.linear(name, self.text, d.cross_kv_heads * d.head_dim);
-            b.reshape(&format!("{name}_heads"), y, &[batch, text_tokens, d.cross_kv_heads, d.head_dim])
-        });
-        // Random queries on an unnormalised stream would saturate the softmax as the stream grows; norms on q and k
-        // are not in the paper's figure for cross-attention, so the scale alone keeps it sane.
-        let y = b.attention("attend", q, k, v, AttentionPattern::Full);
-        let y = b.reshape("join_heads", y, &[batch, tokens, width]);
-        let y = b.linear("out", y, width);
-        b.node("add", Op::Add, &[x, y])
     }
 }

@@ -276,7 +276,7 @@ mod tests {
             .map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(pipeline.own, own);
         assert_eq!(pipeline.stages.iter().map(|stage| stage.passes).collect::<Vec<_>>(), [2, 16, 1]);
-        assert_eq!(pipeline.passes_per_step(), 2);
+        assert_eq!(pipeline.passes_per_step(DENOISER), 2);
         assert_eq!(
             pipeline.choice.to_string(),
             "nano 64×64 width 0.5 with a language model's 256 tokens euler+cfg4 8 steps"

@@ -1,4 +1,4 @@
-//! Convolutions and upsampling.
+//! Convolutions, upsampling and pooling.
 
 use ditbench_graph::{Activation, Init, Op, WeightRole};
 
@@ -103,6 +103,12 @@ pub(super) fn add(all: &mut Cases) {
         let x = input(b, "x", &[2, 3, 5, 3]);
         b.node("upsample", Op::Upsample2x, &[x])
     });
+    for (name, shape) in [("plain", [2, 3, 6, 10]), ("one_square", [1, 5, 2, 2]), ("wide", [1, 4, 4, 34])] {
+        all.add(&format!("average_pool.{name}"), |b| {
+            let x = input(b, "x", &shape);
+            b.node("pool", Op::AveragePool2x, &[x])
+        });
+    }
     all.add("upsample.twice_then_conv", |b| {
         let x = input(b, "x", &[1, 4, 3, 2]);
         let y = b.node("first", Op::Upsample2x, &[x]);

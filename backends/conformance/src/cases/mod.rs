@@ -1,9 +1,11 @@
 //! The cases: every operation in the forms that models use and at odd sizes, then components of the models.
 
 mod attention;
+mod cascaded;
 mod components;
 mod cut;
 mod edgedit;
+mod elasticdit;
 mod image;
 mod linear;
 mod pointwise;
@@ -55,6 +57,8 @@ pub fn cases() -> Vec<Case> {
     components::add(&mut all);
     edgedit::add(&mut all);
     snapgen::add(&mut all);
+    elasticdit::add(&mut all);
+    cascaded::add(&mut all);
     all.0
 }
 
@@ -108,7 +112,7 @@ mod tests {
         let names: HashSet<&str> = all.iter().map(|case| case.name.as_str()).collect();
         assert_eq!(names.len(), all.len());
         let kinds: BTreeSet<&str> = all.iter().flat_map(|case| &case.graph.nodes).map(|node| node.op.kind()).collect();
-        let wanted = "Add Attention Concat Conv2d Embedding GatedAdd Gelu GroupNorm LayerNorm Lerp Linear Modulate Mul Parameter \
+        let wanted = "Add Attention AveragePool Concat Conv2d Embedding GatedAdd Gelu GroupNorm LayerNorm Lerp Linear Modulate Mul Parameter \
                       Relu Relu6 Reshape RmsNorm Rope Scale Sigmoid Silu Slice Tanh Transpose Upsample";
         assert_eq!(kinds, wanted.split(' ').collect());
     }

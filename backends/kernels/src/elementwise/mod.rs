@@ -1,4 +1,4 @@
-//! Kernels that are bound by memory: activations, normalisation, modulation, gates, rotary embedding, upsampling.
+//! Kernels that are bound by memory: activations, normalisation, modulation, gates, rotary embedding, upsampling, pooling.
 //!
 //! Vectors along the last axis, tasks along the others. Each is one pass over its inputs; an activation may also be
 //! asked of a linear as its [`Epilogue`](crate::linear::Epilogue), which saves the pass.
@@ -6,12 +6,14 @@
 mod activation;
 mod blend;
 mod norm;
+mod pool;
 mod rope;
 mod upsample;
 
 pub use activation::{gelu_erf, gelu_tanh, quick_gelu, relu, relu6, sigmoid, silu, tanh};
 pub use blend::{add, gated_add, lerp, modulate};
 pub use norm::{group_norm, layer_norm, layer_norm_modulate, rms_norm};
+pub use pool::average_pool2x;
 pub use rope::rope;
 pub use upsample::upsample_nearest2x;
 

@@ -6,6 +6,7 @@ mod embedding;
 mod linear;
 mod norm;
 mod pointwise;
+mod pool;
 mod rope;
 mod shape;
 
@@ -53,5 +54,6 @@ pub(crate) fn evaluate(
         Op::Concat { axis } => shape::concat(x, *axis),
         Op::Slice { axis, start, end } => shape::slice(x[0], *axis, *start, *end),
         Op::Upsample2x => shape::upsample2x(x[0]),
+        Op::AveragePool2x => pool::average_pool2x(x[0]),
     })
 }

@@ -35,6 +35,7 @@ pub(crate) fn register(reader: &mut tract_onnx::Onnx, int8: bool) {
         "DitAttention",
         "DitActivation",
         "DitUpsample2x",
+        "DitAveragePool2x",
     ] {
         operators.insert(name, other);
     }
@@ -56,6 +57,7 @@ enum Node {
     Attention { pattern: Pattern, scale: f32 },
     Activation { function: String },
     Upsample2x,
+    AveragePool2x,
 }
 
 fn linear_int8(_: &ParsingContext, node: &NodeProto) -> Built {
@@ -106,6 +108,7 @@ fn other(_: &ParsingContext, node: &NodeProto) -> Built {
         }
         "DitActivation" => Node::Activation { function: node.get_attr("function")? },
         "DitUpsample2x" => Node::Upsample2x,
+        "DitAveragePool2x" => Node::AveragePool2x,
         other => bail!("no operator {other}"),
     };
     Ok((expand(read), vec![]))
@@ -147,6 +150,12 @@ impl Expansion for Node {
                 }
                 s.equals(&outputs[0].shape, shape)
             }),
+            Self::AveragePool2x => s.given(&inputs[0].shape, move |s, mut shape| {
+                for axis in [2, 3] {
+                    shape[axis] = shape[axis].clone() / 2;
+                }
+                s.equals(&outputs[0].shape, shape)
+            }),
             _ => s.equals(&outputs[0].shape, &inputs[0].shape),
         }
     }
@@ -166,6 +175,7 @@ impl Expansion for Node {
                 output = tvec![output[0], weight.spec().out_channels, h, w];
             }
             Kernel::Upsample2x => output = tvec![output[0], output[1], 2 * output[2], 2 * output[3]],
+            Kernel::AveragePool2x => output = tvec![output[0], output[1], output[2] / 2, output[3] / 2],
             _ => {}
         }
         let op = KernelOp { kernel: Arc::new(kernel), isa: Isa::best(), output };
@@ -246,6 +256,7 @@ impl Node {
                 (Kernel::Activation { function }, 1)
             }
             Self::Upsample2x => (Kernel::Upsample2x, 1),
+            Self::AveragePool2x => (Kernel::AveragePool2x, 1),
         })
     }
 }

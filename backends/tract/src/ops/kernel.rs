@@ -49,6 +49,7 @@ pub(super) enum Kernel {
     Attention { pattern: Pattern, scale: f32 },
     Activation { function: Pointwise },
     Upsample2x,
+    AveragePool2x,
 }
 
 impl Kernel {
@@ -71,6 +72,7 @@ impl Kernel {
             Self::Attention { .. } => "DitAttention",
             Self::Activation { .. } => "DitActivation",
             Self::Upsample2x => "DitUpsample2x",
+            Self::AveragePool2x => "DitAveragePool2x",
         }
     }
 
@@ -121,6 +123,7 @@ impl Kernel {
             }
             Self::Activation { function } => function(isa, x[0], y),
             Self::Upsample2x => elementwise::upsample_nearest2x(isa, x[0], [shape[2], shape[3]], y),
+            Self::AveragePool2x => elementwise::average_pool2x(isa, x[0], [shape[2] / 2, shape[3] / 2], y),
         }
     }
 }

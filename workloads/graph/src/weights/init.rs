@@ -21,6 +21,7 @@ pub fn init_tensor(spec: &WeightSpec, seed: u64) -> Vec<f32> {
         Init::Normal(std) => normal(&spec.name, seed, spec.len(), 0.0, std),
         Init::NormalAround { mean, std } => normal(&spec.name, seed, spec.len(), mean, std),
         Init::Average => average(&spec.shape),
+        Init::Haar => haar(&spec.shape),
     }
 }
 
@@ -70,6 +71,17 @@ fn average(shape: &[usize]) -> Vec<f32> {
         .collect()
 }
 
+/// Signs of the bands LL, LH, HL, HH in each pixel of a square.
+const HAAR: [[f32; 4]; 4] =
+    [[1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0], [1.0, -1.0, -1.0, 1.0]];
+
+/// `[4c, 4c, 1, 1]`: half the signs, image by image.
+fn haar(shape: &[usize]) -> Vec<f32> {
+    let (outputs, inputs) = (shape.first().copied().unwrap_or(0), shape.get(1).copied().unwrap_or(0));
+    let value = |o: usize, i: usize| if o / 4 == i / 4 { 0.5 * HAAR[o % 4][i % 4] } else { 0.0 };
+    (0..outputs).flat_map(|o| (0..inputs).map(move |i| value(o, i))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +114,18 @@ mod tests {
         let values = init_tensor(&spec("w", &[4, 2, 2, 2], Init::Average), 0);
         assert_eq!(values[..8], [0.25, 0.25, 0.25, 0.25, 0.0, 0.0, 0.0, 0.0]);
         assert_eq!(values[8..16], [0.0, 0.0, 0.0, 0.0, 0.25, 0.25, 0.25, 0.25]);
+    }
+    #[test]
+    fn haar_synthesis_undoes_the_analysis_and_keeps_the_energy() {
+        let synthesis = init_tensor(&spec("w", &[12, 12, 1, 1], Init::Haar), 0);
+        // Its transpose is the analysis: averages and differences of rows and columns.
+        for (a, b) in (0..12).flat_map(|a| (0..12).map(move |b| (a, b))) {
+            let product: f32 = (0..12).map(|i| synthesis[12 * a + i] * synthesis[12 * b + i]).sum();
+            assert_eq!(product, if a == b { 1.0 } else { 0.0 }, "{a} {b}");
+        }
+        // PyWavelets, idwt2 with "haar" of LL = 1, LH = 2, HL = 3, HH = 4, where LH is its vertical and HL its horizontal detail.
+        let pixels: Vec<f32> =
+            synthesis[..48].chunks(12).map(|row| row[0] + 2.0 * row[1] + 3.0 * row[2] + 4.0 * row[3]).collect();
+        assert_eq!(pixels, [5.0, -1.0, -2.0, 0.0]);
     }
 }

@@ -15,7 +15,7 @@
 //! | `DitRope` | x, cosines, sines `[T, hd/2]` | |
 //! | `DitAttention` | q, k, v | `pattern` full, causal, blockwise; `blocks`, `radius`; `scale` |
 //! | `DitActivation` | x | `function` |
-//! | `DitUpsample2x` | x | |
+//! | `DitUpsample2x`, `DitAveragePool2x` | x | |
 
 use super::super::OnnxError;
 use super::super::proto::Attribute;
@@ -111,6 +111,7 @@ pub(super) fn lower(w: &mut Writer<'_>, node: &Node) -> Result<Own, OnnxError> {
             ("DitActivation", vec![("function", Attribute::Text(function.to_owned()))])
         }
         Op::Upsample2x => ("DitUpsample2x", Vec::new()),
+        Op::AveragePool2x => ("DitAveragePool2x", Vec::new()),
         _ => return Ok(Own::No),
     };
     Ok(Own::Made(emit(w, node, op, &inputs, &attributes)))

@@ -1,4 +1,4 @@
-//! Element-wise operations, norms, rotary embedding, upsampling.
+//! Element-wise operations, norms, rotary embedding, upsampling, pooling.
 
 use super::super::OnnxError;
 use super::super::dialect::GeluForm;
@@ -58,6 +58,10 @@ pub(super) fn lower(w: &mut Writer<'_>, node: &Node) -> Result<String, OnnxError
                 ("nearest_mode", text("floor")),
             ];
             w.op(name, "Resize", &[x, "", &scales], &attributes)
+        }
+        Op::AveragePool2x => {
+            let two = || Attribute::Ints(vec![2, 2]);
+            w.op(name, "AveragePool", &[x], &[("kernel_shape", two()), ("strides", two())])
         }
         other => {
             return Err(OnnxError::Graph {
