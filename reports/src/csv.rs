@@ -144,12 +144,12 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     for paper in table.published.iter().filter(|paper| table.rows.iter().any(|row| row.key.name() == paper.model)) {
         // By name, because most columns stay empty.
         let of_key = |column: &&str| match *column {
-            "model" => paper.model.to_owned(),
+            "model" => paper.model.clone(),
             "height" | "width" => paper.size.to_string(),
-            "backend" => paper.runtime.to_owned(),
-            "device" | "machine" => paper.hardware.to_owned(),
+            "backend" => paper.runtime.clone().unwrap_or_default(),
+            "device" | "machine" => paper.hardware.clone(),
             "precision" => paper.precision.unwrap_or_default().to_owned(),
-            "steps" => paper.steps.to_string(),
+            "steps" => paper.steps.map(|steps| steps.to_string()).unwrap_or_default(),
             _ => String::new(),
         };
         let values = columns.iter().map(|column| column.of_paper(paper)).chain(axes.iter().map(|_| String::new()));

@@ -68,8 +68,8 @@ fn main_table(out: &mut String, rows: &[&Row], table: &Table, several: bool) {
     }
     let model = rows[0].key.name();
     for paper in table.published.iter().filter(|paper| paper.model == model) {
-        let name =
-            format!("*{} ({}), {}²: other hardware, {}*", paper.hardware, paper.runtime, paper.size, paper.source);
+        let (hardware, runtime, source) = (plain(&paper.hardware), plain(paper.runtime()), plain(&paper.source));
+        let name = format!("*{hardware} ({runtime}), {}²: other hardware, {source}*", paper.size);
         let precision = paper.precision.unwrap_or("not published").to_owned();
         let shown = |metric: Metric| or_dash(paper.value(metric).map(|value| metric.show(value)));
         let of = |numbers: &[Metric]| numbers.iter().map(|metric| shown(*metric)).collect::<Vec<_>>();

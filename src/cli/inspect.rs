@@ -190,15 +190,19 @@ fn paper(pipeline: &Pipeline) {
         Some(_) => show(&table(&["", "printed in the paper", "our formula", "our graph", "graph to formula"], rows)),
         None => show(&table(&["", "printed in the paper", "our graph", "graph to paper"], rows)),
     }
-    for row in ditbench_reports::table::published().iter().filter(|row| row.model == model) {
+    for row in ditbench_reports::table::snapgenpp().iter().filter(|row| row.model == *model) {
         let step = seconds(row.step_s);
-        show(&format!("{}: {step} a step on an {} with {}.\n", row.source, row.hardware, row.runtime));
+        show(&format!("{}: {step} a step on an {} with {}.\n", row.source, row.hardware, row.runtime()));
     }
     for time in &paper.times {
         let runtime =
             time.runtime.map_or("; its runtime is not published".to_owned(), |runtime| format!(" with {runtime}"));
         let step = seconds(time.seconds);
-        show(&format!("{}: {step} a step on {}{runtime}.\n", paper.source, time.hardware));
+        let decoder =
+            time.decoder_s.map(|decoder| format!(", {} for the decoder", seconds(decoder))).unwrap_or_default();
+        let image = time.image.map(|(steps, image)| format!(", {} for {steps} steps and it", seconds(image)));
+        let image = image.unwrap_or_default();
+        show(&format!("{}: {step} a step{decoder}{image} on {}{runtime}.\n", paper.source, time.hardware));
     }
     let denoisers = pipeline.stages.iter().filter(|stage| stage.role == Role::Denoiser);
     let of: Vec<(&str, &Graph)> = denoisers.filter_map(|stage| Some((stage.id.as_str(), stage.graph()?))).collect();

@@ -11,7 +11,7 @@ use ditbench_graph::weights::prepare::{self, Prepared as PreparedWeights, Sensit
 use ditbench_graph::weights::scheme;
 use ditbench_record::store::RunStore;
 use ditbench_record::{
-    CellKey, FormulaCounts, Inputs as InputsEntry, Kind, ModelEntry, PaperCounts, Stage, Warning, WeightFile,
+    CellKey, FormulaCounts, Inputs as InputsEntry, Kind, ModelEntry, PaperCounts, PaperTime, Stage, Warning, WeightFile,
 };
 use ditbench_workloads::{Choice, Inputs, Paper, Pipeline, Stage as PipelineStage, workload};
 
@@ -280,7 +280,7 @@ fn model_entry(cell: &Resolved, store: &RunStore, weights: &PreparedWeights) -> 
         text_tokens: cell.key.text_tokens(),
         config: pipeline.config.clone(),
         stages: pipeline.stages.iter().filter_map(stage).collect(),
-        paper: said.as_ref().map(paper),
+        paper: said.as_ref().map(|said| paper(said, pipeline)),
         formula: said.as_ref().and_then(formula),
         weights: files,
     }
@@ -302,12 +302,27 @@ fn stage(stage: &PipelineStage) -> Option<Stage> {
 }
 
 /// What the paper prints of a model's denoiser.
-fn paper(said: &Paper) -> PaperCounts {
+fn paper(said: &Paper, pipeline: &Pipeline) -> PaperCounts {
+    // Of the model as the paper has it, not of another rung.
+    let as_it_is = pipeline.family == pipeline.choice.model;
     PaperCounts {
         printed: said.printed.map(|printed| format!("parameters: {printed}")),
         parameters: said.parameters,
         macs: said.macs,
         source: format!("{}: {}", said.source, said.of),
+        times: said.times.iter().filter(|_| as_it_is).map(paper_time).collect(),
+    }
+}
+
+fn paper_time(time: &ditbench_workloads::paper::PaperTime) -> PaperTime {
+    PaperTime {
+        hardware: time.hardware.to_owned(),
+        runtime: time.runtime.map(str::to_owned),
+        size: time.side,
+        step_s: time.seconds,
+        decoder_s: time.decoder_s,
+        steps: time.image.map(|(steps, _)| steps),
+        image_s: time.image.map(|(_, seconds)| seconds),
     }
 }
 

@@ -31,13 +31,19 @@ pub struct Counts {
     pub macs: u64,
 }
 
-/// A time that a paper gives for one forward pass.
+/// Times that a paper gives on hardware of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PaperTime {
     /// On what.
     pub hardware: &'static str,
     /// By what; `None` where the paper does not say.
     pub runtime: Option<&'static str>,
-    /// Seconds.
+    /// Side of the square image, in pixels.
+    pub side: u32,
+    /// Seconds of one forward pass.
     pub seconds: f64,
+    /// Seconds of the decoder; `None` where the paper does not say.
+    pub decoder_s: Option<f64>,
+    /// Denoiser steps of a whole image, and its seconds; `None` where the paper does not say.
+    pub image: Option<(u32, f64)>,
 }

@@ -46,7 +46,7 @@ pub use launch::{
 };
 pub use load::{RecordError, parse};
 pub use machine::{Calibration, Cluster, HotThreshold, Machine, Peak, PhoneFacts};
-pub use model::{FormulaCounts, ModelEntry, PaperCounts, Stage, WeightFile};
+pub use model::{FormulaCounts, ModelEntry, PaperCounts, PaperTime, Stage, WeightFile};
 pub use quality::{ImageQuality, Quality, StepDivergence};
 pub use run::{Build, Git, Inputs, Run, RunInfo};
 pub use stage::{CellStage, Role, StageSeconds};

@@ -107,9 +107,35 @@ pub struct PaperCounts {
     /// Multiply-adds, likewise.
     #[serde(default)]
     pub macs: Option<u64>,
-    /// Where this is from.
+    /// Where this is from, and of what: `EdgeDiT, arXiv 2603.28405: one forward pass at 256×256`.
     #[serde(default)]
     pub source: String,
+    /// Times that it gives, on other hardware.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub times: Vec<PaperTime>,
+}
+
+/// Times that a paper gives, on other hardware and at another size: never to be ranked with ours.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PaperTime {
+    /// On what.
+    pub hardware: String,
+    /// By what; `None` where the paper does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// Image height and width in pixels.
+    pub size: u32,
+    /// Seconds of one denoiser step.
+    pub step_s: f64,
+    /// Seconds of the decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_s: Option<f64>,
+    /// Denoiser steps of the whole image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u32>,
+    /// Seconds of all steps and the decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_s: Option<f64>,
 }
 
 /// Counts by our own formula, worked out by hand from the paper's text, to hold the graph's against.

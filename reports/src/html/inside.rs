@@ -4,7 +4,7 @@ use super::Page;
 use crate::metric::Metric;
 use crate::plots::{self, PlotError};
 use crate::record::{CellKey, ProfileRow, Run};
-use crate::table::{Published, Row, Table};
+use crate::table::{Published, Row, SNAPGENPP, Table};
 use crate::text::{self, escape};
 
 /// Where a setting (backend, precision, size, threads) ran several models: their denoiser steps, and their ratios. Ratios carry
@@ -47,18 +47,42 @@ pub(super) fn models(page: &mut Page, table: &Table) {
             escape(&steps.join(", "))
         ));
     }
-    let paper: Vec<String> = table.published.iter().map(|row: &Published| ratio(row, &table.published)).collect();
-    page.line(&format!(
-        "<tr role=\"row\" class=\"published\"><th role=\"rowheader\" scope=\"row\">The paper, iPhone 16 Pro Max <span class=\"chip\">other hardware</span>\
-         <small>1024×1024</small></th><td role=\"cell\" class=\"words\">{}; its ladder of architectures: dense attention with MQA 2.00 s, three stages 550 ms, \
-         with ASSA 293 ms, final 360 ms</td></tr>\n</tbody>\n</table>",
-        escape(&paper.join(", "))
-    ));
+    for (of, rows) in papers(&table.published) {
+        let quickest = rows.iter().map(|row| row.step_s).fold(f64::INFINITY, f64::min);
+        let ratio = |row: &&Published| {
+            let times = text::significant(row.step_s / quickest, 3);
+            format!("{} {} ({times}×)", row.model, text::seconds(row.step_s))
+        };
+        let ladder = if of.source == SNAPGENPP {
+            "; its ladder of architectures: dense attention with MQA 2.00 s, three stages 550 ms, with ASSA 293 ms, final 360 ms"
+        } else {
+            ""
+        };
+        page.line(&format!(
+            "<tr role=\"row\" class=\"published\"><th role=\"rowheader\" scope=\"row\">{}, {} <span class=\"chip\">other hardware</span>\
+             <small>{}×{}</small></th><td role=\"cell\" class=\"words\">{}{ladder}</td></tr>",
+            escape(&of.source),
+            escape(&of.hardware),
+            of.size,
+            of.size,
+            escape(&rows.iter().map(ratio).collect::<Vec<_>>().join(", "))
+        ));
+    }
+    page.raw("</tbody>\n</table>\n");
 }
 
-fn ratio(row: &Published, all: &[Published]) -> String {
-    let quickest = all.iter().map(|row| row.step_s).fold(f64::INFINITY, f64::min);
-    format!("{} {} ({}×)", row.model, text::seconds(row.step_s), text::significant(row.step_s / quickest, 3))
+/// Rows of one paper on one machine at one size, where there are several to be compared: the first stands for them.
+fn papers(published: &[Published]) -> Vec<(&Published, Vec<&Published>)> {
+    let mut groups: Vec<(&Published, Vec<&Published>)> = Vec::new();
+    for row in published {
+        let alike = |of: &Published| (&of.source, &of.hardware, of.size) == (&row.source, &row.hardware, row.size);
+        match groups.iter_mut().find(|(of, _)| alike(of)) {
+            Some((_, rows)) => rows.push(row),
+            None => groups.push((row, vec![row])),
+        }
+    }
+    groups.retain(|(_, rows)| rows.len() > 1);
+    groups
 }
 
 /// The rows of a profile that are shown: the largest, until this many.

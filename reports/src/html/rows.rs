@@ -44,9 +44,16 @@ pub(super) fn main_tables(page: &mut Page, groups: &[(String, Vec<&Row>)], table
         page.line(&if paper.is_empty() {
             format!("<p class=\"small\">The paper publishes no row for {}.</p>", escape(&model))
         } else {
-            "<p class=\"small\">The last row is the paper's, on other hardware and at another size: to stand beside ours, not to be ranked with \
-             them. Latency and scores are both of 4 steps; the paper's best-known scores are of 28.</p>"
-                .to_owned()
+            let last = if paper.len() == 1 { "The last row is" } else { "The last rows are" };
+            let scores = if paper.iter().any(|row| row.dpg.is_some()) {
+                " Latency and scores are both of 4 steps; the paper's best-known scores are of 28."
+            } else {
+                ""
+            };
+            format!(
+                "<p class=\"small\">{last} the paper's, on other hardware and at the size that is written there: to stand beside \
+                 ours, not to be ranked with them.{scores}</p>"
+            )
         });
     }
 }
@@ -195,8 +202,13 @@ fn failed(page: &mut Page, row: &Row, several: bool, span: usize) {
 fn published(page: &mut Page, row: &Published, numbers: &[Metric]) {
     page.raw(&format!(
         "<tr role=\"row\" class=\"published\"><th role=\"rowheader\" scope=\"row\">{} <span class=\"chip\">other hardware</span>\
-         <small>{} · {}×{} · {} · {} steps</small></th>",
-        row.hardware, row.runtime, row.size, row.size, row.precision.unwrap_or("precision not published"), row.steps
+         <small>{} · {}×{} · {}{}</small></th>",
+        escape(&row.hardware),
+        escape(row.runtime()),
+        row.size,
+        row.size,
+        row.precision.unwrap_or("precision not published"),
+        row.steps.map(|steps| format!(" · {steps} steps")).unwrap_or_default()
     ));
     for metric in numbers {
         let small = if *metric == Metric::IMAGE { "steps and decoder" } else { "" };
@@ -210,7 +222,7 @@ fn published(page: &mut Page, row: &Published, numbers: &[Metric]) {
     page.raw(&format!(
         "<td role=\"cell\" class=\"words\">{}<small>{}</small></td></tr>\n",
         scores.join(", "),
-        row.source
+        escape(&row.source)
     ));
 }
 

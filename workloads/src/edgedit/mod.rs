@@ -138,7 +138,14 @@ impl Workload for EdgeDit {
             _ => return None,
         };
         let graph = denoiser(&ModelConfig::of(model, square(256))?).ok()?;
-        let time = |hardware, ms: f64| PaperTime { hardware, runtime: None, seconds: ms / 1e3 };
+        let time = |hardware, ms: f64| PaperTime {
+            hardware,
+            runtime: None,
+            side: 256,
+            seconds: ms / 1e3,
+            decoder_s: None,
+            image: None,
+        };
         Some(Paper {
             source: "EdgeDiT, arXiv 2603.28405",
             of: "one forward pass at 256×256, its FLOPs halved",

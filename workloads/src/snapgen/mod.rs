@@ -155,7 +155,14 @@ impl Workload for SnapGen {
         let snapgen = "SnapGen, arXiv 2412.09619";
         let (source, parameters, side, times) = match model {
             "snapgen" => {
-                let time = PaperTime { hardware: "iPhone 16 Pro Max", runtime: Some("Core ML"), seconds: 0.274 };
+                let time = PaperTime {
+                    hardware: "iPhone 16 Pro Max",
+                    runtime: Some("Core ML"),
+                    side: 1024,
+                    seconds: 0.274,
+                    decoder_s: Some(0.119),
+                    image: Some((4, 1.4)),
+                };
                 (snapgen, 379_000_000, 1024, vec![time])
             }
             "snapgen-imagenet" => (snapgen, 372_000_000, 256, Vec::new()),
