@@ -1,12 +1,15 @@
 //! Rows of papers: those of the models that a run has, from its record, in every face.
 
-use ditbench_record::{Cell, CellKey, Launch, ModelEntry, PaperCounts, PaperTime, Run, Sample, Status};
+use ditbench_record::{
+    Cell, CellKey, CellStage, Launch, ModelEntry, PaperCounts, PaperTime, Role, Run, Sample, StageSeconds, Status,
+};
 use ditbench_reports::table::{self, Table};
 use ditbench_reports::{csv, html, markdown};
 
 fn run(models: &[&str], paper: &PaperCounts) -> Run {
     let mut run = Run::default();
-    let image = |image| Sample { image, total_s: 1.0, ..Sample::default() };
+    let steps = StageSeconds { stage: "denoiser".into(), seconds: vec![0.5, 0.5] };
+    let image = |image| Sample { image, total_s: 1.0, stages: vec![steps.clone()], ..Sample::default() };
     let launch = Launch { status: Status::Ok, samples: (0..3).map(image).collect(), ..Launch::default() };
     for model in models {
         let key = CellKey { model: (*model).to_owned(), height: 256, width: 256, ..CellKey::default() };
@@ -17,7 +20,8 @@ fn run(models: &[&str], paper: &PaperCounts) -> Run {
             paper: Some(paper.clone()),
             ..ModelEntry::default()
         });
-        run.cells.push(Cell { key, status: Status::Ok, launches: vec![launch.clone()], ..Cell::default() });
+        let stages = vec![CellStage { id: "denoiser".into(), role: Role::Denoiser, passes: 2 }];
+        run.cells.push(Cell { key, status: Status::Ok, stages, launches: vec![launch.clone()], ..Cell::default() });
     }
     run
 }
