@@ -11,7 +11,8 @@ use ditbench_record::csv::{KEY_COLUMNS, key_values, own_columns, own_value};
 use crate::caution::Caution;
 use crate::estimate::Estimate;
 use crate::metric::{Csv, Figure, Metric};
-use crate::table::{Published, Row, Table};
+use crate::published::Published;
+use crate::table::{Row, Table};
 use crate::text::one_line;
 
 /// A column of a table that holds words, and its place among all.

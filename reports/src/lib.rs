@@ -16,6 +16,7 @@ pub mod merge;
 pub mod metric;
 pub mod plots;
 pub mod profile;
+pub mod published;
 pub mod quality;
 pub mod report;
 pub mod roof;

@@ -4,7 +4,7 @@ use ditbench_record::{
     Cell, CellKey, CellStage, Launch, ModelEntry, PaperCounts, PaperTime, Role, Run, Sample, StageSeconds, Status,
 };
 use ditbench_reports::table::{self, Table};
-use ditbench_reports::{csv, html, markdown};
+use ditbench_reports::{csv, html, markdown, published};
 
 fn run(models: &[&str], paper: &PaperCounts) -> Run {
     let mut run = Run::default();
@@ -60,7 +60,7 @@ fn a_run_shows_the_rows_of_its_own_models_papers_and_no_others() {
 #[test]
 fn a_record_that_holds_no_times_shows_snapgen_plus_pluss_for_its_models_alone() {
     let (table, faces) = faces(&run(&["small"], &PaperCounts::default()));
-    assert_eq!(table.published, table::snapgenpp());
+    assert_eq!(table.published, published::snapgenpp());
     assert!(
         faces.iter().all(|face| face.contains("iPhone 16 Pro Max") && face.contains("SnapGen++, arXiv 2601.08303v2"))
     );

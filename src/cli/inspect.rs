@@ -190,7 +190,7 @@ fn paper(pipeline: &Pipeline) {
         Some(_) => show(&table(&["", "printed in the paper", "our formula", "our graph", "graph to formula"], rows)),
         None => show(&table(&["", "printed in the paper", "our graph", "graph to paper"], rows)),
     }
-    for row in ditbench_reports::table::snapgenpp().iter().filter(|row| row.model == *model) {
+    for row in ditbench_reports::published::snapgenpp().iter().filter(|row| row.model == *model) {
         let step = seconds(row.step_s);
         show(&format!("{}: {step} a step on an {} with {}.\n", row.source, row.hardware, row.runtime()));
     }

@@ -3,8 +3,9 @@
 use super::Page;
 use crate::metric::Metric;
 use crate::plots::{self, PlotError};
+use crate::published::{Published, SNAPGENPP};
 use crate::record::{CellKey, ProfileRow, Run};
-use crate::table::{Published, Row, SNAPGENPP, Table};
+use crate::table::{Row, Table};
 use crate::text::{self, escape};
 
 /// Where a setting (backend, precision, size, threads) ran several models: their denoiser steps, and their ratios. Ratios carry

@@ -3,9 +3,10 @@
 use super::Page;
 use crate::caution::Weight;
 use crate::metric::{Metric, Shown};
+use crate::published::Published;
 use crate::record::Reading;
 use crate::stages::{StageTime, StageTimes};
-use crate::table::{Published, Row, Table, columns};
+use crate::table::{Row, Table, columns};
 use crate::text::{self, escape};
 
 const NONE: &str = "–";
