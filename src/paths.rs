@@ -13,10 +13,7 @@ pub fn must_be_text(path: &Path, cure: &str) -> Result<()> {
     if whole.to_str().is_some() {
         return Ok(());
     }
-    bail!(
-        "the path {} is not UTF-8, in which workers are given their orders and records are written: {cure}",
-        whole.display()
-    )
+    bail!("the path {} is not UTF-8, which workers' orders and records need: {cure}", whole.display())
 }
 
 /// Where the cache folder is, there or not: what was asked for, else `$XDG_CACHE_HOME/ditbench`, else the system's usual place.

@@ -67,7 +67,9 @@ fn a_wrong_result_needs_no_reference_to_be_seen_and_no_launch() {
     let wrong = r#"{"denoiser_ms": 0.5, "wrong": 0.01}"#;
     // Too large a number for f32: what is not finite any more, as from a broken kernel.
     let broken = r#"{"denoiser_ms": 0.5, "wrong": 1e39}"#;
-    for (script, fault, words) in [(wrong, "wrong latent", "off base's"), (broken, "failed", "result is unusable")] {
+    for (script, fault, words) in
+        [(wrong, "wrong latent", "differs from base's"), (broken, "failed", "result is unusable")]
+    {
         let bench = Bench::new();
         repository(&bench, &[USUAL, script]);
         let output = ab(&bench, &["--base-rev", "HEAD~1", "--head-rev", "HEAD"]);
@@ -108,7 +110,7 @@ fn what_cannot_be_built_says_so_in_the_tools_words() {
     let output = ab(&bench, &["--base-rev", "v9"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        text(&output.stderr).contains("\"v9\" is no revision of the git repository here"),
+        text(&output.stderr).contains("\"v9\" is not a revision of the git repository here"),
         "{}",
         text(&output.stderr)
     );

@@ -89,7 +89,7 @@ fn two_phones_side_by_side_and_one_that_is_gone() {
     let arguments = ["run", "--plan", "plan.toml", "--patience", "1", "--out", "one", "--store", "store.sqlite"];
     let one = run(&lab, &bench, &[&arguments, &SHORT]);
     assert_eq!(one.status.code(), Some(2));
-    assert!(said(&one).contains(&format!("1 of 2 machines did not come to the end: adb:{second}")), "{}", said(&one));
+    assert!(said(&one).contains(&format!("1 of 2 machines did not finish: adb:{second}")), "{}", said(&one));
     assert_eq!(cell(&bench.record("one/127.0.0.1_15555"))["status"], "ok", "the other is not stopped");
     let page = std::fs::read_to_string(bench.path("one/report.html")).unwrap();
     let why = format!("no result: adb sees no phone {second}");
@@ -164,7 +164,7 @@ fn a_cap_at_status_0_is_found_and_the_launch_is_made_again() {
     let row = cell(&record);
     assert_eq!(row["discarded"].as_array().map_or(0, Vec::len), 2, "{row}");
     let why = row["discarded"][0]["reason"].as_str().unwrap();
-    assert!(why.contains("big cores were allowed 66 % of their clock"), "{why}");
+    assert!(why.contains("big cores were limited to 66 % of their clock"), "{why}");
     let page = std::fs::read_to_string(bench.path("run/report.html")).unwrap();
     assert!(page.contains("held back"), "the table says so");
     let _ = lab.on_phone(&serial, "true");
@@ -293,7 +293,7 @@ fn devices_and_doctor_say_what_there_is_and_what_to_do() {
         "scripts/android/build.sh",
         "FAULT  heat: thermal status moderate",
         "FAULT  cluster",
-        "3 things are in the way",
+        "3 problems prevent",
     ] {
         assert!(said(&ill).contains(word), "no {word} in\n{}", said(&ill));
     }
@@ -374,7 +374,7 @@ fn states_that_need_a_person_come_with_what_to_do() {
         (
             // Newer adb ends with 255 when a phone goes away.
             format!("{}; case \"$*\" in *get-state*) echo device; exit 0;; esac; exit 255", listed("device")),
-            ["X1 went away while", "adb devices"],
+            ["X1 disconnected while", "adb devices"],
         ),
     ] {
         let bench = Bench::new();

@@ -138,8 +138,8 @@ macro_rules! faults {
 
 faults! {
     gone_at_the_start: Start, Gone, ["127.0.0.1:15555", "adb"];
-    gone_in_a_push: Push, Gone, ["went away while sending ditbench"];
-    back_at_the_start: Start, Back, ["went away while asking who it is", "trying again"];
+    gone_in_a_push: Push, Gone, ["disconnected while sending ditbench"];
+    back_at_the_start: Start, Back, ["disconnected while asking who it is", "trying again"];
     back_in_a_push: Push, Back, ["trying again"];
     hung_at_the_start: Start, Hung, ["did not answer within", "adb -s 127.0.0.1:15555 reconnect"];
     hung_in_a_push: Push, Hung, ["did not answer within 10"];
@@ -311,7 +311,7 @@ fn a_phone_that_fills_up_in_a_launch_is_a_row_with_its_reason() {
     let record = bench.record("run");
     assert_eq!(cell(&record)["status"], "error", "{}", said(&output));
     let reason = cell(&record)["reason"].as_str().unwrap();
-    assert!(reason.contains("could not write what the worker said") && reason.contains("No space left"), "{reason}");
+    assert!(reason.contains("could not write the worker's output") && reason.contains("No space left"), "{reason}");
 }
 
 #[test]

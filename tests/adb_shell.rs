@@ -144,7 +144,7 @@ fn a_sustained_run_tells_what_it_settled_at_what_it_took_and_what_held_it_back()
         "first cap",
         "energy of an image",
         " readings)",
-        "big cores were allowed 66 % of their clock",
+        "big cores were limited to 66 % of their clock",
     ] {
         assert!(said(&output).contains(word), "no \"{word}\" in\n{}", said(&output));
     }

@@ -25,7 +25,7 @@ fn typos_are_one_clear_line_and_exit_code_2() {
         ),
         (&["run", "--model", "huge"], "unknown model \"huge\": choose one of nano, tiny, small, full"),
         (&["run", "--precision", "q3"], "unknown precision \"q3\""),
-        (&["run", "--size", "abc"], "\"abc\" is no image size"),
+        (&["run", "--size", "abc"], "\"abc\" is not an image size"),
         (&["run", "--budget", "soon"], "--budget"),
         (&["run", "--threads", "0"], "0 is not a whole number from 1 to 4096"),
         (&["run", "--plan", "nowhere.toml"], "cannot read the plan nowhere.toml"),

@@ -1,5 +1,5 @@
-//! The examples in every command's `--help` are commands that the program takes; those that are quick also run. Completions
-//! and man pages know every command.
+//! The examples in every command's `--help` are commands that the program takes; those that are quick also run, and so do all of
+//! the tutorial's, in its order. Completions and man pages know every command.
 
 mod common;
 
@@ -113,6 +113,59 @@ fn examples_that_are_quick_run() {
         }
     }
     assert!(ran.iter().all(|&count| count > 0), "an entry of QUICK stands for no example: {ran:?}");
+}
+
+/// The tutorial's commands of ditbench, in order, each with the lines that it shows as their output.
+fn lessons(page: &str) -> Vec<(Vec<String>, Vec<&str>)> {
+    let mut lessons: Vec<(Vec<String>, Vec<&str>)> = Vec::new();
+    for block in page.split("\n```console\n").skip(1) {
+        let block = block.split("\n```").next().unwrap_or(block);
+        for line in block.lines() {
+            match (line.strip_prefix("$ ditbench "), lessons.last_mut()) {
+                (Some(command), _) => lessons.push((words(command.split("  ").next().unwrap_or(command)), Vec::new())),
+                // Another program's command; what follows is not ours.
+                (None, _) if line.starts_with("$ ") => {}
+                (None, Some((_, shown))) => shown.push(line),
+                (None, None) => {}
+            }
+        }
+    }
+    lessons
+}
+
+/// The words of a table's heading: what two blanks or more part.
+fn headings(line: &str) -> impl Iterator<Item = &str> {
+    line.split("  ").map(str::trim).filter(|word| !word.is_empty())
+}
+
+#[test]
+fn the_tutorials_commands_run_in_its_order_and_make_its_tables() {
+    let lessons = lessons(include_str!("../docs/TUTORIAL.md"));
+    assert!(lessons.len() > 6, "only {} commands were found: the search itself is broken", lessons.len());
+    let bench = Bench::new();
+    let mut tables = 0;
+    for (words, shown) in lessons {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let output = bench.run(&words);
+        let (said, error) = (common::text(&output.stdout), common::text(&output.stderr));
+        let code = output.status.code();
+        // A machine that runs other tests decides how sure a verdict is.
+        let fine: &[Option<i32>] = match words[0] {
+            "compare" | "advise" => &[Some(0), Some(1), Some(3)],
+            _ => &[Some(0)],
+        };
+        assert!(fine.contains(&code), "{words:?} ended with {code:?}: {said}\n{error}");
+        // A heading of a table is the line that only names columns.
+        for heading in shown.iter().filter(|line| line.starts_with("      ") && line.contains("threads  ")) {
+            let missing: Vec<&str> = headings(heading).filter(|column| !said.contains(column)).collect();
+            assert!(
+                missing.is_empty(),
+                "the tutorial shows columns {missing:?}, which {words:?} does not print: {said}"
+            );
+            tables += 1;
+        }
+    }
+    assert!(tables > 0, "the tutorial shows no table");
 }
 
 #[test]

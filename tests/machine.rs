@@ -55,7 +55,7 @@ fn a_busy_machine_is_said_in_terminal_table_and_page_and_its_peaks_are_no_roof()
         ["run/table.md", "run/report.html"].map(|file| std::fs::read_to_string(bench.path(file)).unwrap());
     let Some(load) = cell["launches"][0]["foreign"].get("ok") else {
         // A sandbox without counters: then that is said, and nothing is taken for quiet.
-        assert!(markdown.contains("other load not known") && page.contains("other load not known"), "{markdown}");
+        assert!(markdown.contains("other load unknown") && page.contains("other load unknown"), "{markdown}");
         return;
     };
     let number = |name: &str| load[name].as_f64().unwrap();
@@ -65,7 +65,7 @@ fn a_busy_machine_is_said_in_terminal_table_and_page_and_its_peaks_are_no_roof()
     let spoiled = &cell["warnings"][0];
     assert_eq!((&spoiled["kind"], &spoiled["kept"]), (&Value::from("spoiled_launch"), &Value::from("went_on")));
     assert!(spoiled["why"].as_str().unwrap().contains("other programs took"), "{spoiled}");
-    assert!(said.contains("The machine was busy while this was measured: other programs took"), "{said}");
+    assert!(said.contains("The machine was busy during the measurement: other programs took"), "{said}");
     assert!(markdown.contains("busy machine") && markdown.contains("The machine was busy"), "{markdown}");
     assert!(page.contains("busy machine") && page.contains("The machine was busy"));
     // Nobody reads a share of a peak that others had a part of.

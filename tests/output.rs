@@ -212,7 +212,7 @@ fn numbers_out_of_bounds_are_refused_where_they_are_read() {
         ("--sustained", "-1s", "up to 100 days"),
         ("--patience", "18446744073709551615", "from 0 to 86400"),
         ("--shard", "0/0", "2/5"),
-        ("--size", "99999", "no image size"),
+        ("--size", "99999", "not an image size"),
         ("--seed", "18446744073709551615", "18446744073709551615"),
     ] {
         let error = bench.refused(&["run", "--dry-run", &format!("{flag}={number}")]);

@@ -98,7 +98,7 @@ fn what_a_library_prints_neither_spoils_nor_swallows_an_event() {
 fn an_order_of_a_later_version_is_refused_in_one_line() {
     let (code, events, errors) = by_hand(r#"{"protocol": 99, "what": "the future"}"#);
     assert_eq!((code, kinds(&events)), (Some(2), vec!["failed"]));
-    assert!(errors.starts_with("error: the order is of protocol 99") && errors.trim().lines().count() == 1, "{errors}");
+    assert!(errors.starts_with("error: the order uses protocol 99") && errors.trim().lines().count() == 1, "{errors}");
     assert_eq!(format!("error: {}\n", events[0]["why"].as_str().unwrap()), errors);
     let (code, events, errors) = by_hand("hello");
     assert_eq!((code, kinds(&events)), (Some(2), vec!["failed"]));

@@ -47,7 +47,7 @@ pub fn output(command: &mut Command, stop: &dyn Fn() -> bool, grace: Duration) -
         signal(group, libc::SIGKILL);
     }
     let [stdout, stderr] = said.map(|reader| reader.join().unwrap_or_default());
-    let killed = || io::Error::new(io::ErrorKind::Interrupted, "it was called off and did not end by itself");
+    let killed = || io::Error::new(io::ErrorKind::Interrupted, "it was cancelled and did not exit by itself");
     let status: ExitStatus = status.ok_or_else(killed)?;
     Ok(Output { status, stdout, stderr })
 }

@@ -81,7 +81,8 @@ pub enum FetchError {
     },
     /// What was fetched is not what was expected.
     #[error(
-        "{what} was fetched, but {file} has SHA-256 {found} instead of {wanted}; it was thrown away. Try again, or {instead}"
+        "{what} was fetched, but {file} has SHA-256 {found} instead of {wanted}; it was deleted. Try again, or \
+         {instead}"
     )]
     Hash {
         /// What was fetched.
@@ -96,7 +97,7 @@ pub enum FetchError {
         instead: &'static str,
     },
     /// The user asked to stop.
-    #[error("fetching {what} was interrupted; nothing of it was kept. Start again to fetch it")]
+    #[error("fetching {what} was interrupted and nothing was kept. Start again to fetch it")]
     CalledOff {
         /// What was to be fetched.
         what: &'static str,
@@ -251,7 +252,7 @@ fn download(python: &OsStr, wheel: &Wheel, folder: &Path, stop: &dyn Fn() -> boo
     let wheels = std::fs::read_dir(folder).map_err(Wheel::io(folder))?;
     let is_wheel = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "whl");
     let found = wheels.flatten().map(|entry| entry.path()).find(is_wheel);
-    found.ok_or_else(|| wheel.failed("pip said that all is well but left no wheel", "Try again"))
+    found.ok_or_else(|| wheel.failed("pip reported success but left no wheel", "Try again"))
 }
 
 /// One line of what the client said, and what to do about it.

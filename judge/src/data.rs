@@ -50,7 +50,7 @@ pub fn seen() -> Result<Seen, JudgeError> {
     let file = SafeTensors::deserialize(SEEN).map_err(|error| fail(&error))?;
     let tensor = file.tensor("features").map_err(|error| fail(&error))?;
     if tensor.shape() != [names.len(), FEATURES] || tensor.dtype() != safetensors::Dtype::F16 || prompts > names.len() {
-        return Err(fail(&"its features are not of the shape that its names say"));
+        return Err(fail(&"its features do not have the shape that its names imply"));
     }
     let features = tensor.data().chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect();
     let sha256 = ditbench_graph::hash::sha256(SEEN);

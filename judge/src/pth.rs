@@ -47,11 +47,11 @@ pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, PthTensor>, String> {
     let mut reader = Reader { bytes, at: 0 };
     match reader.pickle()? {
         Value::Long(magic) if magic == MAGIC => {}
-        _ => return Err("this is no PyTorch file of the old format: it begins otherwise".to_owned()),
+        _ => return Err("this is not a PyTorch file of the old format: it begins differently".to_owned()),
     }
     let _version = reader.pickle()?;
     let _system = reader.pickle()?;
-    let Value::Dict(entries) = reader.pickle()? else { return Err("it holds no dictionary of tensors".to_owned()) };
+    let Value::Dict(entries) = reader.pickle()? else { return Err("it has no dictionary of tensors".to_owned()) };
     let Value::List(keys) = reader.pickle()? else { return Err("it has no list of its storages".to_owned()) };
     let views: Vec<(String, View)> = entries.into_iter().map(view).collect::<Result<_, _>>()?;
     let mut storages: BTreeMap<String, &[u8]> = BTreeMap::new();

@@ -23,7 +23,8 @@ pub fn load(path: &Path) -> Result<Weights, JudgeError> {
     let found = ditbench_graph::hash::sha256(&bytes);
     if found != FILE_SHA256 {
         return Err(fail(format!(
-            "it has SHA-256 {found} instead of {FILE_SHA256}: it is not the network that judged the data, so its figures could not be compared"
+            "it has SHA-256 {found} instead of {FILE_SHA256}: it is not the network that judged the data, so its \
+             figures could not be compared"
         )));
     }
     let tensors = pth::read(&bytes).map_err(&fail)?;
@@ -91,7 +92,7 @@ fn folded(
     let of_norm = |part: &str| get(tensors, &format!("{norm}.{part}")).map(|found| &found.data);
     let (gamma, beta) = (of_norm("weight")?, of_norm("bias")?);
     let (mean, variance) = (of_norm("running_mean")?, of_norm("running_var")?);
-    let [channels, inputs, kernel, _] = weight.shape[..] else { return Err(format!("{conv} is no convolution")) };
+    let [channels, inputs, kernel, _] = weight.shape[..] else { return Err(format!("{conv} is not a convolution")) };
     if [gamma, beta, mean, variance].iter().any(|part| part.len() != channels) {
         return Err(format!("{norm} does not fit {conv}"));
     }

@@ -17,7 +17,10 @@ pub enum OrderError {
     )]
     NotOne(#[from] serde_json::Error),
     /// It is of a later version.
-    #[error("the order is of protocol {0}, and this worker knows only up to {VERSION}: use the same ditbench for both")]
+    #[error(
+        "the order uses protocol {0}, but this worker supports only up to {VERSION}: use the same ditbench for \
+             both"
+    )]
     Newer(u64),
 }
 
@@ -43,7 +46,8 @@ pub fn read_order(text: &str) -> Result<LaunchSpec, OrderError> {
 pub fn newer_events(protocol: u32) -> Option<String> {
     (protocol > VERSION).then(|| {
         format!(
-            "the worker speaks protocol {protocol}, and this ditbench knows only up to {VERSION}: use the same ditbench for both"
+            "the worker uses protocol {protocol}, but this ditbench supports only up to {VERSION}: use the same \
+             ditbench for both"
         )
     })
 }

@@ -178,7 +178,7 @@ impl Caution {
             Self::Busy { .. } => "busy machine".into(),
             Self::Stolen { launches, of, .. } if launches < of => format!("CPUs stolen in {launches} of {of}"),
             Self::Stolen { .. } => "CPUs stolen".into(),
-            Self::LoadUnknown { .. } => "other load not known".into(),
+            Self::LoadUnknown { .. } => "other load unknown".into(),
             Self::MoreThreads { threads, cpus } => format!("{threads} threads on {}", several(*cpus, "CPU")),
             Self::ShortOfMemory { .. } => "short of memory".into(),
             Self::DoubtfulPeak { .. } => "doubtful peak".into(),
@@ -198,8 +198,8 @@ impl Caution {
     pub fn long(&self) -> String {
         match self {
             Self::NotSteady { state, .. } => format!(
-                "Launches did not become steady ({state}): their times are of every image but the first. Give more images \
-                 or a larger --budget."
+                "Launches never became steady ({state}): their times cover every image but the first. Allow more \
+                 --images or a larger --budget."
             ),
             Self::NotSettled { change, .. } => format!(
                 "Images still became {} in the last third of a launch, by {}: \"settled\" is what they had come to. Give a longer --sustained.",
@@ -207,47 +207,50 @@ impl Caution {
                 text::percent(change.abs())
             ),
             Self::FewLaunches { .. } => format!(
-                "Few launches: the launch is the independent sample, and {FEW_LAUNCHES} are needed for a 95 % interval over \
-                 launches. Give --launches {FEW_LAUNCHES} or more."
+                "Few launches: the launch is the independent sample, and a 95 % interval needs {FEW_LAUNCHES}. Give \
+                 --launches {FEW_LAUNCHES} or more."
             ),
             Self::Bimodal { fast_s, slow_s } => format!(
-                "Launches fall into two groups, around {} and {}: the median of all describes neither. Look at the plot of samples.",
+                "Launches fall into two groups, around {} and {}: their common median describes neither. See the plot \
+                 of samples.",
                 text::seconds(*fast_s),
                 text::seconds(*slow_s)
             ),
             Self::HeldBack { what, sustained: true, .. } => {
-                format!("The machine held itself back while this was measured ({what}): that is part of what was asked for.")
+                format!("The machine was held back during the measurement ({what}), which is part of a sustained run.")
             }
             Self::HeldBack { what, .. } => format!(
-                "The machine held itself back while this was measured: {what}. Let it cool, stop other work, and measure again."
+                "The machine was held back during the measurement: {what}. Let it cool, stop other work, and measure \
+                 again."
             ),
             Self::Busy { launches, load, .. } => format!(
-                "The machine was busy while this was measured: {}{}. Times are longer than they would be. {}",
+                "The machine was busy during the measurement: {}{}. Times are too long. {}",
                 if *launches > 1 { "in the busiest launch " } else { "" },
                 disturbed::foreign_words(load),
                 disturbed::CURE
             ),
             Self::Stolen { launches, share, .. } => format!(
-                "The hypervisor gave {} of the CPUs to other machines while this was measured: times are longer than they would be. \
-                 Measure again when its other machines are quiet.",
+                "The hypervisor gave {} of the CPUs to other machines during the measurement, so times are too long. \
+                 Measure again when those are quiet.",
                 up_to(*share, *launches)
             ),
             Self::LoadUnknown { why } => {
-                format!("Whether other programs ran on the same CPUs meanwhile is not known: {why}.")
+                format!("It is not known whether other programs ran on the same CPUs: {why}.")
             }
             Self::MoreThreads { threads, cpus } => format!(
-                "{} on {}: they take turns and wait for each other, which can take several times as long. Give --threads {cpus} or fewer.",
+                "{} on {}: they take turns and wait for each other, which can make times several times as long. Give \
+                 --threads {cpus} or fewer.",
                 several(*threads, "thread"),
                 several(*cpus, "CPU")
             ),
             Self::ShortOfMemory { percent } => format!(
-                "Memory was short: tasks waited for it in up to {percent:.0} % of the time, so that times hold swapping or reading again. \
-                 Choose a smaller model, size or precision, or stop other work."
+                "Memory was short: tasks waited for it up to {percent:.0} % of the time, so times include swapping or \
+                 rereading files. Choose a smaller model, size or precision, or stop other work."
             ),
             Self::DoubtfulPeak { why } => format!("No share of the peak is shown: {why}. {}", disturbed::CURE),
-            Self::Unreal { why, .. } => format!(
-                "No time is shown: {why}. What it shows is where nodes ran, and what came out."
-            ),
+            Self::Unreal { why, .. } => {
+                format!("No time is shown: {why}. What it shows is where nodes ran, and what came out.")
+            }
             Self::FallBack { stage, share, asked } => format!(
                 "Only {} of the nodes of the {} ran on {asked}: the rest fell back to another device.",
                 text::percent(*share),
@@ -259,11 +262,13 @@ impl Caution {
             }
             // Counts are in the short form, so that the same words serve several cells.
             Self::Outliers { .. } => {
-                "Some timed images lie far from the rest of their launch (beyond Tukey's fences); they count all the same.".into()
+                "Some timed images are far from the rest of their launch (beyond Tukey's fences); they still count."
+                    .into()
             }
             Self::Expanded { what } => format!("Weights: {what}."),
             Self::NotRepeatable => {
-                "The same cell run again gave other bytes: the backend is not deterministic, or something is wrong."
+                "Running the same cell again gave different bytes: the backend is not deterministic, or something is \
+                 wrong."
                     .into()
             }
             Self::Said { what } => what.clone(),
@@ -549,7 +554,7 @@ mod tests {
         assert!(found[0].cannot_wait() && found[0].weight() == Weight::Grave);
         let long = found[0].long();
         assert!(
-            long.contains("in the busiest launch other programs took 50 % of the 2 CPUs. Times are longer"),
+            long.contains("in the busiest launch other programs took 50 % of the 2 CPUs. Times are too long"),
             "{long}"
         );
         let mut unknown = cell(&[[1.0, 1.01, 1.0]; 6]);

@@ -94,7 +94,7 @@ pub fn meter(run: &Run) -> Option<Reading<Meter>> {
             "the current ({seen}) may be in µA or in mA: a charger was plugged in, so that neither is impossible"
         )),
         (Some(one), Some(other)) => {
-            Reading::absent(format!("the current ({seen}) is no phone's at work: {one}, {other}"))
+            Reading::absent(format!("the current ({seen}) cannot be that of a phone at work: {one}, {other}"))
         }
     })
 }
@@ -116,7 +116,7 @@ pub fn watts(launch: &Launch, meter: &Meter) -> Result<Vec<(f64, f64)>, String> 
     }
     // One in twenty may be nonsense, and is left out.
     if impossible * 20 > watts.len() {
-        return Err(format!("{impossible} samples of the current are no phone's: more than {MOST_W:.0} W"));
+        return Err(format!("{impossible} samples of the current are impossible for a phone: more than {MOST_W:.0} W"));
     }
     Ok(watts)
 }
@@ -130,7 +130,7 @@ pub fn of_cell(run: &Run, cell: &Cell, meter: Option<&Reading<Meter>>) -> Readin
             None => by_counter(run, launch),
         }
     };
-    let (mut known, mut why) = (Vec::new(), "no launch ended well".to_owned());
+    let (mut known, mut why) = (Vec::new(), "no launch succeeded".to_owned());
     for launch in cell.good_launches() {
         match of_launch(launch) {
             Ok(energy) => known.push(energy),
@@ -161,14 +161,14 @@ pub(crate) fn images<'a>(run: &Run, launch: &'a Launch) -> Vec<&'a Sample> {
 fn by_current(run: &Run, launch: &Launch, meter: &Meter) -> Result<Energy, String> {
     let images = images(run, launch);
     let (Some(first), Some(last)) = (images.first(), images.last()) else {
-        return Err("no image but the first".into());
+        return Err("there is only the first image".into());
     };
     let from = first.ended_s.map(|end| end - first.total_s);
     let (Some(from), Some(to)) = (from, last.ended_s) else { return Err("images without times".into()) };
     let watts: Vec<f64> =
         watts(launch, meter)?.into_iter().filter(|(at, _)| (from..=to).contains(at)).map(|w| w.1).collect();
     if watts.len() < FEW {
-        return Err(format!("only {} samples of the current fell into the images that count", watts.len()));
+        return Err(format!("only {} samples of the current fall within the images that count", watts.len()));
     }
     let watts_mean = watts.iter().sum::<f64>() / watts.len() as f64;
     Ok(Energy {
@@ -185,9 +185,9 @@ fn by_counter(run: &Run, launch: &Launch) -> Result<Energy, String> {
     on_its_own(launch)?;
     let images = images(run, launch);
     if images.is_empty() {
-        return Err("no image but the first".into());
+        return Err("there is only the first image".into());
     }
-    let unknown = || "no source tells the battery's current".to_owned();
+    let unknown = || "no source reports the battery's current".to_owned();
     let charges: Vec<(f64, f64)> =
         launch.telemetry.iter().filter_map(|moment| Some((moment.at_s, value(moment, COUNTER)?))).collect();
     let (first, last) = charges.first().zip(charges.last()).ok_or_else(unknown)?;
@@ -195,7 +195,7 @@ fn by_counter(run: &Run, launch: &Launch) -> Result<Energy, String> {
     let (fell, hours) = ((first.1 - last.1) * unit, (last.0 - first.0) / 3600.0);
     let volts = volts(launch).ok_or_else(unknown)?;
     if fell < LEAST_AH || hours <= 0.0 {
-        return Err("no source tells the battery's current, and its charge fell by too little to tell".into());
+        return Err("no source reports the battery's current, and its charge fell by too little to tell".into());
     }
     let watts = fell / hours * volts;
     if !(LEAST_W..=MOST_W).contains(&watts) {
@@ -249,8 +249,8 @@ fn charging(launch: &Launch) -> Option<bool> {
 fn on_its_own(launch: &Launch) -> Result<(), String> {
     match charging(launch) {
         Some(false) => Ok(()),
-        Some(true) => Err("a charger was plugged in: what goes through the battery is not what the run takes".into()),
-        None => Err("nothing tells whether a charger was plugged in".into()),
+        Some(true) => Err("a charger was plugged in: the battery's power is not that of the run".into()),
+        None => Err("it is not known whether a charger was plugged in".into()),
     }
 }
 
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(unit(&falls), Reading::Ok(1e-6));
         // On its battery it would be no phone's at work in either unit.
         let alone = run(&[-25_000.0, -15_000.0, -25_000.0, -15_000.0], 4.0, 0.0);
-        assert!(unit(&alone).why().is_some_and(|why| why.contains("no phone's at work")), "{:?}", unit(&alone));
+        assert!(unit(&alone).why().is_some_and(|why| why.contains("cannot be that of a phone")), "{:?}", unit(&alone));
         assert!(energy(&alone).why().is_some(), "60 W must not be");
     }
 
@@ -354,7 +354,7 @@ mod tests {
         for moment in &mut silent.cells[0].launches[0].telemetry {
             moment.readings.remove("charging");
         }
-        assert!(energy(&silent).why().is_some_and(|why| why.contains("nothing tells whether a charger")));
+        assert!(energy(&silent).why().is_some_and(|why| why.contains("not known whether a charger")));
         let mut none = run(&[-850_000.0; 5], 4.0, 0.0);
         for moment in &mut none.cells[0].launches[0].telemetry {
             moment.readings.remove("battery_current_raw");

@@ -56,9 +56,9 @@ pub struct Estimate {
 }
 
 /// Why a cell has no number of launches.
-pub(crate) const NO_LAUNCH: &str = "no launch ended well";
+pub(crate) const NO_LAUNCH: &str = "no launch succeeded";
 /// Why a cell has no number of steady images.
-pub(crate) const NO_STEADY_IMAGE: &str = "no image but the first of each launch; give more images or a larger --budget";
+pub(crate) const NO_STEADY_IMAGE: &str = "there are only first images; allow more --images or a larger --budget";
 
 /// Samples below which no distribution-free 95 % interval of a median exists: 2·(1/2)⁶ ≤ 0.05 < 2·(1/2)⁵.
 const FEWEST: usize = 6;
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn too_little_is_said() {
         assert!(estimate(&[]).why().unwrap().contains("no launch"));
-        assert!(estimate(&[launch(&[9.0], Steady::TooFew)]).why().unwrap().contains("but the first"));
+        assert!(estimate(&[launch(&[9.0], Steady::TooFew)]).why().unwrap().contains("only first images"));
         assert!(percentile(&[1.0; 63], 90).why().unwrap().contains("takes 64"));
         let values: Vec<f64> = (1..=100).map(f64::from).collect();
         assert_eq!(percentile(&values, 90).value(), Some(&90.0));

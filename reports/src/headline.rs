@@ -38,7 +38,7 @@ pub fn of_table(table: &Table) -> Vec<Point> {
     let broken = table.rows.iter().filter(|row| row.has_figures() && row.status != Status::Ok).count();
     if broken > 0 {
         let says = format!(
-            "In {broken} of {} cells a later launch failed; their figures are of the launches that ended well.",
+            "In {broken} of {} cells a later launch failed; their figures come from the launches that succeeded.",
             table.rows.len()
         );
         points.push(Point { about: String::new(), says });
@@ -131,14 +131,15 @@ fn of_alike(rows: &[&Row]) -> String {
     };
     let mut sentences = Vec::new();
     if !steady {
-        sentences.push("Only first images were made, with cold caches: more images give steady times.".to_owned());
+        sentences
+            .push("Only first images were made, with cold caches; more images would give steady times.".to_owned());
     }
     sentences.push(match timed.get(1) {
         None => format!("{} takes {}{}.", fastest.label(), time(fastest), quality(fastest)),
         Some(next) => {
             let doubt = match interval(fastest).zip(interval(next)) {
                 Some((a, b)) if a.1 < b.0 => String::new(),
-                Some(_) => format!("; {} may be as fast, at {}: their intervals meet", next.label(), time(next)),
+                Some(_) => format!("; {} may be as fast, at {}: their intervals overlap", next.label(), time(next)),
                 None => format!(
                     "; {} is next, at {}, with too few launches to be sure of the order",
                     next.label(),
@@ -155,7 +156,8 @@ fn of_alike(rows: &[&Row]) -> String {
     if let Some(row) = timed.iter().find(|row| same(row)).filter(|_| timed.len() > 1 && !same(fastest)) {
         let ratio = row.best_s().zip(fastest.best_s()).map(|(a, b)| text::significant(a / b, 3)).unwrap_or_default();
         sentences.push(format!(
-            "With the reference's own result (latent within {}), the fastest is {}: {}, {ratio} times as long.",
+            "Among the cells that reproduce the reference's result (latent within {}), the fastest is {}: {}, {ratio} \
+             times as long.",
             text::scientific(SAME),
             row.label(),
             time(row)
@@ -166,7 +168,7 @@ fn of_alike(rows: &[&Row]) -> String {
     if let Some(row) = smallest.filter(|_| timed.len() > 1) {
         let peak = row.shown(Metric::PEAK).unwrap_or_default();
         let time = if row.key == fastest.key { String::new() } else { format!(", {}", time(row)) };
-        sentences.push(format!("The smallest in memory is {}: {peak} at its peak{time}.", row.label()));
+        sentences.push(format!("{} needs the least memory: {peak} at its peak{time}.", row.label()));
     }
     sentences.join(" ")
 }
@@ -203,7 +205,7 @@ fn quality(row: &Row) -> String {
     let latent = row.shown(Metric::LATENT).map(|distance| format!("latent off by {distance}"));
     let score = row.shown(Metric::SSIMULACRA2).map(|score| format!("SSIMULACRA2 {score}"));
     match (latent, score) {
-        (None, None) => ", its quality not measured".into(),
+        (None, None) => ", quality not measured".into(),
         (latent, score) => {
             let known: Vec<String> = latent.into_iter().chain(score).collect();
             format!(" ({} against the reference)", known.join(", "))

@@ -15,10 +15,11 @@ pub enum MergeError {
     #[error("no record was given; name the runs of all shards")]
     Empty,
     /// The same run twice.
-    #[error("{0} was given twice: its launches would count twice")]
+    #[error("{0} was given twice, and its launches would count twice")]
     Twice(String),
     /// They differ in what matters.
-    #[error("these runs are not parts of one: they differ in {}. To merge all the same, allow {}; the record will say so",
+    #[error("these runs are not parts of one: they differ in {}. To merge them anyway, allow {}; the record will say \
+             so",
         .0.iter().map(|(_, says)| says.as_str()).collect::<Vec<_>>().join("; "),
         .0.iter().map(|(kind, _)| kind.name()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", "))]
     Differ(Vec<(Difference, String)>),

@@ -46,7 +46,7 @@ pub(crate) fn kinds(cell: &Cell) -> Result<(Vec<&'static str>, &'static str), St
             other => Err(format!("no peak of 8-bit products with {other} weights was measured")),
         },
         Some(other) => Err(format!("no peak of {other} arithmetic was measured")),
-        None => Err("what arithmetic it computes in is not known".to_owned()),
+        None => Err("the arithmetic it computes in is not known".to_owned()),
     }
 }
 
@@ -68,7 +68,7 @@ fn of(run: &Run, cell: &Cell) -> Result<Roof, String> {
     let best = products.iter().max_by(|a, b| a.value.total_cmp(&b.value)).ok_or("no kind of product")?;
     let model = run.model(&cell.key).ok_or("the record has no counts of this model")?;
     let counts = model.flops_per_image(cell).zip(model.few_bit_flops_per_image(cell));
-    let (all, few) = counts.ok_or("the record does not count products with weights in few bits apart")?;
+    let (all, few) = counts.ok_or("the record does not count products with low-bit weights separately")?;
     let rest_flops = all.checked_sub(few).ok_or("the record's counts do not agree")?;
     // The least time of each part, one after the other.
     let least = few as f64 / best.value + rest_flops as f64 / peak.value;
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(why(&run, &cell("f32", "f64")), "no peak of f64 arithmetic was measured");
         assert_eq!(
             why(&run, &Cell { numerics: Reading::absent("x"), ..cell("f32", "f32") }),
-            "what arithmetic it computes in is not known"
+            "the arithmetic it computes in is not known"
         );
         assert_eq!(why(&run, &cell("q8", "int8_activations")), "no q8 peak was measured with 2 threads");
         let mut one = cell("f32", "f32");

@@ -81,7 +81,7 @@ fn cells() -> Vec<Cell> {
         judged.differences = others.iter().map(|(other, in_what)| difference(other, in_what)).collect();
         judged.fidelity = match others.iter().find(|(_, in_what)| *in_what == "precision") {
             Some((reference, _)) => Reading::Ok(fidelity(reference)),
-            None => Reading::absent("this is the reference that the others are held against"),
+            None => Reading::absent("this is the reference that the others are compared with"),
         };
         let is_reference = judged.fidelity.value().is_none();
         Cell { key, status: Status::Ok, judged: Some(judged), is_reference, ..Cell::default() }

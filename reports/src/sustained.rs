@@ -200,7 +200,7 @@ mod tests {
         let run = phone(vec![with(&[(0.0, 3000.0), (120.0, 1800.0)]), capped, with(&[(0.0, 3000.0)])]);
         assert_eq!(first_cap_min(&run, &run.cells[0]), Reading::Ok(1.5));
         let said = held_back(&run, &run.cells[0]);
-        assert_eq!(said, Reading::Ok(vec!["big cores were allowed 50 % of their clock".to_owned()]), "at its worst");
+        assert_eq!(said, Reading::Ok(vec!["big cores were limited to 50 % of their clock".to_owned()]), "at its worst");
         // Nothing held it back, as far as sensors tell; and nothing tells.
         let cool = phone(vec![with(&[(0.0, 3000.0), (300.0, 3000.0)])]);
         assert_eq!(held_back(&cool, &cool.cells[0]), Reading::Ok(Vec::new()));

@@ -115,7 +115,7 @@ fn a_sustained_run_is_told_by_what_it_settled_at() {
     assert_eq!(ranked[0].key, run.cells[calm].key, "rows are ranked by settled");
     assert_eq!(value(hasty, "at_first_s"), 0.5);
     let causes = table.rows[calm].held_back.value().unwrap();
-    assert!(causes[0].starts_with("big cores were allowed"), "{causes:?}");
+    assert!(causes[0].starts_with("big cores were limited to"), "{causes:?}");
     let words = markdown::of_table(&table);
     let headline = words.lines().next().unwrap();
     for want in [

@@ -56,11 +56,11 @@ fn it_says_what_was_not_looked_for_and_what_is_not_there() {
     let mut few = store(dir.path(), 1);
     let contents = page::collect(&mut *few, &|_| true, None).unwrap();
     let html = page::html(&contents).unwrap();
-    assert!(html.contains("Changes of level were not looked for."));
+    assert!(html.contains("Level changes were not searched for."));
     assert!(html.contains("Measured once so far") && !html.contains("<svg"));
     let contents = page::collect(&mut *few, &|_| false, Some(&|_| Vec::new())).unwrap();
     let html = page::html(&contents).unwrap();
-    assert!(html.contains("No change of level was found in any series.") && html.contains("run-00000"));
+    assert!(html.contains("No level change was found in any series.") && html.contains("run-00000"));
     drop(few);
     let empty = page::Contents { location: "nowhere".into(), runs: vec![], series: vec![], changes_sought: true };
     assert!(page::html(&empty).unwrap().contains("It is empty."));

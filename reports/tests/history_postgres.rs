@@ -167,7 +167,7 @@ fn what_is_no_store_is_refused_with_what_to_do() {
     assert!(found.problems.iter().any(|problem| problem.contains("run-00003: its points")), "{found:?}");
     assert!(found.problems.iter().any(|problem| problem.contains("run-00004")), "{found:?}");
     let said = store.export("run-00004").unwrap_err().to_string();
-    assert!(said.contains("is damaged") && said.contains("back a copy"), "{said}");
+    assert!(said.contains("is damaged") && said.contains("estore a copy"), "{said}");
 
     // An older store is brought up to date, a newer one is left alone.
     server.sql(

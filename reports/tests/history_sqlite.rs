@@ -50,7 +50,7 @@ fn there_must_be_a_store_to_read() {
     let error = history::open(dir.path().to_str().unwrap(), Missing::Create).err().unwrap().to_string();
     assert!(error.contains("Give the path of a file"), "{error}");
     let error = history::open("mysql://host/db", Missing::Create).err().unwrap().to_string();
-    assert!(error.contains("no history is kept at mysql://"), "{error}");
+    assert!(error.contains("cannot be at a mysql:// address"), "{error}");
 }
 
 #[test]
@@ -65,8 +65,8 @@ fn other_files_are_refused_and_left_alone() {
         }
     };
     let text = serde_json::to_string(&sample::run()).unwrap();
-    unchanged(text.as_bytes(), "no SQLite database");
-    unchanged(&[0xA5; 8192], "no SQLite database");
+    unchanged(text.as_bytes(), "not an SQLite database");
+    unchanged(&[0xA5; 8192], "not an SQLite database");
     let other = dir.path().join("other.db");
     Connection::open(&other).unwrap().execute_batch("CREATE TABLE run (id TEXT)").unwrap();
     unchanged(&fs::read(&other).unwrap(), "of another program");
@@ -174,7 +174,7 @@ fn a_truncated_store_is_refused() {
         fs::write(&path, &whole[..length]).unwrap();
         let error = refused(&path);
         assert!(matches!(error, HistoryError::Damaged { .. } | HistoryError::NotAStore { .. }), "at {length}: {error}");
-        assert!(error.to_string().contains("back a copy"), "{error}");
+        assert!(error.to_string().contains("estore a copy"), "{error}");
         assert_eq!(fs::read(&path).unwrap().len(), length, "the file was changed");
     }
     fs::write(&path, &whole).unwrap();
@@ -196,7 +196,7 @@ fn no_overwritten_page_gives_a_wrong_answer_in_silence() {
         fs::write(&path, &bytes).unwrap();
         let mut store = match history::open(path.to_str().unwrap(), Missing::Refuse) {
             Err(error) => {
-                assert!(error.to_string().contains("back a copy"), "page {page}: {error}");
+                assert!(error.to_string().contains("estore a copy"), "page {page}: {error}");
                 at_opening += 1;
                 continue;
             }

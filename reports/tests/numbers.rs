@@ -168,7 +168,7 @@ fn one_stage_of_which_nothing_is_known_leaves_placement_unknown_everywhere() {
     assert!(why.contains("nodes of the decoder"), "{why}");
     let verdict = compare(&Side::of_runs("a", [&run]), &Side::of_runs("b", [&run]), &Options::default()).unwrap();
     assert!(verdict.cells[0].metric(Metric::PLACEMENT).is_none());
-    assert!(verdict.cells[0].unchecked.iter().any(|note| note.contains("a fall-back would go unseen")));
+    assert!(verdict.cells[0].unchecked.iter().any(|note| note.contains("a fall-back would go unnoticed")));
 }
 
 /// Medians of launches, not of all their images: one launch of many images does not outweigh the others, in any number.

@@ -67,7 +67,7 @@ fn what_cannot_be_told_is_inconclusive_and_says_what_it_takes() {
     let few = judge(&one_cell("a", &[1.0, 1.01, 1.02]), &one_cell("b", &[2.0, 2.01, 2.02]));
     let image = few.cells[0].metric(Metric::IMAGE).unwrap();
     assert_eq!(few.outcome, Outcome::Inconclusive);
-    assert!(image.why.contains("it takes 5") && image.enough >= Some(5) && image.low.is_none(), "{}", image.why);
+    assert!(image.why.contains("which needs 5") && image.enough >= Some(5) && image.low.is_none(), "{}", image.why);
     // A stage that is only an alarm leaves nothing undecided.
     assert_eq!(few.undecided().filter(|(_, metric)| metric.metric == Metric::DECODER).count(), 0);
 }
@@ -90,7 +90,7 @@ fn a_fall_back_fails_whatever_the_speed() {
     // Not known is said, not assumed.
     let mut unknown = one_cell("b", &factors(8, 0.01, 2));
     unknown.cells[0].placement.clear();
-    assert!(judge(&base, &unknown).cells[0].unchecked.iter().any(|note| note.contains("would go unseen")));
+    assert!(judge(&base, &unknown).cells[0].unchecked.iter().any(|note| note.contains("would go unnoticed")));
 }
 
 #[test]
@@ -122,8 +122,8 @@ fn results_are_held_against_bases_where_both_are_at_hand() {
     let by = |last: f64, image: f64| Apart::By { latents: vec![1e-7, last], image: Some(image) };
     assert_eq!(with(by(9e-5, 0.009)).outcome, Outcome::Ok);
     for (apart, fault, words) in [
-        (by(2e-4, 0.0), Fault::Latent, "first beyond it after step 2"),
-        (by(f64::NAN, 0.0), Fault::Latent, "off base's"),
+        (by(2e-4, 0.0), Fault::Latent, "first exceeded after step 2"),
+        (by(f64::NAN, 0.0), Fault::Latent, "differs from base's"),
         (by(1e-6, 0.02), Fault::Image, "look at the decoder"),
         (Apart::Unusable("NaN".into()), Fault::Latent, "unusable: NaN"),
     ] {
@@ -141,7 +141,7 @@ fn results_are_held_against_bases_where_both_are_at_hand() {
     alone.cells[0].quality = Reading::absent("this is the reference");
     let notes = &judge(&base, &alone).cells[0].unchecked;
     assert!(
-        notes.iter().any(|note| note.contains("held against nothing") && note.contains("the reference")),
+        notes.iter().any(|note| note.contains("nothing to be compared with") && note.contains("the reference")),
         "{notes:?}"
     );
 }
@@ -334,7 +334,7 @@ fn a_base_that_failed_now_and_then_is_compared_by_the_launches_that_did_not() {
     (base.cells[0].status, base.cells[0].reason) = (Status::Error, Some("it was killed".into()));
     let verdict = judge(&base, &one_cell("b", &scaled(&factors(12, 0.01, 2), 1.2)));
     assert_eq!((verdict.cells[0].state, verdict.outcome), (CellState::Compared, Outcome::Regressed));
-    assert!(verdict.cells[0].notes[0].contains("not every launch of base"), "{:?}", verdict.cells[0].notes);
+    assert!(verdict.cells[0].notes[0].contains("some launches of base failed"), "{:?}", verdict.cells[0].notes);
 }
 
 #[test]
@@ -344,7 +344,7 @@ fn a_record_that_did_not_come_to_its_end_is_said() {
     assert!(judge(&base, &head).cautions.is_empty());
     head.run.finished = None;
     let cautions = judge(&base, &head).cautions;
-    assert!(cautions[0].contains("head's run b did not come to its end"), "{cautions:?}");
+    assert!(cautions[0].contains("head's run b is incomplete"), "{cautions:?}");
 }
 
 #[test]
@@ -363,7 +363,7 @@ fn pairs_take_out_what_both_have_in_common() {
     short.cells[0].launches[3].status = Status::Error;
     let verdict = judge_with(&base, &short, &paired);
     assert_eq!(verdict.cells[0].metric(Metric::IMAGE).unwrap().head_samples, 13);
-    assert!(verdict.cells[0].notes.iter().any(|note| note.starts_with("1 launches have no partner")));
+    assert!(verdict.cells[0].notes.iter().any(|note| note.starts_with("1 launches have no counterpart")));
 }
 
 #[test]

@@ -149,8 +149,8 @@ fn what_cannot_be_read_is_named() {
     let sample = dir.path().join("x/base/sample.json");
     for (text, words) in [
         ("{", "EOF"),
-        ("{\"iters\": [1.0], \"times\": []}", "as many times"),
-        ("{\"iters\": [0.0], \"times\": [1.0]}", "no number"),
+        ("{\"iters\": [1.0], \"times\": []}", "numbers of times and of iteration counts differ"),
+        ("{\"iters\": [0.0], \"times\": [1.0]}", "not a number"),
     ] {
         fs::write(&sample, text).unwrap();
         let error = criterion::read(dir.path(), "base").unwrap_err().to_string();

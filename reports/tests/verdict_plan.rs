@@ -115,7 +115,7 @@ fn what_the_confirming_block_does_not_show_is_no_regression() {
     let found = compare(&Side::of_runs("base", [&base]), &Side::of_runs("head", [&head]), &plan.options()).unwrap();
     let candle = found.cell(&key("candle", "f32").id()).unwrap();
     assert_eq!(candle.outcome, Some(Outcome::Inconclusive));
-    assert!(candle.metrics[0].why.contains("did not show it again"), "{}", candle.metrics[0].why);
+    assert!(candle.metrics[0].why.contains("did not confirm it"), "{}", candle.metrics[0].why);
     plan.look(found);
     assert_eq!(plan.next(Duration::ZERO), Next::Stop(Stop::Decided));
     assert_eq!(plan.verdict().unwrap().outcome, Outcome::Inconclusive);

@@ -31,7 +31,7 @@ pub fn commit(name: &str) -> Result<Commit> {
         Err(_) if is_shallow() => {
             bail!("\"{name}\" is not in this clone, which is shallow: it lacks older commits. {DEEPEN}")
         }
-        Err(_) => bail!("\"{name}\" is no revision of the git repository here"),
+        Err(_) => bail!("\"{name}\" is not a revision of the git repository here"),
     }
 }
 
@@ -57,8 +57,8 @@ pub fn charged_to_head(base: &Commit, head: &Commit) -> Option<String> {
     let left = merge_base(base, head).ok().filter(|left| left.hash != base.hash)?;
     let count = git(&["rev-list", "--count", &format!("{}..{}", left.hash, base.hash)]).ok()?;
     Some(format!(
-        "base is the tip of {}, which has commits that {} does not have ({count}): what they made faster or slower counts too. \
-         To compare with where they parted ({}), add --merge-base",
+        "base is the tip of {}, which has commits that {} does not have ({count}): their changes count too. To compare \
+         with the commit where they parted ({}), add --merge-base",
         base.label,
         head.label,
         short(&left.hash)
@@ -108,7 +108,8 @@ pub fn build(commit: &Commit, cache: &Path) -> Result<PathBuf> {
     let made = executables(&String::from_utf8_lossy(&built.stdout));
     let [made] = made.as_slice() else {
         bail!(
-            "cargo made {} programs named ditbench of {} where one is wanted: is it a ditbench, and is it built for one target?",
+            "cargo made {} programs named ditbench from {}, but one is needed: is it a ditbench, and is it built for \
+             one target?",
             made.len(),
             commit.label
         );

@@ -77,7 +77,7 @@ pub fn compare(comparison: Comparison) -> Result<Verdict> {
     progress.finish();
     sides.0.save()?;
     sides.1.save()?;
-    plan.verdict().context("no launch ended well on either side, so there is nothing to judge; see the logs")
+    plan.verdict().context("no launch succeeded on either side, so there is nothing to judge; see the logs")
 }
 
 /// The same build against itself: what this machine's noise alone does.

@@ -37,8 +37,8 @@ fn of_cell(base: (&Path, &Cell), head: (&Path, &Cell)) -> Result<Option<Apart>> 
     let kept = |side: &str, (dir, cell): (&Path, &Cell)| {
         load_kept(&file(dir, cell)).with_context(|| {
             format!(
-                "{side}'s results of {} cannot be compared, so there is no verdict. Make the file readable or run the cell again; \
-                 without the file, speed alone is judged",
+                "{side}'s results for {} cannot be compared, so there is no verdict. Make the file readable or run the \
+                 cell again; without the file, speed alone is judged",
                 cell.key.id()
             )
         })

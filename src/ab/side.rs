@@ -65,9 +65,8 @@ impl Side {
         let mut plan = cells.first().map(|cell| cell.plan.clone()).unwrap_or_default();
         plan.group = cells.iter().flat_map(|cell| cell.plan.group.clone()).collect();
         program.run(&plan, 1, dir, &[])?;
-        let mut store = RunStore::resume(dir).with_context(|| {
-            format!("{} ended well and left no record that can be read: is it a ditbench?", program.label)
-        })?;
+        let mut store = RunStore::resume(dir)
+            .with_context(|| format!("{} succeeded but left no readable record: is it a ditbench?", program.label))?;
         store.update(|run| {
             for cell in &mut run.cells {
                 cell.launches.clear();
@@ -162,8 +161,8 @@ impl Program {
         let made = std::fs::metadata(&self.file).and_then(|found| Ok((found.len(), found.modified()?)));
         if made.ok() != Some(self.made) {
             bail!(
-                "{} is not the program any more with which this comparison began: it was built anew or removed. Compare again, or \
-                 compare copies of the programs",
+                "{} is no longer the program with which this comparison began: it was rebuilt or removed. Compare \
+                 again, or compare copies of the programs",
                 self.file.display()
             );
         }

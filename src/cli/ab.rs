@@ -24,11 +24,11 @@ pub struct AbArgs {
     /// The older program
     #[arg(long, value_name = "BIN", required_unless_present = "base_rev", conflicts_with = "base_rev")]
     base: Option<PathBuf>,
-    /// The older revision of this git repository, which is checked out, built and kept. Of a branch, its tip
+    /// The older revision of this git repository, which is checked out, built and kept; for a branch, its tip
     #[arg(long, value_name = "REV")]
     base_rev: Option<String>,
-    /// Take, in place of the tip of --base-rev, the commit where this checkout (or --head-rev) left it: what others have done to that
-    /// branch since does not count
+    /// Use the commit where this checkout (or --head-rev) left --base-rev, instead of its tip: what others have done to that branch since
+    /// does not count
     #[arg(long, requires = "base_rev")]
     merge_base: bool,
     /// The newer program [default: this one]
@@ -137,7 +137,7 @@ pub fn aa(args: &AaArgs, common: &Common) -> Result<ExitCode> {
     show(&noise);
     if let Some(file) = kept? {
         let file = file.display();
-        text::show(&format!("Kept in {file}: `ditbench ab` and `ditbench compare` take thresholds from it.\n"));
+        text::show(&format!("Stored in {file}: from now on `ditbench ab` and `ditbench compare` use it.\n"));
     }
     exit
 }
@@ -153,7 +153,10 @@ fn keep(noise: &Noise, dir: &Path, common: &Common) -> Result<PathBuf> {
 
 /// The machine's noise, a line a series.
 fn show(noise: &Noise) {
-    text::show(&format!("\nWhat chance alone does here, by dealing the same launches to two sides {DEALS} times:\n\n"));
+    text::show(&format!(
+        "\nVariation by chance alone on this machine, from dealing the same launches to two sides \
+                         {DEALS} times:\n\n"
+    ));
     let rows = noise.series.iter().map(|series| {
         vec![
             series.cell.clone(),
@@ -166,7 +169,7 @@ fn show(noise: &Noise) {
             format!("{:.1} %", 100.0 * series.false_positives),
         ]
     });
-    let header = ["cell", "number", "launches", "p90 of changes", "threshold it earns", "false alarms"];
+    let header = ["cell", "number", "launches", "p90 of changes", "resulting threshold", "false alarms"];
     text::show(&table(&header, rows));
     text::show(&format!(
         "\nThe gate, all numbers together, would have failed in {:.1} % of the {DEALS} (without a confirming block).\n\n",
@@ -195,7 +198,7 @@ impl MeasureArgs {
         let dir = self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("ab-{}", stamp())));
         crate::paths::must_be_text(&dir, "choose another directory with --out DIR")?;
         if dir.exists() {
-            bail!("{} is there already: choose another directory with --out DIR", dir.display());
+            bail!("{} already exists: choose another directory with --out DIR", dir.display());
         }
         let cells = single_cells(&plan, common)?;
         let settings = PlanSettings {

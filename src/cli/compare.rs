@@ -148,7 +148,7 @@ fn read(names: &[String], store: &StoreArgs, head: Option<&Run>, any_conditions:
     let one = |name: &String| match name.strip_prefix("store:") {
         None => Ok(store::read(Path::new(name))?.run),
         Some("latest") => {
-            let head = head.context("store:latest is for BASE: it is the last run on the machine of HEAD")?;
+            let head = head.context("store:latest can only be BASE: it is the last run on HEAD's machine")?;
             let mut store = store.open(Missing::Refuse)?;
             let machine = fingerprint(&head.machine);
             let earlier = store.runs()?.into_iter().rev().filter(|run| {

@@ -45,7 +45,7 @@ pub fn doctor(args: &DoctorArgs, common: &Common) -> Result<()> {
     let adb: Arc<dyn Adb> = Arc::new(Program::find());
     let mut faults = 0;
     for target in choose(&args.on, adb.as_ref())? {
-        let Target::Phone(serial) = target else { bail!("doctor looks at phones: name one with --on adb:SERIAL") };
+        let Target::Phone(serial) = target else { bail!("doctor checks phones: name one with --on adb:SERIAL") };
         text::show(&format!("adb:{serial}\n"));
         let mut findings = Findings::default();
         let device = Device::new(Arc::clone(&adb), &serial);
@@ -57,8 +57,8 @@ pub fn doctor(args: &DoctorArgs, common: &Common) -> Result<()> {
     }
     match faults {
         0 => Ok(()),
-        1 => bail!("1 thing is in the way of a run"),
-        n => bail!("{n} things are in the way of a run"),
+        1 => bail!("1 problem prevents a run"),
+        n => bail!("{n} problems prevent a run"),
     }
 }
 
@@ -95,7 +95,7 @@ impl Findings {
         for Finding { mark, about, says, mend } in &self.0 {
             text::show(&format!("  {mark:5}  {about}: {says}\n"));
             if let Some(mend) = mend {
-                text::show(&format!("         mend: {mend}\n"));
+                text::show(&format!("         fix: {mend}\n"));
             }
         }
     }
@@ -126,10 +126,14 @@ fn examine(device: &Device, args: &DoctorArgs, common: &Common, findings: &mut F
     heat(device.serial(), &sources, &readings, findings);
     sensors(&readings, findings);
     match identity.sdk.value() {
-        Some(sdk) if *sdk >= 30 => findings.ok("fixed performance", "there (API 30 and later): --fixed-performance"),
-        _ => {
-            findings.note("fixed performance", "not there before Android 11", "nothing; leave --fixed-performance out")
+        Some(sdk) if *sdk >= 30 => {
+            findings.ok("fixed performance", "available (API 30 and later): --fixed-performance")
         }
+        _ => findings.note(
+            "fixed performance",
+            "not available before Android 11",
+            "nothing; leave --fixed-performance out",
+        ),
     }
     Ok(())
 }
@@ -167,8 +171,8 @@ fn room(device: &Device, options: &PhoneOptions, findings: &mut Findings) -> Res
         Some(free) => findings.ok("room", format!("{} free for {folder}", text::bytes(free * 1024))),
         None => findings.note(
             "room",
-            "df on this phone is of a form that we do not know",
-            "nothing; a full phone becomes a row's reason",
+            "this phone's df prints an unknown format",
+            "nothing; if the phone fills up, the row says so",
         ),
     }
     Ok(())
@@ -237,10 +241,8 @@ fn cores(device: &Device, wanted: &[ClusterChoice], sources: &Sources, findings:
             format!("adb -s {} shell cat /proc/self/cpuset; wake the screen and look again", device.serial()),
         );
     } else {
-        findings.ok(
-            "cores",
-            if names.is_empty() { "the kernel does not tell of clusters".to_owned() } else { names.join(", ") },
-        );
+        findings
+            .ok("cores", if names.is_empty() { "the kernel reports no clusters".to_owned() } else { names.join(", ") });
     }
     for wanted in wanted {
         match clusters::cpus_of(wanted.as_str(), &groups) {
@@ -258,7 +260,7 @@ fn battery(serial: &str, readings: &Readings, findings: &mut Findings) {
     match value(readings, "battery_percent") {
         Some(level) if level < CHARGE => findings.fault(
             "battery",
-            &format!("{level:.0} %: Android begins to save power"),
+            &format!("{level:.0} %: Android starts to save power"),
             &format!(
                 "charge it; and switch the battery saver off: adb -s {serial} shell settings put global low_power 0"
             ),
@@ -266,14 +268,14 @@ fn battery(serial: &str, readings: &Readings, findings: &mut Findings) {
         Some(level) => findings.ok("battery", format!("{level:.0} %")),
         None => match readings.get("battery_percent").and_then(Reading::why) {
             Some(why) if why.contains("no battery") => findings.ok("battery", why),
-            _ => findings.note("battery", "its level cannot be read", "look at its screen"),
+            _ => findings.note("battery", "the battery level cannot be read", "look at its screen"),
         },
     }
     if value(readings, "charging") == Some(1.0) {
         findings.note(
             "charging",
-            "a charger is plugged in: power readings say nothing of the run, and charging heats",
-            format!("measure without a cable: adb -s {serial} tcpip 5555, adb connect PHONE:5555, then take it out"),
+            "a charger is plugged in: power readings say nothing about the run, and charging heats the phone",
+            format!("measure without a cable: adb -s {serial} tcpip 5555, adb connect PHONE:5555, then unplug it"),
         );
     }
 }
@@ -319,7 +321,7 @@ fn heat(serial: &str, sources: &Sources, readings: &Readings, findings: &mut Fin
         Status::NoSensors | Status::Unsaid => findings.note(
             "heat",
             format!("Android's thermal status says nothing here{at}"),
-            "nothing; the clocks that are allowed and times before and after each launch tell instead",
+            "nothing; clock limits and the times before and after each launch are used instead",
         ),
     }
     for cluster in clusters::group(sources) {
@@ -328,13 +330,13 @@ fn heat(serial: &str, sources: &Sources, readings: &Readings, findings: &mut Fin
         if let Some(share) = share.filter(|&share| share < held::CAPPED) {
             findings.note(
                 "clock",
-                format!("{} cores are allowed {:.0} % of their clock", cluster.name, 100.0 * share),
+                format!("{} cores are limited to {:.0} % of their clock", cluster.name, 100.0 * share),
                 format!("let it cool down; and switch the battery saver off: adb -s {serial} shell settings put global low_power 0"),
             );
         }
     }
     if thermal.cpu_cooling().is_some_and(|level| level > 0.0) {
-        findings.note("clock", "Android slows the processor down against heat", cool);
+        findings.note("clock", "Android is throttling the processor because of heat", cool);
     }
 }
 
@@ -345,12 +347,12 @@ fn sensors(readings: &Readings, findings: &mut Findings) {
             findings.note(
                 "sensors",
                 format!("{name} is denied: {why}"),
-                "nothing without root; it is missing in the record",
+                "nothing without root; it will be missing from the record",
             );
         }
     }
     let absent = by_answer(readings, |reading| matches!(reading, Reading::Absent { .. }));
     if !absent.is_empty() {
-        findings.note("sensors", format!("not there: {absent}"), "nothing; they are missing in the record");
+        findings.note("sensors", format!("not there: {absent}"), "nothing; they will be missing from the record");
     }
 }

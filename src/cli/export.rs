@@ -19,8 +19,8 @@ use ditbench_worker::registry::Operators;
 pub struct ExportArgs {
     #[command(flatten)]
     workload: WorkloadArgs,
-    /// Precision of the weights: f32, f16, q4, q8, mixed, palette4. What no ONNX operator holds is written as f32 with the
-    /// precision's values, and told
+    /// Precision of the weights: f32, f16, q4, q8, mixed, palette4. Weights that no ONNX operator can hold are written as f32 with
+    /// the precision's values, and reported
     #[arg(long, default_value = "f32", value_parser = parse_scheme)]
     precision: Scheme,
     /// Seed of random weights
@@ -72,7 +72,8 @@ pub fn export(args: &ExportArgs, common: &Common) -> Result<()> {
         let weights: usize = pipeline.graphs().iter().map(|graph| graph.weights.len()).sum();
         let standard = if args.standard { " standard" } else { "" };
         notes.push(format!(
-            "{unpacked} of {weights} weights are 32-bit floats in the files, with the values of {}: no{standard} ONNX operator holds them as they are.",
+            "{unpacked} of {weights} weights are 32-bit floats in the files, with the values of {}: no{standard} ONNX \
+             operator can hold them as they are.",
             args.precision.name()
         ));
     }
@@ -83,7 +84,7 @@ pub fn export(args: &ExportArgs, common: &Common) -> Result<()> {
         ));
     }
     if let Some(what) = unread(&prepared.unread) {
-        notes.push(format!("Not read by the model: {what}."));
+        notes.push(format!("Not used by the model: {what}."));
     }
     show(&table(&["file", "nodes", "bytes with weights"], rows));
     if !notes.is_empty() {

@@ -18,11 +18,11 @@ pub struct GateArgs {
     /// Thresholds, with reasons [default: gate.toml in this folder if there is one, else the built-in gate]
     #[arg(long, value_name = "FILE")]
     gate: Option<PathBuf>,
-    /// This machine's noise, as `ditbench aa` stored it; `none` for the gate's own thresholds [default: what `aa` last found
+    /// This machine's noise, as `ditbench aa` stored it; `none` for the gate's own thresholds [default: what `aa` last stored
     /// here]
     #[arg(long, value_name = "FILE")]
     noise: Option<PathBuf>,
-    /// Differences between the records that are allowed, and named in the verdict: schema, machine, workload, build,
+    /// Differences between the records to allow; the verdict names them: schema, machine, workload, build,
     /// conditions
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     allow: Vec<Difference>,

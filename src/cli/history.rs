@@ -38,7 +38,7 @@ enum HistoryCommand {
         #[arg(required = true, value_name = "RUN")]
         runs: Vec<PathBuf>,
     },
-    /// Take a record out, byte for byte as it was put in
+    /// Export a record, byte for byte as it was imported
     #[command(after_help = examples::HISTORY_EXPORT)]
     Export {
         /// The run's id
@@ -65,7 +65,7 @@ enum HistoryCommand {
         #[command(flatten)]
         filter: Filter,
     },
-    /// Read everything back and check that it is what was put in
+    /// Read everything back and compare it with what was imported
     #[command(after_help = examples::HISTORY_CHECK)]
     Check,
 }
@@ -158,11 +158,11 @@ pub fn history(args: &HistoryArgs) -> Result<()> {
             }
             if !found.is_sound() {
                 bail!(
-                    "{} problems; the records that are sound can be taken out with `ditbench history export`",
+                    "{} problems; the intact records can be exported with `ditbench history export`",
                     found.problems.len()
                 );
             }
-            show(&format!("{} runs and {} points: all as they were put in.\n", found.runs, found.points));
+            show(&format!("{} runs and {} points: all as they were imported.\n", found.runs, found.points));
             Ok(())
         }
     }

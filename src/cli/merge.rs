@@ -21,7 +21,7 @@ pub struct MergeArgs {
     /// Directory for the merged run [default: runs/ID]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Differences between the runs to allow; they are named in the record: schema, machine, workload, build,
+    /// Differences between the runs to allow; the record names them: schema, machine, workload, build,
     /// conditions
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     allow: Vec<Difference>,
@@ -55,7 +55,7 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
     let page = report(&store, &Question::default())?;
     if store.run().run.finished.is_none() {
         bail!(
-            "{}: merged, but a part is not finished: go on with it (`ditbench run --resume`), then merge again",
+            "{}: merged, but a part is not finished: continue it (`ditbench run --resume`), then merge again",
             page.display()
         );
     }

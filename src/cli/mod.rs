@@ -33,8 +33,9 @@ use ditbench_worker::output;
 
 /// How to run a diffusion transformer on this machine: measure it, look at it, decide
 ///
-/// ditbench runs one text-to-image pipeline (SnapGen++: a three-stage diffusion transformer with sparse attention, 4-bit
-/// weights and a 4-step sampler) on candle, tract and ONNX Runtime, and reports latency, memory and image quality.
+/// ditbench runs the image pipelines of SnapGen++ (a three-stage diffusion transformer with sparse attention, 4-bit weights
+/// and 4 steps), EdgeDiT, SnapGen and others, and your own models on candle, tract and ONNX Runtime, and reports latency,
+/// memory and image quality.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 pub struct Cli {

@@ -43,7 +43,7 @@ pub fn list() {
     text::show(&left_table(&HEADER, rows));
     for (one, readings) in told {
         let answered = by_answer(&readings, |reading| reading.value().is_some());
-        text::show(&format!("\n  adb:{} tells: {answered}\n", one.serial));
+        text::show(&format!("\n  can be read from adb:{}: {answered}\n", one.serial));
         let denied = by_answer(&readings, |reading| matches!(reading, Reading::Denied { .. }));
         let absent = by_answer(&readings, |reading| matches!(reading, Reading::Absent { .. }));
         let not = [("", absent), ("denied: ", denied)].into_iter().filter(|(_, names)| !names.is_empty());

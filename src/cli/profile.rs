@@ -48,7 +48,7 @@ fn compare(before: &Path, after: &Path) -> Result<()> {
     let ((old_run, old), (new_run, new)) = (profiled(before)?, profiled(after)?);
     let differ = differences(&old_run, &new_run).into_iter().map(|(_, says)| says);
     for says in differ.chain(named(&old_run, &new_run)) {
-        show(&format!("Not measured alike: {}.\n", one_line(&says)));
+        show(&format!("Measured under different conditions: {}.\n", one_line(&says)));
     }
     let mut pairs: Vec<(&Cell, &Cell)> =
         new.iter().filter_map(|new| Some((old.iter().find(|old| old.key == new.key)?, new))).collect();
@@ -68,7 +68,8 @@ fn compare(before: &Path, after: &Path) -> Result<()> {
         print_changes(&new.key.id(), &rows(old), &rows(new));
     }
     show(
-        "Times are those of one pass under the profiler, from one process each: a change of a few percent is noise. `ditbench ab` tells what is real.\n",
+        "Times are those of one pass under the profiler, from one process each: a change of a few percent is noise. \
+         `ditbench ab` shows whether a change is real.\n",
     );
     Ok(())
 }
@@ -105,7 +106,7 @@ fn profiled(run: &Path) -> Result<(Run, Vec<Cell>)> {
     let profiled: Vec<Cell> =
         cells.filter(|cell| cell.profile.value().is_some_and(|rows| !rows.is_empty())).cloned().collect();
     if profiled.is_empty() {
-        bail!("{} holds no profile: make one with `ditbench profile`, or with `ditbench run --profile`", run.display());
+        bail!("{} has no profile: make one with `ditbench profile`, or with `ditbench run --profile`", run.display());
     }
     Ok((loaded.run, profiled))
 }

@@ -56,7 +56,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Results> {
         }
     }
     if let ([], Some(first)) = (runs.as_slice(), absent.first()) {
-        bail!("no machine came as far as a result. {}: {}", first.machine, first.reason);
+        bail!("no machine produced a result. {}: {}", first.machine, first.reason);
     }
     Ok(Results { runs, absent })
 }

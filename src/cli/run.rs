@@ -70,7 +70,7 @@ pub struct RunArgs {
     /// Time limit per launch
     #[arg(long, value_name = "TIME", default_value = "10m")]
     timeout: Seconds,
-    /// Also make an image under each runtime's profiler, apart from the timed ones, to show where the time goes
+    /// Also make an image under each runtime's profiler, separate from the timed ones, to show where the time goes
     #[arg(long)]
     profile: bool,
     /// Run only a part of the plan: 2/5 on the second of five machines; `ditbench merge` joins the parts
@@ -83,8 +83,8 @@ pub struct RunArgs {
     /// otherwise; then the fastest for ten minutes (or as --sustained says)
     #[arg(long, conflicts_with_all = ["resume", "plan", "dry_run", "print_plan", "shard", "quality", "launches"], help_heading = "Phones")]
     first_look: bool,
-    /// Sensors (frequency, temperature, pressure, energy) while workers are at work: on, or off to read them before and
-    /// after only
+    /// Sensors (frequency, temperature, pressure, energy) while workers run: on, or off to read them only before and
+    /// after
     #[arg(long, default_value = "on", value_parser = ["on", "off"], conflicts_with = "resume")]
     telemetry: String,
     /// How pictures are judged: reference (one image of each cell against the reference's), or full: 200 names and 50
@@ -139,11 +139,11 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
     if let Some(path) = &args.resume {
         if let Some(flags) = args.of_the_plan() {
-            bail!("--resume goes on with the plan that the run began with: leave out {flags}");
+            bail!("--resume continues the plan that the run began with: leave out {flags}");
         }
         if run::fleet::is_fleet(path) {
             if args.plan.budget.is_some() {
-                bail!("each machine of a run of several goes on with its own budget: leave out --budget");
+                bail!("in a run on several machines, each continues with its own budget: leave out --budget");
             }
             return run::fleet::resume(path, common, args.timeout, args.store.as_deref());
         }

@@ -24,7 +24,7 @@ impl FromStr for Size {
         };
         match (width, height) {
             (Some(width), Some(height)) => Ok(Self(ImageSize { height, width })),
-            _ => Err(format!("\"{text}\" is no image size: write 512, or 768x512 for width x height")),
+            _ => Err(format!("\"{text}\" is not an image size: use 512, or 768x512 for width x height")),
         }
     }
 }
@@ -55,7 +55,7 @@ impl FromStr for BackendChoice {
         };
         ditbench_worker::registry::engine(name)?;
         if variant.as_deref() == Some("") {
-            return Err(format!("\"{text}\": write the way of running after the colon, or leave the colon out"));
+            return Err(format!("\"{text}\": write the way of running after the colon, or leave out the colon"));
         }
         Ok(Self { name: name.to_owned(), variant })
     }

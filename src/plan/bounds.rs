@@ -117,7 +117,7 @@ const LONGEST_S: f64 = 100.0 * 24.0 * 3600.0;
 
 /// A time that is none, or too long.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is no time above 0 and up to 100 days; write 90s, 10m or 1h")]
+#[error("{0} is not a duration above 0 and up to 100 days; use 90s, 10m or 1h")]
 pub struct BadTime(String);
 
 /// A length of time, above 0 and up to 100 days: on the command line and in plans as `90s`, `1.5m`, `1h` or a bare number

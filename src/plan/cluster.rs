@@ -20,7 +20,8 @@ impl FromStr for ClusterChoice {
             return Ok(Self(text.to_owned()));
         }
         Err(format!(
-            "\"{text}\" names no cores: write little, mid, big or all, several as in mid+big, a list as in 4-7, or a mask as in 0xf0"
+            "\"{text}\" does not name any cores: use little, mid, big or all, several as in mid+big, a list as in 4-7, \
+             or a mask as in 0xf0"
         ))
     }
 }

@@ -77,7 +77,7 @@ pub struct Axes {
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub threads: Option<Vec<Threads>>,
     /// Cores of a phone: little, mid, big or all, several as in mid+big, a list as in 4-7, a mask as in 0xf0; threads are then as many
-    /// [default: as the system sees fit]
+    /// [default: the system decides]
     #[arg(long, value_delimiter = ',', value_name = "LIST", help_heading = "Phones")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub cluster: Option<Vec<ClusterChoice>>,
@@ -85,7 +85,7 @@ pub struct Axes {
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub steps: Option<Vec<Steps>>,
-    /// What memory is spent on: fast (memory for speed) or small (speed for memory) [default: fast]
+    /// Trade-off: fast (more memory, more speed) or small (less memory, less speed) [default: fast]
     #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_memory)]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub memory: Option<Vec<MemoryMode>>,
@@ -212,7 +212,8 @@ impl PlanFile {
         let count = self.group.iter().map(defaults::count).fold(0, u128::saturating_add);
         if count > MOST_CELLS {
             return Err(PlanError(format!(
-                "the plan multiplies out to {count} cells, and {MOST_CELLS} are the most of one plan: give fewer values, or write several plans"
+                "the plan has {count} cells, but a plan can have at most {MOST_CELLS}: give fewer values, or write \
+                 several plans"
             )));
         }
         let mut seen = HashSet::new();
@@ -226,7 +227,7 @@ impl PlanFile {
         }
         brought::check_names(cells.iter().map(|cell| &cell.choice))?;
         if cells.is_empty() {
-            return Err(PlanError("the plan has no cell: give at least one model, backend and precision".to_owned()));
+            return Err(PlanError("the plan has no cells: give at least one model, backend and precision".to_owned()));
         }
         Ok(cells)
     }

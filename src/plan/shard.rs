@@ -34,7 +34,7 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("\"{text}\" is no part of a plan: {why}write 2/5 for the second of five");
+        let wrong = |why: &str| format!("\"{text}\" is not a part of a plan: {why}use 2/5 for the second of five");
         let (index, of) = text.split_once('/').ok_or_else(|| wrong(""))?;
         let part = |text: &str| text.parse().map_err(|error| wrong(&format!("{error}; ")));
         Self::try_from(Fields { index: part(index)?, of: part(of)? }).map_err(|why| wrong(&format!("{why}; ")))

@@ -29,7 +29,7 @@ impl FromStr for Target {
             "adb:*" => Ok(Self::AllPhones),
             other => match other.strip_prefix("adb:") {
                 Some(serial) if !serial.is_empty() => Ok(Self::Phone(serial.to_owned())),
-                _ => Err(format!("\"{text}\" is no place to run: write local, adb, adb:SERIAL or adb:*")),
+                _ => Err(format!("\"{text}\" is not a place to run: use local, adb, adb:SERIAL or adb:*")),
             },
         }
     }

@@ -150,18 +150,19 @@ pub fn status(cause: &Cause) -> (Status, Option<String>) {
         Cause::OutOfMemory(why) => (Status::Oom, Some(why.clone())),
         Cause::TimedOut(after) => {
             let why = format!(
-                "the worker was still at work after {}; raise the limit with --timeout",
+                "the worker was still running after {}; raise the limit with --timeout",
                 crate::text::seconds(after.as_secs_f64())
             );
             (Status::Timeout, Some(why))
         }
         Cause::Lost(why) => (
             Status::Interrupted,
-            Some(format!("{why}. The launch may still be at work there; collect it with `ditbench run --resume RUN`")),
+            Some(format!("{why}. The launch may still be running there; collect it with `ditbench run --resume RUN`")),
         ),
-        Cause::Interrupted => {
-            (Status::Interrupted, Some("the run was interrupted; go on with `ditbench run --resume RUN`".to_owned()))
-        }
+        Cause::Interrupted => (
+            Status::Interrupted,
+            Some("the run was interrupted; continue it with `ditbench run --resume RUN`".to_owned()),
+        ),
     }
 }
 

@@ -80,7 +80,7 @@ fn quality(dir: &Path, row: &Row, reference: &Row) -> Result<Reading<Quality>> {
     let latents = |row: &Row| load_latents(&latents_of(dir, &row.key));
     let (ours, theirs) = (latents(row)?, latents(reference)?);
     if ours.len() != theirs.len() {
-        bail!("latents of {} steps against {} of the reference", ours.len(), theirs.len());
+        bail!("latents of {} steps, but {} in the reference", ours.len(), theirs.len());
     }
     let steps = ours.iter().zip(&theirs).zip(0..).map(|((ours, theirs), step)| step_divergence(step, ours, theirs));
     Ok(Reading::Ok(Quality {
@@ -103,7 +103,7 @@ fn picture(dir: &Path, row: &Row) -> Result<RgbImage> {
 fn rerun(row: &Row) -> Reading<bool> {
     let mut launches = row.good_launches().filter(|launch| launch.samples.len() > 1).peekable();
     if launches.peek().is_none() {
-        return Reading::absent("one image only: there was no second to compare");
+        return Reading::absent("only one image: there was no second to compare with");
     }
     // One launch that differs is enough; that all are alike must be known of all.
     let mut known = true;

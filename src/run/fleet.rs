@@ -185,14 +185,14 @@ fn go(
         let said: Vec<String> = echoes.into_iter().filter_map(|echo| echo.join().ok().flatten()).collect();
         let good = child.wait().is_ok_and(|status| status.success());
         member.failed =
-            (!good).then(|| said.into_iter().next_back().unwrap_or_else(|| "it ended without a word".into()));
+            (!good).then(|| said.into_iter().next_back().unwrap_or_else(|| "it ended without a message".into()));
     }
     fleet.write(dir)?;
     let failed: Vec<String> =
         fleet.machines.iter().filter(|member| member.failed.is_some()).map(|member| member.on.to_string()).collect();
     let found = fleet.results(dir);
     if found.runs.is_empty() {
-        bail!("no machine came as far as a result: {}", failed.join(", "));
+        bail!("no machine produced a result: {}", failed.join(", "));
     }
     let page: PathBuf = super::print::write(&Question::default(), &found.runs, &found.absent, dir)?;
     crate::text::show(&format!("{}\n", page.display()));
@@ -200,7 +200,7 @@ fn go(
         return Ok(());
     }
     bail!(
-        "{} of {} machines did not come to the end: {}. What was measured is in the report; go on with: {}",
+        "{} of {} machines did not finish: {}. What was measured is in the report; continue with: {}",
         failed.len(),
         fleet.machines.len(),
         failed.join(", "),

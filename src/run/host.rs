@@ -26,7 +26,7 @@ pub fn open(settings: &Settings, run: &str) -> Result<Box<dyn Host>> {
             let wanted = settings.plan.clusters();
             Ok(Box::new(Phone::open(Arc::new(Program::find()), serial, &settings.phone, &wanted, run, &say)?))
         }
-        Some(other) => bail!("\"{other}\" may be several phones: this run is for one"),
+        Some(other) => bail!("\"{other}\" may be several phones, but this run is for one"),
     }
 }
 
@@ -47,7 +47,7 @@ pub fn resolve_for(settings: &Settings, host: &mut dyn Host, common: &Common) ->
     if let Some(shard) = settings.shard {
         cells = shard.take(cells);
         if cells.is_empty() {
-            bail!("part {shard} of the plan has no cell: the plan has fewer cells than parts");
+            bail!("part {shard} of the plan has no cells: the plan has fewer cells than parts");
         }
     }
     let mut resolved = resolve(cells, host, common, &|message| crate::text::tell(&message))?;

@@ -90,7 +90,7 @@ impl Launcher<'_> {
                 row.warnings.push(kept(index, why, because));
                 break (made, cool);
             }
-            self.progress.line(&format!("{name}: {why}; the launch is made again"));
+            self.progress.line(&format!("{name}: {why}; the launch will be repeated"));
             row.discarded.push(Launch { reason: Some(why), ..made.1 });
         };
         let (status, reason) = status(&exit.cause);
@@ -119,12 +119,12 @@ impl Launcher<'_> {
         }
         row.launches.push(launch);
         if self.settings.brief {
-            row.memory_pass = Reading::absent("a brief run makes no pass of its own for memory");
+            row.memory_pass = Reading::absent("a brief run makes no memory pass");
         } else if first && status == Status::Ok && total_of_first(&row) < self.settings.budget_s.get() / 100.0 {
             row.memory_pass = self.memory_pass(cell, prepared, store)?;
         } else if first {
             row.memory_pass = Reading::absent(
-                "no pass of its own, because an image takes long; read the marks of the timed launches",
+                "there was no memory pass, because an image takes long; see the marks of the timed launches",
             );
         }
         if first && status == Status::Ok && self.settings.phone.perfetto {

@@ -188,7 +188,7 @@ pub fn start(
     let root = probe::root();
     if root != Path::new("/") {
         run.warnings.push(Warning::Said(format!(
-            "what the system says was read below {}, not of this machine ({})",
+            "system files were read below {}, not from this machine ({})",
             root.display(),
             probe::ROOT
         )));
@@ -206,7 +206,7 @@ fn check_weights(weights: &WeightsChoice, cells: &[Resolved]) -> Result<()> {
             own::refuse_weights(&cell.pipeline)?;
         }
         if let Some(what) = prepare::unread(&weights.check(&cell.pipeline)?).filter(|what| !said.contains(what)) {
-            crate::text::tell(&format!("{weights}: not read by the model: {what}"));
+            crate::text::tell(&format!("{weights}: not used by the model: {what}"));
             said.push(what);
         }
     }
@@ -338,10 +338,10 @@ fn work(
     progress.finish();
     let page = show::report(&store, &settings.tune.clone().unwrap_or_default())?;
     if let Some(why) = gone {
-        bail!("{why}. What was measured is kept. Go on with: {}", resume::command(store.dir(), common));
+        bail!("{why}. What was measured is kept. Continue with: {}", resume::command(store.dir(), common));
     }
     if interrupted {
-        bail!("interrupted; what was measured is kept. Go on with: {}", resume::command(store.dir(), common));
+        bail!("interrupted; what was measured is kept. Continue with: {}", resume::command(store.dir(), common));
     }
     crate::text::show(&format!("{}\n", page.display()));
     something_was_measured(&store, &yardsticks)

@@ -61,7 +61,7 @@ pub fn make(
             prepare::prepare_weights(&cell.pipeline, request.weights, request.seed, scheme, &cache, progress)?
         };
         if let Some(what) = prepare::unread(&weights.unread) {
-            progress.line(&format!("{}: not read by the model: {what}", request.weights));
+            progress.line(&format!("{}: not used by the model: {what}", request.weights));
         }
         let inputs = cell.pipeline.drive.inputs(request.prompt, request.seed)?;
         let inputs = prepare::save_inputs(cell, &inputs, &scratch)?;

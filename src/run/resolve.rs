@@ -189,7 +189,7 @@ fn device_missing(facts: &BackendFacts, cell: &Cell) -> Option<String> {
         }
         None => {
             let names: Vec<&str> = facts.devices.iter().map(|report| report.name.as_str()).collect();
-            Some(format!("{} has no device \"{device}\"; it knows {}", cell.backend.name, names.join(", ")))
+            Some(format!("{} has no device \"{device}\"; it has {}", cell.backend.name, names.join(", ")))
         }
     }
 }

@@ -27,7 +27,7 @@ pub fn resume(path: &Path, common: &Common, timeout_s: Seconds, budget_s: Option
         .with_context(|| format!("{}: the plan in the record cannot be read; run it again", path.display()))?;
     if store.run().run.plan["phone"]["cluster"].is_string() {
         bail!(
-            "{} was begun by an older ditbench whose rows do not name their CPUs: start it anew, with --cluster",
+            "{} was started by an older ditbench, whose rows do not name their CPUs: start a new run with --cluster",
             path.display()
         );
     }
@@ -54,13 +54,9 @@ pub fn resume(path: &Path, common: &Common, timeout_s: Seconds, budget_s: Option
         }
     };
     let done = resolved.iter().filter(is_done).count();
-    crate::text::show(&format!(
-        "Going on with {}: {done} of {} cells are done.\n",
-        store.dir().display(),
-        resolved.len()
-    ));
+    crate::text::show(&format!("Continuing {}: {done} of {} cells are done.\n", store.dir().display(), resolved.len()));
     for what in changed {
-        crate::text::show(&format!("Not as it began, which the record will say: {what}\n"));
+        crate::text::show(&format!("Different from when it began, as the record will say: {what}\n"));
     }
     super::go(settings, resolved, store, common, host.as_mut())
 }

@@ -249,7 +249,7 @@ impl StageRunner for Runner<'_> {
         *pass += 1;
         let found = self.stages.iter_mut().find(|(known, _)| known.id == stage);
         let Some((known, session)) = found else { return Err(format!("no stage \"{stage}\"").into()) };
-        let Some(graph) = known.graph() else { return Err(format!("{stage} is no graph of ours").into()) };
+        let Some(graph) = known.graph() else { return Err(format!("{stage} is not one of our graphs").into()) };
         let Some(session) = session else { return zeros(graph) };
         let exact = match &self.changed {
             None => true,
@@ -292,7 +292,7 @@ impl StageRunner for Looker<'_> {
     fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
         let found = self.stages.iter().find(|(known, _)| known.id == stage);
         let Some((known, session)) = found else { return Err(format!("no stage \"{stage}\"").into()) };
-        let Some(graph) = known.graph() else { return Err(format!("{stage} is no graph of ours").into()) };
+        let Some(graph) = known.graph() else { return Err(format!("{stage} is not one of our graphs").into()) };
         let Some(session) = session else { return zeros(graph) };
         let (store, errors, progress) = (self.store, &mut self.errors, self.progress);
         let nodes = graph.nodes.len();

@@ -98,8 +98,9 @@ fn too_many_threads(cells: &[Resolved], cpus: usize) -> Option<String> {
     let (cells, ask) = if count == 1 { ("cell", "asks") } else { ("cells", "ask") };
     let cpus = if cpus == 1 { "1 CPU".to_owned() } else { format!("{cpus} CPUs") };
     Some(format!(
-        "Warning: {count} {cells} {ask} for up to {most} threads, and only {cpus} may be used here: threads will take turns and wait for \
-         each other, which can take several times as long. Leave --threads out, or give fewer."
+        "Warning: {count} {cells} {ask} for up to {most} threads, and only {cpus} may be used here: threads will take \
+         turns and wait for each other, which can make times several times as long. Leave out --threads, or give \
+         fewer."
     ))
 }
 

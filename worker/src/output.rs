@@ -33,7 +33,8 @@ pub fn tell(line: &str) {
 pub fn exit(code: ExitCode) -> ExitCode {
     let Some(why) = FAILED.get() else { return code };
     tell(&format!(
-        "error: standard output cannot be written: {why}. What the command writes to files of its own is there; free some space, or send the words elsewhere"
+        "error: standard output cannot be written: {why}. The files that the command writes are complete; free some \
+         space, or send the output elsewhere"
     ));
     ExitCode::from(2)
 }

@@ -106,7 +106,7 @@ fn make_series(pipeline: &Pipeline, series: &Series, sessions: &mut Sessions) ->
         let trace = image(pipeline, &load_inputs(&picture.inputs)?, sessions)?;
         check_finite(&trace).with_context(|| format!("image {index} of the series"))?;
         if !trace.save_image(&picture.image).with_context(|| format!("writing {}", picture.image.display()))? {
-            bail!("image {index} of the series is no picture");
+            bail!("image {index} of the series is not a picture");
         }
         latents.push(trace.latents.into_iter().next_back().unwrap_or_default());
         say(&Event::Made { index });

@@ -44,7 +44,7 @@ pub fn image_format(path: &Path) -> Result<ImageFormat, &'static str> {
     match extension.as_deref() {
         None | Some("png") => Ok(ImageFormat::Png),
         Some("jpg" | "jpeg") => Ok(ImageFormat::Jpeg),
-        Some(_) => Err("images are written as .png or .jpg; choose such a name"),
+        Some(_) => Err("images are written as .png or .jpg: choose such a name"),
     }
 }
 

@@ -24,7 +24,7 @@ pub enum InputsError {
         why: String,
     },
     /// Tensors that do not fit together, or are not this workload's.
-    #[error("these inputs are not this workload's: {0}")]
+    #[error("these inputs do not belong to this workload: {0}")]
     Wrong(String),
     /// Numbers that do not fit their shape: a mistake of ours.
     #[error(transparent)]

@@ -140,7 +140,7 @@ pub fn load_kept(path: &Path) -> Result<Option<Kept>, InputsError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(format!("cannot be read: {error}"))),
     };
-    let mut tensors = tensor_file::load(&data).map_err(|why| fail(format!("damaged or cut off: {why}")))?;
+    let mut tensors = tensor_file::load(&data).map_err(|why| fail(format!("damaged or truncated: {why}")))?;
     let image = tensors.remove("image").map(Tensor::into_f32).transpose()?;
     let mut named: Vec<(String, Tensor)> =
         tensors.into_iter().filter(|(name, _)| name.starts_with("latent.")).collect();

@@ -82,7 +82,10 @@ fn a_checkpoint_is_checked_and_quantized() {
     assert!(q4.origin.contains(&own.sha256) && q4.unread.is_empty());
     let other = Model::build(&Variant::Tiny.config(ImageSize { height: 256, width: 256 })).unwrap();
     let error = prepare(&other, &source, Scheme::F32, cache.path(), |_| {}).unwrap_err().to_string();
-    assert!(error.contains("not this model's") && error.contains("wants shape") && error.contains("more"), "{error}");
+    assert!(
+        error.contains("do not belong to this model") && error.contains("wants shape") && error.contains("more"),
+        "{error}"
+    );
     assert!(!error.contains('\n'));
 }
 

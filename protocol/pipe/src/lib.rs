@@ -62,7 +62,13 @@ pub fn take(variable: &str) -> Result<Option<File>> {
     let Some(number) = std::env::var_os(variable) else { return Ok(None) };
     let wrong = || {
         let said = number.to_string_lossy();
-        Error::new(ErrorKind::InvalidInput, format!("{variable} is \"{said}\", which is no open descriptor; unset it"))
+        Error::new(
+            ErrorKind::InvalidInput,
+            format!(
+                "{variable} is \"{said}\", which is not an open descriptor; unset \
+                                                     it"
+            ),
+        )
     };
     // Not 0, 1 or 2: those belong to the standard library.
     let descriptor = number.to_str().and_then(|text| text.parse::<RawFd>().ok()).filter(|&fd| fd > 2);

@@ -102,7 +102,7 @@ pub fn several(n: u32, what: &str) -> String {
 }
 
 /// What to do about other programs.
-pub const CURE: &str = "Stop other work on this machine, or leave it CPUs of its own, and measure again.";
+pub const CURE: &str = "Stop other work on this machine, or reserve CPUs for the run, and measure again.";
 
 /// What is suspicious about a peak.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,7 +129,7 @@ impl fmt::Display for PeakDoubt {
         match self {
             Self::Busy { said } => write!(f, "while it was measured, {said}"),
             Self::NotMore { times } => {
-                write!(f, "it is only {times:.2} times that of 1 thread, though there is a core for each")
+                write!(f, "it is only {times:.2} times that of 1 thread, although there is a core for each")
             }
             Self::Uneven { median } => {
                 write!(f, "half of its repetitions reached no more than {:.0} % of it", 100.0 * median)

@@ -186,9 +186,9 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Capped { cluster, share } => {
-                write!(f, "{cluster} cores were allowed {:.0} % of their clock", 100.0 * share)
+                write!(f, "{cluster} cores were limited to {:.0} % of their clock", 100.0 * share)
             }
-            Self::Cooled => f.write_str("Android slowed the processor down against heat"),
+            Self::Cooled => f.write_str("Android throttled the processor because of heat"),
             Self::Status(status) => match STATUS_NAMES.get(usize::from(*status)) {
                 Some(name) => write!(f, "thermal status {status} ({name})"),
                 None => write!(f, "thermal status {status}"),
@@ -248,7 +248,7 @@ mod tests {
         let held = back(&launch, &machine()).unwrap();
         assert_eq!(held.causes, [Cause::Capped { cluster: "big".into(), share: 1824.0 / 3207.0 }]);
         assert_eq!((held.first_s, held.before), (Some(1.0), false));
-        assert_eq!(held.to_string(), "big cores were allowed 57 % of their clock");
+        assert_eq!(held.to_string(), "big cores were limited to 57 % of their clock");
         assert_eq!(spans(&launch, &machine()), [(1.0, 3.0)]);
     }
 

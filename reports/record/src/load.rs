@@ -7,7 +7,7 @@ use super::{Run, SCHEMA_VERSION, one_line, v1};
 pub enum RecordError {
     /// The text is not JSON: truncated, or overwritten.
     #[error(
-        "not a whole record: {why}. The file was cut off or damaged; restore it from a copy, or run the plan again"
+        "not a complete record: {why}. The file was cut off or damaged; restore it from a copy, or run the plan again"
     )]
     Corrupt {
         /// The parser's words, with line and column.
@@ -40,7 +40,7 @@ pub fn parse(text: &str) -> Result<Run, RecordError> {
         serde_json::from_str(text).map_err(|error| RecordError::Corrupt { why: one_line(&error.to_string()) })?;
     let not_a_run = |why: &str| RecordError::NotARun { why: why.to_owned() };
     let found = value.get("schema_version").ok_or_else(|| not_a_run("it has no schema_version"))?;
-    let found = found.as_u64().ok_or_else(|| not_a_run("its schema_version is no whole number"))?;
+    let found = found.as_u64().ok_or_else(|| not_a_run("its schema_version is not a whole number"))?;
     if found == 0 {
         return Err(not_a_run("its schema_version is 0, and the first was 1"));
     }

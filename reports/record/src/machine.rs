@@ -201,7 +201,7 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// After over before: above 1.10 the machine slowed down on its own (androidx's rule). `None` if either is missing.
+    /// After over before: above 1.10 the machine itself slowed down (androidx's rule). `None` if either is missing.
     pub fn slowdown(&self) -> Option<f64> {
         let (before, after) = (*self.before_s.value()?, *self.after_s.value()?);
         (before > 0.0).then(|| after / before)

@@ -147,7 +147,7 @@ impl fmt::Display for Kind {
                 f.write_str("images of one launch differ in bytes: this backend is not deterministic")
             }
             Self::SpoiledLaunch { launch, why, kept: Kept::NoTime } => {
-                write!(f, "launch {launch} counts although {why}: the budget leaves no time to make it again")
+                write!(f, "launch {launch} counts although {why}: the budget leaves no time to repeat it")
             }
             Self::SpoiledLaunch { launch, why, kept: Kept::SoBefore } => {
                 write!(f, "launch {launch} counts although {why}: it was already so before the launch began")
@@ -155,11 +155,11 @@ impl fmt::Display for Kind {
             Self::SpoiledLaunch { launch, why, kept: Kept::WentOn } => {
                 write!(
                     f,
-                    "launch {launch} counts although {why}: they kept running, so another launch would fare no better"
+                    "launch {launch} counts although {why}: they kept running, so another launch would do no better"
                 )
             }
             Self::SpoiledLaunch { launch, why, kept: Kept::EveryTime { times } } => {
-                write!(f, "launch {launch} counts although {why}: it was so {times} times")
+                write!(f, "launch {launch} counts although {why}: this happened {times} times")
             }
             Self::BeganWarm { launch, what, waited_s } => {
                 write!(f, "the phone was not cool when launch {launch} began: {what}, after {waited_s} s of waiting")
@@ -171,7 +171,7 @@ impl fmt::Display for Kind {
                 f,
                 "mixed: {eight_bit} weights in 8 bits, {average_bits:.2} bits on average; chosen by {chosen_by}"
             ),
-            Self::UnreadWeights { what } => write!(f, "of the weights, the model does not read {what}"),
+            Self::UnreadWeights { what } => write!(f, "the model does not use these weights: {what}"),
             Self::NotResumed { why } => {
                 write!(f, "when the run was resumed, no launch of this cell could be made: {why}")
             }
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn words_are_made_of_kinds() {
         let says = |kept| Kind::SpoiledLaunch { launch: 1, why: "it was hot".into(), kept }.to_string();
-        assert_eq!(says(Kept::EveryTime { times: 3 }), "launch 1 counts although it was hot: it was so 3 times");
-        assert!(says(Kept::NoTime).ends_with("the budget leaves no time to make it again"));
+        assert_eq!(says(Kept::EveryTime { times: 3 }), "launch 1 counts although it was hot: this happened 3 times");
+        assert!(says(Kept::NoTime).ends_with("the budget leaves no time to repeat it"));
     }
 }

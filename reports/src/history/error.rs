@@ -6,7 +6,7 @@ use crate::record::RecordError;
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// There is no store.
-    #[error("there is no history at {store}. Import a record first, which makes one, or give another --store")]
+    #[error("there is no history at {store}. Import a record first, which creates it, or give another --store")]
     Missing {
         /// Where.
         store: String,
@@ -21,8 +21,9 @@ pub enum HistoryError {
     },
     /// The store holds what acts by itself: a view or a trigger, an index or a table of somebody else's.
     #[error(
-        "the history {store} holds {what}, which ditbench did not make: reading the history could do anything. Nothing was read or changed. If \
-         it is yours, take it out with SQLite's own tool; else put back a copy, or give another --store"
+        "the history {store} contains {what}, which ditbench did not create, so reading it could do anything. Nothing \
+         was read or changed. If it is yours, remove it with SQLite's own tool; otherwise restore a copy, or give \
+         another --store"
     )]
     Foreign {
         /// Where.
@@ -32,8 +33,9 @@ pub enum HistoryError {
     },
     /// The store was cut off or overwritten.
     #[error(
-        "the history {store} is damaged: {why}. Nothing was changed. Put back a copy; or make a new history and import the runs' record.json \
-         files again; or save what can be read with SQLite's own tool: sqlite3 <damaged file> .recover | sqlite3 <new file>"
+        "the history {store} is damaged: {why}. Nothing was changed. Restore a copy; or create a new history and \
+         import the runs' record.json files again; or save what can be read with SQLite's own tool: sqlite3 <damaged \
+         file> .recover | sqlite3 <new file>"
     )]
     Damaged {
         /// Where.
@@ -43,7 +45,8 @@ pub enum HistoryError {
     },
     /// A record of the store is not what was put in.
     #[error(
-        "in the history {store} the record {run} is damaged: {why}. Put back a copy of the history, or import the run's record.json into a new one"
+        "in the history {store} the record {run} is damaged: {why}. Restore a copy of the history, or import the run's \
+         record.json into a new one"
     )]
     DamagedRecord {
         /// Where.
@@ -55,8 +58,9 @@ pub enum HistoryError {
     },
     /// Written by a newer program.
     #[error(
-        "the history {store} has schema version {found}, this program knows up to {known}. Nothing was changed. Update ditbench, or export the \
-         records with the ditbench that wrote it and import them into a history of this one"
+        "the history {store} has schema version {found}, but this program supports only up to {known}. Nothing was \
+         changed. Update ditbench, or export the records with the ditbench that wrote it and import them into a \
+         history of this one"
     )]
     TooNew {
         /// Where.
@@ -83,7 +87,7 @@ pub enum HistoryError {
         source: RecordError,
     },
     /// A record that has no place in a series.
-    #[error("the record {run:?} has no place in a history: {why}. It was not imported")]
+    #[error("the record {run:?} cannot go into a history: {why}. It was not imported")]
     Unfit {
         /// The run's id.
         run: String,
@@ -108,7 +112,8 @@ pub enum HistoryError {
     },
     /// No store is known by this kind of URL.
     #[error(
-        "no history is kept at {scheme}:// addresses. Give the path of an SQLite file, or postgres://user@host/database"
+        "a history cannot be at a {scheme}:// address. Give the path of an SQLite file, or \
+         postgres://user@host/database"
     )]
     Scheme {
         /// What stands before `://`.

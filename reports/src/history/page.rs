@@ -240,12 +240,13 @@ pub fn html(contents: &Contents) -> Result<String, PlotError> {
     }
     run_table(&mut page, runs);
     page.push_str(
-        "<h2 id=\"reading\">How to read this</h2>\n<p>One plot follows one number of one cell on one machine. Cells that differ in anything \
-         (threads, batch, text tokens), conditions that differ (the CPUs allowed, heat, governor, limits, compiler flags) and machines that \
-         differ in processor, cores, memory or operating system have plots of their own. Which way \
-         is better stands below each. The axis does not begin at zero. A thin upright line at a dot is the interval of that run, where it has \
-         one; it says how steady that run was, not how much runs differ. A thick level line is the median between two changes. A run that \
-         failed has no dot.</p>\n</main>\n</body>\n</html>\n",
+        "<h2 id=\"reading\">How to read this</h2>\n<p>Each plot follows one number of one cell on one machine. Cells \
+         that differ in anything (threads, batch, text tokens), conditions that differ (the CPUs allowed, heat, \
+         governor, limits, compiler flags) and machines that differ in processor, cores, memory or operating system \
+         have separate plots. Below each, it says which way is better. The axis does not begin at zero. A thin \
+         vertical line at a dot is that run's interval, if it has one: it shows how steady that run was, not how much \
+         runs differ. A thick horizontal line is the median between two changes. A failed run has no \
+         dot.</p>\n</main>\n</body>\n</html>\n",
     );
     Ok(page)
 }
@@ -276,8 +277,8 @@ fn changes(page: &mut String, series: &[SeriesPoints], sought: bool) {
     }
     found.sort_by(|a, b| b.0.cmp(a.0));
     match (found.is_empty(), sought) {
-        (true, true) => line(page, "<p>No change of level was found in any series.</p>"),
-        (true, false) => line(page, "<p>Changes of level were not looked for.</p>"),
+        (true, true) => line(page, "<p>No level change was found in any series.</p>"),
+        (true, false) => line(page, "<p>Level changes were not searched for.</p>"),
         _ => {
             line(page, "<ul class=\"headline\">");
             for (_, about, says) in &found {

@@ -140,7 +140,7 @@ impl Postgres {
         }
         let rows = self.client.query("SELECT version FROM ditbench_history.schema_version", &[]).map_err(&fault)?;
         let [row] = rows.as_slice() else {
-            return Err(self.damaged(format!("its schema_version has {} rows in place of one", rows.len())));
+            return Err(self.damaged(format!("its schema_version has {} rows instead of one", rows.len())));
         };
         row.try_get(0).map(Some).map_err(&fault)
     }
@@ -321,7 +321,7 @@ fn told(location: &str, doing: &'static str) -> impl Fn(::postgres::Error) -> Hi
                 return HistoryError::Busy { store, seconds: PATIENCE.as_secs() };
             }
             Some(&SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED) => {
-                "The server reports damage: put back its backup"
+                "The server reports damage: restore its backup"
             }
             Some(&SqlState::DISK_FULL) => {
                 "The server's disk is full: free some space and try again; what was committed is kept"
@@ -332,11 +332,12 @@ fn told(location: &str, doing: &'static str) -> impl Fn(::postgres::Error) -> Hi
             Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
                 "Check the user and the password (in the URL or in PGPASSWORD)"
             }
-            Some(&SqlState::INVALID_CATALOG_NAME) => "Make the database with createdb, or give another",
+            Some(&SqlState::INVALID_CATALOG_NAME) => "Create the database with createdb, or give another",
             Some(_) => "`ditbench history check` reads all of the history; the server's log says more",
             // Nothing came from the server: the connection. What was being committed may or may not be in: importing again is safe.
             None => {
-                "Check that the server runs and can be reached, then do it again: an import that went through is not repeated"
+                "Check that the server runs and can be reached, then try again: an import that succeeded is not \
+                 repeated"
             }
         };
         HistoryError::Database { store, doing, why: words(&error), cure }

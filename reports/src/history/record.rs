@@ -33,7 +33,7 @@ pub(super) fn prepare(text: &str) -> Result<Prepared<'_>, HistoryError> {
 /// The text of a record.
 pub(super) fn to_text(run: &Run) -> Result<String, HistoryError> {
     serde_json::to_string(run)
-        .map_err(|error| HistoryError::Unfit { run: run.run.id.clone(), why: format!("it is no JSON: {error}") })
+        .map_err(|error| HistoryError::Unfit { run: run.run.id.clone(), why: format!("it is not JSON: {error}") })
 }
 
 /// SHA-256 in hex.

@@ -98,7 +98,7 @@ pub fn extract(run: &Run) -> Result<Extract, HistoryError> {
     }
     if instant(&run.run.created).is_none() {
         return Err(unfit(format!(
-            "it began at \"{}\", which is no time in UTC (2026-11-23T16:15:00Z)",
+            "it began at \"{}\", which is not a time in UTC (2026-11-23T16:15:00Z)",
             run.run.created
         )));
     }
@@ -108,7 +108,7 @@ pub fn extract(run: &Run) -> Result<Extract, HistoryError> {
     let mut points = BTreeMap::new();
     for (index, (cell, row)) in run.cells.iter().zip(&table.rows).enumerate() {
         if run.cells[..index].iter().any(|other| other.key == cell.key) {
-            return Err(unfit(format!("it has two cells {}", cell.key)));
+            return Err(unfit(format!("it has two cells named {}", cell.key)));
         }
         if !row.has_figures() {
             continue;

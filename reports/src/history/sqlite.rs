@@ -165,7 +165,7 @@ impl Sqlite {
         let page = page.map_err(told(&self.location, "reading it"))?;
         match (settled, u64::try_from(page)) {
             (Some(length), Ok(page)) if page > 0 && length % page != 0 => {
-                Err(self.damaged(format!("it ends in the midst of a page: it was cut off at {length} bytes")))
+                Err(self.damaged(format!("it ends in the middle of a page: it was cut off at {length} bytes")))
             }
             _ => Ok(()),
         }
@@ -183,8 +183,8 @@ impl Sqlite {
                     return Err(HistoryError::Database {
                         store: self.location.clone(),
                         doing: "preparing it for several writers",
-                        why: format!("the file system allows the journal mode {mode} only"),
-                        cure: "Keep it on a disk of this machine, not on a network's; or use PostgreSQL",
+                        why: format!("the file system only allows the journal mode {mode}"),
+                        cure: "Keep it on a local disk, not on a network file system; or use PostgreSQL",
                     });
                 }
                 Err(error) if is_busy(&error) && began.elapsed() < PATIENCE => {
@@ -339,10 +339,11 @@ fn told(location: &str, doing: &'static str) -> impl Fn(rusqlite::Error) -> Hist
             Some(ErrorCode::NotADatabase) => HistoryError::NotAStore {
                 store,
                 why:
-                    "it is no SQLite database. If it was a history, its beginning has been overwritten: put back a copy"
+                    "it is not an SQLite database. If it was a history, its beginning has been overwritten: restore a \
+                     copy"
                         .into(),
             },
-            Some(ErrorCode::TooBig) => failed("A history takes records of up to 256 MiB: keep this one as a file"),
+            Some(ErrorCode::TooBig) => failed("A history accepts records of up to 256 MiB: keep this one as a file"),
             Some(ErrorCode::DiskFull) => {
                 failed("The disk is full: free some space and try again; what was committed is kept")
             }
@@ -350,7 +351,8 @@ fn told(location: &str, doing: &'static str) -> impl Fn(rusqlite::Error) -> Hist
                 failed("Give the path of a file in a directory that exists and that you may write to")
             }
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => failed(
-                "Its file and its directory must be writable, for reading too: readers and writers meet in a file beside it",
+                "Its file and its directory must be writable, even for reading: readers and writers coordinate through \
+                 a file beside it",
             ),
             _ if matches!(error, rusqlite::Error::Utf8Error(..)) => HistoryError::Damaged { store, why },
             _ => failed("Check the disk; `ditbench history check` reads all of the history"),

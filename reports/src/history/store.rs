@@ -259,7 +259,7 @@ fn put_points(session: &mut dyn Session, doing: &'static str, extract: &Extract)
 /// Takes the points of every record anew, because a number is followed now that was not, or is taken in another way, or in a
 /// series of its own; and writes the keys of series as this program does. A record that is damaged keeps the points that it has: `check` tells of it.
 pub(super) fn take_points_anew(session: &mut dyn Session) -> Result<(), HistoryError> {
-    const DOING: &str = "taking the points of its records anew";
+    const DOING: &str = "recomputing the points of its records";
     let mut renewed = BTreeSet::new();
     for row in session.query(DOING, "SELECT id FROM run ORDER BY id", &[])? {
         let Some(id) = row.text(0) else { continue };

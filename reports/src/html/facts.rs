@@ -28,7 +28,7 @@ pub(super) fn cautions(page: &mut Page, runs: &[&Run], table: &Table) {
                 run.machine.calibration.before_s.value().map(|s| text::seconds(*s)).unwrap_or_default(),
                 text::significant(slowdown, 3),
                 if slowdown > crate::record::held::SLOWER {
-                    "the machine slowed down on its own"
+                    "the machine itself slowed down"
                 } else {
                     "the machine kept its speed"
                 }
@@ -65,7 +65,10 @@ pub(super) fn cautions(page: &mut Page, runs: &[&Run], table: &Table) {
         page.raw("</ul>\n");
     }
     if !any {
-        page.raw("<p>None: launches were steady and alike, enough of them, on the device asked for.</p>\n");
+        page.raw(
+            "<p>None: there were enough launches, they were steady and alike, and they ran on the device that was \
+                  asked for.</p>\n",
+        );
     }
 }
 
@@ -84,7 +87,7 @@ pub(super) fn conditions(page: &mut Page, runs: &[&Run]) {
         }
         fact(page, "ditbench", &info.tool_version);
         reading(page, "Source", &info.git, |git| {
-            format!("{}{}", git.revision, if git.dirty { ", with changes that no commit holds" } else { "" })
+            format!("{}{}", git.revision, if git.dirty { ", with uncommitted changes" } else { "" })
         });
         let build = &info.build;
         fact(
@@ -165,7 +168,7 @@ fn machine(page: &mut Page, machine: &Machine) {
     reading(page, "Processor", &machine.cpu_model, Clone::clone);
     fact(page, "Architecture", &machine.architecture);
     reading(page, "Cores", &machine.physical_cores, u32::to_string);
-    reading(page, "Cores that may be used", &machine.usable_cores, u32::to_string);
+    reading(page, "Usable cores", &machine.usable_cores, u32::to_string);
     reading(page, "Threads of execution", &machine.logical_cores, u32::to_string);
     fact(page, "CPU features", &machine.cpu_features.join(", "));
     reading(page, "Memory", &machine.memory_bytes, |bytes| text::bytes(*bytes));
@@ -212,7 +215,7 @@ fn phone_facts(page: &mut Page, phone: &PhoneFacts) {
     reading(page, "Android", &phone.android, Clone::clone);
     reading(page, "API level", &phone.sdk, u32::to_string);
     reading(page, "ABI", &phone.abi, Clone::clone);
-    reading(page, "Build of its system", &phone.fingerprint, Clone::clone);
+    reading(page, "System build", &phone.fingerprint, Clone::clone);
     for cluster in &phone.clusters {
         let capacity = cluster.capacity.map(|n| format!(", capacity {n}")).unwrap_or_default();
         let mhz = cluster.max_mhz.map(|mhz| format!(", up to {} MHz", text::significant(mhz, 4))).unwrap_or_default();
@@ -221,7 +224,7 @@ fn phone_facts(page: &mut Page, phone: &PhoneFacts) {
     }
     reading(page, "Screen", &phone.screen, Clone::clone);
     reading(page, "Battery saver", &phone.battery_saver, |on| if *on { "on".into() } else { "off".into() });
-    reading(page, "User of the workers", &phone.uid, |uid| match uid {
+    reading(page, "Workers' user", &phone.uid, |uid| match uid {
         0 => "root".into(),
         2000 => "shell".into(),
         other => other.to_string(),
@@ -236,16 +239,16 @@ fn phone_facts(page: &mut Page, phone: &PhoneFacts) {
             .zip(threshold.celsius.iter().skip(1));
         let steps: Vec<String> =
             steps.filter_map(|(name, degrees)| Some(format!("{name} {} °C", (*degrees)?))).collect();
-        fact(page, &format!("More against heat by {}, from", threshold.sensor), &steps.join(", "));
+        fact(page, &format!("Thermal thresholds of {}", threshold.sensor), &steps.join(", "));
     }
     // Newer records have them in each cell's key.
     if let Some(cpus) = &phone.asked_cpus {
         fact(page, "Pinned to CPUs", cpus);
     }
     let heat = if phone.sustained {
-        "part of what was measured, from a cool phone on"
+        "part of the measurement; launches started cool"
     } else {
-        "waited out before each launch"
+        "each launch waited until the phone was cool"
     };
     fact(page, "Heat", heat);
 }
@@ -262,7 +265,7 @@ fn sensors(page: &mut Page, run: &Run) {
     if found.is_empty() {
         return;
     }
-    page.raw("<p class=\"small\">While cells were measured</p>\n<dl class=\"facts\">\n");
+    page.raw("<p class=\"small\">During the measurements</p>\n<dl class=\"facts\">\n");
     if let Some(meter) = crate::energy::meter(run) {
         reading(page, "Unit of the battery's current", &meter, |meter| {
             format!("{} ({})", meter.evidence, meter.source)
@@ -332,24 +335,30 @@ fn reading<T>(page: &mut Page, name: &str, value: &Reading<T>, words: impl Fn(&T
 fn reading_terms() -> Vec<(&'static str, &'static str)> {
     let cell = (
         "Cell",
-        "One model at one size on one backend, in one way of running it, in one precision, with one number of threads. Each runs in processes of its own.",
+        "One model at one size on one backend, with one way of running, precision and number of threads. Each runs in \
+         its own processes.",
     );
     let others = [
         (
             "Busy machine",
-            "Other programs took more than 5 % of the CPUs that a launch was allowed, or nearly half a CPU where it has a thread for each: what was busy by the kernel's count, less what the launch used itself.",
+            "Other programs took more than 5 % of a launch's CPUs, or nearly half a CPU if it has a thread for each: \
+             the time that the kernel counted as busy, minus what the launch used itself.",
         ),
         (
             "Interval",
-            "Of 6 launches or more: where the median lies with 95 % confidence, whatever the distribution. Of 2 to 5 launches: their range, because so few allow no such interval. Of one launch: 95 % for its images, which says nothing of how launches differ.",
+            "With 6 or more launches: where the median lies with 95 % confidence, whatever the distribution. With 2 to \
+             5 launches, which are too few for an interval: their range. With one launch: 95 % over its images, which \
+             says nothing about variation between launches.",
         ),
         (
             "Computes in",
-            "What the arithmetic really is: weight only means few-bit weights and f32 arithmetic; int8 activations means that activations are rounded to 8 bits before integer products.",
+            "The arithmetic that is really used: weight only means low-bit weights and f32 arithmetic; int8 \
+             activations means that activations are rounded to 8 bits before integer products.",
         ),
         (
             "Status",
-            "ok; error: the backend failed; oom: killed for want of memory; timeout; unsupported: the backend cannot do this here; interrupted: the run was stopped, and --resume goes on.",
+            "ok; error: the backend failed; oom: out of memory; timeout; unsupported: the backend cannot do this here; \
+             interrupted: the run was stopped, and --resume continues it.",
         ),
         (
             "Other hardware",

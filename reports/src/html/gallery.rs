@@ -46,10 +46,11 @@ pub(super) fn section(page: &mut Page, run: &LoadedRun, judging: &Judging, numbe
     let columns = columns(run, judging, &shown);
     let side = judging.picture.max(1);
     page.line(&format!(
-        "<h3>Gallery</h3>\n<p>Hover over a picture, or tap it: where it differs from its reference's, {BRIGHTER} times as bright; black is equal. \
-         A red frame: the judge found another data picture nearer; its name shows on hover. {}</p>",
+        "<h3>Gallery</h3>\n<p>Hover over a picture, or tap it, to see where it differs from the reference's \
+         ({BRIGHTER} times as bright; black is equal). A red frame means that the judge found another data picture \
+         nearer; hover to see its name. {}</p>",
         if shown.names.len() < judging.names.len() {
-            format!("Shown are {} of {} names, evenly from the list.", shown.names.len(), judging.names.len())
+            format!("{} of {} names are shown, evenly spread over the list.", shown.names.len(), judging.names.len())
         } else {
             String::new()
         }

@@ -28,13 +28,14 @@ pub(super) fn section(page: &mut Page, runs: &[LoadedRun], table: &Table) {
     let shown: Vec<((&LoadedRun, &Cell), &Row)> =
         cells.into_iter().zip(&table.rows).filter(|((_, cell), _)| cell.image.is_some()).collect();
     if shown.is_empty() {
-        page.raw("<p>No cell of these records names an image.</p>\n");
+        page.raw("<p>No cell of these records has an image.</p>\n");
         return;
     }
     page.line(&format!(
-        "<p>Left, the image; right, where it differs from the reference cell's: dark violet where it is equal, yellow where a channel is off by \
-         {FULL_SCALE} of 255 or more. Random weights give no picture of the prompt: what counts is the difference. \
-         Pictures larger than {SHOWN} pixels are shown smaller than they are; the files beside the record are whole.</p>"
+        "<p>Left, the image; right, its difference from the reference cell's: dark violet where equal, yellow where a \
+         channel is off by {FULL_SCALE} of 255 or more. With random weights the image does not show the prompt: only \
+         the difference matters. Images larger than {SHOWN} pixels are shown smaller; the files beside the record have \
+         full size.</p>"
     ));
     let mut last = String::new();
     for ((run, cell), row) in shown {

@@ -26,10 +26,13 @@ pub(super) fn models(page: &mut Page, table: &Table) {
     if settings.is_empty() {
         return;
     }
-    page.raw("<h2 id=\"models\">Models against each other</h2>\n<p>One denoiser step in the same setting, and how many times as long it takes as the \
-              quickest model's. Ratios carry over from machine to machine better than seconds do.</p>\n<table role=\"table\">\n\
-              <thead role=\"rowgroup\"><tr role=\"row\"><th role=\"columnheader\" scope=\"col\">Setting</th><th role=\"columnheader\" scope=\"col\" \
-              class=\"words\">Denoiser step of each model</th></tr></thead>\n<tbody role=\"rowgroup\">\n");
+    page.raw(
+        "<h2 id=\"models\">Models against each other</h2>\n<p>One denoiser step of each model in the same \
+              setting, and how many times as long it takes as the fastest model's. Ratios carry over from machine to \
+              machine better than seconds.</p>\n<table role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\"><th \
+              role=\"columnheader\" scope=\"col\">Setting</th><th role=\"columnheader\" scope=\"col\" \
+              class=\"words\">Denoiser step of each model</th></tr></thead>\n<tbody role=\"rowgroup\">\n",
+    );
     for (key, mut rows) in settings {
         rows.sort_by(|a, b| a.1.total_cmp(&b.1));
         let quickest = rows[0].1;
@@ -101,8 +104,10 @@ pub(super) fn profiles(page: &mut Page, runs: &[&Run], table: &Table) -> Result<
     if profiled.is_empty() {
         return Ok(());
     }
-    page.raw("<h2 id=\"profiles\">Inside a forward pass</h2>\n<p>Time by block and operation, from passes of their own under the runtime's profiler, \
-              which slows them down: read the shares, not the seconds.</p>\n");
+    page.raw(
+        "<h2 id=\"profiles\">Inside a forward pass</h2>\n<p>Time by block and operation, from separate passes \
+              under the runtime's profiler, which slows them down: look at the shares, not the seconds.</p>\n",
+    );
     let open = if profiled.len() <= 3 { " open" } else { "" };
     for (run, cell, row, nodes) in profiled {
         page.line(&format!(
@@ -118,10 +123,7 @@ pub(super) fn profiles(page: &mut Page, runs: &[&Run], table: &Table) -> Result<
         }
         page.raw("</div>\n");
         if let Some(trace) = &cell.trace {
-            page.line(&format!(
-                "<p class=\"small\">Every node, to be opened at ui.perfetto.dev: {}</p>",
-                escape(trace)
-            ));
+            page.line(&format!("<p class=\"small\">Every node (open it at ui.perfetto.dev): {}</p>", escape(trace)));
         }
         largest(page, nodes);
         page.raw("</details>\n");

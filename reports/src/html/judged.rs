@@ -11,10 +11,11 @@ use crate::text::escape;
 pub(super) fn section(page: &mut Page, run: &Run, judging: &Judging, table: &Table) {
     let rows: Vec<&Row> = table.rows.iter().filter(|row| row.run == run.run.id).collect();
     page.line(&format!(
-        "<p>Of the pictures of {}, made by each cell from the same noise. <b>Retrieval</b>: is the data picture of that name the nearest of all \
-         {} (@1), or among the five nearest (@5)? <b>Kernel distance</b> ×1000: how unlike made and data pictures are as sets; near 0 or below is alike. \
-         Both by the features of {} of pictures of {} pixels enlarged to {}, computed by {}: figures of this network, to be compared \
-         with nothing else. In small print, 95 % intervals.</p>",
+        "<p>For the pictures of {}, made by each cell from the same noise. <b>Retrieval</b>: is the data picture of \
+         that name the nearest of all {} (@1), or among the five nearest (@5)? <b>Kernel distance</b> ×1000: how \
+         different generated and data pictures are as sets; near 0 or below means alike. Both use the features of {} \
+         for pictures of {} pixels enlarged to {}, computed by {}: they are figures of this network, and must not be \
+         compared with any others. In small print, 95 % intervals.</p>",
         names(judging.names.len()),
         judging.data_pictures,
         escape(&judging.network),
@@ -24,8 +25,8 @@ pub(super) fn section(page: &mut Page, run: &Run, judging: &Judging, table: &Tab
     ));
     if judging.own_pairs {
         page.line(
-            "<p>These kernel distances are an older program's, which let each name's own pair count: they are lower by about 1/n, and not \
-             to be compared with those of other programs.</p>",
+            "<p>These kernel distances are from an older program, which counted each name's own pair: they are lower \
+             by about 1/n, and must not be compared with those of other programs.</p>",
         );
     }
     let columns: Vec<&str> =
@@ -128,8 +129,11 @@ fn differences(page: &mut Page, run: &Run) {
     if found.is_empty() {
         return;
     }
-    page.raw("<h3>What one thing costs</h3>\n<p>Each cell less the one that differs from it in that thing alone, on the same prompts with the same \
-              noise; the intervals are of the difference, prompt by prompt. One that holds 0 may be chance.</p>\n");
+    page.raw(
+        "<h3>What one thing costs</h3>\n<p>Each cell minus the one that differs from it in that one thing, on the \
+              same prompts with the same noise; the intervals are of the difference, prompt by prompt. One that \
+              contains 0 may be chance.</p>\n",
+    );
     start(page, &["Cell", "Against", "Retrieval@1", "Retrieval@5", "Kernel distance"]);
     for (key, found) in found {
         name(page, &what(key), &who(key));

@@ -187,7 +187,7 @@ fn title(table: &Table) -> String {
 
 /// When, where, what, in a line.
 fn lead(run: &Run) -> String {
-    let machine = run.machine.cpu_model.value().map_or("a machine that does not say its name", String::as_str);
+    let machine = run.machine.cpu_model.value().map_or("an unnamed machine", String::as_str);
     let cores =
         run.machine.logical_cores.value().map(|cores| format!(", {cores} threads of execution")).unwrap_or_default();
     let memory = run.machine.memory_bytes.value().map(|bytes| format!(", {}", text::bytes(*bytes))).unwrap_or_default();

@@ -94,8 +94,10 @@ pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result
     if figures.is_empty() {
         return Ok(());
     }
-    page.raw("<h2 id=\"timeline\">While it was measured</h2>\n<p>Clocks, heat and power under the images of one launch of each \
-              cell: the one in which most was seen.</p>\n");
+    page.raw(
+        "<h2 id=\"timeline\">While it was measured</h2>\n<p>Clocks, heat and power during one launch of each \
+              cell: the one with the most readings.</p>\n",
+    );
     let open = if figures.len() <= 4 { " open" } else { "" };
     for (name, label, trace, figure) in figures {
         page.line(&format!(

@@ -20,8 +20,9 @@ pub(super) fn main_tables(page: &mut Page, groups: &[(String, Vec<&Row>)], table
         "Fastest first"
     };
     page.line(&format!(
-        "<h2 id=\"table\">Results</h2>\n<p>{first}. An image is the whole way from prompt to pixels, once the process is warm; \
-         the first image of a process is apart. Every figure is explained in <a href=\"#reading\">how to read this</a>.</p>"
+        "<h2 id=\"table\">Results</h2>\n<p>{first}. An image is the whole way from prompt to pixels, once the process \
+         is warm; the first image of a process is shown separately. Every figure is explained in <a \
+         href=\"#reading\">how to read this</a>.</p>"
     ));
     for (name, rows) in groups {
         page.line(&format!("<h3>{}</h3>", escape(name)));
@@ -47,13 +48,13 @@ pub(super) fn main_tables(page: &mut Page, groups: &[(String, Vec<&Row>)], table
         } else {
             let last = if paper.len() == 1 { "The last row is" } else { "The last rows are" };
             let scores = if paper.iter().any(|row| row.dpg.is_some()) {
-                " Latency and scores are both of 4 steps; the paper's best-known scores are of 28."
+                " Latency and scores are both for 4 steps; the paper's best-known scores are for 28."
             } else {
                 ""
             };
             format!(
-                "<p class=\"small\">{last} the paper's, on other hardware and at the size that is written there: to stand beside \
-                 ours, not to be ranked with them.{scores}</p>"
+                "<p class=\"small\">{last} the paper's, on other hardware and at the size given there: for \
+                 orientation, not for ranking.{scores}</p>"
             )
         });
     }

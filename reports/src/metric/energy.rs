@@ -65,7 +65,7 @@ fn of_packages(run: &Run, launch: &Launch) -> Reading<Counted> {
     let timed = energy::images(run, launch);
     let ends: Option<Vec<f64>> = timed.iter().map(|image| image.ended_s).collect();
     let Some(ends) = ends.filter(|ends| !ends.is_empty()) else {
-        return Reading::absent("when its timed images were made is not recorded, or there are none");
+        return Reading::absent("there are no timed images, or the record does not say when they were made");
     };
     let (from, to) = (ends[0] - timed[0].total_s, ends[ends.len() - 1]);
     let of = |one: &Telemetry| Some((one.at_s, *one.readings.get(PACKAGES)?.value()?));
@@ -77,7 +77,7 @@ fn of_packages(run: &Run, launch: &Launch) -> Reading<Counted> {
         return Reading::absent(why_not(launch));
     }
     if joules < 0.0 {
-        return Reading::absent("the processor's energy counter ran over");
+        return Reading::absent("the processor's energy counter overflowed");
     }
     let of_images: f64 = timed.iter().map(|image| image.total_s).sum();
     let joules = joules / seconds * of_images / timed.len() as f64;
@@ -88,7 +88,7 @@ fn of_packages(run: &Run, launch: &Launch) -> Reading<Counted> {
 fn why_not(launch: &Launch) -> String {
     let readings = || launch.telemetry.iter().filter_map(|one| one.readings.get(PACKAGES));
     if readings().any(|reading| reading.value().is_some()) {
-        return "the timed images took too little time: two readings within them are needed, and there is one a second"
+        return "the timed images were too short: two readings within them are needed, and there is one a second"
             .to_owned();
     }
     let said = readings().find_map(|reading| reading.why().map(str::to_owned));
@@ -172,10 +172,10 @@ mod tests {
         let why = |readings: &dyn Fn(f64) -> Option<Reading<f64>>| joules(&cell(readings)).why().unwrap().to_owned();
         assert!(why(&|_| None).contains("no sensor"));
         assert!(why(&|_| Some(Reading::denied("root only"))).contains("root only"));
-        assert!(why(&|at| Some(Reading::Ok(-at))).contains("ran over"));
-        assert!(why(&|at| (at == 3.0).then_some(Reading::Ok(1.0))).contains("too little time"));
+        assert!(why(&|at| Some(Reading::Ok(-at))).contains("overflowed"));
+        assert!(why(&|at| (at == 3.0).then_some(Reading::Ok(1.0))).contains("too short"));
         let mut unknown = cell(|at| Some(Reading::Ok(at)));
         unknown.launches[0].samples.iter_mut().for_each(|image| image.ended_s = None);
-        assert!(joules(&unknown).why().unwrap().contains("not recorded"));
+        assert!(joules(&unknown).why().unwrap().contains("does not say when"));
     }
 }

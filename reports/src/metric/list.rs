@@ -49,7 +49,8 @@ pub const ALL: &[Definition] = &[
         history: not_followed(BY_HEAT),
         shown: Shown::Main,
         csv: Column(700),
-        glossary: "Of `--sustained` runs: the median image of the last third of a launch, when it is as slow as it gets. A cell has the median of its launches; rows are ranked by it.",
+        glossary: "With `--sustained`: the median image of the last third of a launch, when it is as slow as it gets. \
+                   A cell has the median of its launches; rows are ranked by it.",
     },
     Definition {
         name: "at_first_s",
@@ -63,7 +64,8 @@ pub const ALL: &[Definition] = &[
         history: not_followed(BY_HEAT),
         shown: Shown::Main,
         csv: Column(710),
-        glossary: "Of `--sustained` runs: the median image of the first tenth of a launch, which begins on a cool phone; the process's very first image is left out.",
+        glossary: "With `--sustained`: the median image of the first tenth of a launch, which begins on a cool phone, \
+                   without the process's very first image.",
     },
     Definition {
         name: "first_cap_min",
@@ -77,7 +79,9 @@ pub const ALL: &[Definition] = &[
         history: not_followed(BY_HEAT),
         shown: Shown::Main,
         csv: Column(720),
-        glossary: "Of `--sustained` runs: minutes until a sensor first said that a launch was held back (clocks capped, the processor slowed down, status moderate), in the launch in which that was soonest. `never` where sensors told and none said so.",
+        glossary: "With `--sustained`: minutes until a sensor first showed that a launch was held back (clocks capped, \
+                   processor throttled, status moderate), in the launch where that was soonest. `never` if there were \
+                   sensors and none showed it.",
     },
     Definition {
         name: "image_s",
@@ -110,7 +114,8 @@ pub const ALL: &[Definition] = &[
         history: not_followed("few runs have the 64 images that it takes"),
         shown: Shown::More,
         csv: Column(80),
-        glossary: "What 90 of 100 timed images stay below. It takes 64 images; until then the report says how many there are.",
+        glossary: "The time that 90 of 100 timed images do not exceed. It needs 64 images; with fewer, the report says \
+                   how many there are.",
     },
     Definition {
         name: "p99_s",
@@ -124,7 +129,7 @@ pub const ALL: &[Definition] = &[
         history: not_followed("few runs have the 662 images that it takes"),
         shown: Shown::More,
         csv: Column(90),
-        glossary: "What 99 of 100 timed images stay below. It takes 662 images.",
+        glossary: "The time that 99 of 100 timed images do not exceed. It needs 662 images.",
     },
     Definition {
         name: "first_image_s",
@@ -143,7 +148,8 @@ pub const ALL: &[Definition] = &[
         history: always("first_image", Detail::Nothing),
         shown: Shown::Main,
         csv: Column(100),
-        glossary: "A process's first image, with cold caches and lazy set-up. It does not hold compile time and is never mixed with steady ones.",
+        glossary: "A process's first image, with cold caches and lazy set-up. It excludes compile time and is never \
+                   mixed with steady images.",
     },
     Definition {
         name: "text_encoder_s",
@@ -227,7 +233,7 @@ pub const ALL: &[Definition] = &[
         history: not_followed("it is part of compile_s, and 0 where files are found"),
         shown: Shown::More,
         csv: Column(510),
-        glossary: "Writing files that the runtime reads; 0 where they are there from an earlier launch, or the backend needs none.",
+        glossary: "Writing files that the runtime reads; 0 if an earlier launch left them, or the backend needs none.",
     },
     Definition {
         name: "load_s",
@@ -297,7 +303,8 @@ pub const ALL: &[Definition] = &[
         history: not_followed("peak_bytes is followed"),
         shown: Shown::More,
         csv: Column(550),
-        glossary: "The most memory resident and anonymous at a mark of the memory pass: what cannot be dropped and read again.",
+        glossary: "The most anonymous memory resident at a mark of the memory pass: memory that cannot be dropped and \
+                   read again.",
     },
     Definition {
         name: "runtime_peak_bytes",
@@ -367,7 +374,9 @@ pub const ALL: &[Definition] = &[
         history: not_followed("it is image_s, turned over, under a peak that is measured anew in each run"),
         shown: Shown::Main,
         csv: Column(190),
-        glossary: "gflops as a share of the roof of the cell's own mix of operations: what loops of ours reached on this machine with as many threads, few-bit products and the rest each under their own peak.",
+        glossary: "gflops as a share of the roof of the cell's own mix of operations: the rate that loops of ours \
+                   reached on this machine with as many threads, with separate peaks for low-bit products and for the \
+                   rest.",
     },
     Definition {
         name: "energy_j",
@@ -381,7 +390,10 @@ pub const ALL: &[Definition] = &[
         history: Followed::As { id: "energy", since: 5, detail: Detail::Nothing },
         shown: Shown::Main,
         csv: Column(570),
-        glossary: "Joules while a steady image is made: mean power over the timed images, times the seconds of one; of `--sustained` runs, over the settled ones. Of the processor's packages (RAPL), idle cores and other programs included; of a phone, what the battery gives, the screen included. Absent where no sensor says, or a charger is plugged in.",
+        glossary: "Energy used while a steady image is made: mean power over the timed images (with `--sustained`, the \
+                   settled ones), times the seconds of one. That of the processor's packages (RAPL), including idle \
+                   cores and other programs; on a phone, that of the battery, including the screen. Absent without a \
+                   sensor, or with a charger plugged in.",
     },
     Definition {
         name: "energy_samples",
@@ -395,7 +407,8 @@ pub const ALL: &[Definition] = &[
         history: not_followed("it says how well energy_j is known"),
         shown: Shown::More,
         csv: Column(730),
-        glossary: "How many readings of a sensor energy_j is made of, over all launches; 0 where a battery's charge before and after a launch is all that tells.",
+        glossary: "How many sensor readings energy_j is based on, over all launches; 0 if it only comes from a \
+                   battery's charge before and after a launch.",
     },
     Definition {
         name: "battery_share_per_hour",
@@ -409,7 +422,8 @@ pub const ALL: &[Definition] = &[
         history: not_followed("it is energy_j over image_s, of this battery"),
         shown: Shown::More,
         csv: Column(740),
-        glossary: "Of a phone: the share of its battery that an hour of this takes, at the power of energy_j. The battery's size is by the charge that it tells and the percent that this is.",
+        glossary: "On a phone: the share of its battery that an hour of this takes, at the power of energy_j. The \
+                   battery's size follows from its reported charge and percentage.",
     },
     Definition {
         name: "latent_relative_l2",
@@ -428,7 +442,9 @@ pub const ALL: &[Definition] = &[
         history: always("latent_relative_l2", Detail::Reference),
         shown: Shown::Main,
         csv: Column(210),
-        glossary: "How far the latent after the last step is from the reference cell's, made from the same noise: the length of the difference over the length of the reference. About 1e-6 is rounding, 1e-2 is what 4-bit weights do.",
+        glossary: "How far the latent after the last step is from the reference cell's, made from the same noise: the \
+                   length of the difference over the length of the reference. About 1e-6 is rounding; 4-bit weights \
+                   give about 1e-2.",
     },
     Definition {
         name: "image_relative_l2",
@@ -456,7 +472,8 @@ pub const ALL: &[Definition] = &[
         history: not_followed(BY_LATENT),
         shown: Shown::Main,
         csv: Column(230),
-        glossary: "Peak signal-to-noise ratio of the image to the reference's; more is nearer. Of identical pictures it is infinite; to the gate, whatever is above 60 dB is 60.",
+        glossary: "Peak signal-to-noise ratio of the image to the reference's; higher is closer. It is infinite for \
+                   identical images; the gate counts everything above 60 dB as 60.",
     },
     Definition {
         name: "ssim",
@@ -484,7 +501,9 @@ pub const ALL: &[Definition] = &[
         history: not_followed(BY_LATENT),
         shown: Shown::Main,
         csv: Column(250),
-        glossary: "Nearness of the image to the reference's as eyes see it: 100 for equal, 90 for hard to tell apart, below 50 plainly different. It says what a backend or a precision changes, not how good an image is.",
+        glossary: "Similarity of the image to the reference's as eyes see it: 100 for equal, 90 for hard to tell \
+                   apart, below 50 for clearly different. It shows what a backend or a precision changes, not how good \
+                   an image is.",
     },
     Definition {
         name: "retrieval_at_1",
@@ -498,7 +517,8 @@ pub const ALL: &[Definition] = &[
         history: not_followed(BY_PICTURES),
         shown: Shown::Pictures,
         csv: Bounded(280),
-        glossary: "Share of names whose own data picture is the nearest of all to the picture made, by the judge's features.",
+        glossary: "Share of names whose own data picture is the nearest of all to the generated picture, by the \
+                   judge's features.",
     },
     Definition {
         name: "retrieval_at_5",
@@ -526,7 +546,8 @@ pub const ALL: &[Definition] = &[
         history: not_followed(BY_PICTURES),
         shown: Shown::Pictures,
         csv: Bounded(340),
-        glossary: "How unlike made and data pictures are as sets, by the judge's features (MMD²); near 0 or below is alike.",
+        glossary: "How different generated and data pictures are as sets, by the judge's features (MMD²); near 0 or \
+                   below means alike.",
     },
     Definition {
         name: "psnr_to_data_db",
@@ -610,7 +631,8 @@ pub const ALL: &[Definition] = &[
         history: not_followed("a fall-back fails the gate at once"),
         shown: Shown::More,
         csv: Column(270),
-        glossary: "Share of the nodes of all stages that ran on the device asked for; not known if it is not known of one stage.",
+        glossary: "Share of the nodes of all stages that ran on the device asked for; unknown if it is unknown for one \
+                   stage.",
     },
     Definition {
         name: "iteration_s",

@@ -246,7 +246,7 @@ fn resident(launch: &Launch) -> Option<u64> {
 }
 
 pub(super) fn peak_of_launch(launch: &Launch) -> Reading<f64> {
-    Reading::or_absent(resident(launch).map(|bytes| bytes as f64), "the kernel did not say how much was resident")
+    Reading::or_absent(resident(launch).map(|bytes| bytes as f64), "the kernel did not report how much was resident")
 }
 
 /// Where the peak of a cell was measured, and how much it was.
@@ -258,7 +258,7 @@ pub(crate) fn peak_memory(cell: &Cell) -> (Option<u64>, &'static str) {
 }
 
 pub(super) fn peak(cell: &Cell) -> Reading<Figure> {
-    bytes(peak_memory(cell).0, "the kernel did not say how much was resident")
+    bytes(peak_memory(cell).0, "the kernel did not report how much was resident")
 }
 
 fn of_pass(cell: &Cell, of: impl Fn(&crate::record::MemoryPass) -> Option<u64>, why: &str) -> Reading<Figure> {
@@ -266,12 +266,12 @@ fn of_pass(cell: &Cell, of: impl Fn(&crate::record::MemoryPass) -> Option<u64>, 
 }
 
 pub(super) fn memory_pass(cell: &Cell) -> Reading<Figure> {
-    of_pass(cell, crate::record::MemoryPass::peak_bytes, "the kernel did not say how much was resident")
+    of_pass(cell, crate::record::MemoryPass::peak_bytes, "the kernel did not report how much was resident")
 }
 
 pub(super) fn anonymous(cell: &Cell) -> Reading<Figure> {
     let most = |pass: &crate::record::MemoryPass| pass.marks.iter().filter_map(|mark| mark.rss_anon).max();
-    of_pass(cell, most, "the kernel does not tell anonymous memory apart")
+    of_pass(cell, most, "the kernel does not report anonymous memory separately")
 }
 
 pub(super) fn runtime_peak(cell: &Cell) -> Reading<Figure> {
@@ -359,7 +359,7 @@ pub(super) fn placement(cell: &Cell) -> Reading<Figure> {
     for stage in &cell.placement {
         let Some(share) = stage.share_on_asked() else {
             return Reading::absent(format!(
-                "where the nodes of the {} ran is not known",
+                "it is not known where the nodes of the {} ran",
                 stage.stage.replace('_', " ")
             ));
         };

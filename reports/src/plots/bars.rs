@@ -82,8 +82,9 @@ pub(super) fn stages(workload: &str, entries: &[Entry]) -> Result<Option<Figure>
         id: "stages",
         title: "Where the time goes".into(),
         svg,
-        caption: "Median seconds of each stage for one steady image, and below it, faint, for the first image of a process. \
-                  Each stage's median is its own, so a bar can differ a little from the median of whole images. Shorter is better."
+        caption: "Median seconds of each stage for one steady image, and below it, faint, for the first image of a \
+                  process. Each stage has its own median, so a bar can differ slightly from the median of whole \
+                  images. Shorter is better."
             .to_owned()
             + &of_shared_roles(drawn()),
         key: Vec::new(),
@@ -186,7 +187,7 @@ pub(super) fn memory(workload: &str, entries: &[Entry]) -> Result<Option<Figure>
     let legend = [
         ("anonymous".to_owned(), Ink::Decoder, 1.0),
         ("mapped from files".to_owned(), Ink::File, 1.0),
-        ("tick: most until then".to_owned(), Ink::Text, 1.0),
+        ("tick: maximum so far".to_owned(), Ink::Text, 1.0),
     ];
     let svg = draw("memory", &alt, height, |canvas| {
         let mut y = canvas.legend(0, &legend)? + 6;
@@ -214,9 +215,9 @@ pub(super) fn memory(workload: &str, entries: &[Entry]) -> Result<Option<Figure>
         id: "memory",
         title: "Memory over a run".into(),
         svg,
-        caption: "Memory resident at named moments of one process. Anonymous memory cannot be given back without swapping; pages mapped \
-                  from files can be dropped and read again. The tick and the number are the most resident until that moment: the \
-                  last one is what a device must have free."
+        caption: "Resident memory at named moments of one process. Anonymous memory cannot be released without \
+                  swapping; pages mapped from files can be dropped and read again. The tick and the number are the \
+                  maximum so far: the last one is what a device must have free."
             .into(),
         key: Vec::new(),
     }))
@@ -273,11 +274,12 @@ pub(super) fn share_of_peak(workload: &str, entries: &[Entry]) -> Result<Option<
         id: "peak",
         title: "Share of this machine's peak".into(),
         svg,
-        caption: "Operations of one image over its median time, as a share of what small loops of ours reached here with as many threads: \
-                  f32 multiply-adds; where activations are rounded to 8 bits, 8-bit products in groups for the linears with weights in \
-                  few bits and f32 for the rest, by the time that each part takes at least. The gap is memory traffic, attention, \
-                  convolutions that are not near the peak, and overhead. Cells on other devices, in other arithmetic or under a \
-                  doubtful peak have no bar. A bar beyond the line means that the peak was measured too low."
+        caption: "Operations of one image over its median time, as a share of the rate that small loops of ours \
+                  reached here with as many threads: f32 multiply-adds; where activations are rounded to 8 bits, 8-bit \
+                  products in groups for linears with low-bit weights and f32 for the rest, by the least time that \
+                  each part takes. The gap is memory traffic, attention, convolutions far below the peak, and \
+                  overhead. Cells on other devices, in other arithmetic or with a doubtful peak have no bar. A bar \
+                  beyond the line means that the peak was measured too low."
             .into(),
         key: Vec::new(),
     }))

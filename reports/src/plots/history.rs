@@ -40,8 +40,8 @@ pub(crate) fn series(series: &SeriesPoints, changes_sought: bool) -> Result<Figu
         metric.show(low),
         metric.show(high),
         match changes.as_slice() {
-            [] if changes_sought => "No change of level was found.".to_owned(),
-            [] => "Changes of level were not looked for.".to_owned(),
+            [] if changes_sought => "No level change was found.".to_owned(),
+            [] => "Level changes were not searched for.".to_owned(),
             changes => format!("Changes: {}.", changes.join("; ")),
         }
     );

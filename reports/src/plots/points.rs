@@ -76,7 +76,7 @@ pub(super) fn quality(workload: &str, entries: &[Entry]) -> Result<Option<Figure
     let points: Vec<(i32, i32)> = shown.iter().map(|&(_, seconds, error)| place(seconds, error)).collect();
     let badges = spread(&points, ((LEFT, TOP - 8), (RIGHT, BOTTOM)));
     let svg = draw("quality", &alt, HEIGHT, |canvas| {
-        canvas.text("↑ nearer to the reference (latent, relative L2)", (0, 7), SMALL, Anchor::Start, Ink::Muted)?;
+        canvas.text("↑ closer to the reference (latent, relative L2)", (0, 7), SMALL, Anchor::Start, Ink::Muted)?;
         canvas.path(vec![(LEFT, EXACT), (RIGHT, EXACT)], 1, Ink::Grid, 1.0)?;
         canvas.text("same", (LEFT - 6, EXACT), SMALL, Anchor::End, Ink::Muted)?;
         if let Some(down) = &down {
@@ -120,9 +120,10 @@ pub(super) fn quality(workload: &str, entries: &[Entry]) -> Result<Option<Figure
         id: "quality",
         title: "Quality against latency".into(),
         svg,
-        caption: "Left is faster, up is nearer to the reference's result from the same noise; both axes are logarithmic. On the line \
-                  (the Pareto front) are the cells that nothing beats in both; \"same\" is the reference itself, or no difference at \
-                  all. With random weights this is numerical nearness, not how good an image looks."
+        caption: "Left is faster, up is closer to the reference's result for the same noise; both axes are \
+                  logarithmic. On the line (the Pareto front) are the cells that no other beats in both; \"same\" is \
+                  the reference itself, or no difference at all. With random weights this is numerical closeness, not \
+                  how good an image looks."
             .into(),
         key: key(&shown.iter().map(|point| point.0).collect::<Vec<_>>()),
     }))
@@ -188,9 +189,11 @@ pub(super) fn divergence(workload: &str, entries: &[Entry]) -> Result<Option<Fig
         id: "divergence",
         title: "Divergence from step to step".into(),
         svg,
-        caption: "How far the latent is from the reference's after each denoiser step, from the same noise. A line that starts high has \
-                  coarser weights or arithmetic; one that jumps at a step has a fault there. Steps without any difference are not drawn."
-            .into(),
+        caption:
+            "How far the latent is from the reference's after each denoiser step, for the same noise. A line that \
+                  starts high means coarser weights or arithmetic; a jump means a fault at that step. Steps without \
+                  any difference are not drawn."
+                .into(),
         key: key(&shown.iter().map(|(entry, _)| *entry).collect::<Vec<_>>()),
     }))
 }

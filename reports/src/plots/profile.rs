@@ -85,9 +85,9 @@ pub(crate) fn flame(cell: &Cell, rows: &[ProfileRow]) -> Result<Option<Figure>, 
         id: "flame",
         title: "Where an image's time goes".into(),
         svg,
-        caption: "One image from left to right: the stages, below them their blocks in order, below those their kinds of operation, the \
-                  largest first. Widths are times under the profiler; a block without a name is what the runtime added itself. The trace \
-                  has every node: open it at ui.perfetto.dev."
+        caption: "One image from left to right: the stages, below them their blocks in order, below those their kinds \
+                  of operation, the largest first. Widths are times under the profiler; a block without a name was \
+                  added by the runtime. The trace has every node: open it at ui.perfetto.dev."
             .into(),
         key: Vec::new(),
     }))
@@ -229,12 +229,13 @@ pub(crate) fn roofline(cell: &Cell, rows: &[ProfileRow], machine: &Machine) -> R
     };
     Ok(Some(Figure {
         id: "roofline",
-        title: "How near to the machine's peak".into(),
+        title: "How close to the machine's peak".into(),
         svg,
-        caption: "Each kind of operation of an image at its rate, under what this machine reached in our own loops at this number of \
-                  threads: sloping, what reading three arrays side by side reached; flat, what arithmetic allows: 8-bit products in groups for \
-                  linears where activations are rounded to 8 bits, else f32. Bytes are counted once, in f32 and with weights as stored: \
-                  what stays in cache can lie above the slope."
+        caption: "The rate of each kind of operation of an image, under the rates that our own loops reached on this \
+                  machine with this number of threads: sloping, memory bandwidth (reading three arrays side by side); \
+                  flat, arithmetic (8-bit products in groups for linears whose activations are rounded to 8 bits, else \
+                  f32). Bytes are counted once, in f32 and with weights as stored, so data that stays in cache can lie \
+                  above the slope."
             .into(),
         key: (1..).zip(&points).map(|(number, point)| (number, ink(point.0).class(), label(point))).collect(),
     }))

@@ -93,9 +93,10 @@ pub(super) fn samples(workload: &str, entries: &[Entry]) -> Result<Option<Figure
         id: "samples",
         title: "Every timed image".into(),
         svg,
-        caption: "Each dot is one image, each lane one process launch, right is slower than the cell's own median. A tick is a launch's median; \
-                  the band is the interval of the table, where there is one. An arrow at the edge is an image still farther away. First images and warm-up are left out. Lanes that stand apart \
-                  mean that launches differ among themselves: more launches help, more images do not."
+        caption: "Each dot is one image and each lane one process launch; right is slower than the cell's own median. \
+                  A tick is a launch's median; the band is the interval in the table, if there is one. An arrow at the \
+                  edge is an image even farther away. First images and warm-up are left out. Lanes apart from each \
+                  other mean that launches vary: more launches help, more images do not."
             .into(),
         key: Vec::new(),
     }))

@@ -112,9 +112,10 @@ pub(super) fn curves(workload: &str, entries: &[Entry]) -> Result<Option<Figure>
         title: "From the first minute to the last".into(),
         svg,
         caption: format!(
-            "Each point is the median of the images made around then, by one process that went on without a pause; a cell's first launch \
-             is the thick line. \"At first\" is the first tenth of the images, \"settled\" the last third, both the median of the cell's \
-             launches. A line that climbs is heat, or a leak; which backend is fastest can change on the way.{ring}"
+            "Each point is the median of the images made around then, by one process that went on without a pause; a \
+             cell's first launch is the thick line. \"At first\" is the first tenth of the images, \"settled\" the \
+             last third, both the median of the cell's launches. A rising line means heat, or a leak; which backend is \
+             fastest can change over time.{ring}"
         ),
         key: (1..)
             .zip(&curves)

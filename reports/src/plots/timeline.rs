@@ -174,8 +174,8 @@ fn rate(launch: &Launch, name: &str, label: &str, scale: f64, ink: Ink) -> Optio
 
 fn caption(launch: &Launch, run: &Run) -> String {
     let mut words =
-        "Each dot is an image, at the moment when it was done; below it, what sensors said, read every second \
-                     beside the worker. Axes do not begin at zero."
+        "Each dot is an image, at the moment when it was finished; below are the sensors, read every second while the \
+         worker ran. Axes do not begin at zero."
             .to_owned();
     if let Some(slowdown) = launch.calibration.slowdown().filter(|&slowdown| slowdown <= held::SLOWER) {
         words += &format!(
@@ -192,13 +192,13 @@ fn caption(launch: &Launch, run: &Run) -> String {
             " Lines across the temperature of the surface: from there on Android's status is the one that is named.";
     }
     if during(launch).any(|moment| moment.readings.keys().any(|name| name.ends_with("_pressure_percent"))) {
-        words += " Waiting: the share of the last ten seconds in which some task waited for a core, for memory or for a disk, by the \
-                  kernel's account.";
+        words += " Waiting: the share of the last ten seconds in which some task waited for a core, for memory or for \
+                  a disk, as the kernel counts it.";
     }
     if let Some(held) = held::back(launch, &run.machine) {
         words += &format!(" Held back: {held}.");
         if held.first_s.is_some() {
-            words += " Shaded: while sensors said so.";
+            words += " Shaded: while the sensors showed it.";
         }
     }
     let charging = launch
@@ -206,7 +206,7 @@ fn caption(launch: &Launch, run: &Run) -> String {
         .iter()
         .any(|moment| moment.readings.get("charging").and_then(Reading::value).is_some_and(|charging| *charging > 0.0));
     if charging && during(launch).any(|moment| moment.readings.contains_key("battery_power_w")) {
-        words += " A charger was plugged in: power is what went through the battery, not what the run took.";
+        words += " A charger was plugged in: power is that of the battery, not that of the run.";
     }
     if let Some(cpus) = &launch.cpus {
         let seen: Vec<String> = cpus.seen.iter().map(u32::to_string).collect();

@@ -136,9 +136,9 @@ fn usable(samples: &[f64]) -> bool {
 
 fn too_few(samples: &[f64], needed: usize) -> SteadyState {
     let said = if usable(samples) {
-        format!("{} samples; telling whether times are steady takes {needed}", samples.len())
+        format!("{} samples; {needed} are needed to tell whether times are steady", samples.len())
     } else {
-        "a sample is not a positive number of seconds: nothing can be told".to_owned()
+        "a sample is not a positive number of seconds, so nothing can be said".to_owned()
     };
     SteadyState { state: Steady::TooFew, from: None, said }
 }
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(state(&[1.7, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1, 1.0]).0, Steady::Warming);
         assert_eq!(state(&[1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0]).0, Steady::None);
         assert_eq!(state(&[1.0, 1.0]).0, Steady::TooFew);
-        assert!(of(&[1.0; 3]).said.contains("takes 6") && of(&[0.0; 9]).said.contains("positive"));
+        assert!(of(&[1.0; 3]).said.contains("6 are needed") && of(&[0.0; 9]).said.contains("positive"));
     }
 
     #[test]

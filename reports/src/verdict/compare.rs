@@ -82,7 +82,7 @@ pub enum CompareError {
     },
     /// The records are of different things.
     #[error(
-        "the records cannot be compared. They differ in {}. To compare all the same, allow {}; the verdict will say so",
+        "the records cannot be compared. They differ in {}. To compare them anyway, allow {}; the verdict will say so",
         .found.iter().map(|(_, says)| says.as_str()).collect::<Vec<_>>().join("; "),
         kinds(.found)
     )]
@@ -134,7 +134,8 @@ pub fn compare(base: &Side, head: &Side, options: &Options) -> Result<Verdict, C
     let mut cautions = named(base, head);
     if let Some(noise) = options.noise.take_if(|noise| base.runs.first().is_some_and(|run| !noise.is_of(run))) {
         cautions.push(format!(
-            "the noise of {} is of another machine, or of other conditions ({}), and was not used; `ditbench aa` finds this one's",
+            "the stored noise of {} belongs to another machine or other conditions ({}), and was not used; `ditbench \
+             aa` measures this one's",
             noise.made_from,
             match noise.conditions.as_deref() {
                 None => "not recorded",
@@ -292,7 +293,8 @@ fn cells(base: &Side, head: &Side, options: &Options, terms: Terms, cautions: &m
         for (side, name) in [(base, "base"), (head, "head")] {
             cautions.extend(side.runs.iter().filter(|run| run.run.finished.is_none()).map(|run| {
                 format!(
-                    "{name}'s run {} did not come to its end, so cells or launches may be missing; go on with it: `ditbench run --resume`",
+                    "{name}'s run {} is incomplete, so cells or launches may be missing; continue it with `ditbench \
+                     run --resume`",
                     run.run.id
                 )
             }));
@@ -355,7 +357,7 @@ fn cell(
         verdict.notes.extend(fit::other_versions(base, head));
     }
     if state == CellState::Compared && unsteady {
-        verdict.notes.push("not every launch of base ended well; those that did are compared".into());
+        verdict.notes.push("some launches of base failed; the others are compared".into());
     }
     let measured = if state == CellState::Compared {
         measure(&verdict.id, base, head, options, terms, later, &mut verdict.notes)
@@ -404,7 +406,7 @@ fn measure(
         };
         if stands_in && threshold.rule.enforce == Enforce::Alarm {
             threshold.rule.enforce = options.gate.rule(Metric::IMAGE, id).enforce;
-            notes.push("no launch made a steady image: the first image is judged in its place".into());
+            notes.push("no launch made a steady image: the first image is judged instead".into());
         }
         let paired = options.design == Design::Paired && metric.basis() == Basis::Launches;
         let pairs = paired.then(|| pairs(&base, &head));
@@ -433,7 +435,7 @@ fn measure(
         measured.push(one);
     }
     if unpaired > 0 {
-        notes.push(format!("{unpaired} launches have no partner on the other side and are left out"));
+        notes.push(format!("{unpaired} launches have no counterpart on the other side and are left out"));
     }
     measured
 }
@@ -461,8 +463,13 @@ fn benches(base: &Side, head: &Side, options: &Options, terms: Terms) -> Vec<Ope
     };
     ids.into_iter()
         .map(|id| {
-            let samples =
-                Samples { metric: Metric::ITERATION, base: of(base, id), head: of(head, id), pairs: None, confirming: None };
+            let samples = Samples {
+                metric: Metric::ITERATION,
+                base: of(base, id),
+                head: of(head, id),
+                pairs: None,
+                confirming: None,
+            };
             let not_run = head.benches.iter().find_map(|bench| bench.not_run.as_ref().filter(|_| bench.id == id));
             let state = match (samples.base.is_empty(), samples.head.is_empty() || not_run.is_some()) {
                 (false, false) => CellState::Compared,
@@ -488,7 +495,9 @@ fn benches(base: &Side, head: &Side, options: &Options, terms: Terms) -> Vec<Ope
             }
             let threshold = Threshold {
                 rule: options.gate.rule(Metric::ITERATION, id),
-                noise: options.noise.as_ref().and_then(|noise| noise.threshold_for(id, Metric::ITERATION, samples.base.len().min(samples.head.len()))),
+                noise: options.noise.as_ref().and_then(|noise| {
+                    noise.threshold_for(id, Metric::ITERATION, samples.base.len().min(samples.head.len()))
+                }),
             };
             let measured = match state {
                 CellState::Compared => vec![judge::measure(&samples, &threshold, terms)],
@@ -496,7 +505,8 @@ fn benches(base: &Side, head: &Side, options: &Options, terms: Terms) -> Vec<Ope
             };
             if state == CellState::Compared {
                 verdict.notes.push(
-                    "samples are iterations of one process a side: what differs from process to process is not in the interval"
+                    "samples are iterations of one process per side: the interval does not cover variation between \
+                     processes"
                         .into(),
                 );
             }

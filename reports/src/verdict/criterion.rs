@@ -184,12 +184,12 @@ fn bench(folder: &Path, from: String) -> Result<Bench, CriterionError> {
     let saved = fs::metadata(&path).map_err(io)?.modified().ok();
     let wrong = |why: &str| CriterionError::Format { path: path.clone(), why: why.to_owned() };
     if sample.iters.len() != sample.times.len() || sample.times.is_empty() {
-        return Err(wrong("it has not as many times as counts of iterations, or none"));
+        return Err(wrong("its numbers of times and of iteration counts differ, or are 0"));
     }
     // criterion counts nanoseconds.
     let samples_s: Vec<f64> = sample.times.iter().zip(&sample.iters).map(|(time, iters)| time / iters * 1e-9).collect();
     if samples_s.iter().any(|seconds| !seconds.is_finite() || *seconds < 0.0) {
-        return Err(wrong("a time per iteration is no number of seconds"));
+        return Err(wrong("a time per iteration is not a number of seconds"));
     }
     Ok(Bench { id, samples_s, from, not_run: None, saved, batches: sample.times })
 }

@@ -50,7 +50,10 @@ pub(super) fn unknown(base: &[(usize, &Cell)], head: &[(usize, &Cell)]) -> Optio
         (Some(_), None) => "head",
         _ => return None,
     };
-    Some(format!("whether other programs ran beside {side} is not known, so a change that they made cannot be told"))
+    Some(format!(
+        "it is not known whether other programs ran beside {side}, so a change caused by them would go \
+                  unnoticed"
+    ))
 }
 
 /// Other programs or machines on the CPUs of one side that were not on the other's, if they took enough to be told.
@@ -122,7 +125,11 @@ mod tests {
         assert_eq!(doubt(None, Some(0.5)), None);
         assert!(doubt(Some(0.0), Some(1.0)).unwrap().by.is_finite());
         assert_eq!(unknown(&[(0, &cell(Some(0.1)))], &[(0, &cell(Some(0.1)))]), None);
-        assert!(unknown(&[(0, &cell(None))], &[(0, &cell(Some(0.1)))]).unwrap().contains("beside base is not known"));
+        assert!(
+            unknown(&[(0, &cell(None))], &[(0, &cell(Some(0.1)))])
+                .unwrap()
+                .contains("not known whether other programs ran beside base")
+        );
     }
 
     #[test]

@@ -83,7 +83,8 @@ pub(super) fn against_base(apart: &Apart, precision: &str, gate: &Gate) -> Optio
         return Some(Finding {
             fault: Fault::Latent,
             says: format!(
-                "the last latent is {} off base's (relative L2), {} is the tolerance between builds for {precision}; first beyond it after step {}",
+                "the last latent differs from base's by {} (relative L2); the tolerance between builds is {} for \
+                 {precision}, first exceeded after step {}",
                 text::scientific(last),
                 text::scientific(limit),
                 from + 1
@@ -94,7 +95,8 @@ pub(super) fn against_base(apart: &Apart, precision: &str, gate: &Gate) -> Optio
     image.filter(|distance| beyond(*distance, limit)).map(|distance| Finding {
         fault: Fault::Image,
         says: format!(
-            "the image is {} off base's (relative L2), {} is the tolerance between builds; the latent is within it: look at the decoder",
+            "the image differs from base's by {} (relative L2); the tolerance between builds is {}; the latent is \
+             within it, so look at the decoder",
             text::scientific(distance),
             text::scientific(limit)
         ),
@@ -122,7 +124,7 @@ pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Ga
     };
     for (_, cell) in cells {
         if cell.placement.is_empty() {
-            note("where its nodes ran was not recorded, so a fall-back would go unseen".into());
+            note("it was not recorded where its nodes ran, so a fall-back would go unnoticed".into());
         }
         for stage in &cell.placement {
             let name = stage.stage.replace('_', " ");
@@ -137,7 +139,7 @@ pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Ga
                     find(
                         Fault::FallBack,
                         format!(
-                            "{} of the nodes of the {name} ran on {}, {} is the least allowed ({})",
+                            "{} of the nodes of the {name} ran on {}; at least {} must ({})",
                             text::percent(share),
                             stage.asked,
                             text::percent(gate.placement.min_share),
@@ -146,7 +148,10 @@ pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Ga
                     );
                 }
                 Some(_) => {}
-                None => note(format!("where the nodes of the {name} ran is not known, so a fall-back would go unseen")),
+                None => note(format!(
+                    "it is not known where the nodes of the {name} ran, so a fall-back would go \
+                                      unnoticed"
+                )),
             }
         }
         let last = cell.quality.value().and_then(|quality| Some((quality, quality.latents.last()?)));
@@ -161,7 +166,8 @@ pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Ga
             if let Some(not_kept) = not_kept {
                 let reference = cell.quality.why().unwrap_or("no latents were kept");
                 note(format!(
-                    "its result was held against nothing, so a wrong one would go unseen: {not_kept}; in its own run: {reference}"
+                    "its result had nothing to be compared with, so a wrong one would go unnoticed: {not_kept}; in its \
+                     own run: {reference}"
                 ));
             }
             continue;
@@ -179,7 +185,8 @@ pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Ga
                 find(
                     Fault::Latent,
                     format!(
-                        "the last latent is {} off the reference's (relative L2), {} is the tolerance for {}; first beyond it after step {}",
+                        "the last latent differs from the reference's by {} (relative L2); the tolerance is {} for {}, \
+                         first exceeded after step {}",
                         text::scientific(last.relative_l2),
                         text::scientific(*limit),
                         cell.key.precision,
@@ -199,11 +206,11 @@ pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Ga
 /// The fault of a cell that ended well in base and not in head.
 pub(super) fn broken(head: &[(usize, &Cell)]) -> Finding {
     match head.iter().find(|(_, cell)| cell.status != Status::Ok) {
-        None => Finding { fault: Fault::Missing, says: "it is in base and not in head".into() },
+        None => Finding { fault: Fault::Missing, says: "it is in base but not in head".into() },
         Some((_, cell)) => Finding {
             fault: Fault::Failed,
             says: format!(
-                "it ended well in base; in head: {}{}",
+                "it worked in base; in head: {}{}",
                 cell.status.name(),
                 cell.reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default()
             ),

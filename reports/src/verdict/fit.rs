@@ -68,7 +68,7 @@ impl FromStr for Difference {
         Self::ALL
             .into_iter()
             .find(|difference| difference.name() == name)
-            .ok_or_else(|| format!("\"{name}\" is none of {}", Self::ALL.map(Self::name).join(", ")))
+            .ok_or_else(|| format!("\"{name}\" is not one of {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 
@@ -129,7 +129,7 @@ pub fn named(one: &Run, other: &Run) -> Vec<String> {
         lacks.dedup();
         if !lacks.is_empty() {
             found.push(format!(
-                "{} does not record these conditions, so nobody knows whether they were the same: {}",
+                "{} does not record these conditions, so it is not known whether they were the same: {}",
                 run.run.id,
                 lacks.join(", ")
             ));

@@ -112,13 +112,13 @@ pub enum GateError {
         wanted: &'static str,
     },
     /// A threshold without a reason.
-    #[error("gate.toml, {place}: a threshold needs a reason. Say in `reason = \"…\"` why it is what it is")]
+    #[error("gate.toml, {place}: a threshold needs a reason. Add `reason = \"…\"`")]
     Reason {
         /// Where.
         place: String,
     },
     /// A direction that the metric does not have.
-    #[error("gate.toml, {place}: {name} is better {better}; leave `better` out or say so")]
+    #[error("gate.toml, {place}: {name} is better when {better}; correct `better` or leave it out")]
     Direction {
         /// Where.
         place: String,
@@ -220,7 +220,12 @@ impl Gate {
             if fits { Ok(()) } else { Err(GateError::Number { place, found: value.to_string(), wanted }) }
         };
         let positive = |value: f64| value.is_finite() && value >= 0.0;
-        number("level".into(), self.level, self.level > 0.0 && self.level < 0.5, "a chance above 0 and below 0.5")?;
+        number(
+            "level".into(),
+            self.level,
+            self.level > 0.0 && self.level < 0.5,
+            "a probability above 0 and below 0.5",
+        )?;
         number("machine_drift".into(), self.machine_drift, positive(self.machine_drift), "a share of 0 or more")?;
         for (name, rule) in &self.metrics {
             let place = |field: &str| format!("[metrics.{name}] {field}");
@@ -402,8 +407,8 @@ mod tests {
             ("[metrics.image_s]\nmax_change = 0.1", "needs a reason"),
             ("[metrics.image_s]\nmax_change = -0.1\nreason = \"x\"", "[metrics.image_s] max_change: -0.1 is not"),
             ("[metrics.image_s]\nmaximum = 0.1", "maximum"),
-            ("[metrics.psnr_db]\nbetter = \"lower\"", "is better higher"),
-            ("level = 2.0", "level: 2 is not a chance"),
+            ("[metrics.psnr_db]\nbetter = \"lower\"", "is better when higher"),
+            ("level = 2.0", "level: 2 is not a probability"),
             ("[placement]\nmin_share = 2.0", "share from 0 to 1"),
             ("[[override]]\ncell = \"*\"\nmetric = \"speed\"\nreason = \"x\"", "number 1: there is no metric"),
             ("level 3", "line 1"),

@@ -262,7 +262,8 @@ pub(super) fn decide(measured: Measured, q: Option<f64>, tests: usize, terms: Te
             let needed = fewest(terms.level);
             verdict.enough = Some(needed.max(to_be_heard));
             verdict.why = format!(
-                "{samples} on each side are too few for an interval: it takes {needed}, so no change, however large, could have been seen"
+                "{samples} on each side are too few for an interval, which needs {needed}: no change, however large, \
+                 could have been detected"
             );
         }
         return verdict;
@@ -282,7 +283,7 @@ pub(super) fn decide(measured: Measured, q: Option<f64>, tests: usize, terms: Te
         };
     } else if interval.low > gate && estimate > limit {
         verdict.enough = Some(to_be_heard.max(samples + 1));
-        verdict.why = format!("above the threshold, but not beyond chance among {tests} tests");
+        verdict.why = format!("above the threshold, but not significant among {tests} tests");
     } else {
         let missing = if estimate > limit { estimate - gate } else { limit - estimate };
         verdict.enough = power::launches_to_shrink(interval.half_width(), samples, missing).map(|n| n.max(samples + 1));
@@ -291,13 +292,13 @@ pub(super) fn decide(measured: Measured, q: Option<f64>, tests: usize, terms: Te
                 "above what the gate allows, but within three times the machine's noise".into()
             }
             Some(_) => "the threshold lies within the interval".into(),
-            None => "the change is so near to the threshold that no number of launches decides".into(),
+            None => "the change is so close to the threshold that no number of launches would decide".into(),
         };
     }
     if verdict.outcome == Outcome::Regressed && verdict.confirmed.is_some_and(|confirmed| !confirmed.agrees) {
         verdict.outcome = Outcome::Inconclusive;
         verdict.enough = Some(2 * samples);
-        verdict.why = "a confirming block of launches did not show it again".into();
+        verdict.why = "a confirming block of launches did not confirm it".into();
     }
     for doubt in doubts {
         let explained = match verdict.outcome {

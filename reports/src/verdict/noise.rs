@@ -74,7 +74,7 @@ pub enum NoiseError {
     #[error(transparent)]
     Compare(#[from] CompareError),
     /// A stored file is of another kind or version.
-    #[error("not a noise file of this version: {0}. Make it again with `ditbench aa`")]
+    #[error("not a noise file of this version: {0}. Measure it again with `ditbench aa`")]
     Format(String),
 }
 
@@ -110,7 +110,7 @@ impl Noise {
     pub fn parse(text: &str) -> Result<Self, NoiseError> {
         let noise: Self = serde_json::from_str(text).map_err(|error| NoiseError::Format(error.to_string()))?;
         if noise.schema_version != SCHEMA_VERSION {
-            let words = format!("version {} where {SCHEMA_VERSION} is read", noise.schema_version);
+            let words = format!("version {}, but this program reads {SCHEMA_VERSION}", noise.schema_version);
             return Err(NoiseError::Format(words));
         }
         Ok(noise)

@@ -78,7 +78,7 @@ impl Stop {
     pub fn name(self) -> &'static str {
         match self {
             Self::Decided => "every cell is decided",
-            Self::Launches => "the most launches are made",
+            Self::Launches => "the maximum number of launches was made",
             Self::Budget => "the budget is spent",
         }
     }

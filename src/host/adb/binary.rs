@@ -17,12 +17,12 @@ pub fn find(named: Option<&Path>, abi: &str) -> Result<PathBuf, AdbError> {
         return match machine_of(path) {
             Ok(Some(machine)) if machine == wanted => Ok(path.to_owned()),
             Ok(Some(machine)) => Err(AdbError::Binary(format!(
-                "{} is for {}, and the phone is {abi}. {}",
+                "{} is for {}, but the phone is {abi}. {}",
                 path.display(),
                 machine.name(),
                 how_to_build(abi)
             ))),
-            Ok(None) => Err(AdbError::Binary(format!("{} is no program for Android or Linux", path.display()))),
+            Ok(None) => Err(AdbError::Binary(format!("{} is not a program for Android or Linux", path.display()))),
             Err(error) => Err(AdbError::local(path)(error)),
         };
     }
@@ -63,11 +63,11 @@ mod tests {
         let path = dir.path().join("ditbench");
         std::fs::write(&path, elf(62)).unwrap();
         let error = find(Some(&path), "arm64-v8a").unwrap_err().to_string();
-        assert!(error.contains("is for x86_64, and the phone is arm64-v8a"), "{error}");
+        assert!(error.contains("is for x86_64, but the phone is arm64-v8a"), "{error}");
         assert!(error.contains("scripts/android/build.sh"), "{error}");
         assert_eq!(find(Some(&path), "x86_64").unwrap(), path);
         std::fs::write(&path, "#!/bin/sh").unwrap();
-        assert!(find(Some(&path), "x86_64").unwrap_err().to_string().contains("is no program"));
+        assert!(find(Some(&path), "x86_64").unwrap_err().to_string().contains("is not a program"));
         for (abi, words) in [("riscv64", "never run"), ("armeabi-v7a", "32-bit"), ("x86", "32-bit")] {
             let error = find(None, abi).unwrap_err();
             assert!(error.to_string().contains(abi) && error.to_string().contains(words), "{error}");

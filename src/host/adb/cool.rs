@@ -72,7 +72,7 @@ impl Cool {
             }
         }
         if value(now, "cpu_cooling_level").is_some_and(|level| level > self.level) {
-            words.push("its processor slowed down".to_owned());
+            words.push("its processor is throttled".to_owned());
         }
         if !words.is_empty() || too_warm {
             words.splice(..0, heat.map(|(heat, _)| format!("{heat:.0} °C")));
@@ -176,7 +176,7 @@ mod tests {
         let mut cool = cool(&[]);
         let capped = [("cpu_big_allowed_mhz", 1600.0), ("cpu_cooling_level", 3.0), ("thermal_status", 0.0)];
         let said = warm(&cool, &capped).unwrap();
-        assert_eq!(said, "big cores at 50 % of their clock, its processor slowed down");
+        assert_eq!(said, "big cores at 50 % of their clock, its processor is throttled");
         cool.give_up(&readings(&capped));
         assert_eq!(warm(&cool, &capped), None, "it is the phone's own");
         assert!(warm(&cool, &[("cpu_big_allowed_mhz", 1300.0)]).is_some(), "and this is not");

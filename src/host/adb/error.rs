@@ -23,7 +23,7 @@ pub enum AdbError {
     )]
     NoDevice,
     /// Not the one that was asked for.
-    #[error("adb sees no phone {serial}; it sees {known}. See them with: adb devices -l")]
+    #[error("adb sees no phone {serial}; it sees {known}. List them with: adb devices -l")]
     Unknown {
         /// What was asked for.
         serial: String,
@@ -49,7 +49,7 @@ pub enum AdbError {
         cure: &'static str,
     },
     /// The answer broke off.
-    #[error("{serial} went away while {doing}. Look at the cable and at: adb devices")]
+    #[error("{serial} disconnected while {doing}. Check the cable, and: adb devices")]
     Lost {
         /// Which.
         serial: String,
@@ -102,7 +102,7 @@ pub enum AdbError {
         dir: String,
     },
     /// A file arrived otherwise than it was sent.
-    #[error("{serial}: {what} arrived damaged ({why}). Try again; if it stays so, try another cable or port")]
+    #[error("{serial}: {what} arrived damaged ({why}). Try again; if that does not help, try another cable or port")]
     Damaged {
         /// Which.
         serial: String,
@@ -120,7 +120,7 @@ pub enum AdbError {
         owner: String,
     },
     /// The folder is on a file system that runs no programs.
-    #[error("{serial} runs no programs that are in {dir}. Choose another folder with --phone-dir")]
+    #[error("{serial} does not run programs from {dir}. Choose another folder with --phone-dir")]
     NotExecutable {
         /// Which.
         serial: String,
@@ -202,7 +202,8 @@ impl AdbError {
 const STATES: [(&str, &str, &str); 7] = [
     (
         "unauthorized",
-        "Unlock the phone and allow this computer; no question on its screen? adb kill-server, then plug it in again",
+        "Unlock the phone and allow this computer; if its screen shows no question: adb kill-server, then plug it in \
+         again",
         "adb kill-server; adb devices -l",
     ),
     ("authorizing", "Unlock the phone and allow this computer", "adb devices -l"),
@@ -218,7 +219,7 @@ const STATES: [(&str, &str, &str); 7] = [
     ),
     ("recovery", "Start Android on it: adb reboot", "adb -s SERIAL reboot"),
     ("bootloader", "Start Android on it: fastboot reboot", "fastboot -s SERIAL reboot"),
-    ("offline", "Take the cable out and in again, or: adb reconnect offline", "adb reconnect offline"),
+    ("offline", "Unplug the cable and plug it in again, or: adb reconnect offline", "adb reconnect offline"),
 ];
 
 /// How to get a program for a phone of some kind. `scripts/android/build.sh` builds for 64-bit ARM alone.
@@ -229,7 +230,7 @@ pub fn how_to_build(abi: &str) -> &'static str {
             "Build one with cargo build --release -p ditbench-phone --target x86_64-unknown-linux-musl, and name it with --phone-binary FILE"
         }
         Some(Machine::Arm | Machine::X86) => {
-            "ditbench is for 64-bit systems: this one has a 32-bit Android, and is not measured"
+            "ditbench is for 64-bit systems: this one has a 32-bit Android and cannot be measured"
         }
         _ => "ditbench has never run on such a machine; if you built it for one, name it with --phone-binary FILE",
     }

@@ -84,7 +84,7 @@ pub fn start(session: &Session, order: &Order, sent: Sent) -> Result<(), AdbErro
     })?;
     if let Err(error) = keep(&orders.spec, order.log) {
         // The launch does not need it: whoever wants to repeat it does.
-        (order.say)(format!("the launch's order is not kept: {error}"));
+        (order.say)(format!("the launch's order was not kept: {error}"));
     }
     // A folder without a process is of a start that broke off.
     let script = format!(
@@ -158,7 +158,7 @@ pub fn follow(session: &mut Session, order: &Order, on_event: &mut dyn FnMut(f64
                             if drops > 0 {
                                 exit.observed
                                     .notes
-                                    .push(format!("the connection to the phone broke {drops} times meanwhile"));
+                                    .push(format!("the connection to the phone broke {drops} times during the launch"));
                             }
                             return Followed::Over(*exit);
                         }
@@ -188,7 +188,7 @@ fn gone(session: &Session, folder: &str) -> Cause {
         "echo \"$(cat {BOOT_ID}) $(cat {0}/boot)\"; echo \"$(cat /proc/uptime)\"; tail -n 3 {0}/supervisor.log {0}/worker.log 2>/dev/null",
         quote(folder)
     );
-    let said = session.device.shell("asking what became of the launch", &script, Limit::work(super::device::CALL));
+    let said = session.device.shell("asking how the launch ended", &script, Limit::work(super::device::CALL));
     let said = said.map(|reply| reply.stdout).unwrap_or_default();
     Cause::Failed { unsupported: false, why: why_gone(&said) }
 }
@@ -206,7 +206,7 @@ fn why_gone(said: &str) -> String {
     let why = match (restarted, up) {
         (true, Some(up)) => format!("the phone restarted ({up:.0} s ago) and took the launch with it"),
         (true, None) => "the phone restarted and took the launch with it".to_owned(),
-        (false, _) => "the launch was killed on the phone: by Android for want of memory, or by hand".to_owned(),
+        (false, _) => "the launch was killed on the phone: by Android because memory ran out, or by hand".to_owned(),
     };
     let words = lines.map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("==>"));
     std::iter::once(why.as_str()).chain(words).collect::<Vec<_>>().join(" | ")

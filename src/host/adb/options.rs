@@ -27,7 +27,7 @@ pub struct PhoneOptions {
     /// Switch Android's fixed-performance mode on during launches
     #[arg(long, help_heading = "Phones")]
     pub fixed_performance: bool,
-    /// Put workers into a profile of Android's scheduling (Android 13 and later): MaxPerformance comes near to what an app gets
+    /// Put workers into a profile of Android's scheduling (Android 13 and later): MaxPerformance comes close to what an app gets
     #[arg(long, value_name = "PROFILE", help_heading = "Phones")]
     pub task_profile: Option<String>,
     /// Have Android's perfetto trace the whole system in a pass of its own for each cell: threads on cores, clocks, the battery
@@ -46,7 +46,7 @@ pub struct PhoneOptions {
     /// Folder on the phone for our files [default: /data/local/tmp/ditbench]
     #[arg(long, value_name = "DIR", help_heading = "Phones")]
     pub phone_dir: Option<String>,
-    /// Seconds to wait for a phone that went away [default: 60]
+    /// Seconds to wait for a phone that disconnected [default: 60]
     #[arg(long, value_name = "SECONDS", help_heading = "Phones")]
     pub patience: Option<Patience>,
 }

@@ -71,8 +71,8 @@ pub fn fits(parcel: &Parcel, abi: &str) -> Result<(), String> {
 fn library_fits(library: &Path, abi: &str) -> Result<(), String> {
     match machine_of(library) {
         Ok(Some(machine)) if Some(machine) == Machine::of_abi(abi) => Ok(()),
-        Ok(Some(machine)) => Err(format!("{} is for {}, and the phone is {abi}", library.display(), machine.name())),
-        Ok(None) => Err(format!("{} is no library for Android or Linux", library.display())),
+        Ok(Some(machine)) => Err(format!("{} is for {}, but the phone is {abi}", library.display(), machine.name())),
+        Ok(None) => Err(format!("{} is not a library for Android or Linux", library.display())),
         Err(error) => Err(format!("cannot read {}: {error}", library.display())),
     }
 }
@@ -98,12 +98,12 @@ mod tests {
             how: String::new(),
         };
         std::fs::write(&path, "no library").unwrap();
-        assert!(fits(&parcel(true), "arm64-v8a").unwrap_err().contains("is no library"));
+        assert!(fits(&parcel(true), "arm64-v8a").unwrap_err().contains("is not a library"));
         let mut elf = [0u8; 20];
         elf[..4].copy_from_slice(b"\x7fELF");
         elf[18] = 62;
         std::fs::write(&path, elf).unwrap();
-        assert!(fits(&parcel(true), "arm64-v8a").unwrap_err().contains("is for x86_64, and the phone is arm64-v8a"));
+        assert!(fits(&parcel(true), "arm64-v8a").unwrap_err().contains("is for x86_64, but the phone is arm64-v8a"));
         assert_eq!(fits(&parcel(true), "x86_64"), Ok(()));
         assert_eq!(fits(&parcel(false), "arm64-v8a"), Ok(()), "code for another part of the phone");
     }

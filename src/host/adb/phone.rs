@@ -58,7 +58,8 @@ impl Phone {
         if description.version != env!("CARGO_PKG_VERSION") || description.git != build::git() {
             // Two revisions may still speak to each other; the record has the phone's.
             say(format!(
-                "the program on the phone (ditbench {}) is of another build than this one: build both alike, unless this is what you want",
+                "the program on the phone (ditbench {}) is a different build from this one: build both the same way, \
+                 unless this is what you want",
                 description.version
             ));
         }
@@ -163,7 +164,7 @@ fn with_advice(name: &str, mut facts: BackendFacts) -> BackendFacts {
 fn ask<T: DeserializeOwned>(session: &Session, question: &str, limit: Duration) -> Result<T> {
     let text = session.ask(question, limit)?;
     serde_json::from_str(text.trim()).with_context(|| {
-        format!("{}: the answer to \"{question}\" is none that this version knows", session.device.serial())
+        format!("{}: unexpected reply to \"{question}\"; the versions may differ", session.device.serial())
     })
 }
 
@@ -318,7 +319,7 @@ impl Host for Phone {
             if !told {
                 told = true;
                 let most = COOL_DOWN.as_secs() / 60;
-                say(format!("waiting for the phone to cool down ({warm}), {most} minutes at most"));
+                say(format!("waiting for the phone to cool down ({warm}), at most {most} minutes"));
             }
             for _ in 0..25 {
                 std::thread::sleep(Duration::from_millis(if interrupt::requested() { 0 } else { 200 }));

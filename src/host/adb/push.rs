@@ -72,7 +72,7 @@ impl Pusher {
         let (seen_size, seen_hash) = (words.next().unwrap_or("?"), words.next().unwrap_or("?"));
         if seen_size != size.to_string() || seen_hash != hash {
             let _ = device.ask("removing a damaged file", &format!("rm -f {}", quote(&part)));
-            let why = format!("{seen_size} bytes with SHA-256 {seen_hash}, and not {size} with {hash}");
+            let why = format!("{seen_size} bytes with SHA-256 {seen_hash}, not {size} with {hash}");
             return Err(AdbError::Damaged { serial: device.serial().to_owned(), what, why });
         }
         device.ask(&doing, &format!("chmod {mode} {0} && mv {0} {1}", quote(&part), quote(&target)))?;

@@ -337,7 +337,7 @@ fn look_for_others(device: &Device, options: &PhoneOptions, run: &str) -> Result
         "cd {folder} 2>/dev/null || exit 0; is() {{ tr '\\0' ' ' < /proc/$1/cmdline 2>/dev/null | grep -q \"agent $2\"; }}; \
          {{ read -r owner; read -r pid; }} < lock 2>/dev/null; [ -n \"$pid\" ] && is \"$pid\" hold && echo \"$owner\" && exit 0; \
          for d in launches/*/; do d=${{d%/}}; case ${{d#launches/}} in {run}.*) continue;; esac; pid=$(cat \"$d/pid\" 2>/dev/null) || continue; \
-         is \"$pid\" supervise && echo \"the launch ${{d#launches/}}, which its host has lost touch with (go on there with run --resume, or stop it here with: adb shell kill $pid)\"; done; exit 0",
+         is \"$pid\" supervise && echo \"the launch ${{d#launches/}}, whose host has lost contact (continue there with run --resume, or stop it here with: adb shell kill $pid)\"; done; exit 0",
         folder = quote(options.folder()),
         run = run,
     );
@@ -386,7 +386,7 @@ pub fn runs(device: &Device, program: &str, file: &std::path::Path) -> Result<()
         return Err(AdbError::NotExecutable { serial: device.serial().to_owned(), dir });
     }
     Err(AdbError::Binary(format!(
-        "{}: {} does not start there (status {}: {}); it may be linked to libraries that Android has not got: build it with \
+        "{}: {} does not start there (status {}: {}); it may be linked to libraries that Android lacks: build it with \
          scripts/android/build.sh",
         device.serial(),
         file.display(),

@@ -36,9 +36,9 @@ pub fn all(store: &mut RunStore, data: &Data, progress: &Progress) -> Result<()>
         let reference = reference(&rows, &row.key);
         row.is_reference = reference.is_some_and(|other| other.key == row.key);
         let fidelity = match reference {
-            None => Reading::absent("no f32 cell of this workload ended well, so there is nothing to compare with"),
+            None => Reading::absent("no f32 cell of this workload succeeded, so there is nothing to compare with"),
             Some(other) if other.key == row.key => {
-                Reading::absent("this is the reference that the others are held against")
+                Reading::absent("this is the reference that the others are compared with")
             }
             Some(other) => {
                 fidelity(&dir, row, other).map_or_else(|why| Reading::absent(format!("{why:#}")), Reading::Ok)
@@ -62,7 +62,7 @@ fn fidelity(dir: &Path, row: &Row, other: &Row) -> Result<PromptFidelity> {
     let ((ours, _), (theirs, _)) = (folder(dir, row)?, folder(dir, other)?);
     let (our_latents, their_latents) = (load_latents(&ours.join(LATENTS))?, load_latents(&theirs.join(LATENTS))?);
     if our_latents.len() != their_latents.len() {
-        bail!("{} pictures against {} of {}", our_latents.len(), their_latents.len(), other.key);
+        bail!("{} pictures, but {} of {}", our_latents.len(), their_latents.len(), other.key);
     }
     let mut found = PromptFidelity { reference: other.key.id(), ..PromptFidelity::default() };
     for (index, (a, b)) in our_latents.iter().zip(&their_latents).enumerate() {
@@ -153,7 +153,7 @@ fn read_features(folder: &Path) -> Result<Features> {
     let (whole, rest) = bytes.as_chunks();
     let values = whole.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     let features = Features::new(FEATURES, values).filter(|_| rest.is_empty());
-    features.with_context(|| format!("{} is damaged or cut off", path.display()))
+    features.with_context(|| format!("{} is damaged or truncated", path.display()))
 }
 
 #[cfg(test)]

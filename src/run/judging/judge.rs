@@ -90,7 +90,7 @@ impl Judge {
         let mut outputs = self.session.run(&[ditbench_judge::to_input(picture)?])?.into_iter();
         match (outputs.next(), outputs.next()) {
             (Some(features), Some(classes)) => Ok((features.into_f32()?, classes.into_f32()?)),
-            _ => bail!("the judge gave fewer outputs than its graph has"),
+            _ => bail!("the judge returned fewer outputs than its graph has"),
         }
     }
 

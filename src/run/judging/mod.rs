@@ -164,7 +164,7 @@ pub fn work(
     progress.finish();
     let page = show::report(&store, &Question::default())?;
     if interrupted {
-        bail!("interrupted; what was judged is kept. Go on with: {}", super::resume::command(store.dir(), common));
+        bail!("interrupted; what was judged is kept. Continue with: {}", super::resume::command(store.dir(), common));
     }
     crate::text::show(&format!("{}\n", page.display()));
     super::something_was_measured(&store, &[])
@@ -317,7 +317,7 @@ impl Maker<'_> {
         let can = |cell: &&Resolved| store.run().cell(&cell.key).is_some_and(|row| row.status == Status::Ok);
         let mut able = cells.iter().filter(can);
         let f32 = able.clone().find(|cell| cell.cell.scheme == Scheme::F32);
-        let cell = f32.or_else(|| able.next()).context("no cell of this run ended well")?;
+        let cell = f32.or_else(|| able.next()).context("no cell of this run succeeded")?;
         let cache = self.preparer.cache().to_owned();
         let (pipeline, seed) = (&cell.pipeline, self.settings.seed);
         let weights = prepare_weights(pipeline, &WeightsChoice::Random, seed, cell.cell.scheme, &cache, self.progress)?;

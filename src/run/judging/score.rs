@@ -52,7 +52,7 @@ pub fn of_features(made: &Features, data: &Data) -> Result<Judged> {
         retrieval_at_5: share(5)?,
         kernel_distance_x1000: match distance(made, data).and_then(|d| Some(bounded(d.value(), d.interval()?))) {
             Some(distance) => Reading::Ok(distance),
-            None => Reading::absent(format!("the kernel distance takes {FEWEST} pictures, there are {}", made.len())),
+            None => Reading::absent(format!("the kernel distance needs {FEWEST} pictures; there are {}", made.len())),
         },
         nearer,
         nearest: names,

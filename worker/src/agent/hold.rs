@@ -37,7 +37,8 @@ pub(super) fn hold(folder: &Path, run: &str, owner: &str) -> Result<()> {
     if let Some((name, pid)) = supervise::alive(folder).into_iter().find(|(name, _)| !is_of(name, run)) {
         writeln!(
             out,
-            "{BUSY}the launch {name}, which its host has lost touch with (go on there with run --resume, or stop it here with: adb shell kill {pid})"
+            "{BUSY}the launch {name}, whose host has lost contact (continue there with run --resume, or stop it here \
+             with: adb shell kill {pid})"
         )?;
         return Ok(());
     }

@@ -76,7 +76,7 @@ impl Ask {
 pub fn main(words: &[String]) -> ExitCode {
     let Some(ask) = Ask::parse(words) else {
         crate::output::tell(&format!(
-            "error: `agent {}` is no question of a host; the versions there and here may differ",
+            "error: `agent {}` is not a question of a host; the versions there and here may differ",
             words.join(" ")
         ));
         return ExitCode::from(2);

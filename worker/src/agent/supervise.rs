@@ -118,7 +118,7 @@ pub(super) fn supervise(folder: &Path) -> Result<()> {
         Err(error) => (failed(format!("cannot start a worker on the phone: {error:#}")), None),
     };
     let cause = match journal.broken() {
-        Some(why) => failed(format!("the phone could not write what the worker said: {why}. Free some space on it")),
+        Some(why) => failed(format!("the phone could not write the worker's output: {why}. Free some space on it")),
         None => cause,
     };
     drop(fixed);

@@ -35,7 +35,7 @@ pub fn to(cpus: &[u32]) -> Result<(), String> {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn refused(cpus: &[u32], why: &str) -> String {
     let allowed = allowed().unwrap_or_else(|| "unknown".to_owned());
-    format!("cannot run on CPUs {} only: {why}; this process may use {allowed}", clusters::list(cpus))
+    format!("cannot run only on CPUs {}: {why}; this process may use {allowed}", clusters::list(cpus))
 }
 
 /// Other systems have no such call.

@@ -72,7 +72,8 @@ impl Snapshot {
         // Some sandboxes have the file and never count: what is less than our own is no count of everything.
         if load.own_s > 1.5 * load.busy_s + 0.05 * f64::from(load.cpus) {
             return Reading::absent(format!(
-                "/proc/stat counts {:.2} s of processor time, less than the {:.2} s that were our own: it does not count here",
+                "/proc/stat counts {:.2} s of processor time, less than the {:.2} s that were our own, so it cannot be \
+                 trusted here",
                 load.busy_s, load.own_s
             ));
         }
@@ -193,7 +194,7 @@ mod tests {
         let zeros = machine([0; 4], [0; 4], 0);
         let (from, to) = between(zeros.path(), zeros.path(), 10, 0.0);
         let why = from.until(&to, &[0, 1], 9.0);
-        assert!(why.why().is_some_and(|why| why.contains("does not count here")), "{why:?}");
+        assert!(why.why().is_some_and(|why| why.contains("cannot be trusted here")), "{why:?}");
         assert!(from.until(&to, &[0, 9], 0.0).why().is_some_and(|why| why.contains("every CPU")));
         assert!(from.until(&to, &[], 0.0).why().is_some());
         let nowhere = zeros.path().join("nowhere");

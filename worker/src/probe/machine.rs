@@ -24,11 +24,11 @@ pub fn probe() -> Machine {
         architecture: std::env::consts::ARCH.to_owned(),
         physical_cores: Reading::or_absent(
             sysinfo::System::physical_core_count().ok().and_then(|n| u32::try_from(n).ok()),
-            "the system does not tell cores from hyper-threads",
+            "the system does not distinguish cores from hyper-threads",
         ),
         usable_cores: Reading::or_absent(
             cpus::cores(root, &allowed),
-            "the kernel does not tell cores from hyper-threads among the CPUs that this process may use",
+            "the kernel does not distinguish cores from hyper-threads among the CPUs that this process may use",
         ),
         logical_cores: Reading::or_absent(u32::try_from(cores()).ok(), "more cores than we can count"),
         cpu_features: cpu_features(),
@@ -69,7 +69,7 @@ fn hypervisor(root: &Path) -> Reading<String> {
         dmi.iter().filter_map(|line| line.value().map(String::as_str)).filter(|name| !name.is_empty()).collect();
     let flagged = fs::read_to_string(root.join("proc/cpuinfo")).is_ok_and(|text| cpus::is_virtual(&text));
     match (flagged, names.is_empty()) {
-        (true, true) => Reading::Ok("a virtual machine that does not name its maker".to_owned()),
+        (true, true) => Reading::Ok("a virtual machine of unknown make".to_owned()),
         (true, false) => Reading::Ok(names.join(" ")),
         (false, _) => Reading::absent("the processor flags no hypervisor"),
     }

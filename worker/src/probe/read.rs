@@ -26,7 +26,7 @@ pub(super) fn field(path: impl AsRef<Path>, parse: impl Fn(&str) -> Option<f64>)
     let text = fs::read_to_string(path);
     let path = path.display();
     match text {
-        Ok(text) => Reading::or_absent(parse(&text), format!("{path} is not of the form that we know")),
+        Ok(text) => Reading::or_absent(parse(&text), format!("{path} has an unknown format")),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             Reading::denied(format!("{path}: {error}"))
         }

@@ -98,7 +98,8 @@ pub fn launch(
                 // The last words of a worker that was killed may be cut off. Of one that ended well there is no such line, or
                 // what it measured would be lost without a word.
                 Err(error) => {
-                    garbled = Some(format!("the worker said \"{}\", which is no event: {error}", beginning(&line)));
+                    garbled =
+                        Some(format!("the worker printed \"{}\", which is not an event: {error}", beginning(&line)));
                 }
             },
             Err(RecvTimeoutError::Disconnected) => break,

@@ -70,7 +70,7 @@ pub(super) fn output_shape(op: &Op, inputs: &[&[usize]], weights: &[WeightSpec])
             let mut sorted = perm.clone();
             sorted.sort_unstable();
             if !sorted.iter().copied().eq(0..inputs[0].len()) {
-                return Err(format!("{perm:?} is no permutation of the axes of {:?}", inputs[0]));
+                return Err(format!("{perm:?} is not a permutation of the axes of {:?}", inputs[0]));
             }
             perm.iter().map(|&axis| inputs[0][axis]).collect()
         }

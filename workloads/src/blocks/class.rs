@@ -9,7 +9,7 @@ pub(crate) const AXIS: Axis = Axis {
     default: "",
     parse: |text| match text.parse::<u16>() {
         Ok(class) => Ok(class.to_string()),
-        Err(_) => Err(format!("\"{text}\" is no class: write its number, as in 207")),
+        Err(_) => Err(format!("\"{text}\" is not a class: use its number, as in 207")),
     },
     show: |value| format!("class {value}"),
 };

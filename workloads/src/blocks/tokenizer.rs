@@ -18,7 +18,7 @@ const NANO: &[u8] = include_bytes!("../../assets/nano.tokenizer.json");
 #[derive(Debug, thiserror::Error)]
 pub enum TokenizerError {
     /// No tokenizer with so many entries is carried.
-    #[error("no tokenizer has a vocabulary of {0}: the models have 49408 (CLIP's) or 2048 (nano's)")]
+    #[error("there is no tokenizer with a vocabulary of {0}: the models have 49408 (CLIP's) or 2048 (nano's)")]
     Vocabulary(usize),
     /// The library's own failure.
     #[error("the tokenizer failed: {0}")]

@@ -56,7 +56,7 @@ impl FromStr for Guidance {
             Ok(scale) if (0.01..=100.0).contains(&scale) => {
                 Ok(Self { hundredths: Some((100.0 * scale).round() as u16), batched })
             }
-            _ => Err(format!("\"{text}\" is no guidance: write none, a scale from 0.01 to 100 as in 4, or 4-batch")),
+            _ => Err(format!("\"{text}\" is not a guidance: use none, a scale from 0.01 to 100 as in 4, or 4-batch")),
         }
     }
 }

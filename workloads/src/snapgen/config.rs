@@ -244,8 +244,8 @@ impl ModelConfig {
         if height == 0 || width == 0 || !height.is_multiple_of(multiple) || !width.is_multiple_of(multiple) {
             let nearest = |x: usize| ((x + multiple / 2) / multiple).max(1) * multiple;
             return Err(GraphError::Config(format!(
-                "model {}: an image of {width}×{height} pixels cannot be halved so often: width and height must be multiples of {multiple}; \
-                 try {}×{}",
+                "model {}: an image of {width}×{height} pixels cannot be halved often enough: width and height must be \
+                 multiples of {multiple}; try {}×{}",
                 self.name,
                 nearest(width),
                 nearest(height)

@@ -32,7 +32,8 @@ pub static AXES: [Axis; 5] = [
     },
     Axis {
         name: "text-tokens",
-        help: "Text tokens: 77 (the text encoder alone, as on the phone) or 333 (with a language model's 256); nano has 16 in place of the 77",
+        help: "Text tokens: 77 (the text encoder alone, as on the phone) or 333 (with a language model's 256); nano \
+               has 16 instead of 77",
         default: "77",
         parse: written::<TextTokens>,
         show: |_| "with a language model's 256 tokens".to_owned(),
@@ -114,7 +115,8 @@ impl FromStr for Sampler {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "\"{text}\" is no sampler: write euler or renoise, and for classifier-free guidance its scale behind it, as in euler+cfg4"
+                "\"{text}\" is not a sampler: use euler or renoise, and append +cfgN for classifier-free guidance with \
+                 scale N, as in euler+cfg4"
             )
         };
         let (rule, guidance) = match text.split_once("+cfg") {
@@ -168,7 +170,7 @@ impl FromStr for Width {
             Some(thousandths) if (thousandths - thousandths.round()).abs() < 1e-9 => {
                 Ok(Self(thousandths.round() as u16))
             }
-            _ => Err(format!("\"{text}\" is no width: write the share of the widest net, as in 1, 0.5 or 0.375")),
+            _ => Err(format!("\"{text}\" is not a width: use the share of the widest net, as in 1, 0.5 or 0.375")),
         }
     }
 }
@@ -190,7 +192,7 @@ impl FromStr for LayoutChoice {
         let counts: Option<Vec<usize>> = text.split('-').map(|part| part.parse().ok().filter(|&n| n <= 64)).collect();
         match counts.as_deref() {
             Some(&[down, middle, up]) if down + middle + up > 0 => Ok(Self(Layout { down, middle, up })),
-            _ => Err(format!("\"{text}\" is no layout: write the blocks of Down, Middle and Up, as in 8-10-10")),
+            _ => Err(format!("\"{text}\" is not a layout: use the blocks of Down, Middle and Up, as in 8-10-10")),
         }
     }
 }

@@ -218,7 +218,7 @@ impl ModelConfig {
         };
         let (Some(heads), Some(kv_heads)) = (of(d.heads()), of(d.kv_heads)) else {
             return Err(GraphError::Config(format!(
-                "model {}: {share} of its {} query and {} key/value heads is no whole number of heads",
+                "model {}: {share} of its {} query and {} key/value heads is not a whole number of heads",
                 self.name,
                 d.heads(),
                 d.kv_heads

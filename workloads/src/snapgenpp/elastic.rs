@@ -126,7 +126,7 @@ pub fn fit(file: WeightFile, path: &Path, graphs: &[&Graph], width: usize) -> Re
             let has = narrower.iter().rev().map(|w| format!(", {w}")).collect::<String>();
             return Err(WeightsError::File {
                 path: path.to_owned(),
-                why: format!("it holds nets of widths {widest}{has}, and none of {width}"),
+                why: format!("it has nets of widths {widest}{has}, but none of {width}"),
             });
         }
         _ => Weights::new(file),

@@ -165,7 +165,7 @@ fn a_narrower_net_has_part_of_the_heads_and_the_same_depth_and_text() {
     );
     assert_eq!((half.name.as_str(), full.narrowed(1.0).unwrap() == full), ("full@0.5", true));
     let error = full.narrowed(0.3).unwrap_err().to_string();
-    assert!(error.contains("0.3 of its 32 query and 16 key/value heads is no whole number"), "{error}");
+    assert!(error.contains("0.3 of its 32 query and 16 key/value heads is not a whole number"), "{error}");
     assert!(full.narrowed(0.0).is_err() && full.narrowed(2.0).is_err());
 }
 

@@ -75,16 +75,16 @@ pub(super) fn state(cell: &CellVerdict) -> &'static str {
     }
 }
 
-/// What the samples could see, and how many would be enough: `sees +3.1 % or worse; about 24 launches a side would do`.
+/// What the samples could see, and how many would be enough: `would detect +3.1 % or worse; about 24 launches on each side would be enough`.
 fn sight(metric: &MetricVerdict) -> String {
     let sees = metric
         .detectable
         .filter(|_| metric.outcome != Outcome::Regressed)
-        .map(|change| format!("sees {} or worse", metric.metric.show_change(change)));
+        .map(|change| format!("would detect {} or worse", metric.metric.show_change(change)));
     let enough = metric
         .enough
         .filter(|_| metric.outcome == Outcome::Inconclusive)
-        .map(|launches| format!("about {launches} launches a side would do"));
+        .map(|launches| format!("about {launches} launches on each side would be enough"));
     [sees, enough].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
@@ -127,8 +127,9 @@ pub(super) fn method(verdict: &Verdict) -> String {
     let (confidence, level, tests) = (trimmed(1.0 - method.level), trimmed(method.level), method.tests);
     let power = trimmed(method.power);
     format!(
-        "Changes are Hodges-Lehmann shifts with intervals of {confidence} %; {design}; q by Benjamini-Hochberg over {tests} tests. Regressed: the \
-         whole interval is above the threshold and q is at most {level} %. Ok: the whole interval is below it. What launches see, they see with a \
-         chance of {power} %.{noise}"
+        "Changes are Hodges-Lehmann shifts with {confidence} % intervals; {design}; q by Benjamini-Hochberg over \
+         {tests} tests. Regressed: the whole interval is above the threshold and q is at most {level} %. Ok: the whole \
+         interval is below it. The changes that launches could detect are detected with a probability of {power} \
+         %.{noise}"
     )
 }

@@ -85,18 +85,20 @@ pub fn supply(files: &Files) -> Supply {
     // The battery before chargers, which have currents of their own.
     found.sort_by_key(|name| names.iter().position(|known| known == name).unwrap_or(names.len()));
     let Some(name) = found.into_iter().find(|name| is_battery(files, name)) else {
-        let none = || Reading::absent("no power supply of the kernel's is a battery with a current");
+        let none = || Reading::absent("the kernel has no power supply that is a battery with a current");
         return Supply { current: none(), volts: none(), charge: none() };
     };
     let number = |file: &str| files.number(&format!("{SUPPLY}{name}/{file}"));
     let volts = match number("voltage_now") {
         Reading::Ok(raw) => {
-            Reading::or_absent(volts(raw), format!("{SUPPLY}{name}/voltage_now is no battery's voltage: {raw}"))
+            Reading::or_absent(volts(raw), format!("{SUPPLY}{name}/voltage_now cannot be a battery's voltage: {raw}"))
         }
         other => other,
     };
     let current = match number("current_now") {
-        Reading::Ok(0.0) => Reading::absent(format!("{SUPPLY}{name}/current_now is 0, which some phones always say")),
+        Reading::Ok(0.0) => {
+            Reading::absent(format!("{SUPPLY}{name}/current_now is 0, which some phones always report"))
+        }
         other => other,
     };
     Supply { current, volts, charge: number("charge_counter") }

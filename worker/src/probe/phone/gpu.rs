@@ -52,7 +52,7 @@ pub fn load(files: &Files) -> Reading<f64> {
     match numbers[..] {
         [busy, total] if total > 0.0 && busy >= 0.0 => Reading::Ok((100.0 * busy / total).min(100.0)),
         [_, _] => Reading::Ok(0.0),
-        _ => Reading::absent(format!("{} is not of the form that we know", FILES[0])),
+        _ => Reading::absent(format!("{} has an unknown format", FILES[0])),
     }
 }
 

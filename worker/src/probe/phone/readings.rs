@@ -37,7 +37,7 @@ pub fn slow(sources: &Sources) -> Readings {
     let unsaid = || or_why(None, text, "dumpsys thermalservice gives no status");
     readings.insert("thermal_status".to_owned(), thermal.status.reading(unsaid));
     let level =
-        or_why(thermal.cpu_cooling(), text, "dumpsys thermalservice names nothing that slows the processor down");
+        or_why(thermal.cpu_cooling(), text, "dumpsys thermalservice lists nothing that throttles the processor");
     readings.insert("cpu_cooling_level".to_owned(), level);
     let chip = thermal.hottest(Kind::Cpu).or(thermal.hottest(Kind::Soc));
     let zone = thermal::hottest_cpu_zone(&sources.files);
@@ -51,8 +51,8 @@ pub fn slow(sources: &Sources) -> Readings {
         let remembered = degrees.filter(|_| !thermal.from_hal);
         let why = match remembered {
             // As old as the last change of a status: it was seen to be 14 degrees off.
-            Some(_) => format!("only remembered by Android, see {what}_cached_c"),
-            None => format!("neither Android nor a thermal zone of the kernel's tells the temperature of the {what}"),
+            Some(_) => format!("only cached by Android, see {what}_cached_c"),
+            None => format!("neither Android nor a thermal zone of the kernel reports the temperature of the {what}"),
         };
         readings.insert(format!("{what}_c"), or_why(now, text, &why));
         if let (Some(degrees), None) = (remembered, now) {

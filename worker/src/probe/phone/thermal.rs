@@ -211,7 +211,8 @@ impl Status {
         match self {
             Self::Is(status) => Reading::Ok(f64::from(status)),
             Self::Overridden(status) => Reading::absent(format!(
-                "Android's thermal status was set to {status} by hand; to have the phone's own: adb shell cmd thermalservice reset"
+                "Android's thermal status was set to {status} by hand; to restore the phone's own: adb shell cmd \
+                 thermalservice reset"
             )),
             Self::NoSensors => Reading::absent(
                 "this phone's vendor gives Android no temperatures (HAL Ready: false): its status is always 0",

@@ -83,7 +83,7 @@ impl WeightFile {
         // gives; ours are written once and renamed into place.
         let map = unsafe { Mmap::map(&file) }.map_err(|error| fail(format!("cannot map the weights: {error}")))?;
         let damaged = |why: &dyn std::fmt::Display| {
-            fail(format!("not a whole safetensors file ({why}); it may be cut off: fetch or make it again"))
+            fail(format!("not a complete safetensors file ({why}); it may be truncated: fetch or make it again"))
         };
         let (_, metadata) = SafeTensors::read_metadata(&map).map_err(|error| damaged(&error))?;
         let tensors = SafeTensors::deserialize(&map).map_err(|error| damaged(&error))?;
@@ -162,7 +162,7 @@ fn packed_bytes(packed: &Packed) -> Result<usize, String> {
         Format::Q4 => Q4_GROUP_BYTES,
         Format::Q8 => Q8_GROUP_BYTES,
         Format::Palette4 => return Ok(CENTROIDS + len.div_ceil(2)),
-        Format::F32 | Format::F16 => return Err("is no packed format".to_owned()),
+        Format::F32 | Format::F16 => return Err("is not a packed format".to_owned()),
     };
     match packed.shape.as_slice() {
         [_, k] if k.is_multiple_of(GROUP) => Ok(len / GROUP * group),
@@ -251,7 +251,7 @@ impl Weights {
                 let more = if count > 3 { format!("; and {} more", count - 3) } else { String::new() };
                 Err(WeightsError::File {
                     path: path.to_owned(),
-                    why: format!("these weights are not this model's: {shown}{more}"),
+                    why: format!("these weights do not belong to this model: {shown}{more}"),
                 })
             }
         }
