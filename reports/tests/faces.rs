@@ -136,7 +136,7 @@ fn a_sustained_run_is_told_by_what_it_settled_at() {
     let line = words.lines().find(|line| line.starts_with("| ort")).unwrap();
     assert!(line.contains(" readings) |") && line.contains(" on mid+big |"), "{line}");
     assert!(
-        words.contains("held itself back while this was measured (big cores"),
+        words.contains("was held back during the measurement (big cores"),
         "what held it back stands below: {words}"
     );
     let mut csv = Vec::new();
