@@ -5,13 +5,13 @@
 
 use std::fmt::Write as _;
 
-use crate::caution::urgent;
 use crate::headline;
 use crate::judged;
 use crate::metric::{Metric, Shown};
 use crate::record::Status;
 use crate::table::{Row, Table, columns, groups};
 use crate::text::{self, markdown as plain};
+use crate::urgent::urgent;
 
 /// The whole table, with the headline above it.
 pub fn of_table(table: &Table) -> String {

@@ -5,7 +5,6 @@
 
 use serde::Serialize;
 
-use crate::metric::take;
 use crate::record::{Cell, Role, Sample};
 use crate::stats;
 
@@ -67,7 +66,7 @@ impl StageTimes {
 /// The median over launches of the median over their images, step by step.
 fn over_launches(launches: &[Vec<&Sample>], seconds: impl Fn(&Sample) -> Vec<f64>) -> Vec<f64> {
     let of_launch =
-        |images: &Vec<&Sample>| take::steps_of(&images.iter().map(|image| seconds(image)).collect::<Vec<_>>());
+        |images: &Vec<&Sample>| stats::steps_of(&images.iter().map(|image| seconds(image)).collect::<Vec<_>>());
     let known: Vec<Vec<f64>> = launches.iter().map(of_launch).filter(|steps| !steps.is_empty()).collect();
     let least = known.iter().map(Vec::len).min().unwrap_or(0);
     let step = |step: usize| stats::median(&known.iter().map(|steps| steps[step]).collect::<Vec<_>>());

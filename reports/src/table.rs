@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::caution::{self, Caution};
 use crate::estimate::{self, Estimate};
-use crate::judged::JudgedRow;
 use crate::metric::{Figures, Metric, Shown, Taken, take};
+use crate::pictures::JudgedRow;
 use crate::published::{self, Published};
 use crate::record::{Cell, CellKey, Device, Launch, Reading, Role, Run, Status, conditions, cpus};
 use crate::stages::StageTimes;
@@ -330,24 +330,6 @@ fn cores(run: &Run, list: &str) -> String {
     inside.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("+")
 }
 
-/// What each run's machine is called: phones of one model by their serials too, as far as the record has them.
-pub fn machines(runs: &[&Run]) -> Vec<String> {
-    let model = |run: &Run| {
-        let phone = run.machine.phone.as_ref().and_then(|phone| phone.model.value());
-        phone.or(run.machine.cpu_model.value()).map_or("a machine without a name", String::as_str).to_owned()
-    };
-    let name = |run: &&Run| {
-        let name = model(run);
-        let alike = runs.iter().filter(|other| other.machine.phone.is_some() && model(other) == name).count();
-        let serial = run.run.on.as_deref().and_then(|on| on.strip_prefix("adb:"));
-        match serial.filter(|_| alike > 1 && run.machine.phone.is_some()) {
-            Some(serial) => format!("{name} ({serial})"),
-            None => name,
-        }
-    };
-    runs.iter().map(name).collect()
-}
-
 /// The numbers of a place that some of these rows have.
 pub fn columns(rows: &[&Row], place: Shown) -> Vec<Metric> {
     Metric::shown(place).filter(|metric| rows.iter().any(|row| row.says(*metric).is_some())).collect()
@@ -406,7 +388,7 @@ pub(crate) fn is_reference(run: &Run, cell: &Cell) -> bool {
 /// The table of some runs.
 pub fn of_runs(runs: &[&Run]) -> Table {
     // Where each run is another machine's, and phones are among them, the machine says more than a number.
-    let mut apart = machines(runs);
+    let mut apart = whose::machines(runs);
     apart.sort_unstable();
     apart.dedup();
     let by_machine = apart.len() == runs.len() && runs.iter().any(|run| run.machine.phone.is_some());

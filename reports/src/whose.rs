@@ -4,7 +4,6 @@
 //! phone's serial (as far as the record has it), what is unusual in how it was measured, the run's id.
 
 use crate::record::{Run, conditions};
-use crate::table::machines;
 
 /// A name for each run, in their order.
 pub fn names(runs: &[&Run]) -> Vec<String> {
@@ -20,6 +19,24 @@ pub fn names(runs: &[&Run]) -> Vec<String> {
         }
     }
     names
+}
+
+/// What each run's machine is called: phones of one model by their serials too, as far as the record has them.
+pub fn machines(runs: &[&Run]) -> Vec<String> {
+    let model = |run: &Run| {
+        let phone = run.machine.phone.as_ref().and_then(|phone| phone.model.value());
+        phone.or(run.machine.cpu_model.value()).map_or("a machine without a name", String::as_str).to_owned()
+    };
+    let name = |run: &&Run| {
+        let name = model(run);
+        let alike = runs.iter().filter(|other| other.machine.phone.is_some() && model(other) == name).count();
+        let serial = run.run.on.as_deref().and_then(|on| on.strip_prefix("adb:"));
+        match serial.filter(|_| alike > 1 && run.machine.phone.is_some()) {
+            Some(serial) => format!("{name} ({serial})"),
+            None => name,
+        }
+    };
+    runs.iter().map(name).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use ditbench_record::{PlacementShare, Reading, Run, Status};
 use ditbench_reports::verdict::{
     Apart, Basis, CellState, CompareError, Design, Difference, Fault, Gate, Magnitude, Metric, Options, Outcome, Side,
-    ThresholdFrom, Verdict, compare, noise,
+    ThresholdFrom, Verdict, aa, compare, noise,
 };
 
 #[path = "common/launches.rs"]
@@ -149,8 +149,7 @@ fn results_are_held_against_bases_where_both_are_at_hand() {
 #[test]
 fn another_machines_noise_is_not_used() {
     let (a, b) = (one_cell("a", &factors(12, 0.05, 1)), one_cell("b", &factors(12, 0.05, 2)));
-    let (noise, _) =
-        noise::of_aa(&[&a], &[&b], &Options { design: Design::Paired, ..Options::default() }, 50, 1).unwrap();
+    let (noise, _) = aa::of_aa(&[&a], &[&b], &Options { design: Design::Paired, ..Options::default() }, 50, 1).unwrap();
     let foreign = |run: &Run| {
         let mut run = run.clone();
         run.machine.cpu_model = Reading::Ok("another".into());
@@ -173,7 +172,7 @@ fn the_false_alarms_of_all_numbers_are_those_of_comparisons() {
         let loose = Gate::parse("level = 0.4\n[metrics.image_s]\nmax_change = 0.0\nfloor = 0.0\nreason = \"to alarm\"")
             .unwrap();
         let (noise, _) =
-            noise::of_aa(&[&a], &[&b], &Options { design, gate: loose, ..Options::default() }, 400, 1).unwrap();
+            aa::of_aa(&[&a], &[&b], &Options { design, gate: loose, ..Options::default() }, 400, 1).unwrap();
         let image = noise.series.iter().find(|series| series.metric == Metric::IMAGE).unwrap();
         // Flags either way, alarms for the worse only; q is about p, because all times are one.
         assert!((0.3..0.5).contains(&image.false_positives), "{design:?}: {image:?}");
@@ -400,7 +399,7 @@ fn the_first_image_is_judged_where_there_is_no_other() {
 fn noise_of_the_machine_raises_thresholds() {
     let (a, b) = (one_cell("a", &factors(12, 0.05, 1)), one_cell("b", &factors(12, 0.05, 2)));
     let (noise, verdict) =
-        noise::of_aa(&[&a], &[&b], &Options { design: Design::Independent, ..Options::default() }, 100, 1).unwrap();
+        aa::of_aa(&[&a], &[&b], &Options { design: Design::Independent, ..Options::default() }, 100, 1).unwrap();
     assert_ne!(verdict.outcome, Outcome::Regressed);
     let series = noise.series.iter().find(|series| series.metric == Metric::IMAGE).unwrap();
     // The shift of 12 against 12 launches at 5 % has a standard error of 2.1 %, and its size a p90 of 1.645 of that.

@@ -5,7 +5,7 @@ use ditbench_record::conditions::{Of, unusual};
 use ditbench_record::{CellKey, Condition, CpusUsed, PhoneFacts, Reading, Run};
 use ditbench_reports::history::series;
 use ditbench_reports::merge::{MergeError, merge};
-use ditbench_reports::verdict::{CompareError, Difference, Options, Side, Verdict, compare, noise};
+use ditbench_reports::verdict::{CompareError, Difference, Options, Side, Verdict, aa, compare};
 use ditbench_reports::{csv, markdown, table};
 
 #[path = "common/launches.rs"]
@@ -183,7 +183,7 @@ fn each_condition_that_differs_begins_a_series_or_is_known_of_a_point() {
         }
         // The noise of one is not the other's.
         let options = Options::default();
-        let (noise, _) = noise::of_aa(&[&base], &[&whole("c")], &options, 2, 1).unwrap();
+        let (noise, _) = aa::of_aa(&[&base], &[&whole("c")], &options, 2, 1).unwrap();
         assert!(noise.is_of(&base) && noise.is_of(&head) == shared, "{condition:?}");
     }
 }

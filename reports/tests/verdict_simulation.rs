@@ -7,7 +7,7 @@ use std::time::Duration;
 use ditbench_record::{Launch, Reading};
 use ditbench_reports::stats::random::Random;
 use ditbench_reports::verdict::plan::{Build, Next, Plan, Settings, Stop};
-use ditbench_reports::verdict::{Design, Difference, Metric, Options, Outcome, Side, Verdict, compare, noise};
+use ditbench_reports::verdict::{Design, Difference, Metric, Options, Outcome, Side, Verdict, aa, compare};
 
 #[path = "common/launches.rs"]
 mod launches;
@@ -257,7 +257,7 @@ fn five_per_cent_are_found_with_the_machines_noise_known_too() {
     };
     let (a, b) = (side("a"), side("b"));
     let (noise, _) =
-        noise::of_aa(&[&a], &[&b], &Options { design: Design::Paired, ..Options::default() }, 500, 1).unwrap();
+        aa::of_aa(&[&a], &[&b], &Options { design: Design::Paired, ..Options::default() }, 500, 1).unwrap();
     let image_noise = noise.series.iter().find(|series| series.metric == Metric::IMAGE).unwrap();
     assert!(image_noise.p90 > 0.007, "the noise must matter: {image_noise:?}");
     let options = Options { noise: Some(noise), ..Options::default() };

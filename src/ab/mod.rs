@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use ditbench_reports::verdict::noise::{self, Noise};
+use ditbench_reports::verdict::aa;
+use ditbench_reports::verdict::noise::Noise;
 use ditbench_reports::verdict::plan::{Build, Next, Plan, Settings as PlanSettings, Step};
 use ditbench_reports::verdict::{self, Apart, Design, Options, Verdict};
 
@@ -103,7 +104,7 @@ pub fn against_itself(comparison: Comparison, deals: usize, seed: u64) -> Result
     progress.finish();
     sides.0.save()?;
     sides.1.save()?;
-    Ok(noise::of_aa(&[sides.0.run()], &[sides.1.run()], &options, deals, seed)?)
+    Ok(aa::of_aa(&[sides.0.run()], &[sides.1.run()], &options, deals, seed)?)
 }
 
 fn timed(cells: &[SingleCell]) -> Vec<String> {

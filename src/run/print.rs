@@ -7,11 +7,11 @@ use ditbench_record::Status;
 use ditbench_record::one_line;
 use ditbench_record::store::LoadedRun;
 use ditbench_reports::advice::Question;
-use ditbench_reports::caution::urgent;
 use ditbench_reports::estimate::Spread;
 use ditbench_reports::metric::{Metric, Shown};
 use ditbench_reports::table::{Absent, Row, Table, columns, groups};
 use ditbench_reports::text::lowercase_first;
+use ditbench_reports::urgent::urgent;
 use ditbench_reports::{judged, report};
 
 use crate::text;

@@ -11,7 +11,7 @@ use super::known::Known;
 use super::question::Question;
 use crate::caution::{self, Caution};
 use crate::history::series::fingerprint;
-use crate::metric::{Basis, Metric, take};
+use crate::metric::{self, Basis, Metric};
 use crate::record::disturbed::{self, Cause};
 use crate::record::{Cell, CellKey, Launch, Run, Status};
 use crate::table::{self, workload};
@@ -254,7 +254,7 @@ fn candidate(runs: &[&Run], key: &CellKey, question: &Question, notes: &mut Vec<
 
 /// What is known of a number.
 fn known(metric: Metric, pooled: &Pooled) -> Known {
-    let figure = || match take::of(metric, pooled.run, &pooled.cell) {
+    let figure = || match metric::of(metric, pooled.run, &pooled.cell) {
         crate::record::Reading::Ok(figure) => Known::Value(figure),
         reading => Known::Unknown(reading.why().unwrap_or_default().to_owned()),
     };
@@ -269,7 +269,7 @@ fn known(metric: Metric, pooled: &Pooled) -> Known {
     }
     let values: Vec<f64> = if metric.basis() == Basis::Launches {
         let of = |(run, launch): &(&Run, &Launch)| {
-            take::of_launch(metric, &pooled.cell, &sustained::settled_part(run, launch))
+            metric::of_launch(metric, &pooled.cell, &sustained::settled_part(run, launch))
         };
         pooled.launches.iter().filter_map(of).collect()
     } else if metric.is_of_steady_images() {
@@ -304,7 +304,7 @@ fn alone(metric: Metric, run: &Run, cell: &Cell, launch: &Launch) -> Option<f64>
         launches: vec![launch.clone()],
         ..Cell::default()
     };
-    take::of(metric, run, &one).value().map(|figure| figure.value)
+    metric::of(metric, run, &one).value().map(|figure| figure.value)
 }
 
 /// Why a configuration is never advised. `newest` decides its times.

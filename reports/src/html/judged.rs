@@ -1,8 +1,9 @@
 //! Pictures of many prompts, judged: the figures of each cell, and what one thing costs.
 
 use super::Page;
-use crate::judged::{JudgedRow, difference, names, says, what};
+use crate::judged::{difference, names, says, what};
 use crate::metric::{Figures, Metric, Shown};
+use crate::pictures::JudgedRow;
 use crate::record::{Bounded, CellKey, Difference, Judged, Judging, Reading, Run};
 use crate::table::{Row, Table};
 use crate::text::escape;

@@ -6,10 +6,11 @@ use crate::plots::{PlotError, timeline};
 use crate::record::{Launch, Reading, Run};
 use crate::table::{self, Absent, Row, Table};
 use crate::text::{self, escape};
+use crate::whose;
 
 /// Where several machines ran the same cells: a column for each machine.
 pub(super) fn side_by_side(page: &mut Page, runs: &[&Run], table: &Table) {
-    let names = table::machines(runs);
+    let names = whose::machines(runs);
     let mut machines = names.clone();
     machines.sort_unstable();
     machines.dedup();
@@ -76,7 +77,7 @@ fn time(row: &Row) -> String {
 /// # Errors
 /// A plot cannot be drawn: a fault of this program.
 pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result<(), PlotError> {
-    let names = table::machines(runs);
+    let names = whose::machines(runs);
     let named = runs.iter().zip(&names);
     let cells = named.flat_map(|(run, name)| run.cells.iter().map(move |cell| (run, name, cell))).zip(&table.rows);
     let mut figures = Vec::new();
@@ -136,8 +137,8 @@ mod tests {
             run
         };
         let (first, second) = (on("r1", "A1"), on("r2", "B2"));
-        assert_eq!(table::machines(&[&first, &second]), ["Example Phone 9 (A1)", "Example Phone 9 (B2)"]);
-        assert_eq!(table::machines(&[&first]), ["Example Phone 9"], "alone it needs no serial");
+        assert_eq!(whose::machines(&[&first, &second]), ["Example Phone 9 (A1)", "Example Phone 9 (B2)"]);
+        assert_eq!(whose::machines(&[&first]), ["Example Phone 9"], "alone it needs no serial");
         let page = |runs: &[&Run]| {
             let mut page = Page::default();
             side_by_side(&mut page, runs, &table::of_runs(runs));

@@ -4,7 +4,7 @@
 //! Contract: of the counter, only readings between the beginning of the first timed image and the end of the last count, two of
 //! them at least. One that ran over says nothing.
 
-use super::Figure;
+use super::taken::Figure;
 use crate::energy::{self, Energy};
 use crate::record::{Cell, Launch, Reading, Run, Telemetry};
 use crate::stats::median;

@@ -18,9 +18,11 @@ pub mod ranks;
 pub mod sequence;
 pub mod shift;
 pub mod steady;
+mod steps;
 pub mod trend;
 
 pub use interval::{Interval, median, median_interval};
+pub use steps::{step_of, steps_of};
 
 /// The values in ascending order.
 pub(crate) fn sorted(values: &[f64]) -> Vec<f64> {

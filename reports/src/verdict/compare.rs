@@ -5,14 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-
 use crate::metric::{Basis, Enforce, Metric};
 use crate::record::{Cell, CellKey, Run, Status};
 use crate::stats::{fdr, power};
 use crate::table;
 
 use super::criterion::Bench;
+use super::design::Design;
 use super::fit::{self, Difference};
 use super::judge::{self, Measured, Samples, Terms, Threshold};
 use super::noise::Noise;
@@ -21,18 +20,6 @@ use super::{
     Apart, CellState, CellVerdict, Fault, Finding, Gate, Method, Outcome, RunRef, SCHEMA_VERSION, SideInfo, Verdict,
     drift, findings,
 };
-
-/// How launches of both sides belong together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Design {
-    /// They do not: records of different times.
-    #[default]
-    Independent,
-    /// Launches of the same index, in records at the same place of their sides, were made next to each other (A B B A): the
-    /// machine's drift falls out of their difference. Launches without a partner are left out.
-    Paired,
-}
 
 /// One side: its records, and the criterion benchmarks read for it.
 #[derive(Clone, Debug, Default)]

@@ -7,8 +7,10 @@
 //! number of launches that would decide. A fall-back from the asked device, a latent beyond its tolerance, and a cell that
 //! worked in base and does not in head fail whatever the speed. What cannot be compared is refused, not guessed.
 
+pub mod aa;
 mod compare;
 pub mod criterion;
+mod design;
 mod drift;
 pub mod faces;
 mod findings;
@@ -21,7 +23,8 @@ mod samples;
 
 use serde::{Deserialize, Serialize};
 
-pub use compare::{CompareError, Design, Options, Side, compare};
+pub use compare::{CompareError, Options, Side, compare};
+pub use design::Design;
 pub(crate) use findings::faults;
 pub use findings::{Apart, Fault, Finding};
 pub use fit::Difference;

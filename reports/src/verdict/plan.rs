@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::sequence;
 
-use super::compare::{Design, Options};
+use super::compare::Options;
+use super::design::Design;
 use super::{Basis, CellState, CellVerdict, Outcome, Verdict};
 
 /// Which build.

@@ -3,7 +3,7 @@
 //! Contract: what is taken is what [`crate::metric`] says, so a verdict and a table agree. What a launch or a record lacks gives
 //! no sample, never a zero.
 
-use crate::metric::{Basis, Metric, Unit, take};
+use crate::metric::{self, Basis, Metric, Unit};
 use crate::record::{Cell, Launch, Reading, Role};
 use crate::withheld;
 
@@ -26,11 +26,11 @@ pub(super) fn of_cells(metric: Metric, cells: &[(usize, &Cell)]) -> Vec<Taken> {
     for &(record, cell) in cells.iter().filter(|(_, cell)| withheld::why(metric, cell).is_none()) {
         match metric.basis() {
             Basis::Launches => taken.extend(cell.good_launches().filter_map(|launch| {
-                let value = take::of_launch(metric, cell, launch)?;
+                let value = metric::of_launch(metric, cell, launch)?;
                 Some(Taken { record, launch: launch.index, order: launch.order, value })
             })),
             Basis::Value => {
-                let value = take::of_cell(metric, cell);
+                let value = metric::of_cell(metric, cell);
                 taken.extend(value.map(|value| Taken { record, launch: 0, order: 0, value }));
             }
             // Criterion's: no cell has it.
