@@ -82,7 +82,7 @@ fn an_exported_pipeline_gives_on_both_runtimes_what_its_own_tool_made() {
         assert_eq!(stages, ["text_encoder", "transformer", "vae_decoder"]);
         let profiled = cell["profile"]["ok"].as_array().unwrap();
         assert!(
-            profiled.iter().any(|row| row["block"].as_str().is_some_and(|block| block.contains("transformer_blocks")))
+            profiled.iter().any(|row| row["scope"].as_str().is_some_and(|scope| scope.contains("transformer_blocks")))
         );
         assert!(cell["weights"]["disk_bytes"].as_u64().is_some_and(|bytes| bytes > 100_000));
     }

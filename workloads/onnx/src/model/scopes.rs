@@ -30,19 +30,26 @@ impl Scopes {
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, Fault> {
-        let mut scopes = HashMap::new();
+        let mut nodes = Vec::new();
         for graph in walk(bytes, "the file") {
             let Field { number: field::MODEL_GRAPH, payload: graph, .. } = graph? else { continue };
             for node in walk(graph, "the graph") {
                 let Field { number: field::GRAPH_NODE, payload, .. } = node? else { continue };
                 let Some(node) = named(payload)? else { continue };
-                let place = modules(&node).unwrap_or_else(|| by_name(&node.name));
-                // tract calls a node after its output where it has no name of its own.
-                for output in &node.output {
-                    scopes.entry(output.clone()).or_insert_with(|| place.clone());
-                }
-                scopes.insert(node.name, place);
+                let module = modules(&node).or_else(|| by_name(&node.name));
+                nodes.push((node, module));
             }
+        }
+        let wrapper = wrapper(nodes.iter().filter_map(|(_, module)| module.as_deref()));
+        let mut scopes = HashMap::new();
+        for (node, module) in nodes {
+            let inner = module.as_deref().map(|module| module.strip_prefix(wrapper.as_str()).unwrap_or(module));
+            let place = inner.map_or_else(|| node.name.clone(), str::to_owned);
+            // tract calls a node after its output where it has no name of its own.
+            for output in &node.output {
+                scopes.entry(output.clone()).or_insert_with(|| place.clone());
+            }
+            scopes.insert(node.name, place);
         }
         Ok(Self(scopes))
     }
@@ -81,12 +88,27 @@ fn modules(node: &message::Named) -> Option<String> {
     Some((*module).to_owned())
 }
 
-/// Of `/down_blocks.0/resnets.0/conv1/Conv` what stands before the operator: `down_blocks.0.resnets.0.conv1`.
-fn by_name(name: &str) -> String {
-    match name.trim_start_matches('/').rsplit_once('/') {
-        Some((place, _)) => place.replace('/', "."),
-        None => name.to_owned(),
+/// Of `/down_blocks.0/resnets.0/conv1/Conv` what stands before the operator: `down_blocks.0.resnets.0.conv1`; `None` of a name
+/// without a module in it.
+fn by_name(name: &str) -> Option<String> {
+    let (module, _) = name.trim_start_matches('/').rsplit_once('/')?;
+    Some(module.replace('/', "."))
+}
+
+/// What all modules begin with, a wrapper's name that says nothing: `m.`; empty if they have no such name.
+fn wrapper<'a>(modules: impl Iterator<Item = &'a str>) -> String {
+    let mut common: Option<String> = None;
+    let mut is_inside = false;
+    for module in modules {
+        let (first, rest) = module.split_once('.').unwrap_or((module, ""));
+        is_inside |= !rest.is_empty();
+        match &common {
+            None => common = Some(first.to_owned()),
+            Some(known) if known == first => {}
+            Some(_) => return String::new(),
+        }
     }
+    common.filter(|_| is_inside).map_or_else(String::new, |first| format!("{first}."))
 }
 
 #[cfg(test)]
@@ -102,6 +124,19 @@ mod tests {
         };
         let bytes = node.encode_to_vec();
         [&[10, u8::try_from(bytes.len()).unwrap()][..], &bytes].concat()
+    }
+
+    #[test]
+    fn a_wrapper_around_the_whole_model_is_left_out() {
+        let wrapper = |modules: &[&str]| super::wrapper(modules.iter().copied());
+        assert_eq!(wrapper(&["m", "m.blocks.0", "m.out"]), "m.");
+        assert_eq!(wrapper(&["down_blocks.0", "up_blocks.0"]), "");
+        assert_eq!(wrapper(&["layer", "layer"]), "", "it is all that there is");
+        assert_eq!(wrapper(&[]), "");
+        let graph = [node("/m/blocks.0/MatMul", "a", None), node("/m/Shape", "b", None)].concat();
+        let file = [&[58, u8::try_from(graph.len()).unwrap()][..], &graph].concat();
+        let scopes = Scopes::parse(&file).unwrap();
+        assert_eq!((scopes.of("/m/blocks.0/MatMul"), scopes.of("/m/Shape")), (Some("blocks.0"), Some("m")));
     }
 
     #[test]
