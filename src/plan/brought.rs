@@ -219,3 +219,34 @@ pub fn choice(
     given.check().map_err(|error| PlanError(error.to_string()))?;
     own::choice(&given, &brought.options()?, size, steps).map(Some).map_err(|error| PlanError(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_for_one_model_fed_one_way() {
+        let choice = |path: &str| Choice {
+            own: [("path".to_owned(), path.to_owned())].into(),
+            ..Choice::new(own::NAME, "a", ditbench_workloads::ImageSize { height: 8, width: 8 }, 4)
+        };
+        let (one, other) = (choice("/one"), choice("/other"));
+        assert_eq!(check_names([&one, &one]), Ok(()));
+        let error = check_names([&one, &other]).unwrap_err().to_string();
+        assert!(error.contains("/one and /other") && error.contains("a-1=/one,a-2=/other"), "{error}");
+        let fed = one.clone().with("inputs", "/io.npz");
+        assert!(check_names([&one, &fed]).unwrap_err().to_string().contains("run in two ways"));
+    }
+
+    #[test]
+    fn a_plan_carries_whole_paths_and_shows_the_home_that_its_record_hid() {
+        let model = parse_model("mine=sd/x").unwrap();
+        assert!(model.starts_with("mine=/") && model.ends_with("/sd/x"), "{model}");
+        assert_eq!(parse_model(&model), Ok(model));
+        assert!(parse_model("nano=./x").unwrap_err().contains("mine="));
+        assert!(parse_model("huge").unwrap_err().contains("nano, tiny"));
+        let home = Home::new(Path::new("/home/anna"));
+        assert_eq!(show_home("mine=~/sd", &home), "mine=/home/anna/sd");
+        assert_eq!(show_home("nano", &home), "nano");
+    }
+}

@@ -216,16 +216,12 @@ impl PlanFile {
                  several plans"
             )));
         }
+        let all: Vec<Cell> =
+            self.group.iter().map(|group| defaults::expand(group, cores)).collect::<Result<Vec<_>, _>>()?.concat();
+        // Before cells of one name are taken for one.
+        brought::check_names(all.iter().map(|cell| &cell.choice))?;
         let mut seen = HashSet::new();
-        let mut cells = Vec::new();
-        for group in &self.group {
-            for cell in defaults::expand(group, cores)? {
-                if seen.insert(cell.key()) {
-                    cells.push(cell);
-                }
-            }
-        }
-        brought::check_names(cells.iter().map(|cell| &cell.choice))?;
+        let cells: Vec<Cell> = all.into_iter().filter(|cell| seen.insert(cell.key())).collect();
         if cells.is_empty() {
             return Err(PlanError("the plan has no cells: give at least one model, backend and precision".to_owned()));
         }
