@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CellKey, CellStage, Device, Judged, Launch, MemoryPass, Quality, Reading, Status, Steady, Warning};
+use super::{
+    CellKey, CellStage, Device, Judged, Launch, MemoryPass, Quality, Reading, Role, Sample, Status, Steady, Warning,
+};
 
 /// One row of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -113,6 +115,29 @@ impl Cell {
     }
 }
 
+impl Cell {
+    /// What a stage is for; `None` for one that the cell does not name.
+    pub fn role_of(&self, stage: &str) -> Option<Role> {
+        self.stages.iter().find(|known| known.id == stage).map(|known| known.role)
+    }
+
+    /// Passes of a stage in one image.
+    pub fn passes_of(&self, stage: &str) -> f64 {
+        self.stages.iter().find(|known| known.id == stage).map_or(1.0, |known| f64::from(known.passes))
+    }
+
+    /// Whether it has a stage of that role.
+    pub fn has_role(&self, role: Role) -> bool {
+        self.stages.iter().any(|stage| stage.role == role)
+    }
+
+    /// Seconds of an image in the stages of a role; `None` if none of them ran.
+    pub fn seconds(&self, sample: &Sample, role: Role) -> Option<f64> {
+        let seconds = sample.by_role(&self.stages, role);
+        (!seconds.is_empty()).then(|| seconds.iter().sum())
+    }
+}
+
 /// The version of something that computed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
@@ -200,4 +225,44 @@ pub struct ProfileRow {
     /// Bytes of activations that they read and write in f32, and of weights as stored.
     #[serde(default)]
     pub bytes: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StageSeconds;
+
+    fn stage(id: &str, role: Role, passes: u32) -> CellStage {
+        CellStage { id: id.into(), role, passes }
+    }
+
+    #[test]
+    fn stages_of_one_role_come_together_and_what_is_not_there_is_not_zero() {
+        let cell = Cell {
+            stages: vec![
+                stage("denoiser_64", Role::Denoiser, 4),
+                stage("denoiser_256", Role::Denoiser, 2),
+                stage("decoder", Role::Decoder, 1),
+            ],
+            ..Cell::default()
+        };
+        let took = |stage: &str, seconds: &[f64]| StageSeconds { stage: stage.into(), seconds: seconds.to_vec() };
+        let sample = Sample {
+            stages: vec![
+                took("denoiser_64", &[1.0, 2.0]),
+                took("denoiser_256", &[4.0]),
+                took("decoder", &[8.0]),
+                took("of_nobody", &[16.0]),
+            ],
+            ..Sample::default()
+        };
+        assert_eq!(sample.by_role(&cell.stages, Role::Denoiser), [1.0, 2.0, 4.0]);
+        assert_eq!(
+            (cell.seconds(&sample, Role::Denoiser), cell.seconds(&sample, Role::Decoder)),
+            (Some(7.0), Some(8.0))
+        );
+        assert_eq!((cell.seconds(&sample, Role::Encoder), cell.has_role(Role::Encoder)), (None, false));
+        assert_eq!((cell.passes_of("denoiser_64"), cell.role_of("denoiser_256")), (4.0, Some(Role::Denoiser)));
+        assert_eq!((sample.in_stages_s(), cell.role_of("of_nobody")), (31.0, None));
+    }
 }

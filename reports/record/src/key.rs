@@ -10,9 +10,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::naming::{self, SAMPLER, USUAL_SAMPLER};
+use super::reading::{AnyKey, split};
+
 /// What makes a cell different from the others of its run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(from = "super::v1::AnyKey")]
+#[serde(from = "AnyKey")]
 pub struct CellKey {
     /// The model: `nano`, `edgedit-1`.
     pub model: String,
@@ -45,21 +48,6 @@ pub struct CellKey {
     pub cpus: String,
 }
 
-/// Text tokens that the denoiser attends to; not there where a model reads no text.
-pub const TEXT_TOKENS: &str = "text_tokens";
-/// How steps move the latent: `euler`, `renoise`, `ddim`; with classifier-free guidance, its scale behind: `euler+cfg4`.
-pub const SAMPLER: &str = "sampler";
-
-/// The sampler that goes without saying.
-pub(crate) const USUAL_SAMPLER: &str = "euler";
-
-/// What stands behind a model's name, in this order, and what before the value. Any other axis stands behind these by its name.
-pub(crate) const IN_NAME: [(&str, &str); 5] =
-    [("ladder", "-"), ("rung", "-"), ("layout", "-"), ("width", "-w"), ("class", "-class")];
-
-/// What a name ends in where both halves of the guidance are one batch.
-pub(crate) const BATCHED: (&str, &str) = ("+batched-", "-batched");
-
 impl CellKey {
     /// The same with a value on an axis that only some workloads have.
     #[must_use]
@@ -75,7 +63,7 @@ impl CellKey {
 
     /// Text tokens that the denoiser attends to; `None` where the model reads no text.
     pub fn text_tokens(&self) -> Option<u32> {
-        self.own(TEXT_TOKENS)?.parse().ok().filter(|tokens| *tokens > 0)
+        naming::text_tokens(&self.own)
     }
 
     /// How steps move the latent, where the workload has a choice of it.
@@ -88,35 +76,15 @@ impl CellKey {
         self.sampler().filter(|sampler| *sampler != USUAL_SAMPLER)
     }
 
-    /// What stands in [`CellKey::id`] and in labels apart from [`CellKey::name`].
-    fn is_apart(&self, axis: &str) -> bool {
-        axis == SAMPLER || (axis == TEXT_TOKENS && self.text_tokens().is_some())
-    }
-
     /// The model's whole name, with what sets it apart from the usual: `nano-w0.5`, `small-assa-6-20-10`.
     pub fn name(&self) -> String {
-        let mut name = self.model.clone();
-        for (axis, before) in IN_NAME {
-            if let Some(value) = self.own(axis) {
-                name.push_str(before);
-                name.push_str(value);
-            }
-        }
-        if self.sampler().is_some_and(|sampler| sampler.contains(BATCHED.0)) {
-            name.push_str(BATCHED.1);
-        }
-        for (axis, value) in &self.own {
-            if !self.is_apart(axis) && IN_NAME.iter().all(|(known, _)| known != axis) {
-                name.push_str(&format!("-{axis}{value}"));
-            }
-        }
-        name
+        naming::name(&self.model, &self.own)
     }
 
     /// The same cell of no model: what cells of several models can share.
     #[must_use]
     pub fn without_model(&self) -> Self {
-        let own = self.own.iter().filter(|(axis, _)| self.is_apart(axis));
+        let own = self.own.iter().filter(|(axis, _)| naming::is_apart(&self.own, axis));
         let own = own.map(|(axis, value)| (axis.clone(), value.clone())).collect();
         Self { model: String::new(), own, ..self.clone() }
     }
@@ -161,6 +129,18 @@ impl CellKey {
             id.push_str(&self.cpus);
         }
         id.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect()
+    }
+}
+
+impl From<AnyKey> for CellKey {
+    fn from(any: AnyKey) -> Self {
+        let (model, own) = match any.text_tokens {
+            Some(tokens) => split(&any.model, tokens, any.sampler.as_deref().unwrap_or(USUAL_SAMPLER)),
+            None => (any.model, any.own),
+        };
+        let AnyKey { height, width, backend, variant, device, precision, threads, batch, steps, memory, cpus, .. } =
+            any;
+        Self { model, height, width, backend, variant, device, precision, threads, batch, steps, own, memory, cpus }
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calibration, ForeignLoad, Reading, StageSeconds, Status};
+use super::reading::{AnySample, STAGES};
+use super::{Calibration, CellStage, ForeignLoad, Reading, Role, StageSeconds, Status};
 
 /// One process of a cell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -136,7 +137,7 @@ pub struct StageCompile {
 
 /// The times of one image.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "super::v1::AnySample")]
+#[serde(try_from = "AnySample")]
 pub struct Sample {
     /// 0 is the first image of the process.
     pub image: u32,
@@ -150,6 +151,45 @@ pub struct Sample {
     pub ended_s: Option<f64>,
     /// Reserved for a known cause for which it does not count: `None` in this version. Outliers are labelled, never removed.
     pub removed: Option<String>,
+}
+
+impl Sample {
+    /// Seconds of a stage, one entry for each step; none if it did not run.
+    pub fn of(&self, stage: &str) -> &[f64] {
+        self.stages.iter().find(|known| known.stage == stage).map_or(&[], |known| &known.seconds)
+    }
+
+    /// Seconds of all stages together.
+    pub fn in_stages_s(&self) -> f64 {
+        self.stages.iter().flat_map(|stage| &stage.seconds).sum()
+    }
+
+    /// Seconds of everything that these stages have of a role, in their order, step by step.
+    pub fn by_role(&self, stages: &[CellStage], role: Role) -> Vec<f64> {
+        let of_role = stages.iter().filter(|stage| stage.role == role);
+        of_role.flat_map(|stage| self.of(&stage.id)).copied().collect()
+    }
+}
+
+impl TryFrom<AnySample> for Sample {
+    type Error = String;
+
+    fn try_from(any: AnySample) -> Result<Self, String> {
+        let stages = match (any.stages, any.text_encoder_s, any.steps_s, any.decoder_s) {
+            (Some(stages), ..) => stages,
+            (None, Some(encoder), Some(steps), Some(decoder)) => {
+                let all = STAGES.into_iter().zip([vec![encoder], steps, vec![decoder]]);
+                let took = |((stage, _), seconds): ((&str, Role), Vec<f64>)| {
+                    let ran = seconds.iter().any(|seconds| *seconds != 0.0);
+                    ran.then(|| StageSeconds { stage: stage.to_owned(), seconds })
+                };
+                all.filter_map(took).collect()
+            }
+            _ => return Err("the sample has no `stages`".to_owned()),
+        };
+        let AnySample { image, total_s, harness_s, ended_s, removed, .. } = any;
+        Ok(Self { image, total_s, stages, harness_s, ended_s, removed })
+    }
 }
 
 /// Whether times stopped drifting within a launch.

@@ -22,7 +22,9 @@ mod launch;
 mod load;
 mod machine;
 mod model;
+mod naming;
 mod quality;
+mod reading;
 mod run;
 mod stage;
 mod status;
@@ -40,13 +42,14 @@ pub use foreign::ForeignLoad;
 pub use home::Home;
 pub use inert::{inert, one_line};
 pub use judged::{Bounded, Difference, Judged, Judging, PromptFidelity, SeriesInputs};
-pub use key::{CellKey, SAMPLER, TEXT_TOKENS};
+pub use key::CellKey;
 pub use launch::{
     ClockOffset, CpusUsed, Launch, MemoryMark, MemoryPass, Sample, StageCompile, Steady, SteadyState, Telemetry,
 };
 pub use load::{RecordError, parse};
 pub use machine::{Calibration, Cluster, HotThreshold, Machine, Peak, PhoneFacts};
 pub use model::{FormulaCounts, ModelEntry, PaperCounts, PaperTime, Stage, WeightFile};
+pub use naming::{SAMPLER, TEXT_TOKENS};
 pub use quality::{ImageQuality, Quality, StepDivergence};
 pub use run::{Build, Git, Inputs, Run, RunInfo};
 pub use stage::{CellStage, Role, StageSeconds};

@@ -14,7 +14,7 @@ pub struct ModelEntry {
     /// Image width in pixels.
     pub width: u32,
     /// Text tokens that the denoiser attends to; `None` where the model reads no text.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::v1::not_zero")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::reading::not_zero")]
     pub text_tokens: Option<u32>,
     /// Every size and choice of the model, as its config says them.
     #[serde(default)]

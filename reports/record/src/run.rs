@@ -172,7 +172,7 @@ pub struct Inputs {
     /// Images made at once.
     pub batch: u32,
     /// Text tokens that the denoiser attends to; `None` where the model reads no text.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::v1::not_zero")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::reading::not_zero")]
     pub text_tokens: Option<u32>,
     /// SHA-256 of the noise as little-endian f32.
     pub noise_sha256: String,

@@ -5,144 +5,11 @@
 //! text: that is nothing. Ids of cells stay as they were, and what a history goes by is still the key as version 1 wrote it
 //! ([`serialize_key`]).
 
-use std::collections::BTreeMap;
+use serde::{Serialize, Serializer};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use super::key::{BATCHED, IN_NAME, SAMPLER, TEXT_TOKENS, USUAL_SAMPLER};
-use super::{Cell, CellKey, CellStage, Role, Run, SCHEMA_VERSION, Sample, StageSeconds};
-
-/// The stages of version 1, with their roles.
-const STAGES: [(&str, Role); 3] =
-    [("text_encoder", Role::Encoder), ("denoiser", Role::Denoiser), ("decoder", Role::Decoder)];
-
-/// The times of an image, as version 1 or this one writes them.
-#[derive(Deserialize)]
-pub(crate) struct AnySample {
-    image: u32,
-    total_s: f64,
-    stages: Option<Vec<StageSeconds>>,
-    text_encoder_s: Option<f64>,
-    steps_s: Option<Vec<f64>>,
-    decoder_s: Option<f64>,
-    #[serde(default)]
-    harness_s: f64,
-    #[serde(default)]
-    ended_s: Option<f64>,
-    #[serde(default)]
-    removed: Option<String>,
-}
-
-impl TryFrom<AnySample> for Sample {
-    type Error = String;
-
-    fn try_from(any: AnySample) -> Result<Self, String> {
-        let stages = match (any.stages, any.text_encoder_s, any.steps_s, any.decoder_s) {
-            (Some(stages), ..) => stages,
-            (None, Some(encoder), Some(steps), Some(decoder)) => {
-                let all = STAGES.into_iter().zip([vec![encoder], steps, vec![decoder]]);
-                let took = |((stage, _), seconds): ((&str, Role), Vec<f64>)| {
-                    let ran = seconds.iter().any(|seconds| *seconds != 0.0);
-                    ran.then(|| StageSeconds { stage: stage.to_owned(), seconds })
-                };
-                all.filter_map(took).collect()
-            }
-            _ => return Err("the sample has no `stages`".to_owned()),
-        };
-        let AnySample { image, total_s, harness_s, ended_s, removed, .. } = any;
-        Ok(Self { image, total_s, stages, harness_s, ended_s, removed })
-    }
-}
-
-/// A cell's key, as version 1 or this one writes it.
-#[derive(Deserialize)]
-pub(crate) struct AnyKey {
-    model: String,
-    height: u32,
-    width: u32,
-    backend: String,
-    variant: String,
-    device: String,
-    precision: String,
-    threads: u32,
-    batch: u32,
-    steps: u32,
-    #[serde(default)]
-    own: BTreeMap<String, String>,
-    /// Of version 1 alone, which always has it.
-    text_tokens: Option<u32>,
-    /// Of version 1 alone.
-    sampler: Option<String>,
-    #[serde(default = "fast")]
-    memory: String,
-    #[serde(default)]
-    cpus: String,
-}
-
-fn fast() -> String {
-    "fast".to_owned()
-}
-
-impl From<AnyKey> for CellKey {
-    fn from(any: AnyKey) -> Self {
-        let (model, own) = match any.text_tokens {
-            Some(tokens) => split(&any.model, tokens, any.sampler.as_deref().unwrap_or(USUAL_SAMPLER)),
-            None => (any.model, any.own),
-        };
-        let AnyKey { height, width, backend, variant, device, precision, threads, batch, steps, memory, cpus, .. } =
-            any;
-        Self { model, height, width, backend, variant, device, precision, threads, batch, steps, own, memory, cpus }
-    }
-}
-
-/// What a name ended in for a rung of an architecture ladder: SnapGen++'s, then SnapGen's.
-const RUNGS: [(&str, &[&str]); 2] = [
-    ("rung", &["pixart-mqa", "three-stage", "assa", "final-dense"]),
-    ("ladder", &["thin", "no-high-sa", "sep1", "sep2", "ffn3", "mqa"]),
-];
-
-/// The model and the map of a key from what version 1 wrote of them. A name that no such key would have is the model's.
-pub fn split(name: &str, text_tokens: u32, sampler: &str) -> (String, BTreeMap<String, String>) {
-    let mut plain = BTreeMap::new();
-    if text_tokens > 0 {
-        plain.insert(TEXT_TOKENS.to_owned(), text_tokens.to_string());
-    }
-    if !sampler.is_empty() {
-        plain.insert(SAMPLER.to_owned(), sampler.to_owned());
-    }
-    let mut own = plain.clone();
-    let mut rest = name.strip_suffix(BATCHED.1).filter(|_| sampler.contains(BATCHED.0)).unwrap_or(name);
-    // From the end: the last of a name first.
-    for (axis, before) in IN_NAME.into_iter().rev() {
-        let found = match RUNGS.iter().find(|(known, _)| *known == axis) {
-            Some((_, rungs)) => rungs.iter().find_map(|rung| rest.strip_suffix(*rung)?.strip_suffix(before)),
-            None => value_at(rest, before, axis).map(|at| &rest[..at]),
-        };
-        if let Some(shorter) = found {
-            own.insert(axis.to_owned(), rest[shorter.len() + before.len()..].to_owned());
-            rest = shorter;
-        }
-    }
-    let key = CellKey { model: rest.to_owned(), own, ..CellKey::default() };
-    if key.name() == name { (key.model, key.own) } else { (name.to_owned(), plain) }
-}
-
-/// Where the value of an axis begins at the end of a name, with what stands before it.
-fn value_at(name: &str, before: &str, axis: &str) -> Option<usize> {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if axis == "layout" {
-        // Three numbers, with what stands before all values between them too.
-        let at = name.rmatch_indices(before).nth(2)?.0;
-        return name[at + before.len()..].split(before).all(digits).then_some(at);
-    }
-    let at = name.rfind(before)?;
-    let value = &name[at + before.len()..];
-    let is_one = match axis {
-        "width" => value.parse::<f64>().is_ok_and(|share| share > 0.0 && share < 1.0),
-        _ => digits(value),
-    };
-    is_one.then_some(at)
-}
+use super::reading::STAGES;
+pub use super::reading::split;
+use super::{Cell, CellKey, CellStage, Role, Run, SCHEMA_VERSION};
 
 /// A key as version 1 wrote it: what the ids of a history's series are made of.
 ///
@@ -189,11 +56,6 @@ pub fn serialize_key<S: Serializer>(key: &CellKey, serializer: S) -> Result<S::O
     written.serialize(serializer)
 }
 
-/// A count that version 1 wrote as 0 where there is none.
-pub(crate) fn not_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    Ok(Option::<u32>::deserialize(deserializer)?.filter(|count| *count > 0))
-}
-
 /// Brings a record of version 1 up to this one.
 pub(crate) fn convert(run: &mut Run) {
     let models = &run.models;
@@ -236,8 +98,10 @@ fn passes(key: &CellKey, role: Role) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::{Launch, ModelEntry, Stage};
+    use crate::{Launch, ModelEntry, SAMPLER, Sample, Stage, TEXT_TOKENS};
 
     fn sample(text: &str) -> Result<Sample, String> {
         serde_json::from_str(text).map_err(|error| error.to_string())
