@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::{CompareError, Options, Side, compare};
+use super::compare::compare;
 use super::design::Design;
 use super::judge::{self, Samples, Terms, Threshold};
 use super::noise::{Noise, SCHEMA_VERSION, SeriesNoise};
 use super::samples::{self, Taken};
+use super::sides::{CompareError, Options, Side};
 use super::{Outcome, Verdict};
 use crate::history::series::fingerprint;
 use crate::metric::Basis;

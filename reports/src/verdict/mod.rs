@@ -20,16 +20,18 @@ mod judge;
 pub mod noise;
 pub mod plan;
 mod samples;
+mod sides;
 
 use serde::{Deserialize, Serialize};
 
-pub use compare::{CompareError, Options, Side, compare};
+pub use compare::compare;
 pub use design::Design;
 pub(crate) use findings::faults;
 pub use findings::{Apart, Fault, Finding};
 pub use fit::Difference;
 pub use fit::{differences, named};
 pub use gate::{Gate, GateError};
+pub use sides::{CompareError, Options, Side};
 
 pub use crate::metric::{Basis, Enforce, Metric};
 use crate::record::CellKey;

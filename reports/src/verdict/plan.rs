@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::sequence;
 
-use super::compare::Options;
 use super::design::Design;
+use super::sides::Options;
 use super::{Basis, CellState, CellVerdict, Outcome, Verdict};
 
 /// Which build.
