@@ -8,7 +8,7 @@
 //! | `exact` | q4, q8, mixed | `MatMulNBits` on packed weights, everything computed in f32 |
 //!
 //! A user's own ONNX file is run as `stock`, with all optimisations, or as `plain`, without any, which is the nearest to ONNX's own
-//! definition of its operators ([`own`]).
+//! definition of its operators (`own`).
 //!
 //! Its library is loaded at run time ([`library`]): nothing is needed to build. Files written for it are kept in the
 //! cache folder by the hash of graph, weights and dialect.

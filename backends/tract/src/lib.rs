@@ -7,7 +7,7 @@
 //! | `tuned-int8` | q4, q8, mixed | the same; activations of quantized linears are rounded to 8 bits |
 //! | `tuned-exact` | q4, q8, mixed | the same; quantized weights are unpacked in cache, everything computed in f32 |
 //!
-//! A user's own ONNX file is run as `stock`: by tract alone, as it is ([`own`]).
+//! A user's own ONNX file is run as `stock`: by tract alone, as it is (`own`).
 //!
 //! Files written for tract are kept in the cache folder by the hash of graph, weights and dialect.
 

@@ -1,6 +1,6 @@
 //! Which configuration to ship: the decision behind a table, under bounds that a user states.
 //!
-//! Contract: made from records alone. [`evidence`] reads them, [`candidate`] to [`fleet`] decide and know no record, [`words`]
+//! Contract: made from records alone. `evidence` reads them, [`candidate`] to [`fleet`] decide and know no record, `words`
 //! and [`faces`] say it. What is advised keeps every bound with 95 %: the interval counts, not the point; what failed, fell
 //! back, was spoiled, never became steady or computed wrong is named with its reason and never advised. docs/ADVICE.md has
 //! the rules.

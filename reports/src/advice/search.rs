@@ -7,7 +7,7 @@
 //! multi-armed bandits", ICML 2012), with bounds to keep besides.
 //!
 //! What drops a cell here is a band from the noise of all cells together, which one launch has too; what is advised in the end is
-//! judged by [`super::choose`] alone, whose intervals assume nothing.
+//! judged by [`super::choose()`] alone, whose intervals assume nothing.
 
 use super::candidate::{Candidate, Fit};
 use super::known::{CONFIDENCE, Known};
