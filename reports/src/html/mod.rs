@@ -75,7 +75,8 @@ pub fn of_question(runs: &[LoadedRun], table: &Table, question: &Question) -> Re
 fn in_short(page: &mut Page, table: &Table, advice: &Advice) {
     let is_concluded = |about: &str| {
         // What ran on another device than the processor is a table of its own, which names it behind the workload.
-        let is = |workload: &str| about.strip_prefix(workload).is_some_and(|on| on.is_empty() || on.starts_with(", on "));
+        let is =
+            |workload: &str| about.strip_prefix(workload).is_some_and(|on| on.is_empty() || on.starts_with(", on "));
         let own = advice.decisions.iter().find(|decision| !decision.workload.is_empty() && is(&decision.workload));
         let answered = |device: &advice::Device| device.choice.outcome == Outcome::Met;
         own.is_some_and(|own| !advice.question.bounds.is_empty() || own.devices.iter().all(answered))
