@@ -393,6 +393,30 @@ fn sustained_times_decide_where_there_are_any_and_else_it_is_said() {
 }
 
 #[test]
+fn a_sustained_run_is_judged_by_what_it_settled_at() {
+    let mut hot = measured("hot", &[("ort", vec![1.0; 6])]);
+    hot.run.sustained_s = Some(600.0);
+    let heat_up = |launch: &mut Launch, seconds: fn(u32) -> f64| {
+        let first = launch.samples[0].clone();
+        launch.samples =
+            (0..31).map(|image| ditbench_record::Sample { image, total_s: seconds(image), ..first.clone() }).collect();
+        launch.steady.state = Steady::Slowing;
+    };
+    let heat = |run: &mut Run, seconds| run.cells[0].launches.iter_mut().for_each(|launch| heat_up(launch, seconds));
+    heat(&mut hot, |image| if image < 12 { 1.0 } else { 3.0 });
+    let advice = ask(&[&hot], &latency(2.5));
+    let best = of_first(&advice).best.as_ref().unwrap();
+    assert_eq!((advice.outcome, best.value(Metric::IMAGE)), (Outcome::NotMet, Some(3.0)), "it settled at 3 s");
+    assert_eq!(ask(&[&hot], &latency(3.5)).outcome, Outcome::Met, "though no launch was steady");
+    let notes = &advice.decisions[0].devices[0].notes;
+    assert!(notes.iter().any(|note| note.contains("settled images")), "{notes:?}");
+    // What still becomes slower at the end has not settled.
+    heat(&mut hot, |image| 1.0 + 0.1 * f64::from(image));
+    let advice = ask(&[&hot], &latency(9.0));
+    assert!(of_first(&advice).excluded[0].why.starts_with("it never settled"), "{:?}", of_first(&advice).excluded);
+}
+
+#[test]
 fn the_reference_of_others_is_as_near_to_itself_as_can_be() {
     let mut run = measured("r", &[("ort", vec![1.0; 6]), ("candle", vec![0.8; 6])]);
     run.cells[0].quality = Reading::absent("this is the reference cell");

@@ -208,6 +208,13 @@ fn where_nothing_keeps_the_bounds_the_nearest_is_made_sure() {
 }
 
 #[test]
+fn what_was_spoiled_is_tried_again_and_not_for_ever() {
+    let spoiled = Some(Unfit { why: "it was spoiled".into(), curable: true });
+    let truths = [Truth { unfit: spoiled, ..truth(0.5, &[0.5; MOST]) }, truth(1.0, &[1.0; MOST])];
+    assert_eq!(searched(&Question::default(), &truths, 20), [3, 6]);
+}
+
+#[test]
 fn numbers_that_launches_do_not_move_take_one_launch() {
     let truths = [truth(3.0, &[3.0; MOST]), Truth { bytes: 5e8, ..truth(4.0, &[4.0; MOST]) }];
     let question = Question { objective: Metric::PEAK, ..Question::default() };

@@ -16,7 +16,7 @@ use crate::record::disturbed::{self, Cause};
 use crate::record::{Cell, CellKey, Launch, Run, Status};
 use crate::table::{self, workload};
 use crate::verdict::{Fault, Gate, differences, faults};
-use crate::{roof, sustained, whose, withheld};
+use crate::{roof, sustained, text, whose, withheld};
 
 /// The candidates of one machine's device, of one workload.
 #[derive(Clone, Debug, PartialEq)]
@@ -358,8 +358,22 @@ fn unfit(newest: &Pooled, all: &[&Pooled], needs_steady: bool, caveats: &mut Vec
         }
         caveats.push(format!("{spoiled} of {} launches were spoiled and do not count here: {cause}", spoiled + sound));
     }
+    let settles =
+        newest.run.is_sustained() && newest.launches.iter().any(|(_, l)| sustained::levels(l).value().is_some());
+    if settles && needs_steady {
+        let moves = |(_, launch): &(&Run, &Launch)| sustained::still_moves(launch);
+        let moving: Vec<f64> = newest.launches.iter().filter_map(moves).collect();
+        if let Some(change) = moving.first().filter(|_| moving.len() == newest.launches.len()) {
+            let (by, way) = (text::percent(change.abs()), if *change > 0.0 { "slower" } else { "faster" });
+            return curable(format!(
+                "it never settled: its images still became {by} {way} at the end. Give a longer --sustained"
+            ));
+        }
+    }
     for caution in &caution::of_cell(newest.run, cell) {
         match caution {
+            // Heat is what was measured; whether it settled is judged above.
+            Caution::NotSteady { .. } if settles => {}
             Caution::NotSteady { launches, of, state } if needs_steady && launches == of => {
                 return curable(format!("it was never steady: {state}. Give its launches more images"));
             }

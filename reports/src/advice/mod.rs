@@ -106,7 +106,10 @@ fn device(place: &Evidence, question: &Question) -> Device {
     let choice = choose(question, &place.candidates);
     let mut notes = place.notes.clone();
     let asked = question.bounds.iter().map(|bound| bound.metric).chain([question.objective]);
-    if choice.best.as_ref().is_some_and(|best| !best.sustained) && asked.into_iter().any(|m| m.unit().is_of_time()) {
+    let timed = asked.into_iter().any(|metric| metric.unit().is_of_time());
+    if timed && choice.best.as_ref().is_some_and(|best| best.sustained) {
+        notes.push("Times are what the device keeps up: settled images of sustained runs.".to_owned());
+    } else if timed && choice.best.is_some() {
         notes.push(
             "Times are of short launches: what they become when the device is hot is not known. Measure the configuration with ditbench \
              run --sustained 10m to know it."

@@ -22,6 +22,8 @@ const REACH: f64 = 2.5;
 /// The noise from launch to launch that is taken for granted before any is seen, as a share; and the launches that this is worth.
 const USUAL_NOISE: f64 = 0.05;
 const WORTH: f64 = 4.0;
+/// Launches after which a cell of which each was spoiled is given up.
+const AGAIN: usize = 3;
 /// Standard error of a median in those of a mean (π/2, of normal noise).
 const OF_MEDIAN: f64 = 1.253;
 
@@ -63,8 +65,16 @@ pub fn next(question: &Question, arms: &[Arm], terms: Terms) -> Option<usize> {
     if let Some(first) = unknown.filter(fits).min_by(cheapest) {
         return Some(first);
     }
-    let noise = Noise::of(question, arms);
     let open = |place: &usize| fits(place) && arms[*place].launches < terms.most;
+    // What was spoiled says nothing of the cell: once more, and not for ever.
+    let spoiled = |place: &usize| {
+        let unfit = arms[*place].candidate.and_then(|candidate| candidate.unfit.as_ref());
+        unfit.is_some_and(|unfit| unfit.curable) && arms[*place].launches < AGAIN
+    };
+    if let Some(again) = (0..arms.len()).filter(open).find(spoiled) {
+        return Some(again);
+    }
+    let noise = Noise::of(question, arms);
     let runners: Vec<Runner> = race(question, arms, &noise)
         .into_iter()
         .filter_map(Result::ok)

@@ -74,7 +74,10 @@ pub fn of_question(runs: &[LoadedRun], table: &Table, question: &Question) -> Re
 /// What else there is to say in short: of workloads of which the conclusion says nothing, of pictures, of what failed.
 fn in_short(page: &mut Page, table: &Table, advice: &Advice) {
     let is_concluded = |about: &str| {
-        let own = advice.decisions.iter().find(|decision| decision.workload == about);
+        // What ran on another device than the processor is a table of its own, which names it behind the workload.
+        let is =
+            |workload: &str| about.strip_prefix(workload).is_some_and(|on| on.is_empty() || on.starts_with(", on "));
+        let own = advice.decisions.iter().find(|decision| !decision.workload.is_empty() && is(&decision.workload));
         let answered = |device: &advice::Device| device.choice.outcome == Outcome::Met;
         own.is_some_and(|own| !advice.question.bounds.is_empty() || own.devices.iter().all(answered))
     };
