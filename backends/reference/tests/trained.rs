@@ -63,5 +63,5 @@ fn training_code_and_reference_agree_on_every_graph_and_width() {
 #[test]
 fn a_width_that_the_file_lacks_is_told() {
     let error = Weights::open_for(&folder().join("nano.safetensors"), &model(0.25)).unwrap_err().to_string();
-    assert!(error.contains("widths 256, 128, 96, and none of 64"), "{error}");
+    assert!(error.contains("widths 256, 128, 96, but none of 64"), "{error}");
 }
