@@ -146,7 +146,7 @@ Examples:
 pub const SETUP: &str = "\
 Examples:
   ditbench setup webgpu
-  ditbench setup qnn openvino                         then: ditbench run --backend ort --device npu:qnn";
+  ditbench setup qnn openvino                         then: ditbench run --device npu:qnn";
 
 /// `ditbench doctor`.
 pub const DOCTOR: &str = "\
