@@ -36,13 +36,13 @@ fn run(bench: &Bench) -> Value {
     bench.record("run")
 }
 
-fn cell<'a>(record: &'a Value, model: &str, precision: &str, steps: u64) -> &'a Value {
+fn cell<'a>(record: &'a Value, width: Option<&str>, precision: &str, steps: u64) -> &'a Value {
     let cells = record["cells"].as_array().unwrap().iter();
     let same = |cell: &&Value| {
         let key = &cell["key"];
-        key["model"] == model && key["precision"] == precision && key["steps"] == steps && key["variant"] != "nothing"
+        key["own"]["width"].as_str() == width && key["precision"] == precision && key["steps"] == steps && key["variant"] != "nothing"
     };
-    cells.into_iter().find(same).unwrap_or_else(|| panic!("no {model} {precision} {steps}"))
+    cells.into_iter().find(same).unwrap_or_else(|| panic!("no {width:?} {precision} {steps}"))
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn pictures_are_made_judged_compared_and_shown() {
     assert_eq!(inputs.len(), 4, "a workload is written once, however many cells it has");
     assert!(inputs.iter().all(|one| one["noise_sha256"] == inputs[0]["noise_sha256"]), "the same noise for all");
 
-    let full = cell(&record, "nano", "f32", 4);
+    let full = cell(&record, None, "f32", 4);
     assert_eq!(full["status"], "ok", "{}", full["reason"]);
     let at_5 = full["judged"]["retrieval_at_5"]["value"].as_f64().unwrap();
     assert!(at_5 > floor && at_5 >= 0.5, "the trained net is found again: {at_5}, random weights {floor}");
@@ -66,7 +66,7 @@ fn pictures_are_made_judged_compared_and_shown() {
     let folder = bench.path("run").join(full["judged"]["pictures"].as_str().unwrap());
     assert!((0..8).all(|index| folder.join(format!("{index:04}.png")).is_file()));
 
-    let q4 = cell(&record, "nano", "q4", 4);
+    let q4 = cell(&record, None, "q4", 4);
     let fidelity = &q4["judged"]["fidelity"]["ok"];
     assert_eq!(fidelity["psnr_db"].as_array().unwrap().len(), 8, "compositions too");
     let errors = fidelity["latent_relative_l2"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap());
@@ -76,7 +76,7 @@ fn pictures_are_made_judged_compared_and_shown() {
         differences.map(|difference| difference["in_what"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(what(q4), ["precision"]);
-    assert_eq!(what(cell(&record, "nano-w0.5", "f32", 2)), ["width", "steps"]);
+    assert_eq!(what(cell(&record, Some("0.5"), "f32", 2)), ["width", "steps"]);
     assert_eq!(what(full), [""; 0]);
 
     let bad: Vec<&Value> = record["cells"].as_array().unwrap().iter().filter(|cell| cell["status"] != "ok").collect();
@@ -102,18 +102,18 @@ fn what_is_done_is_not_done_again() {
     let mut record = run(&bench);
     let page = std::fs::read(bench.path("run/report.html")).unwrap();
     // As an interruption leaves it: one cell is missing, the end was not reached.
-    let again = cell(&record, "nano", "q4", 4).clone();
+    let again = cell(&record, None, "q4", 4).clone();
     record["cells"].as_array_mut().unwrap().retain(|cell| *cell != again);
     record["run"]["finished"] = Value::Null;
     std::fs::write(bench.path("run/record.json"), record.to_string()).unwrap();
-    let kept = bench.path("run").join(cell(&record, "nano", "f32", 4)["judged"]["pictures"].as_str().unwrap());
+    let kept = bench.path("run").join(cell(&record, None, "f32", 4)["judged"]["pictures"].as_str().unwrap());
     let changed = |name: &str| std::fs::metadata(kept.join(name)).unwrap().modified().unwrap();
     let before = changed("0000.png");
     let out = bench.ok(&["run", "--resume", "run"]);
     assert!(out.contains("6 of 7 cells are done"), "{out}");
     assert_eq!(changed("0000.png"), before);
     let resumed = bench.record("run");
-    assert_eq!(cell(&resumed, "nano", "q4", 4)["judged"], again["judged"], "the same prompts and noise give the same");
+    assert_eq!(cell(&resumed, None, "q4", 4)["judged"], again["judged"], "the same prompts and noise give the same");
     assert!(resumed["run"]["finished"].is_string());
     assert!(!page.is_empty());
 }
