@@ -89,8 +89,9 @@ fn an_exported_pipeline_gives_on_both_runtimes_what_its_own_tool_made() {
     let model = &record["models"][0];
     assert_eq!((&model["name"], &model["config"]["class"]), (&"pixart".into(), &"PixArtSigmaPipeline".into()));
     assert_eq!(model["weights"][0]["scheme"], "f32");
-    let compared = bench.ok(&["compare", "run", "run"]);
-    assert!(compared.contains("pixart"), "{compared}");
+    // One launch on each side is too little to decide by.
+    let compared = common::text(&bench.run(&["compare", "run", "run"]).stdout);
+    assert!(compared.contains("3 cells compared"), "{compared}");
     assert!(bench.ok(&["report", "run"]).contains("report.html"));
 }
 
@@ -140,7 +141,7 @@ fn a_single_graph_gives_its_expected_outputs() {
         assert_eq!(cell["status"], "ok", "{}", cell["reason"]);
         assert!(divergences(cell)[0] < 1e-5);
         assert!(
-            cell["quality"]["ok"]["image"]["absent"].as_str().is_some_and(|why| why.contains("no picture")),
+            cell["quality"]["ok"]["image"]["absent"]["why"].as_str().is_some_and(|why| why.contains("no picture")),
             "{}",
             cell["quality"]
         );
@@ -162,7 +163,7 @@ fn what_can_be_compared_with_nothing_says_so() {
         run(&bench, &["--model", &data("single/rounded.onnx"), "--backend", "ort,tract,ort:plain", "--threads", "1"]);
     for cell in cells(&record) {
         assert_eq!((&cell["status"], &cell["key"]["precision"]), (&"ok".into(), &"int8".into()), "{}", cell["reason"]);
-        let why = cell["quality"]["absent"].as_str().unwrap_or_else(|| panic!("{}", cell["quality"]));
+        let why = cell["quality"]["absent"]["why"].as_str().unwrap_or_else(|| panic!("{}", cell["quality"]));
         assert!(why.contains("nothing to compare with") && why.contains("f32 export"), "{why}");
     }
 }
