@@ -40,7 +40,10 @@ fn cell<'a>(record: &'a Value, width: Option<&str>, precision: &str, steps: u64)
     let cells = record["cells"].as_array().unwrap().iter();
     let same = |cell: &&Value| {
         let key = &cell["key"];
-        key["own"]["width"].as_str() == width && key["precision"] == precision && key["steps"] == steps && key["variant"] != "nothing"
+        key["own"]["width"].as_str() == width
+            && key["precision"] == precision
+            && key["steps"] == steps
+            && key["variant"] != "nothing"
     };
     cells.into_iter().find(same).unwrap_or_else(|| panic!("no {width:?} {precision} {steps}"))
 }
