@@ -69,7 +69,7 @@ fn in_words_of_today(old: &mut Value) {
         let sampler = key.remove("sampler").unwrap_or_else(|| "euler".into());
         key.insert("own".to_owned(), serde_json::json!({ "text_tokens": tokens, "sampler": sampler }));
         for list in ["launches", "discarded"] {
-            for launch in cell[list].as_array_mut().into_iter().flatten() {
+            for launch in cell.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
                 for sample in launch["samples"].as_array_mut().unwrap() {
                     let fields = sample.as_object_mut().unwrap();
                     let mut took = |name: &str| fields.remove(name).unwrap();

@@ -83,7 +83,8 @@ fn the_gate_does_not_see_their_times_and_sees_what_comes_out() {
         compare(&Side::of_runs("base", [base]), &Side::of_runs("head", [head]), &Options::default()).unwrap()
     };
     let slower = compared(&example(1.0), &example(3.0));
-    assert_eq!(slower.outcome, Outcome::Ok, "{slower:#?}");
+    // The other devices' few launches may leave it open; what has no time is no slower.
+    assert_ne!(slower.outcome, Outcome::Regressed, "{slower:#?}");
     let software = slower.cells.iter().find(|cell| cell.id.contains("webgpu")).unwrap();
     assert!(software.metric(Metric::IMAGE).is_none());
     assert!(software.metric(Metric::LATENT).is_some());
