@@ -116,7 +116,10 @@ fn a_single_graph_takes_its_sizes_from_flags_arrays_and_names() {
     let io = data("tagger/io.npz");
     let by_array = tagger(&Options { inputs: Some(io.clone()), ..Options::default() }).unwrap();
     assert_eq!(shown_sizes(&by_array), shown_sizes(&by_flag));
-    let other = tagger(&Options { inputs: Some(io.clone()), ..sizes(&["ids=1x7"]) }).unwrap();
+    // The array of the other input has the same axis.
+    let error = tagger(&Options { inputs: Some(io.clone()), ..sizes(&["ids=1x7"]) }).unwrap_err();
+    assert!(error.contains("words is 7 in another input and 12 here"), "{error}");
+    let other = tagger(&Options { inputs: Some(io.clone()), ..sizes(&["ids=1x7", "mask=1x7"]) }).unwrap();
     let error = Own.build(&other).unwrap().drive.inputs("", 7).unwrap_err().to_string();
     assert!(error.contains("\"ids\" [1, 7] i32: the array given is [1, 12]"), "{error}");
     let error = Own.build(&by_flag).unwrap().drive.inputs("", 7).unwrap_err().to_string();
