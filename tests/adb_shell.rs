@@ -95,7 +95,7 @@ fn a_trace_of_the_system_lies_beside_the_record_or_why_there_is_none() {
             data,
             "perfetto",
             "orders=$(cat)\ncase $orders in *sched/sched_switch*android.power*duration_ms*) ;; *) echo \"orders: $orders\" >&2; exit 1;; esac\n\
-             trap 'printf \"a trace by user %s\" \"$(id -u)\"; exit 0' INT\nwhile :; do sleep 0.05; done",
+             trap 'printf \"a trace by user %s\" \"$(id -u)\"; exit 0' TERM\nwhile :; do sleep 0.05; done",
         );
     });
     let bench = Bench::new();

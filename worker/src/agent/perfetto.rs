@@ -79,9 +79,9 @@ impl Trace {
     pub(super) fn stop(mut self) -> Reading<u64> {
         let begun = Instant::now();
         let pid = self.child.id().cast_signed();
-        // It hands over what it has and ends.
+        // It hands over what it has and ends, as for Ctrl-C, which a program that was started in the background may have to ignore.
         // SAFETY: a signal to a child that has not been waited for.
-        unsafe { libc::kill(pid, libc::SIGINT) };
+        unsafe { libc::kill(pid, libc::SIGTERM) };
         while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -128,11 +128,11 @@ mod tests {
 
     #[test]
     fn a_trace_is_what_it_hands_over_when_it_is_asked_to_end() {
-        let script = "trap 'printf traced; exit 0' INT; here=${0%/*}; cat > $here/read; mv $here/read $here/orders; \
+        let script = "trap 'printf traced; exit 0' TERM; here=${0%/*}; cat > $here/read; mv $here/read $here/orders; \
                       while :; do sleep 0.05; done";
         assert_eq!(taken(script), (Reading::Ok(6), "traced".to_owned()));
         // These two end by themselves, whatever they are asked.
-        let orders = "trap '' INT; case \"$*\" in '--txt -c - -o -') ;; *) exit 9;; esac; here=${0%/*}; cat > $here/read; \
+        let orders = "trap '' TERM; case \"$*\" in '--txt -c - -o -') ;; *) exit 9;; esac; here=${0%/*}; cat > $here/read; \
                       mv $here/read $here/orders; cat $here/orders";
         let (bytes, orders) = taken(orders);
         assert!(bytes.value().is_some(), "{bytes:?}");
@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn why_there_is_none_is_said() {
-        let refused = "trap '' INT; here=${0%/*}; cat > $here/orders; echo 'connecting: Permission denied' >&2; exit 1";
+        let refused =
+            "trap '' TERM; here=${0%/*}; cat > $here/orders; echo 'connecting: Permission denied' >&2; exit 1";
         let (bytes, _) = taken(refused);
         assert!(matches!(&bytes, Reading::Denied { why } if why.contains("connecting")), "{bytes:?}");
         let missing = Trace::start("/nowhere/perfetto", tempfile::tempdir().unwrap().path(), Duration::from_secs(1));
