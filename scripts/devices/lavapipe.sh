@@ -31,7 +31,8 @@ apt-get "${options[@]}" update -qq >&2 || absent "Debian's list of packages"
 wanted=mesa-vulkan-drivers
 [ "$codename" = bookworm ] && wanted=mesa-vulkan-drivers/bookworm-backports
 # What it needs and this machine lacks; the loader, too, which other packages only recommend.
-packages=$(apt-get "${options[@]}" --simulate --no-install-recommends install "$wanted" libvulkan1 | sed -n 's/^Inst \([^ ]*\) \(\[[^]]*\] \)\?(\([^ ]*\) .*/\1=\3/p')
+packages=$(apt-get "${options[@]}" --simulate --no-install-recommends install "$wanted" libvulkan1 | sed -n 's/^Inst \([^ ]*\) \(\[[^]]*\] \)\?(\([^ ]*\) .*/\1=\3/p') ||
+  absent "$wanted in Debian's list of packages"
 grep -q '^libvulkan1=' <<<"$packages" || packages+=$'\n'libvulkan1
 grep -q '^mesa-vulkan-drivers=' <<<"$packages" || packages+=$'\n'$wanted
 (cd "$work/debs" && apt-get "${options[@]}" download -qq $packages >&2) || absent "Debian's packages"
