@@ -9,7 +9,8 @@ use crate::record::{Cell, Device};
 /// Why a number of a cell is withheld; `None` if it is not.
 pub fn why(metric: Metric, cell: &Cell) -> Option<String> {
     let device = cell.device.as_ref().filter(|device| !device.shows_speed())?;
-    let of_speed = metric.unit().is_of_time() || metric.unit() == Unit::Gigaflops || metric == Metric::PEAK_SHARE;
+    let is_rate = metric.unit() == Unit::Gigaflops || [Metric::PEAK_SHARE, Metric::BATTERY].contains(&metric);
+    let of_speed = metric.unit().is_of_time() || is_rate;
     of_speed.then(|| reason(&cell.key.device, device))
 }
 
@@ -32,9 +33,14 @@ mod tests {
         assert!(withheld(&cell("real")).is_empty() && withheld(&Cell::default()).is_empty());
         for nature in ["simulator", "software"] {
             let withheld = withheld(&cell(nature));
-            for metric in
-                [Metric::IMAGE, Metric::FIRST_IMAGE, Metric::DENOISER_STEP, Metric::GIGAFLOPS, Metric::PEAK_SHARE]
-            {
+            for metric in [
+                Metric::IMAGE,
+                Metric::DENOISER_STEP,
+                Metric::GIGAFLOPS,
+                Metric::PEAK_SHARE,
+                Metric::ENERGY,
+                Metric::BATTERY,
+            ] {
                 assert!(withheld.contains(&metric), "{nature}: {metric}");
             }
             for metric in [Metric::LATENT, Metric::PSNR, Metric::PLACEMENT, Metric::PEAK, Metric::WEIGHTS_DISK] {
