@@ -27,8 +27,8 @@ pub struct PlanArgs {
     /// At most this many images per launch [default: the plan's, else 30; ab and aa: the plan's, else 8; profile: 6]
     #[arg(long)]
     images: Option<Images>,
-    /// Time for the whole run: 90s, 10m, 1h. The first launch of every cell is always made [default: the plan's, else 150s;
-    /// ab and aa: the plan's, else none; 15m for their own default plan]
+    /// Time for the whole run: 90s, 10m, 1h. The first launch of every cell is always made, except by tune [default: the plan's,
+    /// else 150s; tune: the plan's, else 20m; ab and aa: the plan's, else none; 15m for their own default plan]
     #[arg(long, value_name = "TIME")]
     budget: Option<Seconds>,
     /// Weights: a safetensors file, or `random` [default: the checkpoint built into ditbench, else random from the seed]
