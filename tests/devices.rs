@@ -16,7 +16,7 @@ fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/devices").join(path)
 }
 
-/// The program with the providers that were set up, and with lavapipe where there is one.
+/// The program with the providers that were set up, and with lavapipe where that was set up.
 fn command(bench: &Bench, arguments: &[&str]) -> Command {
     let mut command = bench.command(arguments);
     command.env("DITBENCH_CACHE", here("cache"));
@@ -95,9 +95,11 @@ fn what_is_not_there_says_how_to_get_it() {
 #[test]
 #[ignore = "needs scripts/devices/lavapipe.sh and `ditbench setup webgpu`"]
 fn webgpu_runs_every_node_and_comes_out_right() {
+    assert!(here("lavapipe/environment").is_file(), "run scripts/devices/lavapipe.sh target/devices/lavapipe first");
     let bench = Bench::new();
     let record = run(&bench, "webgpu", "1");
     let webgpu = cell(&record, "webgpu", "f32");
+    assert_eq!(webgpu["device"]["nature"], "software", "{}", webgpu["device"]);
     is_placed(webgpu, "webgpu");
     assert_eq!(webgpu["numerics"]["ok"], "f32");
     assert!(distance(webgpu) < 1e-4, "f32 is f32 there too: {}", distance(webgpu));
@@ -118,6 +120,7 @@ fn qnn_runs_every_stage_on_the_npu_and_comes_out_right() {
     for (precision, bound) in [("f32", 1e-2), ("q4", 1e-2)] {
         let (npu, same) = (cell(&record, "npu:qnn", precision), cell(&record, "cpu", precision));
         is_placed(npu, "npu:qnn");
+        assert_eq!(npu["device"]["nature"], "simulator", "{}", npu["device"]);
         assert_eq!(npu["numerics"]["ok"], "f16", "whatever the file says");
         let farther = distance(npu) - if precision == "q4" { distance(same) } else { 0.0 };
         assert!(farther.abs() < bound, "{precision}: {} and {}", distance(npu), distance(same));

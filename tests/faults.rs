@@ -92,7 +92,7 @@ fn a_run_killed_with_signal_9_takes_its_worker_along_and_is_resumed() {
     }
     let kept = launches(&bench);
     let out = bench.ok(&["run", "--resume", "run"]);
-    assert!(out.contains("1 of 2 cells are done"), "{out}");
+    assert!(out.contains("cells done: 1 of 2"), "{out}");
     let record = bench.record("run");
     assert!(record["run"]["finished"].is_string() && record["run"]["resumed"] == 1, "{}", record["run"]);
     assert!(record["cells"].as_array().unwrap().iter().all(|cell| cell["status"] == "ok"));

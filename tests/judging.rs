@@ -113,7 +113,7 @@ fn what_is_done_is_not_done_again() {
     let changed = |name: &str| std::fs::metadata(kept.join(name)).unwrap().modified().unwrap();
     let before = changed("0000.png");
     let out = bench.ok(&["run", "--resume", "run"]);
-    assert!(out.contains("6 of 7 cells are done"), "{out}");
+    assert!(out.contains("cells done: 6 of 7"), "{out}");
     assert_eq!(changed("0000.png"), before);
     let resumed = bench.record("run");
     assert_eq!(cell(&resumed, None, "q4", 4)["judged"], again["judged"], "the same prompts and noise give the same");

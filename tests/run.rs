@@ -277,7 +277,7 @@ fn a_finished_run_resumes_to_nothing_and_reports_again() {
     bench.ok(&[&REFERENCE[..], &["--launches", "1", "--images", "1"]].concat());
     let before = bench.record("run");
     let out = bench.ok(&["run", "--resume", "run"]);
-    assert!(out.contains("1 of 1 cells are done"), "{out}");
+    assert!(out.contains("cells done: 1 of 1"), "{out}");
     assert_eq!(bench.record("run")["cells"], before["cells"]);
     std::fs::remove_file(bench.path("run/report.html")).unwrap();
     bench.ok(&["report", "run"]);

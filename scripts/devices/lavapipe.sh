@@ -5,8 +5,9 @@
 set -euo pipefail
 [ $# = 1 ] || { sed -n 2,4p "$0" >&2; exit 2; }
 [ -e "$1/environment" ] && exit 0
+[ ! -e "$1" ] || [ -z "$(ls -A "$1")" ] || { echo "$1 is not empty: name a new folder" >&2; exit 2; }
 absent() {
-  echo "not to be had: $1; lavapipe is not set up" >&2
+  echo "lavapipe is not set up: $1 is not available" >&2
   exit 0
 }
 for program in apt-get apt-cache dpkg-deb; do

@@ -242,6 +242,7 @@ model = 'nano'
 
 /// Each cell of a plan as a plan of its own, its way of running named: two builds may have different defaults.
 fn single_cells(plan: &PlanFile, common: &Common) -> Result<Vec<SingleCell>> {
+    let common = &common.with_providers(plan.ep.as_deref());
     let cells = plan.cells(ditbench_worker::probe::machine::cores())?;
     let resolved = crate::run::resolve(cells, &mut ThisMachine::default(), common, &|message| tell(&message))?;
     let mut cells = Vec::new();

@@ -67,12 +67,18 @@ fn operation(refused: &Refused) -> String {
 /// The first backend that has the device, ready.
 fn find(name: &str, common: &Common) -> Result<(Box<dyn Backend>, DeviceFacts)> {
     let mut missing = None;
-    let mut known = Vec::new();
-    for backend in registry::listed() {
+    let (mut known, mut failed) = (Vec::new(), Vec::new());
+    for name_of_backend in registry::listed() {
         let progress = Progress::new(1);
-        let ready = common.ready(backend, &|message| progress.now(message));
+        let ready = common.ready(name_of_backend, &|message| progress.now(message));
         progress.finish();
-        let Ok(backend) = ready else { continue };
+        let backend = match ready {
+            Ok(backend) => backend,
+            Err(why) => {
+                failed.push(format!("{name_of_backend}: {why}"));
+                continue;
+            }
+        };
         for device in backend.devices() {
             if !device.is_called(name) {
                 known.push(device.name);
@@ -86,7 +92,10 @@ fn find(name: &str, common: &Common) -> Result<(Box<dyn Backend>, DeviceFacts)> 
     }
     known.sort();
     known.dedup();
-    bail!("{}", missing.unwrap_or_else(|| format!("there is no device \"{name}\"; there are {}", known.join(", "))))
+    let unasked =
+        if failed.is_empty() { String::new() } else { format!(". Could not be asked: {}", failed.join("; ")) };
+    let none = || format!("there is no device \"{name}\"; there are {}{unasked}", known.join(", "));
+    bail!("{}", missing.unwrap_or_else(none))
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME", default_value = "10m")]
     timeout: Seconds,
     /// Also make an image under each runtime's profiler, separate from the timed ones, to show where the time goes
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     profile: bool,
     /// Run only a part of the plan: 2/5 on the second of five machines; `ditbench merge` joins the parts
     #[arg(long, value_name = "I/N", conflicts_with = "resume")]

@@ -56,7 +56,10 @@ pub struct TuneArgs {
 /// A mistake in the plan, the question or the environment; failures of cells are rows, not errors.
 pub fn tune(args: &TuneArgs, common: &Common) -> Result<ExitCode> {
     let question = args.question.question()?;
-    let plan = args.plan.plan_or(OPEN)?;
+    let mut plan = args.plan.plan_or(OPEN)?;
+    if !common.ep.is_empty() {
+        plan.ep = Some(common.ep.clone());
+    }
     let wanted = args.on.clone().map(|on| vec![on]).or_else(|| plan.on.clone()).unwrap_or_default();
     let chosen = choose(&wanted, &Program::find())?;
     if chosen.len() > 1 {

@@ -236,7 +236,7 @@ fn work(
     host: &mut dyn Host,
 ) -> Result<()> {
     let cache = paths::cache(common.cache.as_ref())?;
-    let progress = Progress::new(planned(&settings, resolved.len()));
+    let progress = Progress::new(planned(&settings, &resolved));
     progress.now("measuring this machine's peaks".to_owned());
     let calibration_before = host.calibrate();
     let wanted = |cell: &Resolved| PeakOf {
@@ -265,7 +265,7 @@ fn work(
         host,
         progress: &progress,
         order: resume::next_order(store.run()),
-        planned: planned(&settings, resolved.len()),
+        planned: planned(&settings, &resolved),
         until: started + budget,
     };
     let keys: Vec<CellKey> = resolved.iter().map(|cell| cell.key.clone()).collect();
@@ -348,9 +348,11 @@ fn work(
 }
 
 /// Launches that the budget is meant for: a search makes one of each cell, and most of the others of a few.
-fn planned(settings: &Settings, cells: usize) -> usize {
+fn planned(settings: &Settings, cells: &[Resolved]) -> usize {
     let launches = settings.launches.get();
-    if settings.tune.is_some() { cells + SEARCHED * launches } else { cells * launches }
+    let once = cells.iter().filter(|cell| cell.cell.is_yardstick).count();
+    let whole = once + (cells.len() - once) * launches;
+    if settings.tune.is_some() { whole.min(cells.len() + SEARCHED * launches) } else { whole }
 }
 
 /// Cells that a search measures well, roughly.

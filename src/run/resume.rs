@@ -48,13 +48,10 @@ pub fn resume(path: &Path, common: &Common, timeout_s: Seconds, budget_s: Option
     })?;
     let is_done = |cell: &&Resolved| match settings.judging {
         Some(_) => store.is_done(&cell.key),
-        None => {
-            let state = state(&store, cell);
-            state.failed || state.made >= settings.launches.get()
-        }
+        None => !state(&store, cell).is_open(settings.launches.get()),
     };
     let done = resolved.iter().filter(is_done).count();
-    crate::text::show(&format!("Continuing {}: {done} of {} cells are done.\n", store.dir().display(), resolved.len()));
+    crate::text::show(&format!("Continuing {}: cells done: {done} of {}.\n", store.dir().display(), resolved.len()));
     for what in changed {
         crate::text::show(&format!("Different from when it began, as the record will say: {what}\n"));
     }

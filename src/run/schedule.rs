@@ -18,9 +18,21 @@ pub struct CellState {
     pub once: bool,
 }
 
+impl CellState {
+    /// Launches that are wanted of it, of as many as others get.
+    pub fn wanted(&self, launches: usize) -> usize {
+        if self.once { 1 } else { launches }
+    }
+
+    /// Whether another launch is wanted.
+    pub fn is_open(&self, launches: usize) -> bool {
+        !self.failed && self.made < self.wanted(launches)
+    }
+}
+
 /// The next launch, or `None` when all is done or the budget is.
 pub fn next(cells: &[CellState], launches: usize, left: Duration) -> Option<usize> {
-    let open = |cell: &CellState| !cell.failed && cell.made < if cell.once { 1 } else { launches };
+    let open = |cell: &CellState| cell.is_open(launches);
     let round = cells.iter().filter(|cell| open(cell)).map(|cell| cell.made).min()?;
     let mut order: Vec<usize> = (0..cells.len()).collect();
     if round % 2 == 1 {

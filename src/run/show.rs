@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use ditbench_record::Cell;
+use ditbench_record::disturbed::several;
 use ditbench_record::store::RunStore;
 use ditbench_reports::advice::Question;
 
@@ -22,12 +23,12 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
     let estimates: Vec<Estimate> = cells.iter().map(of).collect();
     if settings.judging.is_none() {
         crate::text::show(&format!(
-            "Plan: {} cells, \"{}\", seed {}, up to {} launches of up to {} images each.\n\n",
-            cells.len(),
+            "Plan: {}, \"{}\", seed {}, up to {} of up to {} each.\n\n",
+            several(cells.len(), "cell"),
             settings.prompt,
             settings.seed,
-            settings.launches,
-            settings.images
+            several(settings.launches, "launch"),
+            several(settings.images, "image")
         ));
     }
     let rows = cells.iter().zip(&estimates).map(|(cell, estimate)| {

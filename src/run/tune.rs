@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use ditbench_backend_api::MemoryMode;
 use ditbench_graph::weights::Scheme;
+use ditbench_record::disturbed::several;
 use ditbench_record::store::RunStore;
 use ditbench_record::{Cell as Row, CellKey, Status, Warning};
 use ditbench_reports::advice::search::{self, Arm, Terms};
@@ -27,6 +28,8 @@ use crate::plan::{Axes, BackendChoice, PlanFile, Threads, estimate};
 /// one was made.
 const IMAGES: f64 = 5.0;
 const START_S: f64 = 1.0;
+/// How the reason of a dropped cell begins.
+const DROPPED: &str = "The search dropped it after ";
 /// Dropped cells that are named on the terminal; each row of the report has its reason.
 const NAMED: usize = 12;
 
@@ -38,6 +41,7 @@ const NAMED: usize = 12;
 pub fn open_up(settings: &Settings, common: &Common) -> Result<PlanFile> {
     let mut host = host::open(settings, "tune")?;
     let mut plan = settings.plan.clone();
+    let common = &common.with_providers(plan.ep.as_deref());
     if plan.group.is_empty() {
         plan.group.push(Axes::default());
     }
@@ -174,17 +178,23 @@ impl<'a> Search<'a> {
     /// # Errors
     /// The record cannot be written.
     pub(super) fn close(&self, store: &mut RunStore, states: &[CellState]) -> Result<()> {
+        // What a search said that was then resumed no longer holds.
+        store.update(|run| {
+            for row in &mut run.cells {
+                row.warnings.retain(|warning| !matches!(warning, Warning::Said(words) if words.starts_with(DROPPED)));
+            }
+        })?;
         let mut said: Vec<String> = Vec::new();
         for group in self.groups(store, states) {
             for (arm, why) in search::dropped(self.question, &group.arms()) {
                 let cell = &group.cells[arm];
-                // What failed has its reason.
-                if states[cell.place].failed {
+                // What failed has its reason, and a yardstick was never searched.
+                if states[cell.place].failed || states[cell.place].once {
                     continue;
                 }
                 let label = cell.candidate.as_ref().map_or_else(String::new, |candidate| candidate.label.clone());
                 said.push(format!("  {label}, after {}: {why}", launches(cell.launches)));
-                let words = format!("The search dropped it after {}: {why}.", launches(cell.launches));
+                let words = format!("{DROPPED}{}: {why}.", launches(cell.launches));
                 let key = self.cells[cell.place].key.clone();
                 store.update(|run| {
                     if let Some(row) = run.cells.iter_mut().find(|row| row.key == key) {
@@ -201,15 +211,15 @@ impl<'a> Search<'a> {
         }
         let made: usize = states.iter().map(|state| state.made).sum();
         crate::text::show(&format!(
-            "\nSearched {} cells with {}; the whole plan would be {}.\n",
-            self.cells.len() - untried.len(),
+            "\nSearched {} with {}; the whole plan would be {}.\n",
+            several(self.cells.len() - untried.len(), "cell"),
             launches(made),
-            launches(self.cells.len() * self.most)
+            launches(states.iter().map(|state| state.wanted(self.most)).sum())
         ));
         if !untried.is_empty() {
             crate::text::show(&format!(
-                "Not tried for want of time: {} cells; a longer --budget tries them.\n",
-                untried.len()
+                "{} not tried because the time ran out; a longer --budget would try more.\n",
+                several(untried.len(), "cell")
             ));
         }
         if !said.is_empty() {
@@ -236,7 +246,7 @@ impl<'a> Search<'a> {
                 candidate: candidate.map(|found| known.swap_remove(found)),
                 launches: state.made,
                 launch_s: state.longest.map_or(self.expected_s[place], |longest| longest.as_secs_f64()),
-                closed: state.failed.then(|| "it failed".to_owned()),
+                closed: (!state.is_open(self.most)).then(|| "no further launch of it is wanted".to_owned()),
             };
             let name = (cell.key.device.clone(), group_of(self.question, &cell.key));
             match groups.iter_mut().find(|group| group.name == name) {
@@ -249,7 +259,7 @@ impl<'a> Search<'a> {
 }
 
 fn launches(count: usize) -> String {
-    if count == 1 { "1 launch".to_owned() } else { format!("{count} launches") }
+    several(count, "launch")
 }
 
 /// A cell of a decision.

@@ -4,7 +4,7 @@
 //! that is registered would change what a session on the CPU runs on. On any device but the CPU, ONNX Runtime refuses
 //! to make a session in which a node falls back to the CPU, unless the caller allows it.
 
-use ditbench_backend_api::{BackendError, DeviceFacts, Missing, Numerics};
+use ditbench_backend_api::{BackendError, DeviceFacts, DeviceKind, Missing, Numerics};
 use ort::ep::ExecutionProviderDispatch;
 use ort::memory::DeviceType;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
@@ -15,7 +15,7 @@ use crate::facts::{self, Hardware};
 use crate::metadata;
 use crate::name::DeviceName;
 use crate::plugin::{self, Plugin};
-use crate::provider::{self, OPENVINO, QNN, WEBGPU};
+use crate::provider::{self, CUDA, OPENVINO, QNN, WEBGPU};
 use crate::runtime::Runtime;
 use crate::words::one_line;
 
@@ -79,6 +79,16 @@ impl Device {
             return Err(BackendError::Unsupported { backend: NAME, why });
         };
         let index = asked.index.unwrap_or_default();
+        let kind = built_in.kind.map(DeviceKind::name);
+        if (index > 0 && built_in.name != CUDA) || asked.kind.is_some_and(|asked| Some(asked) != kind) {
+            // It would run on the provider's default device, under another one's name.
+            let why = format!(
+                "{} as part of this library cannot be told which device to use: ask for \"{}\", or name a provider of your own \
+                 with --ep",
+                built_in.provider, built_in.name
+            );
+            return Err(BackendError::Unsupported { backend: NAME, why });
+        }
         built_in.state(&runtime.environment, index).map_err(unavailable)?;
         Ok(Self::BuiltIn((built_in.make)(index), built_in.provider))
     }
@@ -96,7 +106,13 @@ impl Device {
     pub(crate) fn numerics(&self, asked: Numerics) -> Numerics {
         match self {
             Self::Plugin(plugin, _, kind) => provider::numerics(&plugin.name, *kind, &plugin.told(*kind, 1), asked),
-            Self::Cpu | Self::BuiltIn(..) => asked,
+            // Told nothing, it does what it does by itself.
+            Self::BuiltIn(_, registered) => {
+                let name =
+                    BUILT_IN.iter().find(|built_in| built_in.provider == *registered).map_or("", |found| found.name);
+                provider::numerics(name, DeviceType::NPU, &[], asked)
+            }
+            Self::Cpu => asked,
         }
     }
 
@@ -250,9 +266,11 @@ pub(crate) fn reports(runtime: Result<Runtime, BackendError>) -> Vec<DeviceFacts
         if plugins.iter().any(|plugin| plugin.name == built_in.name) {
             continue;
         }
-        let hardware = facts::of_built_in(built_in.name, 0);
-        let device = hardware.facts(built_in.usual_name(), built_in.name, built_in.kind);
-        reports.push(device.in_state(built_in.state(&runtime.environment, 0)));
+        let hardware = facts::of_built_in(built_in.name);
+        let state = built_in.state(&runtime.environment, 0);
+        // One that chooses among several is not called after one of them where it is there.
+        let name = if state.is_ok() && built_in.kind.is_none() { built_in.name } else { built_in.usual_name() };
+        reports.push(hardware.facts(name, built_in.name, built_in.kind).in_state(state));
     }
     reports
 }

@@ -40,11 +40,7 @@ pub(crate) fn of_plugin(provider: &str, said: &BTreeMap<String, String>) -> Resu
     let get = |key: &str| said.get(key).filter(|value| !value.is_empty()).cloned();
     match provider {
         WEBGPU if cfg!(any(target_os = "linux", target_os = "android")) => Ok(of_adapters(&vulkan::adapters()?)),
-        QNN if provider::simulates() => Ok(Hardware {
-            name: Some("Qualcomm's simulator of the Hexagon NPU, on this machine's processor".to_owned()),
-            nature: DeviceNature::Simulator,
-            ..Hardware::default()
-        }),
+        QNN if provider::simulates() => Ok(of_simulator()),
         _ => Ok(Hardware {
             name: get("FULL_DEVICE_NAME"),
             driver: get("version").map(|version| format!("{} {version}", provider::registered(provider))),
@@ -53,14 +49,30 @@ pub(crate) fn of_plugin(provider: &str, said: &BTreeMap<String, String>) -> Resu
     }
 }
 
+fn of_simulator() -> Hardware {
+    Hardware {
+        name: Some("Qualcomm's simulator of the Hexagon NPU, on this machine's processor".to_owned()),
+        nature: DeviceNature::Simulator,
+        ..Hardware::default()
+    }
+}
+
 /// That of a provider which is part of the library.
-pub(crate) fn of_built_in(provider: &str, index: usize) -> Hardware {
-    if provider != CUDA {
+pub(crate) fn of_built_in(name: &str) -> Hardware {
+    if name == QNN && provider::simulates() {
+        return of_simulator();
+    }
+    if name != CUDA {
         return Hardware::default();
     }
     let Some(driver) = nvidia::read(Path::new("/proc")) else { return Hardware::default() };
     Hardware {
-        name: driver.gpus.get(index).map(|gpu| gpu.name.clone()),
+        // CUDA has an order of its own: which of different GPUs has this index is not known.
+        name: driver
+            .gpus
+            .first()
+            .filter(|first| driver.gpus.iter().all(|gpu| gpu.name == first.name))
+            .map(|gpu| gpu.name.clone()),
         driver: driver.version.map(|version| format!("NVIDIA {version}")),
         ..Hardware::default()
     }

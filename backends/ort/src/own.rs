@@ -52,7 +52,8 @@ pub(crate) fn load(runtime: &Runtime, model: &OnnxModel, options: &CompileOption
     let session = builder.commit_from_file(&model.file).map_err(|error| failed(one_line(&error.to_string())))?;
     let report = model.report(start.elapsed().as_secs_f64());
     let place = (options.device.clone(), device.provider().to_owned());
-    Ok(OwnSession { model: model.clone(), session, place, report, placement: None })
+    let numerics = device.numerics(model.numerics());
+    Ok(OwnSession { model: model.clone(), session, place, report, numerics, placement: None })
 }
 
 /// What the user can do about some of ONNX Runtime's refusals.
@@ -60,7 +61,7 @@ fn with_advice(why: String) -> String {
     let advice = if why.contains("EPContext") {
         ". The file was compiled for one vendor's processor: take the plain ONNX export"
     } else if why.contains("Could not find an implementation") || why.contains("NOT_IMPLEMENTED") {
-        ". A file that an optimizer made for a GPU has operators that the CPU lacks: take the export from before that step"
+        ". A file that an optimizer made for a GPU has operators that this device lacks: take the export from before that step"
     } else {
         ""
     };
@@ -73,6 +74,8 @@ pub(crate) struct OwnSession {
     session: ort::session::Session,
     /// The device asked for, and its provider.
     place: (String, String),
+    /// What the device computes in, whatever the file says.
+    numerics: Numerics,
     report: CompileReport,
     /// From the last pass under the profiler; `None`: there was none yet.
     placement: Option<Placement>,
@@ -182,7 +185,7 @@ impl Session for OwnSession {
     }
 
     fn numerics(&self) -> Numerics {
-        self.model.numerics()
+        self.numerics
     }
 
     /// From the last profiled pass; if there was none, from one made now on inputs of zeros.

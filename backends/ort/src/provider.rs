@@ -98,6 +98,8 @@ pub(crate) fn numerics(name: &str, hardware: DeviceType, told: &[(String, String
         OPENVINO if hardware == DeviceType::NPU || !accurate => Numerics::F16,
         // Told to be accurate, it does not round activations.
         OPENVINO if asked == Numerics::Int8Activations => Numerics::WeightOnly,
+        // 10 bits after the point, as f16 has.
+        CUDA if told.iter().any(|(key, value)| key == TF32 && value != "0") => Numerics::F16,
         _ => asked,
     }
 }
@@ -144,6 +146,9 @@ mod tests {
         assert_eq!(of(OPENVINO, DeviceType::CPU, Numerics::F32), Numerics::F32);
         assert_eq!(of(OPENVINO, DeviceType::GPU, Numerics::Int8Activations), Numerics::WeightOnly);
         assert_eq!(of(WEBGPU, DeviceType::GPU, Numerics::WeightOnly), Numerics::WeightOnly);
+        assert_eq!(of(CUDA, DeviceType::GPU, Numerics::F32), Numerics::F32);
+        let rounded = [(TF32.to_owned(), "1".to_owned())];
+        assert_eq!(numerics(CUDA, DeviceType::GPU, &rounded, Numerics::F32), Numerics::F16);
         let fast = [("load_config".to_owned(), "{\"CPU\":{\"EXECUTION_MODE_HINT\":\"PERFORMANCE\"}}".to_owned())];
         assert_eq!(numerics(OPENVINO, DeviceType::CPU, &fast, Numerics::F32), Numerics::F16);
     }

@@ -1,6 +1,6 @@
 //! The adapters that Vulkan lists: what WebGPU runs on here.
 //!
-//! Contract: nothing is computed. WebGPU's provider does not say which adapter it took; where Vulkan lists one, it is that one.
+//! Contract: nothing is computed. WebGPU's provider does not say which adapter it took; where Vulkan lists hardware, that is assumed.
 //! Software adapters, which compute on the processor, are told by their type, which their drivers give of themselves.
 
 use std::ffi::CStr;

@@ -96,9 +96,15 @@ pub fn cpus_for(machine: &Machine, launch: &Launch) -> Option<u32> {
     allowed.into_iter().chain(quota).min()
 }
 
-/// `2 threads`, `1 CPU`.
-pub fn several(n: u32, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+/// `2 threads`, `1 CPU`, `6 launches`.
+pub fn several(n: impl std::fmt::Display, what: &str) -> String {
+    let n = n.to_string();
+    let end = match (n.as_str(), what.ends_with("ch")) {
+        ("1", _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{n} {what}{end}")
 }
 
 /// What to do about other programs.

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use ditbench_graph::weights::Scheme;
 use ditbench_judge as network;
+use ditbench_record::disturbed::several;
 use ditbench_record::store::RunStore;
 use ditbench_record::{Cell as Row, Judged, Judging, Reading, Status};
 use ditbench_reports::advice::Question;
@@ -83,8 +84,8 @@ pub fn show_plan(wanted: &Wanted, cells: &[Resolved], host: &dyn Host) -> Result
     }
     let list = wanted.list()?;
     crate::text::show(&format!(
-        "Plan: {} cells, each with pictures of {} names and {} compositions, judged by {} at {side} × {side} pixels.\n\n",
-        cells.len(),
+        "Plan: {}, each with pictures of {} names and {} compositions, judged by {} at {side} × {side} pixels.\n\n",
+        several(cells.len(), "cell"),
         list.names.len(),
         list.compositions.len(),
         network::NAME,
