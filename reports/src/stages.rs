@@ -68,9 +68,7 @@ fn over_launches(launches: &[Vec<&Sample>], seconds: impl Fn(&Sample) -> Vec<f64
     let of_launch =
         |images: &Vec<&Sample>| stats::steps_of(&images.iter().map(|image| seconds(image)).collect::<Vec<_>>());
     let known: Vec<Vec<f64>> = launches.iter().map(of_launch).filter(|steps| !steps.is_empty()).collect();
-    let least = known.iter().map(Vec::len).min().unwrap_or(0);
-    let step = |step: usize| stats::median(&known.iter().map(|steps| steps[step]).collect::<Vec<_>>());
-    (0..least).filter_map(step).collect()
+    stats::steps_of(&known)
 }
 
 #[cfg(test)]

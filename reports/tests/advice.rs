@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ditbench_record::{
-    Cell, CellKey, ForeignLoad, ImageQuality, Launch, MemoryMark, MemoryPass, PlacementShare, Reading, Run, Status,
-    Steady,
-};
+use ditbench_record::{Cell, CellKey, ForeignLoad, ImageQuality, Launch, PlacementShare, Reading, Run, Status, Steady};
 use ditbench_reports::advice::choose::Order;
 use ditbench_reports::advice::{
     self, Advice, Bound, Candidate, Choice, Fit, Holds, Known, Outcome, Question, Unfit, choose, faces,
@@ -279,10 +276,7 @@ fn records_are_weighed_and_the_faces_say_it() {
     assert!(faces::text::of_advice(&free).contains("is the fastest"), "{}", faces::text::of_advice(&free));
     let none = ask(&[&run], &latency(1.0));
     let text = faces::text::of_advice(&none);
-    assert!(
-        text.starts_with("NOT MET") && text.contains("Least is given up by relaxing steady image from 1.00 s"),
-        "{text}"
-    );
+    assert!(text.starts_with("NOT MET") && text.contains("relax steady image from 1.00 s"), "{text}");
 }
 
 #[test]
@@ -456,7 +450,7 @@ fn a_fleet_gets_the_best_worst_case_and_threads_are_each_machines_own() {
     let tight = ask(&[&laptop, &phone], &latency(1.1));
     let fleet = tight.decisions[0].fleet.as_ref().unwrap();
     assert_eq!((tight.outcome, fleet.outcome), (Outcome::Met, Outcome::NotMet));
-    assert!(tight.decisions[0].fleet_says[0].contains("does not on"), "{:?}", tight.decisions[0].fleet_says);
+    assert!(tight.decisions[0].fleet_says[0].contains("comes nearest; on"), "{:?}", tight.decisions[0].fleet_says);
     // A machine that gave no record leaves the answer open.
     let absent = Absent { machine: "adb:LOST".into(), reason: "it went away".into() };
     let open = advice::of_runs(&[&laptop, &phone], &[absent], &latency(10.0));
@@ -481,7 +475,7 @@ fn workloads_have_answers_of_their_own_unless_they_are_to_compete() {
 }
 
 #[test]
-fn energy_and_other_figures_of_a_whole_cell_are_judged_by_launches() {
+fn what_no_launch_gives_by_itself_is_not_sure() {
     let run = measured("r", &[("ort", vec![1.0; 6])]);
     let ask = |metric, limit| ask(&[&run], &question(&[Bound::no_worse_than(metric, limit)]));
     // No sensor here: what is not known is not sure, and no launch settles it.
@@ -492,11 +486,6 @@ fn energy_and_other_figures_of_a_whole_cell_are_judged_by_launches() {
     // 24 images are no 64, let alone in each launch.
     let p90 = Metric::named("p90_s").unwrap();
     assert_eq!(ask(p90, 9.0).outcome, Outcome::NotSure);
-    let memory = MemoryPass {
-        marks: vec![MemoryMark { high_water: Some(5), ..MemoryMark::default() }],
-        ..MemoryPass::default()
-    };
-    assert_eq!(memory.peak_bytes(), Some(5));
     assert_eq!(ask(Metric::FIRST_IMAGE, 3.0).outcome, Outcome::Met);
     assert_eq!(ask(Metric::DENOISER_STEP.step(1), 1.3).outcome, Outcome::Met);
 }

@@ -150,7 +150,7 @@ fn compared_all_the_same(runs: &[&Run], evidence: &mut Evidence) {
     for (place, one) in runs.iter().enumerate() {
         for other in runs[place + 1..].iter().filter(|other| Tier::of(other) == Tier::of(one)) {
             for (_, says) in differences(one, other) {
-                let says = format!("weighed against each other all the same: {says}");
+                let says = format!("runs are compared although they differ: {says}");
                 if !evidence.notes.contains(&says) {
                     evidence.notes.push(says);
                 }
@@ -174,7 +174,8 @@ fn pool<'a>(runs: &[&'a Run], key: &CellKey, tier: Tier, notes: &mut Vec<String>
     pooled.take(run, cell);
     for (other, twin) in parts {
         if let Some((_, differs)) = differences(run, other).first() {
-            let said = format!("{} of run {} is left out, a newer one is there ({differs})", key.id(), other.run.id);
+            let said =
+                format!("{} of run {} is left out, because a newer result exists ({differs})", key.id(), other.run.id);
             if !notes.contains(&said) {
                 notes.push(said);
             }
@@ -370,6 +371,18 @@ fn unfit(newest: &Pooled, all: &[&Pooled], needs_steady: bool, caveats: &mut Vec
             ));
         }
     }
+    if newest.run.is_sustained() && needs_steady {
+        let whole: Vec<String> = newest
+            .launches
+            .iter()
+            .filter_map(|(_, launch)| sustained::levels(launch).why().map(str::to_owned))
+            .collect();
+        if let Some(why) = whole.first() {
+            let (count, of) = (whole.len(), newest.launches.len());
+            caveats
+                .push(format!("in {count} of {of} sustained launches all images count, not only settled ones: {why}"));
+        }
+    }
     for caution in &caution::of_cell(newest.run, cell) {
         match caution {
             // Heat is what was measured; whether it settled is judged above.
@@ -380,7 +393,9 @@ fn unfit(newest: &Pooled, all: &[&Pooled], needs_steady: bool, caveats: &mut Vec
             Caution::NotSteady { .. } | Caution::Bimodal { .. } | Caution::MoreThreads { .. } => {
                 caveats.push(caution.long());
             }
-            Caution::ShortOfMemory { .. } | Caution::NotRepeatable => caveats.push(caution.long()),
+            Caution::NotSettled { .. } | Caution::ShortOfMemory { .. } | Caution::NotRepeatable => {
+                caveats.push(caution.long());
+            }
             _ => {}
         }
     }

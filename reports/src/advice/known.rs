@@ -121,10 +121,12 @@ fn more(values: &[f64], bound: &Bound) -> (Option<usize>, Option<String>) {
         let why = format!("{have} of the {fewest} launches that an interval takes");
         return (Some(needed.unwrap_or(fewest).max(fewest) - have), Some(why));
     }
-    let why = "its interval holds the limit".to_owned();
+    let why = "its interval contains the limit".to_owned();
     match needed {
         Some(needed) => (Some(needed.max(have + 1) - have), Some(why)),
-        None => (None, Some(format!("{why}, and it is too near to it for any number of launches worth making"))),
+        None => {
+            (None, Some(format!("{why}, and the median is too near the limit for any reasonable number of launches")))
+        }
     }
 }
 
@@ -143,7 +145,7 @@ mod tests {
         assert_eq!(under(&[2.1, 2.1, 2.2, 2.3, 2.4, 2.5]).holds, Holds::No);
         let near = under(&[1.0, 1.1, 1.2, 1.3, 1.4, 2.5]);
         assert_eq!((near.holds, near.value), (Holds::Unsure, Some(1.25)), "the median alone would keep it");
-        assert!(near.more.is_some_and(|more| more > 0) && near.why.unwrap().contains("holds the limit"));
+        assert!(near.more.is_some_and(|more| more > 0) && near.why.unwrap().contains("contains the limit"));
     }
 
     #[test]

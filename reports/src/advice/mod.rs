@@ -108,7 +108,7 @@ fn device(place: &Evidence, question: &Question) -> Device {
     let asked = question.bounds.iter().map(|bound| bound.metric).chain([question.objective]);
     let timed = asked.into_iter().any(|metric| metric.unit().is_of_time());
     if timed && choice.best.as_ref().is_some_and(|best| best.sustained) {
-        notes.push("Times are what the device keeps up: settled images of sustained runs.".to_owned());
+        notes.push("Times are of sustained runs: settled images, where a launch has enough of them.".to_owned());
     } else if timed && choice.best.is_some() {
         notes.push(
             "Times are of short launches: what they become when the device is hot is not known. Measure the configuration with ditbench \

@@ -47,6 +47,11 @@ impl Bound {
         }
     }
 
+    /// Whether what it shuts out is the worse side of its limit.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::no_worse_than(self.metric, self.limit)
+    }
+
     /// Whether a value keeps it. What is no number does not.
     pub fn keeps(&self, value: f64) -> bool {
         match self.side {

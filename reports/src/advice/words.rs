@@ -75,7 +75,6 @@ fn launches(count: usize) -> String {
 /// What would settle a configuration.
 fn settles(configuration: &Weighed) -> String {
     match configuration.more {
-        Some(1) => "1 more launch of it would settle it".to_owned(),
         Some(more) => format!("{} of it would settle it", launches(more)),
         None => "more launches would not settle it".to_owned(),
     }
@@ -107,7 +106,7 @@ fn without(question: &Question, choice: &Choice) -> Vec<String> {
         false => format!("No configuration has a result that can be advised under {}.", question.words()),
     };
     let again = (!again.is_empty())
-        .then(|| format!("Measure again, and it may: {}; the reasons are below.", text::list(&again)));
+        .then(|| format!("Measuring again may change that for {}; the reasons are below.", text::list(&again)));
     [says].into_iter().chain(again).collect()
 }
 
@@ -245,7 +244,7 @@ fn missed(question: &Question, choice: &Choice, best: &Weighed) -> Vec<String> {
     let lets = choice.relax.first().map(|relax| relax.lets.clone());
     let relax = lets.map(|lets| {
         let ways: Vec<String> = choice.relax.iter().map(way).collect();
-        format!("Least is given up by relaxing {}: then {lets} does.", text::list(&ways))
+        format!("The smallest change that helps: relax {}. Then {lets} misses none of the bounds.", text::list(&ways))
     });
     [first, nearest].into_iter().chain(relax).collect()
 }
@@ -264,7 +263,7 @@ pub fn of_fleet(question: &Question, fleet: &Fleet) -> Vec<String> {
     let count = fleet.machines;
     let absent = (!fleet.absent.is_empty()).then(|| format!("{} gave no record.", text::list(&fleet.absent)));
     let Some(best) = &fleet.best else {
-        let says = format!("No configuration is of use on any of the {count} machines.");
+        let says = format!("No configuration can be advised on any of the {count} machines.");
         return [says].into_iter().chain(absent).collect();
     };
     let worst = |shipped: &Shipped| {
@@ -275,7 +274,7 @@ pub fn of_fleet(question: &Question, fleet: &Fleet) -> Vec<String> {
     match fleet.outcome {
         Outcome::Met => {
             says.push(format!(
-                "For all {count} machines, ship {}: its worst case is {}, the best of what does everywhere.",
+                "For all {count} machines, ship {}: its worst case is {}, the best among those that keep every bound everywhere.",
                 best.label,
                 worst(best)
             ));
@@ -290,7 +289,8 @@ pub fn of_fleet(question: &Question, fleet: &Fleet) -> Vec<String> {
             }
         }
         Outcome::NotMet => says.push(format!(
-            "No configuration does on all {count} machines: {} comes nearest, and does not on {}.",
+            "No configuration is known to keep every bound on all {count} machines. {} comes nearest; on {} it misses a bound, failed \
+             or was not measured.",
             best.label,
             text::list(&best.lacks)
         )),

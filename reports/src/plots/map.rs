@@ -215,12 +215,16 @@ fn map(question: &Question, choice: &Choice, metric: Metric) -> Result<Option<Fi
         canvas.text(words, (RIGHT, BOTTOM + 29), SMALL, Anchor::End, Ink::Muted)?;
         for bound in drawn(question, Metric::IMAGE, &seconds) {
             let x = across.place(bound.limit);
-            canvas.rect((x, TOP), (RIGHT - x, BOTTOM - TOP), Ink::Muted, 0.12)?;
+            if bound.is_usual() {
+                canvas.rect((x, TOP), (RIGHT - x, BOTTOM - TOP), Ink::Muted, 0.12)?;
+            }
             dashed(canvas, (x, TOP), (x, BOTTOM))?;
         }
         for bound in drawn(question, metric, &ups) {
             let y = height(bound.limit);
-            canvas.rect((LEFT, y), (RIGHT - LEFT, BOTTOM - y), Ink::Muted, 0.12)?;
+            if bound.is_usual() {
+                canvas.rect((LEFT, y), (RIGHT - LEFT, BOTTOM - y), Ink::Muted, 0.12)?;
+            }
             dashed(canvas, (LEFT, y), (RIGHT, y))?;
         }
         steps(canvas, &front.iter().map(|point| place(point)).collect::<Vec<_>>())?;

@@ -27,8 +27,9 @@ pub(crate) fn word(outcome: Outcome) -> &'static str {
 
 /// What was asked, in a line.
 pub(crate) fn asked(question: &Question) -> String {
-    let bounds = if question.bounds.is_empty() { "no bounds".to_owned() } else { question.words() };
-    format!("Under {bounds}; best in {}", question.objective.title())
+    let bounds =
+        if question.bounds.is_empty() { "No bounds".to_owned() } else { format!("Under {}", question.words()) };
+    format!("{bounds}; decided by {}", question.objective.title())
 }
 
 /// How a configuration stands, in a word or two.

@@ -76,7 +76,9 @@ pub(super) const PICTURES: &[Definition] = &[
         unit: Unit::Decibels,
         better: Higher,
         scale: Absolute,
-        taken: Taken::Pictures(|judged| take::fidelity(judged, |row| Some(row.psnr_db.unwrap_or(f64::INFINITY)))),
+        taken: Taken::Pictures(|judged| {
+            take::fidelity(judged, |row| (row.prompts > 0).then(|| row.psnr_db.unwrap_or(f64::INFINITY)))
+        }),
         gate: not_judged("retrieval_at_1 is judged; in timed runs, psnr_db"),
         history: not_followed(BY_PICTURES),
         shown: Shown::Pictures,
@@ -118,7 +120,9 @@ pub(super) const PICTURES: &[Definition] = &[
         unit: Unit::Count,
         better: Higher,
         scale: Absolute,
-        taken: Taken::Pictures(|judged| take::fidelity(judged, |row| Some(row.identical as f64))),
+        taken: Taken::Pictures(|judged| {
+            take::fidelity(judged, |row| (row.prompts > 0).then_some(row.identical as f64))
+        }),
         gate: not_judged("retrieval_at_1 is judged"),
         history: not_followed(BY_PICTURES),
         shown: Shown::Pictures,
