@@ -144,7 +144,7 @@ fn owned(value: &Value) -> ort::Result<DynValue> {
 
 /// An output of ONNX Runtime's.
 fn taken(result: &DynValue) -> Result<Tensor, String> {
-    let ValueType::Tensor { ty, .. } = result.dtype() else { return Err("it is no tensor".to_owned()) };
+    let ValueType::Tensor { ty, .. } = result.dtype() else { return Err("it is not a tensor".to_owned()) };
     macro_rules! tensor {
         ($($kind:ident $rust:ty;)*) => {
             match ty {
@@ -153,7 +153,7 @@ fn taken(result: &DynValue) -> Result<Tensor, String> {
                     let value = Value::new(extents(shape), elements.to_vec()).map_err(|error| error.to_string())?;
                     output(&value)
                 })*
-                other => Err(format!("it is of {other}, which is not taken")),
+                other => Err(format!("its element type {other} is not supported")),
             }
         };
     }

@@ -8,14 +8,13 @@ use std::time::Instant;
 
 use ditbench_backend_api::onnx::{Fed, output};
 use ditbench_backend_api::{
-    BackendError, CompileOptions, CompileReport, MemoryReport, NodeTime, Numerics, OnnxModel, Placement, Profile,
-    Session, Variant,
+    BackendError, CompileOptions, CompileReport, MemoryReport, Numerics, OnnxModel, Placement, Profile, Session,
+    Variant,
 };
 use ditbench_graph::Tensor;
 use ditbench_onnx::model::{Operator, Storage};
 use ditbench_onnx::{Data, Value};
 use rayon::ThreadPool;
-use tract_core::plan;
 use tract_core::prelude::{
     DatumType, IntoTValue, RunOptions, TValue, TVec, Tensor as TractTensor, TractResult, TypedModel, TypedSimplePlan,
     f16,
@@ -23,7 +22,7 @@ use tract_core::prelude::{
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::*;
 
-use crate::session::{computing, to_tract};
+use crate::session::{computing, timed, to_tract};
 use crate::{DEVICE, NAME};
 
 /// The one way of running a file.
@@ -58,7 +57,9 @@ fn beyond(model: &OnnxModel) -> Option<String> {
         Storage::Groups { bits, .. } if ![2, 4].contains(&bits) => Some(bits),
         _ => None,
     });
-    groups.map(|bits| format!("{} has MatMulNBits nodes with {bits} bits a weight, and tract has 2 and 4", model.name))
+    groups.map(|bits| {
+        format!("{} has MatMulNBits nodes with {bits}-bit weights, but tract supports only 2 and 4", model.name)
+    })
 }
 
 /// Lets tract read and optimise a file.
@@ -161,7 +162,7 @@ fn taken(result: &TractTensor) -> TractResult<Value> {
         ($($kind:ident $rust:ty;)*) => {
             match result.datum_type() {
                 $(DatumType::$kind => Data::from(view.as_slice::<$rust>()?.to_vec()),)*
-                other => return Err(TractError::msg(format!("an output is of {other:?}, which is not taken"))),
+                other => return Err(TractError::msg(format!("an output has element type {other:?}, which is not supported"))),
             }
         };
     }
@@ -205,32 +206,11 @@ impl Session for OwnSession {
     }
 
     fn profile(&mut self, inputs: &[Tensor]) -> Result<Profile, BackendError> {
-        let mut profile = Profile::default();
-        let nodes = &mut profile.nodes;
         let scopes = &self.model.scopes;
-        let mut total_s = 0.0;
+        let mut profile = Profile::default();
         self.run_with(inputs, |plan, values| {
-            let mut state = plan.spawn()?;
-            let start = Instant::now();
-            let outputs = state.run_plan_with_eval(values, |context, state, node, inputs| {
-                let begin = Instant::now();
-                let result = plan::eval(context, state, node, inputs);
-                let op = node.op().name().into_owned();
-                if op != "Const" && op != "Source" {
-                    nodes.push(NodeTime {
-                        scope: scopes.of(&node.name).map(str::to_owned),
-                        op,
-                        device: DEVICE.to_owned(),
-                        start_s: begin.duration_since(start).as_secs_f64(),
-                        duration_s: begin.elapsed().as_secs_f64(),
-                    });
-                }
-                result
-            });
-            total_s = start.elapsed().as_secs_f64();
-            outputs
+            timed(plan, values, |node| scopes.of(node).map(str::to_owned), &mut profile)
         })?;
-        profile.total_s = total_s;
         Ok(profile)
     }
 }

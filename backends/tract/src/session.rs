@@ -107,34 +107,41 @@ impl Session for TractSession {
     }
 
     fn profile(&mut self, inputs: &[Tensor]) -> Result<Profile, BackendError> {
-        let mut profile = Profile::default();
         let names: std::collections::HashSet<&str> = self.graph.nodes.iter().map(|node| node.name.as_str()).collect();
-        let nodes = &mut profile.nodes;
-        let mut total_s = 0.0;
+        let mut profile = Profile::default();
         self.run_with(inputs, |plan, values| {
-            let mut state = plan.spawn()?;
-            let start = Instant::now();
-            let outputs = state.run_plan_with_eval(values, |context, state, node, inputs| {
-                let begin = Instant::now();
-                let result = plan::eval(context, state, node, inputs);
-                let op = node.op().name().into_owned();
-                if op != "Const" && op != "Source" {
-                    nodes.push(NodeTime {
-                        scope: scope(&node.name, |name| names.contains(name)),
-                        op,
-                        device: DEVICE.to_owned(),
-                        start_s: begin.duration_since(start).as_secs_f64(),
-                        duration_s: begin.elapsed().as_secs_f64(),
-                    });
-                }
-                result
-            });
-            total_s = start.elapsed().as_secs_f64();
-            outputs
+            timed(plan, values, |node| scope(node, |name| names.contains(name)), &mut profile)
         })?;
-        profile.total_s = total_s;
         Ok(profile)
     }
+}
+
+/// Runs a plan with a clock around each node that computes something. `scope` names the block that a node is of.
+pub(crate) fn timed(
+    plan: &Arc<TypedSimplePlan>,
+    values: TVec<TValue>,
+    scope: impl Fn(&str) -> Option<String>,
+    profile: &mut Profile,
+) -> TractResult<TVec<TValue>> {
+    let mut state = plan.spawn()?;
+    let start = Instant::now();
+    let outputs = state.run_plan_with_eval(values, |context, state, node, inputs| {
+        let begin = Instant::now();
+        let result = plan::eval(context, state, node, inputs);
+        let op = node.op().name().into_owned();
+        if op != "Const" && op != "Source" {
+            profile.nodes.push(NodeTime {
+                scope: scope(&node.name),
+                op,
+                device: DEVICE.to_owned(),
+                start_s: begin.duration_since(start).as_secs_f64(),
+                duration_s: begin.elapsed().as_secs_f64(),
+            });
+        }
+        result
+    });
+    profile.total_s = start.elapsed().as_secs_f64();
+    outputs
 }
 
 /// The graph's node that a node of tract's comes from. The writer appends `/…` to names; tract appends `.…`, `_…` or

@@ -26,7 +26,7 @@ pub fn to(cpus: &[u32]) -> Result<(), String> {
     let known = allowed().and_then(|list| ditbench_record::cpus::parse(&list));
     match known {
         Some(known) if !cpus.iter().all(|cpu| known.contains(cpu)) => {
-            Err(refused(cpus, "the others are not there, or its group may not use them"))
+            Err(refused(cpus, "some of them do not exist, or its control group may not use them"))
         }
         _ => Ok(()),
     }
