@@ -20,10 +20,12 @@ impl Machine {
     }
 
     fn tool(&self, name: &str, script: &str) {
-        let path = self.path("bin").join(name);
-        std::fs::create_dir_all(self.path("bin")).unwrap();
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        self.program(&format!("bin/{name}"), script);
+    }
+
+    fn program(&self, name: &str, script: &str) {
+        self.file(name, &format!("#!/bin/sh\n{script}\n"));
+        std::fs::set_permissions(self.path(name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
 
     fn file(&self, name: &str, text: &str) {
@@ -110,4 +112,20 @@ fn a_library_that_is_not_there_is_built_from_its_sources() {
     ] {
         assert!(said.contains(word), "no \"{word}\" in\n{said}");
     }
+}
+
+#[test]
+fn debians_compiler_is_taken_once_it_was_fetched() {
+    let machine = Machine::new();
+    machine.tool("aarch64-linux-musl-gcc", "");
+    machine.tool("cargo", "echo \"cargo $*; compiler $RUSTC; std $CARGO_UNSTABLE_BUILD_STD\"");
+    let (code, said) = machine.build("musl");
+    assert!(code == Some(3) && said.contains("on Debian scripts/android/debian-rust.sh"), "{said}");
+    let sysroot = machine.path("debian");
+    machine.file("debian/lib/rustlib/src/rust/library/std/Cargo.toml", "");
+    machine.program("target/debian-rust/rustc", &format!("echo {}", sysroot.display()));
+    machine.file("target/aarch64-unknown-linux-musl/release/ditbench-worker", "program");
+    let (code, said) = machine.build("musl");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("target/debian-rust/rustc; std std,panic_abort"), "{said}");
 }

@@ -31,18 +31,24 @@ ready() { # triple
   return 1
 }
 
-# The standard library for a triple: as rustup installs it, or its sources, from which it is then built here.
+# The standard library for a triple: as rustup installs it, or its sources, from which it is then built here: of this machine's
+# compiler, or of Debian's, once debian-rust.sh has fetched that.
 std=()
 needs_std() { # triple
-  local lib
+  local lib compiler=rustc debian=$PWD/$target/debian-rust/rustc
+  case $target in /*) debian=$target/debian-rust/rustc ;; esac
   lib=$(rustc --print sysroot)/lib/rustlib
   std=()
   ls "$lib/$1/lib/"libstd-*.rlib >/dev/null 2>&1 && return
+  if [ ! -d "$lib/src/rust/library/std" ] && [ -x "$debian" ]; then
+    compiler=$debian
+    lib=$("$debian" --print sysroot)/lib/rustlib
+  fi
   if [ -d "$lib/src/rust/library/std" ]; then
     echo "no standard library for $1: building it from $lib/src" >&2
-    std=(env RUSTC_BOOTSTRAP=1 CARGO_UNSTABLE_BUILD_STD=std,panic_abort "RUSTFLAGS=-Clink-self-contained=no ${RUSTFLAGS:-}")
+    std=(env "RUSTC=$compiler" RUSTC_BOOTSTRAP=1 CARGO_UNSTABLE_BUILD_STD=std,panic_abort "RUSTFLAGS=-Clink-self-contained=no ${RUSTFLAGS:-}")
   else
-    miss "the standard library for $1" "rustup target add $1; or its sources, from which it is built here: rustup component add rust-src"
+    miss "the standard library for $1" "rustup target add $1; or its sources, from which it is built here: rustup component add rust-src, or on Debian scripts/android/debian-rust.sh"
   fi
 }
 

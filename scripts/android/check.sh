@@ -42,30 +42,13 @@ if has_std; then
   exit
 fi
 
-# Debian's compiler for its web browsers is recent; its sources of the standard library are of the same version.
-packages=(rustc-web libstd-rust-web-dev rust-web-src)
-root=$work/debian
-if [ ! -x "$root/rustc" ]; then
-  not_run() {
-    echo "NOT RUN: the check for Android: $1" >&2
-    exit 3
-  }
-  command -v apt-get >/dev/null 2>&1 || not_run "no standard library for $triple (rustup target add $triple), and this is no Debian"
-  rm -rf "$root" && mkdir -p "$root/debs"
-  apt-get update -qq >/dev/null 2>&1
-  # What the compiler itself is linked to: its driver, and the LLVM of its version.
-  needs=$(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances \
-    "${packages[@]}" 2>/dev/null | grep -E '^(libstd-rust-web|libllvm)' | sort -u)
-  (cd "$root/debs" && apt-get download -qq "${packages[@]}" $needs) >/dev/null 2>&1 ||
-    not_run "no standard library for $triple (rustup target add $triple), and Debian's sources of it (${packages[*]}) cannot be had"
-  for deb in "$root"/debs/*.deb; do dpkg-deb -x "$deb" "$root/unpacked" || exit 1; done
-  rm -r "$root/debs"
-  cat >"$root/rustc.new" <<RUSTC
-#!/bin/sh
-LD_LIBRARY_PATH=$(echo "$root"/unpacked/usr/lib/*-linux-gnu) exec "$root/unpacked/usr/bin/rustc" "\$@"
-RUSTC
-  chmod +x "$root/rustc.new" && mv "$root/rustc.new" "$root/rustc"
-fi
+root=$target/debian-rust
+why=$(scripts/android/debian-rust.sh "$root" 2>&1)
+case $? in
+  0) ;;
+  3) echo "NOT RUN: the check for Android: no standard library for $triple (rustup target add $triple), and $why" >&2; exit 3 ;;
+  *) echo "$why" >&2; exit 1 ;;
+esac
 export RUSTC=$root/rustc RUSTC_BOOTSTRAP=1 CARGO_UNSTABLE_BUILD_STD=std,panic_abort
 "$RUSTC" --version || exit 1
 check
