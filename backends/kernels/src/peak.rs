@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use crate::linear::GROUP;
+use crate::linear::{self, GROUP, PackedQ4, PackedQ8};
 use crate::simd::{Kernel, Simd, dispatch};
 use crate::{Isa, KernelError};
 
@@ -63,16 +63,27 @@ pub fn measure_int8(isa: Isa, threads: usize, budget: Duration) -> Result<PeakSa
     repeat(isa, threads, budget, "GOP/s", || unsafe { dispatch(isa, Dot) })
 }
 
-/// The products of a linear whose weights have few bits and whose activations are rounded to 8: for each 32 of them an integer
-/// dot product, its conversion to f32, and a multiplication and an addition with the scales. Weights are unpacked already and
-/// everything is in the first-level cache, so no such linear can be faster. Only the integer multiplications and their
-/// additions count, as 2.
+/// The products of a linear whose weights have few bits and whose activations are rounded to 8: the register tile of our linears
+/// alone, for each 32 along K an integer dot product, its conversion to f32, and two multiplications and an addition with the
+/// scales. Weights are unpacked and activations rounded already and everything is in the first-level cache, so no such linear
+/// can be faster with these instructions. Only the integer multiplications and their additions count, as 2.
 ///
 /// # Errors
 /// If `threads` is 0 or cannot be started, or this machine lacks `isa`.
 pub fn measure_grouped(isa: Isa, format: Grouped, threads: usize, budget: Duration) -> Result<PeakSample, KernelError> {
+    let [n, k] = TILE;
+    let blocks = |bytes: usize| vec![0x33; n * k / GROUP * bytes];
     // SAFETY: `repeat` checks `isa`.
-    repeat(isa, threads, budget, "GOP/s", || unsafe { dispatch(isa, Groups(format)) })
+    match format {
+        Grouped::Q4 => {
+            let weight = PackedQ4::pack(&blocks(PackedQ4::BLOCK_BYTES), n, k)?;
+            repeat(isa, threads, budget, "GOP/s", || unsafe { dispatch(isa, Groups(&weight)) })
+        }
+        Grouped::Q8 => {
+            let weight = PackedQ8::pack(&blocks(PackedQ8::BLOCK_BYTES), n, k)?;
+            repeat(isa, threads, budget, "GOP/s", || unsafe { dispatch(isa, Groups(&weight)) })
+        }
+    }
 }
 
 /// Memory bandwidth of a\[i\] = b\[i\] + s·c\[i\] over arrays far larger than the caches, counted as STREAM's triad does: 12
@@ -230,62 +241,17 @@ impl Kernel for Dot {
     }
 }
 
-/// Groups of activations and weights that stay in the first-level cache: 8 rows of 16 groups are 4 KiB, their weights at most 8.
-const GROUPS: usize = 16;
+/// A weight whose panels, unpacked, and a tile's rows stay in the first-level cache together.
+const TILE: [usize; 2] = [32, 8 * GROUP];
 
-struct Groups(Grouped);
+struct Groups<'a, P>(&'a P);
 
-impl Kernel for Groups {
+impl<P: linear::Groups> Kernel for Groups<'_, P> {
     type Output = usize;
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> usize {
-        /// Rows of one register tile over all groups, again and again.
-        ///
-        /// # Safety
-        /// As [`Kernel::run`].
-        #[inline(always)]
-        unsafe fn tile<S: Simd, const H: usize>(format: Grouped) -> usize {
-            let rounds = ROUNDS / GROUPS / 8;
-            // 8 vectors of a group lie 64 bytes apart, whatever the vector's width.
-            let packed = black_box([0x77u8; 8 * 64]);
-            let activations = black_box([[[3i8; GROUP]; H]; GROUPS]);
-            let scale = black_box(1e-3f32);
-            // SAFETY: the buffers are as long as the operations read: 512 bytes of weights, 32 activations.
-            unsafe {
-                let mut weights = [[S::load_d(packed.as_ptr()); 8]; GROUPS];
-                for weights in &mut weights {
-                    *weights = match format {
-                        Grouped::Q4 => S::q4_unpack(black_box(packed.as_ptr())),
-                        Grouped::Q8 => S::q8_unpack(black_box(packed.as_ptr())),
-                    };
-                }
-                let mut acc = [S::splat(0.0); H];
-                for _ in 0..rounds {
-                    // Opaque each time, so that no product is moved out of the loop.
-                    let (weights, activations) = (black_box(&weights), black_box(&activations));
-                    for (weights, rows) in weights.iter().zip(activations) {
-                        for (acc, row) in acc.iter_mut().zip(rows) {
-                            let sum = match format {
-                                Grouped::Q4 => S::q4_dot(weights, row.as_ptr(), 96),
-                                Grouped::Q8 => S::q8_dot(weights, row.as_ptr(), 96),
-                            };
-                            *acc = S::fma(sum, S::splat(scale), *acc);
-                        }
-                    }
-                }
-                for acc in acc {
-                    black_box(S::sum(acc));
-                }
-            }
-            2 * rounds * GROUPS * H * GROUP * S::W
-        }
-        // SAFETY: the caller's.
-        unsafe {
-            match S::IR {
-                8 => tile::<S, 8>(self.0),
-                _ => tile::<S, 4>(self.0),
-            }
-        }
+        // SAFETY: the caller's; the weight is a `TILE`.
+        unsafe { linear::tiles_alone::<S, P>(self.0, ROUNDS / 128) }
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::cell::RefCell;
 
+use rayon::prelude::*;
+
 use crate::simd::Simd;
 
 /// acc\[r\]\[v\] += Σ over kk < k of a(kk, r)·b(kk)\[v·W ..\]: H rows by NV vectors of columns.
@@ -32,12 +34,13 @@ pub(crate) unsafe fn accumulate<S: Simd, const H: usize, const NV: usize>(
 }
 
 /// How the rows of a product are cut into tiles of at most `max` rows: full tiles, then ever smaller ones. Gives
-/// (first row, rows); rows is one of 12, 8, 6, 4, 2, 1.
+/// (first row, rows); rows is one of 12, 8, 6, 4, 3, 2, 1.
 pub(crate) fn heights(rows: usize, max: usize) -> impl Iterator<Item = (usize, usize)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let left = rows - at;
-        let h = [12, 8, 6, 4, 2, 1].into_iter().find(|h| *h <= left && *h <= max && (*h != 6 || max == 6))?;
+        let fits = |h: &usize| *h <= left && *h <= max && (!matches!(*h, 3 | 6) || *h == max);
+        let h = [12, 8, 6, 4, 3, 2, 1].into_iter().find(fits)?;
         at += h;
         Some((at - h, h))
     })
@@ -45,14 +48,15 @@ pub(crate) fn heights(rows: usize, max: usize) -> impl Iterator<Item = (usize, u
 
 /// Calls `$f::<S, H>(..)` for a height known only at run time. Arms above S's own tile are compiled away.
 macro_rules! with_height {
-    ($height:expr, $max:expr, $s:ty, $f:ident $(, $extra:tt)? ; $($arg:expr),* $(,)?) => {
+    ($height:expr, $max:expr, $s:ty, $f:ident $(, $extra:tt)* ; $($arg:expr),* $(,)?) => {
         match $height {
-            12 if $max >= 12 => $f::<$s, 12 $(, $extra)?>($($arg),*),
-            8 if $max >= 8 => $f::<$s, 8 $(, $extra)?>($($arg),*),
-            6 if $max == 6 => $f::<$s, 6 $(, $extra)?>($($arg),*),
-            4 if $max >= 4 => $f::<$s, 4 $(, $extra)?>($($arg),*),
-            2 => $f::<$s, 2 $(, $extra)?>($($arg),*),
-            1 => $f::<$s, 1 $(, $extra)?>($($arg),*),
+            12 if $max >= 12 => $f::<$s, 12 $(, $extra)*>($($arg),*),
+            8 if $max >= 8 => $f::<$s, 8 $(, $extra)*>($($arg),*),
+            6 if $max == 6 => $f::<$s, 6 $(, $extra)*>($($arg),*),
+            4 if $max >= 4 => $f::<$s, 4 $(, $extra)*>($($arg),*),
+            3 if $max == 3 => $f::<$s, 3 $(, $extra)*>($($arg),*),
+            2 => $f::<$s, 2 $(, $extra)*>($($arg),*),
+            1 => $f::<$s, 1 $(, $extra)*>($($arg),*),
             // `heights` gives no other.
             _ => unreachable!(),
         }
@@ -93,4 +97,17 @@ pub(crate) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R 
         let skip = v.as_ptr().align_offset(64).min(15);
         f(&mut v[skip..skip + len])
     })
+}
+
+/// Multiplications that pay for waking a thread: some 10 µs of them.
+pub(crate) const WORTH: usize = 1 << 19;
+
+/// Runs tasks `0..tasks`, of about `work` multiplications in all: on the threads of rayon's current pool if there is enough to
+/// do, and here otherwise, because to wake a thread and to wait for it would take longer.
+pub(crate) fn spread(tasks: usize, work: usize, run: impl Fn(usize) + Send + Sync) {
+    if tasks < 2 || work < 2 * WORTH {
+        (0..tasks).for_each(run);
+    } else {
+        (0..tasks).into_par_iter().with_max_len(1).for_each(run);
+    }
 }

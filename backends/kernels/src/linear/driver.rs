@@ -1,41 +1,68 @@
-//! The blocked f32 product behind every linear with f32 activations.
+//! The blocked product behind every linear.
 //!
 //! Weights are in panels of [`PANEL`] columns. A task owns a block of rows and a run of panels. For each block of K it
-//! packs its rows of x (so that a tile's operands are contiguous, whatever the stride of x), then for each panel asks
-//! the weight for `[k][PANEL]` floats (in place for f32, unpacked into scratch for 4 and 8 bits) and runs the register
-//! tiles over them. Each output is summed by one task in order of K.
-
-use rayon::prelude::*;
+//! packs its rows of x (so that a tile's operands are contiguous, whatever the stride of x), then for each panel asks the
+//! [`Product`] for its operands (in place, or unpacked into scratch) and runs the register tiles over them. Each output is
+//! summed by one task in order of K, whatever the blocks, so that the number of threads does not change a bit.
 
 use super::Epilogue;
+use super::blocks::{Blocks, blocks};
 use crate::Isa;
 use crate::simd::{Kernel, Simd, dispatch, math};
-use crate::tile::{Shared, accumulate, heights, with_height, with_scratch};
+use crate::tile::{Shared, heights, spread, with_scratch};
 
 /// Columns of a panel.
-pub(super) const PANEL: usize = 32;
+pub(super) const PANEL: usize = 16;
 
-/// Depth of a block of K: a panel's block is 64 KiB and a tile's operands 24 KiB, together less than half of a second-level cache.
-pub(super) const KC: usize = 512;
+/// Bytes of a cache line, at least.
+const LINE: usize = 64;
 
-/// Rows of a task at most: with KC, 480 KiB of packed x, under the second-level cache of the processors meant.
-const MC: usize = 192;
+/// The two vectors of columns of a tile: a panel's operands, and the vector's first column in it.
+pub(super) type Vectors = [(*const f32, usize); 2];
 
-/// A weight that can give its panels as f32.
-pub(super) trait Panels: Sync {
+/// What a linear multiplies and how. Rows of x and panels of the weight are packed as it likes, in floats of scratch.
+pub(super) trait Product: Sync {
+    /// Depth of a block of K, a multiple of 32. A panel's block should be under half of a first-level cache.
+    const DEPTH: usize;
     fn n(&self) -> usize;
     fn k(&self) -> usize;
-    /// Floats of scratch that `panel` wants.
-    fn scratch(&self) -> usize;
-    /// `[k1 − k0][PANEL]` floats of panel `p`, in place or written to `scratch`.
+    /// Rows of a tile.
+    fn height<S: Simd>() -> usize;
+    /// Floats that a row of x takes, `depth` of it.
+    fn row_floats(depth: usize) -> usize;
+    /// Floats of scratch that a panel takes.
+    fn panel_floats() -> usize;
+    /// Packs `depth` of h rows, the rows of one tile, that lie k apart.
     ///
     /// # Safety
-    /// As [`Kernel::run`]; the panel exists and k0 ≤ k1 ≤ k are multiples of 32 or equal to k.
+    /// As [`Kernel::run`]; x is readable for these, `out` writable for h times [`row_floats`](Self::row_floats).
+    unsafe fn pack<S: Simd>(x: *const f32, k: usize, depth: usize, h: usize, out: *mut f32);
+    /// Where K from k0 to k1 of panel `p` lies, for a prefetch.
+    fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8];
+    /// The operands of K from k0 to k1 of panel `p`, in place or written to `scratch`.
+    ///
+    /// # Safety
+    /// As [`Kernel::run`]; the panel exists, k0 is a multiple of DEPTH, k1 − k0 at most that, and `scratch` has
+    /// [`panel_floats`](Self::panel_floats).
     unsafe fn panel<S: Simd>(&self, p: usize, k0: usize, k1: usize, scratch: *mut f32) -> *const f32;
+    /// Multiplies h packed rows with NV vectors of columns, and ends each row as `end` says.
+    ///
+    /// # Safety
+    /// As [`Kernel::run`]; `a` and `b` are what `pack` and `panel` gave for this depth, c has h rows of `end.columns` at a
+    /// stride of ldc.
+    unsafe fn tile<S: Simd, const NV: usize>(
+        h: usize,
+        depth: usize,
+        a: *const f32,
+        b: Vectors,
+        c: *mut f32,
+        ldc: usize,
+        end: &End<'_>,
+    );
 }
 
 /// y = epilogue(x·Wᵀ + bias); lengths were checked.
-pub(super) fn product<P: Panels>(
+pub(super) fn product<P: Product>(
     isa: Isa,
     x: &[f32],
     m: usize,
@@ -48,14 +75,15 @@ pub(super) fn product<P: Panels>(
     if m == 0 || n == 0 {
         return;
     }
-    let (row_block, col_block) = blocks(m, n);
+    let Blocks { rows: row_block, panels: col_block } = blocks(m, n, k);
     let panels = n.div_ceil(PANEL);
     let (row_tasks, col_tasks) = (m.div_ceil(row_block), panels.div_ceil(col_block));
     let out = Shared::new(y);
-    (0..row_tasks * col_tasks).into_par_iter().with_max_len(1).for_each(|task| {
+    let run = |task: usize| {
         let (r, c) = (task / col_tasks * row_block, task % col_tasks * col_block);
         let rows = row_block.min(m - r);
-        with_scratch(rows * KC.min(k) + weight.scratch(), |scratch| {
+        let packed = rows * P::row_floats(P::DEPTH.min(k));
+        with_scratch(packed + 2 * P::panel_floats(), |scratch| {
             let kernel = Task {
                 x: &x[r * k..(r + rows) * k],
                 weight,
@@ -65,22 +93,14 @@ pub(super) fn product<P: Panels>(
                 first_row: r,
                 rows,
                 panels: c..(c + col_block).min(panels),
+                packed,
                 scratch,
             };
             // SAFETY: `isa` was checked; tasks write disjoint rows and columns of y.
             unsafe { dispatch(isa, kernel) };
         });
-    });
-}
-
-/// Rows and panels of a task: enough tasks for the threads, and rows first, since each task packs its rows of x.
-pub(super) fn blocks(m: usize, n: usize) -> (usize, usize) {
-    let threads = rayon::current_num_threads();
-    let panels = n.div_ceil(PANEL);
-    let rows = m.div_ceil(m.div_ceil(MC)).next_multiple_of(12).min(m);
-    let wanted = if threads == 1 { 1 } else { (4 * threads).div_ceil(m.div_ceil(rows)) };
-    // A task of fewer than 4 panels would spend its time packing rows.
-    (rows, panels.div_ceil(wanted).max(if m > 1 { 4 } else { 1 }))
+    };
+    spread(row_tasks * col_tasks, m * n * k, run);
 }
 
 struct Task<'a, P> {
@@ -93,39 +113,63 @@ struct Task<'a, P> {
     first_row: usize,
     rows: usize,
     panels: std::ops::Range<usize>,
+    /// Floats of scratch for the packed rows; the rest is for two panels.
+    packed: usize,
     scratch: &'a mut [f32],
 }
 
-impl<P: Panels> Kernel for Task<'_, P> {
+impl<P: Product> Kernel for Task<'_, P> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let (n, k) = (self.weight.n(), self.weight.k());
-        let (packed, unpacked) = self.scratch.split_at_mut(self.rows * KC.min(k));
+        let (packed, unpacked) = self.scratch.split_at_mut(self.packed);
+        let (packed, unpacked) = (packed.as_mut_ptr(), unpacked.as_mut_ptr());
+        let tiles = self.rows.div_ceil(P::height::<S>());
+        // Panels that a tile spans.
+        let span = (2 * S::W).div_ceil(PANEL);
         let mut k0 = 0;
         loop {
-            let k1 = (k0 + KC).min(k);
-            let kc = k1 - k0;
-            pack_rows::<S>(self.x, k, k0, k1, self.rows, packed);
-            for p in self.panels.clone() {
-                // SAFETY: the panel exists; KC is a multiple of 32.
-                let panel = unsafe { self.weight.panel::<S>(p, k0, k1, unpacked.as_mut_ptr()) };
-                for first in (0..PANEL.min(n - p * PANEL)).step_by(2 * S::W) {
+            let k1 = (k0 + P::DEPTH).min(k);
+            let depth = k1 - k0;
+            let row_floats = P::row_floats(depth);
+            for (row, h) in heights(self.rows, P::height::<S>()) {
+                // SAFETY: the rows exist; scratch has their floats.
+                unsafe { P::pack::<S>(self.x.as_ptr().add(row * k + k0), k, depth, h, packed.add(row * row_floats)) };
+            }
+            for p in self.panels.clone().step_by(span) {
+                let count = span.min(self.panels.end - p);
+                let mut b = [std::ptr::null(); 2];
+                for (i, b) in b.iter_mut().enumerate().take(count) {
+                    // SAFETY: the panel exists; scratch has room for two.
+                    *b = unsafe { self.weight.panel::<S>(p + i, k0, k1, unpacked.add(i * P::panel_floats())) };
+                }
+                let next = (p + span..(p + 2 * span).min(self.panels.end)).map(|p| self.weight.source(p, k0, k1));
+                let mut ahead = Ahead::new(next, tiles);
+                for first in (0..(count * PANEL).min(n - p * PANEL)).step_by(2 * S::W) {
                     let column = p * PANEL + first;
-                    for (row, h) in heights(self.rows, S::MR) {
-                        let end = End {
-                            columns: (2 * S::W).min(n - column),
-                            bias: self.bias.map(|b| &b[column..]),
-                            first: k0 == 0,
-                            epilogue: if k1 == k { self.epilogue } else { Epilogue::None },
-                        };
-                        // SAFETY: the tile's rows and columns are inside this task's part of y; the packed rows hold
-                        // kc·rows elements, the panel kc·PANEL.
+                    let columns = (2 * S::W).min(n - column);
+                    let at = |c: usize| (b[c / PANEL], c % PANEL);
+                    let vectors = [at(first), if columns > S::W { at(first + S::W) } else { at(first) }];
+                    let end = End {
+                        columns,
+                        bias: self.bias.map(|b| &b[column..]),
+                        first: k0 == 0,
+                        epilogue: if k1 == k { self.epilogue } else { Epilogue::None },
+                    };
+                    for (row, h) in heights(self.rows, P::height::<S>()) {
+                        ahead.step::<S>();
+                        // SAFETY: the tile's rows and columns are inside this task's part of y; the packed rows and
+                        // the panels are those of this block of K.
                         unsafe {
-                            let a = packed.as_ptr().add(row * kc);
+                            let a = packed.add(row * row_floats);
                             let c = self.out.ptr().add((self.first_row + row) * n + column);
-                            with_height!(h, S::MR, S, tile; kc, a, panel.add(first), c, n, &end);
+                            if columns > S::W {
+                                P::tile::<S, 2>(h, depth, a, vectors, c, n, &end);
+                            } else {
+                                P::tile::<S, 1>(h, depth, a, vectors, c, n, &end);
+                            }
                         }
                     }
                 }
@@ -138,17 +182,31 @@ impl<P: Panels> Kernel for Task<'_, P> {
     }
 }
 
-/// Columns k0..k1 of x's rows, tile by tile: `[k][rows of the tile]`.
-#[inline(always)]
-fn pack_rows<S: Simd>(x: &[f32], k: usize, k0: usize, k1: usize, rows: usize, packed: &mut [f32]) {
-    let kc = k1 - k0;
-    for (row, h) in heights(rows, S::MR) {
-        let tile = &mut packed[row * kc..][..h * kc];
-        for r in 0..h {
-            for (i, v) in x[(row + r) * k + k0..][..kc].iter().enumerate() {
-                tile[i * h + r] = *v;
+/// The next panels, asked for a few lines at a time while this one is multiplied: they come from memory or from a shared
+/// cache, and nothing else would have asked for them before they are needed.
+struct Ahead<'a> {
+    sources: [&'a [u8]; 2],
+    at: usize,
+    step: usize,
+}
+
+impl<'a> Ahead<'a> {
+    fn new(mut next: impl Iterator<Item = &'a [u8]>, tiles: usize) -> Self {
+        let sources = [next.next().unwrap_or_default(), next.next().unwrap_or_default()];
+        // With few tiles the processor's own prefetching does better.
+        let step = if tiles < 4 { 0 } else { sources[0].len().div_ceil(tiles).next_multiple_of(LINE) };
+        Self { sources, at: 0, step }
+    }
+
+    #[inline(always)]
+    fn step<S: Simd>(&mut self) {
+        for source in self.sources {
+            let end = (self.at + self.step).min(source.len());
+            for line in (self.at..end).step_by(LINE) {
+                S::prefetch(source.as_ptr().wrapping_add(line));
             }
         }
+        self.at += self.step;
     }
 }
 
@@ -163,61 +221,33 @@ pub(super) struct End<'a> {
     pub(super) epilogue: Epilogue,
 }
 
-/// One register tile: H rows by two vectors of columns.
+/// Writes the vectors of a tile's rows: adds what y or the bias holds and applies the epilogue.
 ///
 /// # Safety
-/// a holds k·H elements, b k rows of 2·W at a stride of PANEL, c H rows of `end.columns` at a stride of ldc.
+/// As [`Kernel::run`]; c has H rows of `end.columns` > (NV − 1)·W at a stride of ldc, readable unless `end.first`.
 #[inline(always)]
-unsafe fn tile<S: Simd, const H: usize>(
-    k: usize,
-    a: *const f32,
-    b: *const f32,
+pub(super) unsafe fn finish<S: Simd, const H: usize, const NV: usize>(
+    acc: [[S::V; NV]; H],
     c: *mut f32,
     ldc: usize,
     end: &End<'_>,
 ) {
-    // SAFETY: the caller's.
-    unsafe {
-        let mut acc = [[S::splat(0.0); 2]; H];
-        accumulate::<S, H, 2>(&mut acc, k, |kk, r| a.wrapping_add(kk * H + r), |kk| b.wrapping_add(kk * PANEL));
-        for (r, acc) in acc.iter().enumerate() {
-            finish::<S>(acc, c.add(r * ldc), end);
+    for (r, acc) in acc.into_iter().enumerate() {
+        for (v, acc) in acc.into_iter().enumerate() {
+            // SAFETY: the caller's; load_n and store_n touch no more than the columns left.
+            unsafe {
+                let (at, left) = (v * S::W, (end.columns - v * S::W).min(S::W));
+                let c = c.add(r * ldc + at);
+                let start = if end.first { end.bias.map(|b| b[at..].as_ptr()) } else { Some(c.cast_const()) };
+                let mut s = acc;
+                if let Some(p) = start {
+                    s = S::add(s, if left == S::W { S::load(p) } else { S::load_n(p, left) });
+                }
+                if end.epilogue == Epilogue::GeluTanh {
+                    s = math::gelu_tanh::<S>(s);
+                }
+                if left == S::W { S::store(c, s) } else { S::store_n(c, s, left) }
+            }
         }
-    }
-}
-
-/// Writes two vectors of one row.
-///
-/// # Safety
-/// As [`finish_one`].
-#[inline(always)]
-unsafe fn finish<S: Simd>(acc: &[S::V; 2], c: *mut f32, end: &End<'_>) {
-    // SAFETY: the caller's.
-    unsafe {
-        finish_one::<S>(acc[0], c, 0, end);
-        if end.columns > S::W {
-            finish_one::<S>(acc[1], c, S::W, end);
-        }
-    }
-}
-
-/// Adds what y or the bias holds, applies the epilogue and writes one vector of a row, from column `at` on.
-///
-/// # Safety
-/// c is writable for `end.columns` > at elements, and readable unless `end.first`.
-#[inline(always)]
-pub(super) unsafe fn finish_one<S: Simd>(acc: S::V, c: *mut f32, at: usize, end: &End<'_>) {
-    // SAFETY: the caller's; load_n and store_n touch no more than the columns left.
-    unsafe {
-        let left = (end.columns - at).min(S::W);
-        let start = if end.first { end.bias.map(|b| b[at..].as_ptr()) } else { Some(c.add(at).cast_const()) };
-        let mut s = acc;
-        if let Some(p) = start {
-            s = S::add(s, if left == S::W { S::load(p) } else { S::load_n(p, left) });
-        }
-        if end.epilogue == Epilogue::GeluTanh {
-            s = math::gelu_tanh::<S>(s);
-        }
-        if left == S::W { S::store(c.add(at), s) } else { S::store_n(c.add(at), s, left) }
     }
 }

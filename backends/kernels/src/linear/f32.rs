@@ -1,12 +1,13 @@
 //! The f32 linear: panels of the weight are used in place.
 
 use super::Epilogue;
-use super::driver::{PANEL, Panels, product};
+use super::driver::{PANEL, product};
+use super::float::{Float, Panels};
 use crate::error::check_len;
 use crate::simd::Simd;
 use crate::{Isa, KernelError};
 
-/// An f32 weight `[N, K]` in the layout of [`linear_f32`]: panels of 32 outputs, `[panel][K][32]`, the last one filled
+/// An f32 weight `[N, K]` in the layout of [`linear_f32`]: panels of 16 outputs, `[panel][K][16]`, the last one filled
 /// with zeros. The layout is the same for every instruction set.
 #[derive(Clone, Debug)]
 pub struct PackedF32 {
@@ -57,8 +58,13 @@ impl Panels for PackedF32 {
     fn k(&self) -> usize {
         self.k
     }
-    fn scratch(&self) -> usize {
+    fn scratch() -> usize {
         0
+    }
+    fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
+        let data = &self.data[(p * self.k + k0) * PANEL..(p * self.k + k1) * PANEL];
+        // SAFETY: floats are bytes too.
+        unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), size_of_val(data)) }
     }
     #[inline(always)]
     unsafe fn panel<S: Simd>(&self, p: usize, k0: usize, k1: usize, _scratch: *mut f32) -> *const f32 {
@@ -80,6 +86,6 @@ pub fn linear_f32(
 ) -> Result<(), KernelError> {
     isa.require()?;
     let m = super::rows("linear_f32", x, weight.n, weight.k, bias, y)?;
-    product(isa, x, m, weight, bias, epilogue, y);
+    product(isa, x, m, &Float(weight), bias, epilogue, y);
     Ok(())
 }

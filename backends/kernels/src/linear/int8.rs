@@ -1,227 +1,237 @@
 //! The integer product: activations rounded to int8 in groups of 32, dot products in integers within a group, groups added
 //! in f32 with both scales.
 //!
-//! x is rounded once, in parallel, into tiles of rows: for each tile and group, rows × 32 int8, then their scales and
-//! their sums (the unsigned forms of the weights need Σa). A task then owns a block of tiles and a run of panels; a
-//! group's weights are unpacked once for all rows of a tile.
+//! A task rounds its rows of x into tiles: for each group, the rows' 32 int8, then their scales, then their offsets (the
+//! unsigned forms of weights need Σa). A block of a panel is unpacked once for all rows of a task, into what the
+//! instructions want, with its scales in f32; it stays in the first-level cache while the tiles read it.
 
-use rayon::prelude::*;
+use std::hint::black_box;
+use std::marker::PhantomData;
+use std::ops::Range;
 
-use super::driver::{End, finish_one};
-use super::{COLUMNS, Epilogue, GROUP};
-use crate::Isa;
-use crate::simd::{Kernel, Simd, dispatch};
-use crate::tile::{Shared, heights, with_height};
+use super::GROUP;
+use super::driver::{End, PANEL, Product, Vectors, finish};
+use crate::simd::{Format, Simd};
+use crate::tile::with_height;
 
-/// A weight whose groups can be multiplied as integers.
-pub(super) trait IntWeight: Sync {
+/// Depth of a block of K: of a panel 8 to 18 KiB, unpacked.
+const DEPTH: usize = 512;
+
+/// Bytes of one group of one row.
+const ROW: usize = GROUP + 4 + 4;
+
+/// A weight in groups whose values can be multiplied as integers.
+pub(crate) trait Groups: Sync {
+    type Format: Format;
     fn n(&self) -> usize;
     fn k(&self) -> usize;
-    /// Group `g` of columns `first..first + W` of a panel, and its scales.
-    ///
-    /// # Safety
-    /// As [`Kernel::run`].
-    unsafe fn group<S: Simd>(&self, panel: usize, g: usize, first: usize) -> ([S::D; 8], S::V);
-    /// Σ of weight·activation over a group.
-    ///
-    /// # Safety
-    /// As [`Kernel::run`]; a is readable for 32 elements.
-    unsafe fn dot<S: Simd>(w: &[S::D; 8], a: *const i8, sum: i32) -> S::V;
+    /// Values and scales of groups of a panel; see [`super::quantized`].
+    fn groups(&self, panel: usize, groups: Range<usize>) -> (*const u8, *const u16);
+    /// As [`Product::source`].
+    fn source(&self, panel: usize, groups: Range<usize>) -> &[u8];
 }
 
-/// One group of one row. The layout of a tile is `[group][row]`.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Rounded {
-    a: [i8; GROUP],
-    scale: f32,
-    sum: i32,
-}
+/// A weight with activations rounded to int8.
+pub(super) struct Integer<'a, P>(pub(super) &'a P);
 
-const EMPTY: Rounded = Rounded { a: [0; GROUP], scale: 0.0, sum: 0 };
+impl<P: Groups> Product for Integer<'_, P> {
+    const DEPTH: usize = DEPTH;
 
-/// Rows of a task at most.
-const ROWS: usize = 64;
-
-/// y = epilogue(round(x)·Wᵀ + bias); lengths were checked.
-pub(super) fn product_int8<P: IntWeight>(
-    isa: Isa,
-    x: &[f32],
-    m: usize,
-    weight: &P,
-    bias: Option<&[f32]>,
-    epilogue: Epilogue,
-    y: &mut [f32],
-) {
-    let (n, k) = (weight.n(), weight.k());
-    if m == 0 || n == 0 {
-        return;
+    fn n(&self) -> usize {
+        self.0.n()
     }
-    let groups = k / GROUP;
-    // SAFETY: `isa` was checked.
-    let max_height = unsafe { dispatch(isa, TileHeight) };
-    let mut rounded = vec![EMPTY; m * groups];
-    if groups > 0 {
-        rounded.par_chunks_mut(ROWS * groups).zip(x.par_chunks(ROWS * k)).for_each(|(out, x)| {
-            // SAFETY: `isa` was checked.
-            unsafe { dispatch(isa, Round { x, k, max_height, out }) };
-        });
+    fn k(&self) -> usize {
+        self.0.k()
     }
-    let panels = n.div_ceil(COLUMNS);
-    let row_tasks = m.div_ceil(ROWS);
-    let threads = rayon::current_num_threads();
-    let wanted = if threads == 1 { 1 } else { (4 * threads).div_ceil(row_tasks) };
-    let col_block = panels.div_ceil(wanted).max(4);
-    let col_tasks = panels.div_ceil(col_block);
-    let out = Shared::new(y);
-    (0..row_tasks * col_tasks).into_par_iter().with_max_len(1).for_each(|task| {
-        let (r, c) = (task / col_tasks * ROWS, task % col_tasks * col_block);
-        let rows = ROWS.min(m - r);
-        let kernel = Task {
-            x: &rounded[r * groups..(r + rows) * groups],
-            weight,
-            bias,
-            epilogue,
-            out,
-            first_row: r,
-            rows,
-            panels: c..(c + col_block).min(panels),
-        };
-        // SAFETY: `isa` was checked; tasks write disjoint rows and columns of y.
-        unsafe { dispatch(isa, kernel) };
-    });
-}
-
-struct TileHeight;
-
-impl Kernel for TileHeight {
-    type Output = usize;
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) -> usize {
+    fn height<S: Simd>() -> usize {
         S::IR
     }
-}
+    fn row_floats(depth: usize) -> usize {
+        depth / GROUP * ROW / 4
+    }
+    fn panel_floats() -> usize {
+        DEPTH / GROUP * MOST_BYTES / 4
+    }
+    fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
+        self.0.source(p, k0 / GROUP..k1 / GROUP)
+    }
 
-/// Rounds rows of x.
-struct Round<'a> {
-    x: &'a [f32],
-    k: usize,
-    max_height: usize,
-    out: &'a mut [Rounded],
-}
-
-impl Kernel for Round<'_> {
-    type Output = ();
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let groups = self.k / GROUP;
-        for (row, h) in heights(self.x.len() / self.k, self.max_height) {
-            for r in 0..h {
-                for (g, x) in self.x[(row + r) * self.k..][..self.k].chunks_exact(GROUP).enumerate() {
-                    let (mut max, mut poison) = ([0.0f32; 16], [0.0f32; 16]);
-                    for x in x.chunks_exact(16) {
-                        for ((max, poison), x) in max.iter_mut().zip(&mut poison).zip(x) {
-                            *max = if x.abs() > *max { x.abs() } else { *max };
-                            *poison += x * 0.0;
-                        }
-                    }
-                    // 0 unless there is a NaN or an infinity, which integers cannot carry: the scale does.
-                    let poison: f32 = poison.iter().sum();
-                    let max = max.iter().fold(0.0f32, |a, b| a.max(*b));
-                    // Of zero and of the smallest maxima, below 127/f32::MAX, this is infinite: such a group is zero.
-                    let inverse = 127.0 / max;
-                    let inverse = if inverse.is_finite() { inverse } else { 0.0 };
-                    let out = &mut self.out[row * groups + g * h + r];
-                    out.scale = max / 127.0 + poison;
-                    out.sum = 0;
-                    for (a, x) in out.a.iter_mut().zip(x) {
-                        // |x·inverse| ≤ 127 up to one rounding: no saturation is needed, and none is spent.
-                        let q = (x * inverse).round_ties_even() as i32;
-                        *a = q as i8;
-                        out.sum += q;
-                    }
+    unsafe fn pack<S: Simd>(x: *const f32, k: usize, depth: usize, h: usize, out: *mut f32) {
+        for r in 0..h {
+            for g in 0..depth / GROUP {
+                // SAFETY: the caller's.
+                unsafe {
+                    let out = out.cast::<u8>().add(g * h * ROW);
+                    let (a, rest) = (out.add(r * GROUP).cast(), out.add(h * GROUP).cast::<f32>());
+                    let (scale, sum) = round::<S>(x.add(r * k + g * GROUP), a);
+                    *rest.add(r) = scale;
+                    *rest.add(h + r).cast::<i32>() = S::offset_factor::<P::Format>() * sum;
                 }
             }
         }
     }
-}
 
-struct Task<'a, P> {
-    x: &'a [Rounded],
-    weight: &'a P,
-    bias: Option<&'a [f32]>,
-    epilogue: Epilogue,
-    out: Shared,
-    first_row: usize,
-    rows: usize,
-    panels: std::ops::Range<usize>,
-}
-
-impl<P: IntWeight> Kernel for Task<'_, P> {
-    type Output = ();
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let n = self.weight.n();
-        let groups = self.weight.k() / GROUP;
-        for p in self.panels.clone() {
-            for first in (0..COLUMNS.min(n - p * COLUMNS)).step_by(S::W) {
-                let column = p * COLUMNS + first;
-                let end = End {
-                    columns: S::W.min(n - column),
-                    bias: self.bias.map(|b| &b[column..]),
-                    first: true,
-                    epilogue: self.epilogue,
-                };
-                for (row, h) in heights(self.rows, S::IR) {
-                    let x = &self.x[row * groups..][..h * groups];
-                    // SAFETY: the tile's rows and columns are inside this task's part of y.
-                    unsafe {
-                        let c = self.out.ptr().add((self.first_row + row) * n + column);
-                        let at = At { panel: p, first, c, ldc: n };
-                        with_height!(h, S::IR, S, tile_of; self.weight, x, at, &end);
-                    }
+    unsafe fn panel<S: Simd>(&self, p: usize, k0: usize, k1: usize, scratch: *mut f32) -> *const f32 {
+        let (values, scales) = self.0.groups(p, k0 / GROUP..k1 / GROUP);
+        let layout = Layout::<S, P::Format>::new();
+        for g in 0..(k1 - k0) / GROUP {
+            for first in (0..PANEL).step_by(S::W) {
+                // SAFETY: `groups` gave these groups; scratch has MOST_BYTES for each.
+                unsafe {
+                    let to = layout.vector(scratch.cast_const().cast::<u8>().add(g * layout.bytes), first);
+                    let from = values.add(g * PANEL * P::Format::BYTES + 4 * first);
+                    S::unpack::<P::Format>(from, to.values.cast_mut(), layout.stride, to.start.cast_mut());
+                    S::store(to.scales.cast_mut(), S::load_f16(scales.add(g * PANEL + first)));
                 }
             }
         }
+        scratch
+    }
+
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const NV: usize>(
+        h: usize,
+        depth: usize,
+        a: *const f32,
+        b: Vectors,
+        c: *mut f32,
+        ldc: usize,
+        end: &End<'_>,
+    ) {
+        // SAFETY: the caller's.
+        unsafe { with_height!(h, S::IR, S, tile, NV, P; depth, a, b, c, ldc, end) }
     }
 }
 
-/// Where a tile is.
-struct At {
-    panel: usize,
-    first: usize,
-    c: *mut f32,
-    ldc: usize,
-}
-
-/// H rows by one vector of columns.
+/// Rounds a group; gives its scale and the sum of the integers.
 ///
 /// # Safety
-/// x holds H rows of every group; `at.c` is writable for H rows of `end.columns`.
+/// As [`crate::simd::Kernel::run`]; x is readable and `out` writable for 32 elements.
 #[inline(always)]
-unsafe fn tile_of<S: Simd, const H: usize>(weight: &impl IntWeight, x: &[Rounded], at: At, end: &End<'_>) {
+unsafe fn round<S: Simd>(x: *const f32, out: *mut i8) -> (f32, i32) {
     // SAFETY: the caller's.
     unsafe {
-        let mut acc = [S::splat(0.0); H];
-        for (g, x) in x.chunks_exact(H).enumerate() {
-            let (w, d) = weight.group::<S>(at.panel, g, at.first);
-            for (acc, x) in acc.iter_mut().zip(x) {
-                let s = dot_of::<S, _>(weight, &w, x);
-                *acc = S::fma(s, S::mul(d, S::splat(x.scale)), *acc);
-            }
-        }
-        for (r, acc) in acc.into_iter().enumerate() {
-            finish_one::<S>(acc, at.c.add(r * at.ldc), 0, end);
-        }
+        // A NaN or an infinity, which integers cannot carry, makes the scale one.
+        let max = S::max_abs(x);
+        // Of zero and of the smallest maxima, below 127/f32::MAX, this is infinite: such a group is zero.
+        let inverse = 127.0 / max;
+        let inverse = if inverse < f32::INFINITY { inverse } else { 0.0 };
+        (max * (1.0 / 127.0), S::round_group(x, inverse, out))
     }
 }
 
-/// The dot product of one group; names P, which `impl Trait` above cannot.
+/// Where things are in an unpacked group of a panel: eight times the values of 4 along K, in vectors of columns; the scales; for
+/// 8 bits, what [`Simd::unpack`] calls `start`.
+struct Layout<S, F> {
+    /// From one 4 along K to the next.
+    stride: usize,
+    /// Of the group.
+    bytes: usize,
+    of: PhantomData<(S, F)>,
+}
+
+/// Of any instruction set and format: AVX2 with 8 bits.
+const MOST_BYTES: usize = 8 * 8 * PANEL + 2 * 4 * PANEL;
+
+/// Operands of a vector of columns.
+struct Vector {
+    values: *const u8,
+    scales: *const f32,
+    start: *const i32,
+}
+
+impl<S: Simd, F: Format> Layout<S, F> {
+    #[inline(always)]
+    fn new() -> Self {
+        let stride = PANEL / S::W * S::unpacked::<F>();
+        let starts = if F::EIGHT { 4 * PANEL } else { 0 };
+        Self { stride, bytes: 8 * stride + 4 * PANEL + starts, of: PhantomData }
+    }
+
+    /// Of the columns from `first` on in the group at `group`.
+    #[inline(always)]
+    fn vector(&self, group: *const u8, first: usize) -> Vector {
+        let scales = group.wrapping_add(8 * self.stride + 4 * first);
+        let values = group.wrapping_add(first / S::W * S::unpacked::<F>());
+        Vector { values, scales: scales.cast(), start: scales.wrapping_add(4 * PANEL).cast() }
+    }
+}
+
+/// One register tile: H rows by NV vectors of columns.
 ///
 /// # Safety
-/// As [`Kernel::run`].
+/// As [`Product::tile`].
 #[inline(always)]
-unsafe fn dot_of<S: Simd, P: IntWeight>(_weight: &P, w: &[S::D; 8], x: &Rounded) -> S::V {
-    // SAFETY: x.a has 32 elements.
-    unsafe { P::dot::<S>(w, x.a.as_ptr(), x.sum) }
+unsafe fn tile<S: Simd, const H: usize, const NV: usize, P: Groups>(
+    depth: usize,
+    a: *const f32,
+    b: Vectors,
+    c: *mut f32,
+    ldc: usize,
+    end: &End<'_>,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let layout = Layout::<S, P::Format>::new();
+        // Opaque, for a loop that stays one: unrolled, the compiler loads the operands of many steps first, for which there are
+        // no registers.
+        let steps = black_box(GROUP / 4);
+        let mut acc = [[S::splat(0.0); NV]; H];
+        for g in 0..depth / GROUP {
+            let a = a.cast::<u8>().add(g * H * ROW);
+            let (scales, offsets) = (a.add(H * GROUP).cast::<f32>(), a.add(H * GROUP).cast::<i32>().add(H));
+            let b = b.map(|(panel, first)| layout.vector(panel.cast::<u8>().wrapping_add(g * layout.bytes), first));
+            let mut sums: [[S::D; NV]; H] =
+                std::array::from_fn(|r| std::array::from_fn(|v| S::begin::<P::Format>(offsets.add(r), b[v].start)));
+            for j in 0..steps {
+                let w: [S::I; NV] = std::array::from_fn(|v| S::load_i::<P::Format>(b[v].values.add(j * layout.stride)));
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let a = S::splat_d(a.cast::<i8>().add(r * GROUP + 4 * j));
+                    for (sum, w) in sums.iter_mut().zip(w) {
+                        *sum = S::step::<P::Format>(*sum, w, a);
+                    }
+                }
+            }
+            let d: [S::V; NV] = std::array::from_fn(|v| S::load(b[v].scales));
+            for (r, (acc, sums)) in acc.iter_mut().zip(sums).enumerate() {
+                let scale = S::splat(*scales.add(r));
+                for (v, (acc, sum)) in acc.iter_mut().zip(sums).enumerate() {
+                    *acc = S::fma(S::end::<P::Format>(sum, offsets.add(r)), S::mul(d[v], scale), *acc);
+                }
+            }
+        }
+        finish::<S, H, NV>(acc, c, ldc, end);
+    }
+}
+
+/// The tile of full height alone, over and over, its operands in the first-level cache: no product of this weight can be faster
+/// with these instructions. Gives how many multiplications and additions it did.
+///
+/// # Safety
+/// As [`crate::simd::Kernel::run`]; the weight has at least two panels and K ≥ GROUP.
+#[inline(always)]
+pub(crate) unsafe fn tiles_alone<S: Simd, P: Groups>(weight: &P, rounds: usize) -> usize {
+    let (h, depth) = (S::IR, weight.k().min(DEPTH));
+    let x = black_box(vec![0.5f32; h * depth]);
+    let panel = Integer::<P>::panel_floats();
+    let mut packed = vec![0.0f32; h * Integer::<P>::row_floats(depth)];
+    let mut unpacked = vec![0.0f32; 2 * panel];
+    let mut c = vec![0.0f32; h * 2 * S::W];
+    // SAFETY: the buffers are as long as the product says.
+    unsafe {
+        let weight = Integer(weight);
+        Integer::<P>::pack::<S>(x.as_ptr(), depth, depth, h, packed.as_mut_ptr());
+        let unpacked = unpacked.as_mut_ptr();
+        let at = |p: usize| weight.panel::<S>(p, 0, depth, unpacked.add(p * panel));
+        let panels = [at(0), at(1)];
+        let b = [0, S::W].map(|column| (panels[column / PANEL], column % PANEL));
+        let end = End { columns: 2 * S::W, bias: None, first: true, epilogue: super::Epilogue::None };
+        for _ in 0..rounds {
+            Integer::<P>::tile::<S, 2>(h, depth, black_box(packed.as_ptr()), b, c.as_mut_ptr(), 2 * S::W, &end);
+        }
+        black_box(&c);
+    }
+    2 * rounds * h * 2 * S::W * depth
 }

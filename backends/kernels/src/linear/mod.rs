@@ -8,19 +8,20 @@
 //! | [`linear_q4_f32`], [`linear_q8_f32`] | 4/8 bits, unpacked to f32 in cache, panel by panel | f32 | rounding of f32 |
 //! | [`linear_q4_int8`], [`linear_q8_int8`] | 4/8 bits, used as integers | rounded to int8 in groups of 32 | about 0.5 % of the range: the rounding of the activations |
 
+mod blocks;
 mod driver;
 mod f32;
+mod float;
 mod int8;
 mod quantized;
 
 pub use self::f32::{PackedF32, linear_f32};
+pub(crate) use int8::{Groups, tiles_alone};
 pub use quantized::{PackedQ4, PackedQ8, linear_q4_f32, linear_q4_int8, linear_q8_f32, linear_q8_int8};
 
 use crate::KernelError;
 use crate::error::check_len;
 
-/// Outputs of a panel of few-bit weights.
-const COLUMNS: usize = 16;
 /// Number of values along K that share one scale in the quantized formats (ggml's Q4_0 and Q8_0).
 pub const GROUP: usize = 32;
 

@@ -5,11 +5,12 @@
 //! vectors, byte i of an output's ggml block in vector i/4 (low nibble k = i, high nibble k = 16 + i); an 8-bit group is
 //! eight, byte k in vector k/4. The scales, as f16, lie apart: `[panel][group][16]`. Hence 4.5 and 8.5 bits a weight.
 
-use super::driver::{PANEL, Panels, product};
-use super::int8::{IntWeight, product_int8};
-use super::{COLUMNS, Epilogue, GROUP};
+use super::driver::{PANEL, product};
+use super::float::{self, Float, Panels};
+use super::int8::{Groups, Integer};
+use super::{Epilogue, GROUP};
 use crate::error::{check, check_len};
-use crate::simd::Simd;
+use crate::simd::{Eight, Format, Four, Simd};
 use crate::{Isa, KernelError};
 
 /// Re-laid blocks and their scales.
@@ -29,47 +30,52 @@ impl Packed {
         check(name, k.is_multiple_of(GROUP), || format!("k = {k} is not a multiple of {GROUP}"))?;
         let (groups, block) = (k / GROUP, value_bytes + 2);
         check_len(name, "blocks", blocks.len(), n * groups * block)?;
-        let panels = n.div_ceil(COLUMNS);
+        let panels = n.div_ceil(PANEL);
         // Outputs that do not exist have scale 0: whatever their values, they count for nothing.
-        let mut values = vec![0u8; panels * groups * COLUMNS * value_bytes];
-        let mut scales = vec![0u16; panels * groups * COLUMNS];
+        let mut values = vec![0u8; panels * groups * PANEL * value_bytes];
+        let mut scales = vec![0u16; panels * groups * PANEL];
         for (at, b) in blocks.chunks_exact(block).enumerate() {
             let (j, g) = (at / groups, at % groups);
-            let (at, c) = (j / COLUMNS * groups + g, j % COLUMNS);
-            scales[at * COLUMNS + c] = u16::from_le_bytes([b[0], b[1]]);
-            let out = &mut values[at * COLUMNS * value_bytes..][..COLUMNS * value_bytes];
-            for (vector, bytes) in out.chunks_exact_mut(4 * COLUMNS).zip(b[2..].chunks_exact(4)) {
+            let (at, c) = (j / PANEL * groups + g, j % PANEL);
+            scales[at * PANEL + c] = u16::from_le_bytes([b[0], b[1]]);
+            let out = &mut values[at * PANEL * value_bytes..][..PANEL * value_bytes];
+            for (vector, bytes) in out.chunks_exact_mut(4 * PANEL).zip(b[2..].chunks_exact(4)) {
                 vector[4 * c..4 * c + 4].copy_from_slice(bytes);
             }
         }
         Ok(Self { n, k, values, scales })
     }
 
-    /// Values and scales of a group of a panel, from column `first` on.
-    #[inline(always)]
-    fn group(&self, panel: usize, g: usize, first: usize, value_bytes: usize) -> (*const u8, *const u16) {
-        let at = panel * (self.k / GROUP) + g;
-        let values = self.values[at * COLUMNS * value_bytes..][..COLUMNS * value_bytes].as_ptr();
-        (values.wrapping_add(4 * first), self.scales[at * COLUMNS..][first..COLUMNS].as_ptr())
+    /// The values of groups of a panel.
+    fn values(&self, panel: usize, groups: std::ops::Range<usize>, value_bytes: usize) -> &[u8] {
+        let (first, size) = (panel * (self.k / GROUP), PANEL * value_bytes);
+        &self.values[(first + groups.start) * size..(first + groups.end) * size]
+    }
+
+    /// The values and scales of groups of a panel.
+    fn groups<F: Format>(&self, panel: usize, groups: std::ops::Range<usize>) -> (*const u8, *const u16) {
+        let first = panel * (self.k / GROUP);
+        let scales = &self.scales[(first + groups.start) * PANEL..(first + groups.end) * PANEL];
+        (self.values(panel, groups, F::BYTES).as_ptr(), scales.as_ptr())
     }
 }
 
 macro_rules! packed {
-    ($(#[$doc:meta])* $name:ident, $bytes:literal, $at:ident, $per_vector:literal, $unpack:ident, $dot:ident) => {
+    ($(#[$doc:meta])* $name:ident, $format:ident, $at:ident, $per_vector:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug)]
         pub struct $name(Packed);
 
         impl $name {
             /// Bytes of one block of the canonical storage.
-            pub const BLOCK_BYTES: usize = $bytes + 2;
+            pub const BLOCK_BYTES: usize = $format::BYTES + 2;
 
             /// Packs W `[n, k]` given as n rows of k/32 blocks.
             ///
             /// # Errors
             /// If k is not a multiple of 32, or `blocks` does not have n·k/32 blocks.
             pub fn pack(blocks: &[u8], n: usize, k: usize) -> Result<Self, KernelError> {
-                Ok(Self(Packed::new(concat!(stringify!($name), "::pack"), blocks, n, k, $bytes)?))
+                Ok(Self(Packed::new(concat!(stringify!($name), "::pack"), blocks, n, k, $format::BYTES)?))
             }
 
             /// Number of outputs N.
@@ -95,25 +101,26 @@ macro_rules! packed {
             fn k(&self) -> usize {
                 self.0.k
             }
-            fn scratch(&self) -> usize {
-                super::driver::KC * PANEL
+            fn scratch() -> usize {
+                float::DEPTH * PANEL
+            }
+            fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
+                self.0.values(p, k0 / GROUP..k1 / GROUP, $format::BYTES)
             }
             #[inline(always)]
             unsafe fn panel<S: Simd>(&self, p: usize, k0: usize, k1: usize, scratch: *mut f32) -> *const f32 {
-                for half in 0..(PANEL / COLUMNS).min(self.0.n.div_ceil(COLUMNS) - p * PANEL / COLUMNS) {
-                    for g in k0 / GROUP..k1 / GROUP {
-                        for first in (0..COLUMNS).step_by(S::W) {
-                            let (values, scales) = self.0.group(p * PANEL / COLUMNS + half, g, first, $bytes);
-                            // SAFETY: `group` gave this group's vectors; scratch holds KC rows of PANEL.
-                            unsafe {
-                                let d = S::load_f16(scales);
-                                let out = scratch.add((g * GROUP - k0) * PANEL + half * COLUMNS + first);
-                                for j in 0..$bytes / 4 {
-                                    let vector = S::load_d(values.add(j * 64));
-                                    for t in 0..$per_vector {
-                                        let kk = 4 * j + t % 4 + t / 4 * 16;
-                                        S::store(out.add(kk * PANEL), S::mul(S::$at(vector, t), d));
-                                    }
+                let (values, scales) = self.0.groups::<$format>(p, k0 / GROUP..k1 / GROUP);
+                for g in 0..(k1 - k0) / GROUP {
+                    for first in (0..PANEL).step_by(S::W) {
+                        // SAFETY: `groups` gave these groups' vectors; scratch holds DEPTH rows of PANEL.
+                        unsafe {
+                            let d = S::load_f16(scales.add(g * PANEL + first));
+                            let out = scratch.add(g * GROUP * PANEL + first);
+                            for j in 0..$format::BYTES / 4 {
+                                let vector = S::load_d(values.add((g * $format::BYTES + 4 * j) * PANEL + 4 * first));
+                                for t in 0..$per_vector {
+                                    let kk = 4 * j + t % 4 + t / 4 * 16;
+                                    S::store(out.add(kk * PANEL), S::mul(S::$at(vector, t), d));
                                 }
                             }
                         }
@@ -123,23 +130,19 @@ macro_rules! packed {
             }
         }
 
-        impl IntWeight for $name {
+        impl Groups for $name {
+            type Format = $format;
             fn n(&self) -> usize {
                 self.0.n
             }
             fn k(&self) -> usize {
                 self.0.k
             }
-            #[inline(always)]
-            unsafe fn group<S: Simd>(&self, panel: usize, g: usize, first: usize) -> ([S::D; 8], S::V) {
-                let (values, scales) = self.0.group(panel, g, first, $bytes);
-                // SAFETY: `group` gave this group's vectors and scales.
-                unsafe { (S::$unpack(values), S::load_f16(scales)) }
+            fn groups(&self, panel: usize, groups: std::ops::Range<usize>) -> (*const u8, *const u16) {
+                self.0.groups::<$format>(panel, groups)
             }
-            #[inline(always)]
-            unsafe fn dot<S: Simd>(w: &[S::D; 8], a: *const i8, sum: i32) -> S::V {
-                // SAFETY: the caller's.
-                unsafe { S::$dot(w, a, sum) }
+            fn source(&self, panel: usize, groups: std::ops::Range<usize>) -> &[u8] {
+                self.0.values(panel, groups, $format::BYTES)
             }
         }
     };
@@ -150,13 +153,13 @@ packed!(
     ///
     /// Canonical storage: ggml's Q4_0 blocks of 18 bytes: d (little endian), then 16 bytes, low nibbles k = 0..15, high
     /// nibbles k = 16..31.
-    PackedQ4, 16, q4_at, 8, q4_unpack, q4_dot
+    PackedQ4, Four, q4_at, 8
 );
 packed!(
     /// An 8-bit weight `[N, K]`: value = q·d, q an int8, d an f16 for each 32 values along K. 8.5 bits a weight.
     ///
     /// Canonical storage: ggml's Q8_0 blocks of 34 bytes: d (little endian), then 32 bytes.
-    PackedQ8, 32, q8_at, 4, q8_unpack, q8_dot
+    PackedQ8, Eight, q8_at, 4
 );
 
 macro_rules! linear {
@@ -176,7 +179,7 @@ macro_rules! linear {
         ) -> Result<(), KernelError> {
             isa.require()?;
             let m = super::rows(stringify!($f32), x, weight.n(), weight.k(), bias, y)?;
-            product(isa, x, m, weight, bias, epilogue, y);
+            product(isa, x, m, &Float(weight), bias, epilogue, y);
             Ok(())
         }
 
@@ -196,7 +199,7 @@ macro_rules! linear {
         ) -> Result<(), KernelError> {
             isa.require()?;
             let m = super::rows(stringify!($int8), x, weight.n(), weight.k(), bias, y)?;
-            product_int8(isa, x, m, weight, bias, epilogue, y);
+            product(isa, x, m, &Integer(weight), bias, epilogue, y);
             Ok(())
         }
     };

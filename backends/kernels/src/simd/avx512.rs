@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::Simd;
+use super::{Format, Simd, avx2};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512;
@@ -11,12 +11,14 @@ pub(crate) struct Avx512;
 impl Simd for Avx512 {
     type V = __m512;
     type D = __m512i;
+    /// Unsigned: q, of 8 bits q + 128.
+    type I = __m512i;
     const W: usize = 16;
     const MR: usize = 12;
     const TV: usize = 3;
     const TR: usize = 8;
     const CR: usize = 8;
-    const IR: usize = 8;
+    const IR: usize = 6;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m512 {
@@ -79,6 +81,20 @@ impl Simd for Avx512 {
         _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x)
     }
     #[inline(always)]
+    unsafe fn exponent(p: __m512, t: __m512) -> __m512 {
+        let e = _mm512_slli_epi32::<23>(_mm512_castps_si512(t));
+        _mm512_mul_ps(p, _mm512_castsi512_ps(_mm512_add_epi32(e, _mm512_set1_epi32(127 << 23))))
+    }
+    #[inline(always)]
+    unsafe fn transpose4(rows: [*const f32; 4], to: [*mut f32; 4]) {
+        avx2::transpose4(rows, to);
+    }
+    #[inline(always)]
+    fn prefetch(p: *const u8) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+    }
+    #[inline(always)]
     unsafe fn sum(v: __m512) -> f32 {
         _mm512_reduce_add_ps(v)
     }
@@ -108,36 +124,53 @@ impl Simd for Avx512 {
         _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(up))
     }
     #[inline(always)]
-    unsafe fn q4_unpack(p: *const u8) -> [__m512i; 8] {
-        let low = _mm512_set1_epi8(15);
-        let v: [__m512i; 4] = std::array::from_fn(|j| Self::load_d(p.add(j * 64)));
-        std::array::from_fn(|j| {
-            let v = if j < 4 { v[j] } else { _mm512_srli_epi16::<4>(v[j - 4]) };
-            _mm512_and_si512(v, low)
-        })
+    unsafe fn splat_d(p: *const i8) -> __m512i {
+        _mm512_set1_epi32(p.cast::<i32>().read_unaligned())
     }
     #[inline(always)]
-    unsafe fn q8_unpack(p: *const u8) -> [__m512i; 8] {
-        // VNNI multiplies unsigned by signed: store q + 128.
-        let flip = _mm512_set1_epi8(-128);
-        std::array::from_fn(|j| _mm512_xor_si512(Self::load_d(p.add(j * 64)), flip))
+    fn offset_factor<F: Format>() -> i32 {
+        if F::EIGHT { -128 } else { -8 }
     }
     #[inline(always)]
-    unsafe fn q4_dot(w: &[__m512i; 8], a: *const i8, sum: i32) -> __m512 {
-        dot(w, a, -8 * sum)
+    unsafe fn unpack<F: Format>(p: *const u8, out: *mut u8, stride: usize, _start: *mut i32) {
+        if F::EIGHT {
+            let flip = _mm512_set1_epi8(-128);
+            for j in 0..8 {
+                _mm512_storeu_si512(out.add(j * stride).cast(), _mm512_xor_si512(Self::load_d(p.add(j * 64)), flip));
+            }
+        } else {
+            let low = _mm512_set1_epi8(15);
+            for j in 0..4 {
+                let (v, out) = (Self::load_d(p.add(j * 64)), out.add(j * stride));
+                _mm512_storeu_si512(out.cast(), _mm512_and_si512(v, low));
+                let high = _mm512_and_si512(_mm512_srli_epi16::<4>(v), low);
+                _mm512_storeu_si512(out.add(4 * stride).cast(), high);
+            }
+        }
     }
     #[inline(always)]
-    unsafe fn q8_dot(w: &[__m512i; 8], a: *const i8, sum: i32) -> __m512 {
-        dot(w, a, -128 * sum)
+    unsafe fn load_i<F: Format>(p: *const u8) -> __m512i {
+        Self::load_d(p)
     }
-}
-
-/// Σ w·a for unsigned w, plus `start`: |start| + 32·255·127 < 2²¹, no overflow.
-#[inline(always)]
-unsafe fn dot(w: &[__m512i; 8], a: *const i8, start: i32) -> __m512 {
-    let mut s = _mm512_set1_epi32(start);
-    for (j, w) in w.iter().enumerate() {
-        s = Avx512::dot4(s, *w, _mm512_set1_epi32(a.add(4 * j).cast::<i32>().read_unaligned()));
+    #[inline(always)]
+    unsafe fn begin<F: Format>(offset: *const i32, _start: *const i32) -> __m512i {
+        // |offset| + 32·255·127 < 2²¹: no overflow.
+        _mm512_set1_epi32(*offset)
     }
-    _mm512_cvtepi32_ps(s)
+    #[inline(always)]
+    unsafe fn step<F: Format>(sum: __m512i, w: __m512i, a: __m512i) -> __m512i {
+        Self::dot4(sum, w, a)
+    }
+    #[inline(always)]
+    unsafe fn end<F: Format>(sum: __m512i, _offset: *const i32) -> __m512 {
+        _mm512_cvtepi32_ps(sum)
+    }
+    #[inline(always)]
+    unsafe fn max_abs(x: *const f32) -> f32 {
+        avx2::Avx2::max_abs(x)
+    }
+    #[inline(always)]
+    unsafe fn round_group(x: *const f32, inverse: f32, out: *mut i8) -> i32 {
+        avx2::Avx2::round_group(x, inverse, out)
+    }
 }

@@ -17,17 +17,18 @@ unsafe fn poly<S: Simd, const N: usize>(x: S::V, c: [f32; N]) -> S::V {
     s
 }
 
-/// 2ˣ for x ≤ 127; 0 for x < −126.
+/// 2ˣ for x ≤ 0, for weights beside one of 1: below −126 it stays at 2⁻¹²⁶.
 #[inline(always)]
 pub(crate) unsafe fn exp2<S: Simd>(x: S::V) -> S::V {
-    let clamped = S::max(S::splat(-126.0), x);
-    let n = S::round(clamped);
-    let r = S::sub(clamped, n);
+    // Adding 1.5·2²³ leaves no bits for a fraction: the sum is rounded to an integer, in its lowest bits.
+    let magic = S::splat(12_582_912.0);
+    let x = S::max(S::splat(-126.0), x);
+    let t = S::add(x, magic);
     let p = poly::<S, 7>(
-        r,
+        S::sub(x, S::sub(t, magic)),
         [1.0, std::f32::consts::LN_2, 0.240_226_46, 0.055_503_286, 0.009_618_489, 0.001_339_993_1, 0.000_153_458_02],
     );
-    S::select_lt(x, S::splat(-126.0), S::splat(0.0), S::scale2(p, n))
+    S::exponent(p, t)
 }
 
 /// eˣ, x clamped to −87.33 ..= 88.37 (the smallest normal result, and just below the largest).

@@ -24,6 +24,8 @@ pub(crate) trait Simd: Copy + 'static {
     type V: Copy;
     /// W lanes of 4 bytes.
     type D: Copy;
+    /// 4·W weights, unpacked for [`step`](Self::step).
+    type I: Copy;
     /// Lanes.
     const W: usize;
     /// Rows of a linear's register tile; its width is two vectors.
@@ -34,7 +36,7 @@ pub(crate) trait Simd: Copy + 'static {
     const TR: usize;
     /// Rows of such a tile in a convolution; divides 8, the tile of its packed weight.
     const CR: usize;
-    /// Rows of an integer tile.
+    /// Rows of an integer tile; its width is two vectors.
     const IR: usize;
 
     unsafe fn splat(x: f32) -> Self::V;
@@ -78,6 +80,21 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn scale2(v: Self::V, n: Self::V) -> Self::V;
     /// a < b ? x : y, lane by lane.
     unsafe fn select_lt(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
+    /// p·2ⁿ for integral n in −126..=127, where `t` is n + 1.5·2²³: n is in its low bits. A NaN in p stays one.
+    unsafe fn exponent(p: Self::V, t: Self::V) -> Self::V;
+    /// Column i of four rows of 4 elements, each at its pointer, to `to[i]`.
+    #[inline(always)]
+    unsafe fn transpose4(rows: [*const f32; 4], to: [*mut f32; 4]) {
+        for (r, row) in rows.into_iter().enumerate() {
+            for (i, to) in to.into_iter().enumerate() {
+                // SAFETY: the caller's.
+                unsafe { *to.add(r) = *row.add(i) };
+            }
+        }
+    }
+    /// Asks for the cache line at `p`, which may be any address, to be brought into the second-level cache.
+    #[inline(always)]
+    fn prefetch(_p: *const u8) {}
     /// Sum of the lanes.
     #[inline(always)]
     unsafe fn sum(v: Self::V) -> f32 {
@@ -105,8 +122,7 @@ pub(crate) trait Simd: Copy + 'static {
         unsafe { Self::load(t.as_ptr()) }
     }
 
-    /// Adds to each 32-bit lane of `acc` the dot product of its four bytes of `w` (as `q4_unpack` gives them) and of `a`
-    /// (signed). What the integer products are made of, alone for [`crate::peak`].
+    /// Adds to each 32-bit lane of `acc` the dot product of its four bytes of `w` (0..128) and of `a` (signed). What the integer products are made of, alone for [`crate::peak`].
     unsafe fn dot4(acc: Self::D, w: Self::D, a: Self::D) -> Self::D;
     /// Reads 4·W bytes: 4 bytes of each of W columns.
     unsafe fn load_d(p: *const u8) -> Self::D;
@@ -114,15 +130,59 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn q4_at(d: Self::D, t: usize) -> Self::V;
     /// Signed byte t = 0..4 of each lane.
     unsafe fn q8_at(d: Self::D, t: usize) -> Self::V;
-    /// The 32 4-bit values of W columns as 8 vectors of bytes (4 values along K each), in the form that `q4_dot` wants.
-    /// Reads four vectors of 4·W bytes, 64 bytes apart.
-    unsafe fn q4_unpack(p: *const u8) -> [Self::D; 8];
-    /// The same for 32 bytes of each column: eight vectors, 64 bytes apart.
-    unsafe fn q8_unpack(p: *const u8) -> [Self::D; 8];
-    /// Σ (q − 8)·a over a group: 32 activations at `a`, whose sum is `sum`.
-    unsafe fn q4_dot(w: &[Self::D; 8], a: *const i8, sum: i32) -> Self::V;
-    /// Σ q·a over a group: 32 activations at `a`, whose sum is `sum`.
-    unsafe fn q8_dot(w: &[Self::D; 8], a: *const i8, sum: i32) -> Self::V;
+    /// Four bytes at `p`, in every lane.
+    unsafe fn splat_d(p: *const i8) -> Self::D;
+
+    // The integer product of a group of 32 along K, for W columns and one row: `begin`, eight `step`s of 4 along K, `end`.
+
+    /// Bytes that 4·W unpacked weights take.
+    fn unpacked<F: Format>() -> usize {
+        4 * Self::W
+    }
+    /// What Σa of a group is multiplied by to be the `offset` of `begin` and `end`: less than 0 where weights are unpacked to
+    /// unsigned bytes.
+    fn offset_factor<F: Format>() -> i32;
+    /// Unpacks a group of W columns. Reads the vectors of its packed form, 4·W bytes each, 64 bytes apart; writes eight of
+    /// `unpacked` bytes, `stride` bytes apart, and W integers to `start`, a part of the sum that depends on weights alone,
+    /// where `begin` reads it.
+    unsafe fn unpack<F: Format>(p: *const u8, out: *mut u8, stride: usize, start: *mut i32);
+    /// Reads what `unpack` wrote.
+    unsafe fn load_i<F: Format>(p: *const u8) -> Self::I;
+    /// A sum of nothing yet.
+    unsafe fn begin<F: Format>(offset: *const i32, start: *const i32) -> Self::D;
+    /// Adds the products of four weights with four activations (signed, at least −127) in each lane. Eight steps never overflow.
+    unsafe fn step<F: Format>(sum: Self::D, w: Self::I, a: Self::D) -> Self::D;
+    /// Σ weight·activation.
+    unsafe fn end<F: Format>(sum: Self::D, offset: *const i32) -> Self::V;
+    /// The largest |x| of 32 numbers; NaN if one is.
+    unsafe fn max_abs(x: *const f32) -> f32;
+    /// Rounds 32 numbers to integers, to nearest, ties to even, after a multiplication with `inverse` that brings them into
+    /// ±127; gives their sum. For NaN anything.
+    unsafe fn round_group(x: *const f32, inverse: f32, out: *mut i8) -> i32;
+}
+
+/// How a group of 32 weights is packed; see [`crate::linear`].
+pub(crate) trait Format: Copy + 'static {
+    /// 8 bits a weight, or 4.
+    const EIGHT: bool;
+    /// Bytes of a group of one column.
+    const BYTES: usize = if Self::EIGHT { 32 } else { 16 };
+}
+
+/// 4 bits: q − 8.
+#[derive(Clone, Copy)]
+pub(crate) struct Four;
+
+/// 8 bits, signed.
+#[derive(Clone, Copy)]
+pub(crate) struct Eight;
+
+impl Format for Four {
+    const EIGHT: bool = false;
+}
+
+impl Format for Eight {
+    const EIGHT: bool = true;
 }
 
 /// A computation that is generic over the instruction set. Implementations mark `run` `inline(always)`.

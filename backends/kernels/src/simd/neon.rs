@@ -3,7 +3,7 @@
 
 use std::arch::aarch64::*;
 
-use super::Simd;
+use super::{Format, Simd};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Neon<const DOT: bool>;
@@ -11,12 +11,14 @@ pub(crate) struct Neon<const DOT: bool>;
 impl<const DOT: bool> Simd for Neon<DOT> {
     type V = float32x4_t;
     type D = int8x16_t;
+    /// Signed bytes.
+    type I = int8x16_t;
     const W: usize = 4;
     const MR: usize = 12;
     const TV: usize = 3;
     const TR: usize = 8;
     const CR: usize = 8;
-    const IR: usize = 8;
+    const IR: usize = 6;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> float32x4_t {
@@ -72,6 +74,29 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         vbslq_f32(vcltq_f32(a, b), x, y)
     }
     #[inline(always)]
+    unsafe fn exponent(p: float32x4_t, t: float32x4_t) -> float32x4_t {
+        let e = vshlq_n_s32::<23>(vreinterpretq_s32_f32(t));
+        vmulq_f32(p, vreinterpretq_f32_s32(vaddq_s32(e, vdupq_n_s32(127 << 23))))
+    }
+    #[inline(always)]
+    unsafe fn transpose4(rows: [*const f32; 4], to: [*mut f32; 4]) {
+        let [a, b, c, d] = rows.map(|row| vld1q_f32(row));
+        // Pairs of pairs: a0 b0 a2 b2 | a1 b1 a3 b3, and the same of c and d.
+        let (ab0, ab1) = (vtrn1q_f32(a, b), vtrn2q_f32(a, b));
+        let (cd0, cd1) = (vtrn1q_f32(c, d), vtrn2q_f32(c, d));
+        vst1q_f32(to[0], vcombine_f32(vget_low_f32(ab0), vget_low_f32(cd0)));
+        vst1q_f32(to[1], vcombine_f32(vget_low_f32(ab1), vget_low_f32(cd1)));
+        vst1q_f32(to[2], vcombine_f32(vget_high_f32(ab0), vget_high_f32(cd0)));
+        vst1q_f32(to[3], vcombine_f32(vget_high_f32(ab1), vget_high_f32(cd1)));
+    }
+    #[inline(always)]
+    fn prefetch(p: *const u8) {
+        // SAFETY: a prefetch never faults. Written as assembly because the intrinsic is unstable.
+        unsafe {
+            std::arch::asm!("prfm pldl2keep, [{p}]", p = in(reg) p, options(nostack, preserves_flags, readonly));
+        }
+    }
+    #[inline(always)]
     unsafe fn sum(v: float32x4_t) -> f32 {
         vaddvq_f32(v)
     }
@@ -97,29 +122,65 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         vcvtq_f32_s32(vshrq_n_s32::<24>(up))
     }
     #[inline(always)]
-    unsafe fn q4_unpack(p: *const u8) -> [int8x16_t; 8] {
-        std::array::from_fn(|j| {
-            let v = vreinterpretq_u8_s8(Self::load_d(p.add(j % 4 * 64)));
-            let q = if j < 4 { vandq_u8(v, vdupq_n_u8(15)) } else { vshrq_n_u8::<4>(v) };
-            vsubq_s8(vreinterpretq_s8_u8(q), vdupq_n_s8(8))
-        })
+    unsafe fn splat_d(p: *const i8) -> int8x16_t {
+        vreinterpretq_s8_s32(vdupq_n_s32(p.cast::<i32>().read_unaligned()))
     }
     #[inline(always)]
-    unsafe fn q8_unpack(p: *const u8) -> [int8x16_t; 8] {
-        std::array::from_fn(|j| Self::load_d(p.add(j * 64)))
+    fn offset_factor<F: Format>() -> i32 {
+        0
     }
     #[inline(always)]
-    unsafe fn q4_dot(w: &[int8x16_t; 8], a: *const i8, sum: i32) -> float32x4_t {
-        Self::q8_dot(w, a, sum)
-    }
-    #[inline(always)]
-    unsafe fn q8_dot(w: &[int8x16_t; 8], a: *const i8, _sum: i32) -> float32x4_t {
-        let mut s = vdupq_n_s32(0);
-        for (j, w) in w.iter().enumerate() {
-            let a = vreinterpretq_s8_s32(vdupq_n_s32(a.add(4 * j).cast::<i32>().read_unaligned()));
-            s = if DOT { sdot(s, *w, a) } else { multiply(s, *w, a) };
+    unsafe fn unpack<F: Format>(p: *const u8, out: *mut u8, stride: usize, _start: *mut i32) {
+        if F::EIGHT {
+            for j in 0..8 {
+                vst1q_s8(out.add(j * stride).cast(), Self::load_d(p.add(j * 64)));
+            }
+        } else {
+            let (low, eight) = (vdupq_n_u8(15), vdupq_n_s8(8));
+            for j in 0..4 {
+                let (v, out) = (vreinterpretq_u8_s8(Self::load_d(p.add(j * 64))), out.add(j * stride));
+                vst1q_s8(out.cast(), vsubq_s8(vreinterpretq_s8_u8(vandq_u8(v, low)), eight));
+                let high = vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8::<4>(v)), eight);
+                vst1q_s8(out.add(4 * stride).cast(), high);
+            }
         }
-        vcvtq_f32_s32(s)
+    }
+    #[inline(always)]
+    unsafe fn load_i<F: Format>(p: *const u8) -> int8x16_t {
+        Self::load_d(p)
+    }
+    #[inline(always)]
+    unsafe fn begin<F: Format>(_offset: *const i32, _start: *const i32) -> int8x16_t {
+        vdupq_n_s8(0)
+    }
+    #[inline(always)]
+    unsafe fn step<F: Format>(sum: int8x16_t, w: int8x16_t, a: int8x16_t) -> int8x16_t {
+        Self::dot4(sum, w, a)
+    }
+    #[inline(always)]
+    unsafe fn end<F: Format>(sum: int8x16_t, _offset: *const i32) -> float32x4_t {
+        vcvtq_f32_s32(vreinterpretq_s32_s8(sum))
+    }
+    #[inline(always)]
+    unsafe fn max_abs(x: *const f32) -> f32 {
+        let mut max = vdupq_n_f32(0.0);
+        for i in 0..8 {
+            max = vmaxq_f32(max, vabsq_f32(vld1q_f32(x.add(4 * i))));
+        }
+        vmaxvq_f32(max)
+    }
+    #[inline(always)]
+    unsafe fn round_group(x: *const f32, inverse: f32, out: *mut i8) -> i32 {
+        let mut sums = vdupq_n_s32(0);
+        for half in 0..2 {
+            let q: [int32x4_t; 4] =
+                std::array::from_fn(|i| vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(x.add(16 * half + 4 * i)), inverse)));
+            let low = vcombine_s16(vmovn_s32(q[0]), vmovn_s32(q[1]));
+            let high = vcombine_s16(vmovn_s32(q[2]), vmovn_s32(q[3]));
+            vst1q_s8(out.add(16 * half), vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
+            sums = vaddq_s32(sums, vaddq_s32(vaddq_s32(q[0], q[1]), vaddq_s32(q[2], q[3])));
+        }
+        vaddvq_s32(sums)
     }
 }
 

@@ -2,7 +2,7 @@
 //! The reference that the other instruction sets are tested against.
 #![allow(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)] // see the contract in mod.rs
 
-use super::Simd;
+use super::{Format, Simd};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar;
@@ -17,12 +17,14 @@ fn zip(a: V, b: V, f: impl Fn(f32, f32) -> f32) -> V {
 impl Simd for Scalar {
     type V = V;
     type D = [[u8; 4]; 4];
+    /// Signed bytes.
+    type I = [[u8; 4]; 4];
     const W: usize = 4;
     const MR: usize = 4;
     const TV: usize = 2;
     const TR: usize = 2;
     const CR: usize = 2;
-    const IR: usize = 4;
+    const IR: usize = 2;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> V {
@@ -74,6 +76,10 @@ impl Simd for Scalar {
         zip(v, n, |v, n| v * f32::from_bits(((n as i32 + 127) as u32) << 23))
     }
     #[inline(always)]
+    unsafe fn exponent(p: V, t: V) -> V {
+        zip(p, t, |p, t| p * f32::from_bits((t.to_bits() << 23).wrapping_add(127 << 23)))
+    }
+    #[inline(always)]
     unsafe fn select_lt(a: V, b: V, x: V, y: V) -> V {
         std::array::from_fn(|i| if a[i] < b[i] { x[i] } else { y[i] })
     }
@@ -98,29 +104,54 @@ impl Simd for Scalar {
         std::array::from_fn(|c| f32::from(d[c][t] as i8))
     }
     #[inline(always)]
-    unsafe fn q4_unpack(p: *const u8) -> [Self::D; 8] {
-        std::array::from_fn(|j| {
-            Self::load_d(p.add(j % 4 * 64)).map(|c| c.map(|b| ((b >> (j / 4 * 4) & 15) as i8 - 8) as u8))
-        })
+    unsafe fn splat_d(p: *const i8) -> Self::D {
+        [p.cast::<[u8; 4]>().read(); 4]
     }
     #[inline(always)]
-    unsafe fn q8_unpack(p: *const u8) -> [Self::D; 8] {
-        std::array::from_fn(|j| Self::load_d(p.add(j * 64)))
+    fn offset_factor<F: Format>() -> i32 {
+        0
     }
     #[inline(always)]
-    unsafe fn q4_dot(w: &[Self::D; 8], a: *const i8, sum: i32) -> V {
-        Self::q8_dot(w, a, sum)
-    }
-    #[inline(always)]
-    unsafe fn q8_dot(w: &[Self::D; 8], a: *const i8, _sum: i32) -> V {
-        let mut s = [0i32; 4];
-        for (j, w) in w.iter().enumerate() {
-            for (s, w) in s.iter_mut().zip(w) {
-                for (t, w) in w.iter().enumerate() {
-                    *s += i32::from(*w as i8) * i32::from(*a.add(4 * j + t));
-                }
-            }
+    unsafe fn unpack<F: Format>(p: *const u8, out: *mut u8, stride: usize, _start: *mut i32) {
+        for j in 0..8 {
+            let d = if F::EIGHT {
+                Self::load_d(p.add(j * 64))
+            } else {
+                let nibble = |b: u8| ((b >> (j / 4 * 4) & 15) as i8 - 8) as u8;
+                Self::load_d(p.add(j % 4 * 64)).map(|c| c.map(nibble))
+            };
+            out.add(j * stride).cast::<Self::D>().write(d);
         }
-        s.map(|s| s as f32)
+    }
+    #[inline(always)]
+    unsafe fn load_i<F: Format>(p: *const u8) -> Self::I {
+        Self::load_d(p)
+    }
+    #[inline(always)]
+    unsafe fn begin<F: Format>(_offset: *const i32, _start: *const i32) -> Self::D {
+        [[0; 4]; 4]
+    }
+    #[inline(always)]
+    unsafe fn step<F: Format>(sum: Self::D, w: Self::I, a: Self::D) -> Self::D {
+        Self::dot4(sum, w, a)
+    }
+    #[inline(always)]
+    unsafe fn end<F: Format>(sum: Self::D, _offset: *const i32) -> V {
+        sum.map(|s| i32::from_ne_bytes(s) as f32)
+    }
+    #[inline(always)]
+    unsafe fn max_abs(x: *const f32) -> f32 {
+        // As integers, positive floats have the same order, and NaN are above infinity.
+        f32::from_bits((0..32).fold(0, |max, i| (*x.add(i)).abs().to_bits().max(max)))
+    }
+    #[inline(always)]
+    unsafe fn round_group(x: *const f32, inverse: f32, out: *mut i8) -> i32 {
+        (0..32)
+            .map(|i| {
+                let q = (*x.add(i) * inverse).round_ties_even() as i32;
+                *out.add(i) = q as i8;
+                q
+            })
+            .sum()
     }
 }

@@ -1,0 +1,50 @@
+//! How a product is cut into tasks.
+
+use super::driver::PANEL;
+use crate::tile::WORTH;
+
+/// The sizes of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Blocks {
+    /// Rows of x, at most [`ROWS`].
+    pub(super) rows: usize,
+    /// Panels of the weight, a multiple of 2 unless it is all of them.
+    pub(super) panels: usize,
+}
+
+/// Rows of a task at most: packed, a block of K of them is under half of a second-level cache.
+const ROWS: usize = 192;
+
+/// Every tile's height divides this.
+const HEIGHT: usize = 12;
+
+/// Columns that could be multiplied in the time in which a row is packed, and rows in the time in which a panel is unpacked.
+const PACKING: [usize; 2] = [24, 6];
+
+/// The sizes that promise the least time on the threads of rayon's current pool.
+pub(super) fn blocks(m: usize, n: usize, k: usize) -> Blocks {
+    let panels = n.div_ceil(PANEL);
+    let most = rayon::current_num_threads().min(m * n * k / WORTH).max(1);
+    best(m, panels, most)
+}
+
+/// The same on `threads` threads: packing and unpacking are work that small tasks repeat; with few tasks a thread waits for
+/// the last one, half of one on average even if their number suits the threads, because threads are not equally fast.
+fn best(m: usize, panels: usize, threads: usize) -> Blocks {
+    let mut best = (f64::INFINITY, Blocks { rows: m, panels });
+    for row_tasks in m.div_ceil(ROWS)..=m.div_ceil(HEIGHT).min(m.div_ceil(ROWS) + 4 * threads) {
+        let rows = m.div_ceil(row_tasks).next_multiple_of(HEIGHT).min(ROWS);
+        for col_tasks in 1..=(4 * threads).min(panels.div_ceil(2)) {
+            let columns = panels.div_ceil(col_tasks).next_multiple_of(2).min(panels);
+            let tasks = m.div_ceil(rows) * panels.div_ceil(columns);
+            let one = ((rows.min(m) + PACKING[1]) * (columns * PANEL + PACKING[0])) as f64;
+            let waiting = if threads == 1 { 0.0 } else { one / 2.0 };
+            let even = (tasks * one as usize) as f64 / threads as f64 + waiting;
+            let time = even.max(tasks.div_ceil(threads) as f64 * one);
+            if time < best.0 {
+                best = (time, Blocks { rows: rows.min(m), panels: columns });
+            }
+        }
+    }
+    best.1
+}

@@ -1,0 +1,126 @@
+//! The product with f32 activations: what weights must give, and the register tile.
+
+use super::driver::{End, PANEL, Product, Vectors, finish};
+use crate::simd::Simd;
+use crate::tile::with_height;
+
+/// Depth of a block of K: 16 KiB of a panel and, of a tile's rows, 12 KiB at most.
+pub(super) const DEPTH: usize = 256;
+
+/// A weight that can give its panels as f32.
+pub(super) trait Panels: Sync {
+    fn n(&self) -> usize;
+    fn k(&self) -> usize;
+    /// Floats of scratch that a panel takes.
+    fn scratch() -> usize;
+    /// As [`Product::source`].
+    fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8];
+    /// `[k1 − k0][PANEL]` floats of panel `p`, in place or written to `scratch`.
+    ///
+    /// # Safety
+    /// As [`Product::panel`].
+    unsafe fn panel<S: Simd>(&self, p: usize, k0: usize, k1: usize, scratch: *mut f32) -> *const f32;
+}
+
+/// A weight with f32 activations. Rows are packed tile by tile: `[k][rows of the tile]`.
+pub(super) struct Float<'a, P>(pub(super) &'a P);
+
+impl<P: Panels> Product for Float<'_, P> {
+    const DEPTH: usize = DEPTH;
+
+    fn n(&self) -> usize {
+        self.0.n()
+    }
+    fn k(&self) -> usize {
+        self.0.k()
+    }
+    fn height<S: Simd>() -> usize {
+        S::MR
+    }
+    fn row_floats(depth: usize) -> usize {
+        depth
+    }
+    fn panel_floats() -> usize {
+        P::scratch()
+    }
+    fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
+        self.0.source(p, k0, k1)
+    }
+    #[inline(always)]
+    unsafe fn panel<S: Simd>(&self, p: usize, k0: usize, k1: usize, scratch: *mut f32) -> *const f32 {
+        // SAFETY: the caller's.
+        unsafe { self.0.panel::<S>(p, k0, k1, scratch) }
+    }
+
+    #[inline(always)]
+    unsafe fn pack<S: Simd>(x: *const f32, k: usize, depth: usize, h: usize, out: *mut f32) {
+        // SAFETY: the caller's; four rows and columns at a time where there are four, then the rest one by one.
+        unsafe {
+            let (fours, whole) = (h - h % 4, depth - depth % 4);
+            for r in (0..fours).step_by(4) {
+                let x = x.add(r * k);
+                for i in (0..whole).step_by(4) {
+                    let at = [0, 1, 2, 3];
+                    S::transpose4(at.map(|row| x.add(row * k + i)), at.map(|step| out.add((i + step) * h + r)));
+                }
+                for i in whole..depth {
+                    for row in 0..4 {
+                        *out.add(i * h + r + row) = *x.add(row * k + i);
+                    }
+                }
+            }
+            for r in fours..h {
+                for i in 0..depth {
+                    *out.add(i * h + r) = *x.add(r * k + i);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const NV: usize>(
+        h: usize,
+        depth: usize,
+        a: *const f32,
+        b: Vectors,
+        c: *mut f32,
+        ldc: usize,
+        end: &End<'_>,
+    ) {
+        // SAFETY: the caller's.
+        unsafe { with_height!(h, S::MR, S, tile, NV; depth, a, b, c, ldc, end) }
+    }
+}
+
+/// One register tile: H rows by NV vectors of columns.
+///
+/// # Safety
+/// As [`Product::tile`].
+#[inline(always)]
+unsafe fn tile<S: Simd, const H: usize, const NV: usize>(
+    depth: usize,
+    a: *const f32,
+    b: Vectors,
+    c: *mut f32,
+    ldc: usize,
+    end: &End<'_>,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let b = b.map(|(panel, column)| panel.wrapping_add(column));
+        let mut acc = [[S::splat(0.0); NV]; H];
+        for kk in 0..depth {
+            let mut bv = [S::splat(0.0); NV];
+            for (bv, b) in bv.iter_mut().zip(b) {
+                *bv = S::load(b.add(kk * PANEL));
+            }
+            for (r, acc) in acc.iter_mut().enumerate() {
+                let a = S::splat(*a.add(kk * H + r));
+                for (acc, bv) in acc.iter_mut().zip(bv) {
+                    *acc = S::fma(a, bv, *acc);
+                }
+            }
+        }
+        finish::<S, H, NV>(acc, c, ldc, end);
+    }
+}
