@@ -34,11 +34,52 @@ fn ok(bench: &Bench, arguments: &[&str]) -> String {
 /// Runs nano on the processor and on a device; gives the record.
 fn run(bench: &Bench, device: &str, steps: &str) -> Value {
     let devices = format!("cpu,{device}");
-    let words =
-        ["run", "--model", "nano", "--backend", "ort:stock,ort:exact", "--device", &devices, "--precision", "f32,q4"];
-    let rest = ["--steps", steps, "--launches", "1", "--images", "1", "--budget", "1s", "--out", "run"];
-    ok(bench, &[&words[..], &rest].concat());
-    bench.record("run")
+    run_as(bench, &["--backend", "ort:stock,ort:exact", "--device", &devices, "--precision", "f32,q4"], steps, "run")
+}
+
+fn run_as(bench: &Bench, what: &[&str], steps: &str, out: &str) -> Value {
+    let words = ["run", "--model", "nano", "--steps", steps, "--launches", "1", "--images", "2", "--budget", "60s"];
+    ok(bench, &[&words[..], what, &["--out", out]].concat());
+    bench.record(out)
+}
+
+/// A file of a user's own with an operation that the device's provider does not take: a row that names it, and where the processor may
+/// help, a row that is marked.
+fn leaves_one_operation(device: &str) {
+    let bench = Bench::new();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("workloads/onnx/tests/data/single/determinant.onnx")
+        .display()
+        .to_string();
+    let words = ["run", "--model", &model, "--backend", "ort", "--device", device, "--launches", "1", "--images", "2"];
+    let refused = command(&bench, &[&words[..], &["--out", "refused"]].concat()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "nothing could be measured: {}", text(&refused.stderr));
+    let record = bench.record("refused");
+    let of_device =
+        |record: &Value| cells(record).iter().find(|cell| cell["key"]["device"] == device).cloned().unwrap();
+    let cell = of_device(&record);
+    assert_eq!(cell["status"], "unsupported", "{}", cell["reason"]);
+    let reason = cell["reason"].as_str().unwrap();
+    assert!(reason.contains("left to the processor") && reason.contains("Det (1: volume)"), "{reason}");
+
+    let said = ok(&bench, &["inspect", "--model", &model, "--for", device]);
+    assert!(said.contains("4 of 5") && said.contains("Det (1: volume)"), "{said}");
+
+    let said = ok(&bench, &[&words[..], &["--allow-fallback", "--out", "allowed"]].concat());
+    assert!(said.contains("fell back to another device"), "{said}");
+    let record = bench.record("allowed");
+    let cell = of_device(&record);
+    assert_eq!(cell["status"], "ok", "{}", cell["reason"]);
+    let placement = &cell["placement"][0];
+    let entry = |name: &str| {
+        let entries = placement["entries"].as_array().unwrap();
+        entries.iter().find(|entry| entry["device"] == name).unwrap_or_else(|| panic!("{placement:#}")).clone()
+    };
+    let (there, here) = (entry(device), entry("cpu"));
+    assert_eq!((&there["nodes"], &here["nodes"]), (&4.into(), &1.into()), "{placement:#}");
+    let share = |entry: &Value| entry["time_share"].as_f64().unwrap_or_else(|| panic!("{placement:#}"));
+    assert!((share(&there) + share(&here) - 1.0).abs() < 1e-6, "{placement:#}");
+    assert!(placement["source"].as_str().unwrap().contains("Det (1: volume)"), "{placement:#}");
 }
 
 fn cell<'a>(record: &'a Value, device: &str, precision: &str) -> &'a Value {
@@ -62,6 +103,21 @@ fn is_placed(cell: &Value, device: &str) {
         assert_eq!(entries[0]["device"], device, "{stage:#?}");
         assert!(entries[0]["nodes"].as_u64().unwrap() > 0, "{stage:#?}");
     }
+}
+
+/// Weights of 16 bits are run as they are there, unless the user says otherwise, and come out as near as that allows.
+fn runs_halves(bench: &Bench, device: &str, f32_bytes: f64) {
+    let record = run_as(bench, &["--backend", "ort", "--device", device, "--precision", "f16"], "1", "halves");
+    let half = cell(&record, device, "f16");
+    assert_eq!((&half["key"]["variant"], &half["numerics"]["ok"]), (&"half".into(), &"f16".into()));
+    is_placed(half, device);
+    assert!(distance(half) > 1e-5 && distance(half) < 1e-2, "{}", distance(half));
+    let share = disk_bytes(half) / f32_bytes;
+    assert!(share > 0.45 && share < 0.6, "half as many bytes: {share}");
+}
+
+fn disk_bytes(cell: &Value) -> f64 {
+    cell["weights"]["disk_bytes"].as_f64().unwrap()
 }
 
 /// Distance of the last latent from the reference's.
@@ -107,6 +163,9 @@ fn webgpu_runs_every_node_and_comes_out_right() {
     is_placed(q4, "webgpu");
     assert_eq!(q4["numerics"]["ok"], "weight_only");
     assert!((distance(q4) - distance(same)).abs() < 1e-3, "{} and {}", distance(q4), distance(same));
+    runs_halves(&bench, "webgpu", disk_bytes(webgpu));
+    // Inputs and outputs are bound once, and a second image is the first again.
+    assert_eq!(webgpu["launches"][0]["same_bytes"], true, "{:#}", webgpu["launches"][0]);
     // The processor's cells know nothing of it.
     is_placed(cell(&record, "cpu", "f32"), "cpu");
     is_placed(same, "cpu");
@@ -126,4 +185,17 @@ fn qnn_runs_every_stage_on_the_npu_and_comes_out_right() {
         assert!(farther.abs() < bound, "{precision}: {} and {}", distance(npu), distance(same));
         is_placed(same, "cpu");
     }
+    runs_halves(&bench, "npu:qnn", disk_bytes(cell(&record, "cpu", "f32")));
+}
+
+#[test]
+#[ignore = "needs scripts/devices/lavapipe.sh and `ditbench setup webgpu`"]
+fn what_webgpu_does_not_take_is_named_and_runs_on_the_processor_only_where_that_is_allowed() {
+    leaves_one_operation("webgpu");
+}
+
+#[test]
+#[ignore = "needs `ditbench setup qnn`"]
+fn what_qnn_does_not_take_is_named_and_runs_on_the_processor_only_where_that_is_allowed() {
+    leaves_one_operation("npu:qnn");
 }

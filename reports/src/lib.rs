@@ -5,8 +5,10 @@
 pub mod advice;
 pub mod caution;
 pub mod csv;
+mod device_memory;
 pub mod energy;
 pub mod estimate;
+pub mod first_pass;
 pub mod headline;
 pub mod history;
 pub mod html;

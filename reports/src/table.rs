@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::caution::{self, Caution};
 use crate::estimate::{self, Estimate};
+use crate::first_pass::{self, FirstPass};
 use crate::metric::{Figures, Metric, Shown, Taken, take};
 use crate::pictures::JudgedRow;
 use crate::published::{self, Published};
@@ -75,6 +76,9 @@ pub struct Row {
     pub stages_s: Option<StageTimes>,
     /// The same of first images.
     pub first_stages_s: Option<StageTimes>,
+    /// What the first pass of each stage took beyond a steady one; empty where that is not known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub first_passes: Vec<FirstPass>,
     /// Where `peak_bytes` is from.
     pub peak_source: &'static str,
     /// What held its launches back, each cause at its worst; empty where nothing did.
@@ -98,6 +102,7 @@ impl Row {
         let timed = cell.good_launches().map(Launch::timed).collect::<Vec<_>>();
         let withheld = withheld::why(Metric::IMAGE, cell);
         let (first, timed) = if withheld.is_none() { (first, timed) } else { Default::default() };
+        let first_passes = if withheld.is_none() { first_pass::of_cell(cell) } else { Vec::new() };
         let stages_s = StageTimes::of(cell, &timed);
         Self {
             run: run.run.id.clone(),
@@ -118,6 +123,7 @@ impl Row {
             steps_s: stages_s.iter().flat_map(|stages| stages.by_role(Role::Denoiser)).collect(),
             stages_s,
             first_stages_s: StageTimes::of(cell, &first),
+            first_passes,
             peak_source: take::peak_memory(cell).1,
             held_back: sustained::held_back(run, cell),
             peak: roof::of_cell(run, cell).map(|roof| roof.words.clone()),

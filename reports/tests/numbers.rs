@@ -74,6 +74,22 @@ fn sustained() -> Run {
     run
 }
 
+/// A run on a GPU whose driver tells of its memory.
+fn on_gpu() -> Run {
+    let mut run = one_cell("20261123T210000Z-gpu", &factors(3, 0.01, 1));
+    let cell = &mut run.cells[0];
+    cell.key.device = "cuda".into();
+    for launch in &mut cell.launches {
+        let memory = |moment: &str, bytes: f64| Telemetry {
+            moment: moment.into(),
+            readings: [("gpu_memory_bytes".to_owned(), Reading::Ok(bytes))].into(),
+            ..Telemetry::default()
+        };
+        launch.telemetry = vec![memory("before", 1e9), memory("during", 3e9)];
+    }
+    run
+}
+
 fn csv_of(runs: &[&Run]) -> (Vec<String>, Vec<BTreeMap<String, String>>) {
     let mut out = Vec::new();
     csv::write_table(&table::of_runs(runs), &mut out).unwrap();
@@ -85,13 +101,13 @@ fn csv_of(runs: &[&Run]) -> (Vec<String>, Vec<BTreeMap<String, String>>) {
 
 #[test]
 fn every_number_reaches_every_face() {
-    let (timed, judged, sustained) = (timed(), sample_judged::run(), sustained());
-    let table = table::of_runs(&[&timed, &judged, &sustained]);
-    let (header, lines) = csv_of(&[&timed, &judged, &sustained]);
+    let (timed, judged, sustained, gpu) = (timed(), sample_judged::run(), sustained(), on_gpu());
+    let table = table::of_runs(&[&timed, &judged, &sustained, &gpu]);
+    let (header, lines) = csv_of(&[&timed, &judged, &sustained, &gpu]);
     let json = serde_json::to_value(&table).unwrap();
     let words = markdown::of_table(&table);
     let loaded = |run: &Run| LoadedRun { dir: "nowhere".into(), run: run.clone() };
-    let page = html::of_runs(&[loaded(&timed), loaded(&judged), loaded(&sustained)], &table).unwrap();
+    let page = html::of_runs(&[loaded(&timed), loaded(&judged), loaded(&sustained), loaded(&gpu)], &table).unwrap();
     let series = extract(&timed).unwrap().points;
     for metric in Metric::all() {
         let (row, name) = (metric.definition(), metric.name());

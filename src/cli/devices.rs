@@ -40,6 +40,26 @@ pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
                 continue;
             }
         };
+        let default_on = |scheme: &str, way: &str| {
+            let here = facts.devices.iter().filter(|device| device.ways.get(scheme).is_some_and(|known| known == way));
+            here.map(|device| device.name.clone()).collect::<Vec<_>>().join(", ")
+        };
+        for scheme in Scheme::ALL {
+            for (index, variant) in facts.variants.get(scheme.name()).into_iter().flatten().enumerate() {
+                let there = default_on(scheme.name(), &variant.name);
+                let default = match (index, there.as_str()) {
+                    (0, _) => "default".to_owned(),
+                    (_, "") => String::new(),
+                    (_, there) => format!("default on {there}"),
+                };
+                ways.push(vec![
+                    format!("{name}:{}", variant.name),
+                    scheme.name().to_owned(),
+                    default,
+                    variant.about.clone(),
+                ]);
+            }
+        }
         for device in facts.devices {
             let (state, why) = match &device.state {
                 Ok(()) => ("yes", String::new()),
@@ -54,17 +74,6 @@ pub fn devices(args: &DevicesArgs, common: &Common) -> Result<()> {
                 }
             };
             rows.push(vec![name.to_owned(), device.name, state.to_owned(), device.about, why]);
-        }
-        for scheme in Scheme::ALL {
-            for (index, variant) in facts.variants.get(scheme.name()).into_iter().flatten().enumerate() {
-                let default = if index == 0 { "default" } else { "" };
-                ways.push(vec![
-                    format!("{name}:{}", variant.name),
-                    scheme.name().to_owned(),
-                    default.to_owned(),
-                    variant.about.clone(),
-                ]);
-            }
         }
     }
     show(&left_table(&["backend", "device", "usable", "what it is", "why not"], rows));

@@ -1,10 +1,12 @@
 //! `ditbench inspect --for DEVICE`: what of a model a device takes, and why not the rest.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 use ditbench_backend_api::{Acceptance, Backend, CompileOptions, DeviceFacts, MemoryMode, Refused};
 use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_worker::registry;
-use ditbench_workloads::Pipeline;
+use ditbench_workloads::{Pipeline, Source};
 
 use super::Common;
 use crate::run::{Progress, WeightsChoice, prepare_weights};
@@ -21,10 +23,21 @@ pub(super) fn inspect(pipeline: &Pipeline, device: &str, scheme: Scheme, common:
     let (backend, device) = find(device, common)?;
     let cache = crate::paths::cache(common.cache.as_ref())?;
     let progress = Progress::new(1);
-    let weights = prepare_weights(pipeline, &WeightsChoice::default(), 7, scheme, &cache, &progress)?;
-    let weights = Weights::open(&weights.path)?;
-    let Some(variant) = backend.variants(scheme).into_iter().next() else {
-        bail!("{} has no way to run {} weights", backend.name(), scheme.name());
+    // A user's own files have their weights in them, in the precision that they have.
+    let is_own = pipeline.files_precision().is_some();
+    let weights = if is_own {
+        Weights::new(BTreeMap::new())
+    } else {
+        let made = prepare_weights(pipeline, &WeightsChoice::default(), 7, scheme, &cache, &progress)?;
+        Weights::open(&made.path)?
+    };
+    let precision = pipeline.files_precision().unwrap_or_else(|| scheme.name().to_owned());
+    let mut variants = if is_own { backend.onnx_variants() } else { backend.variants(scheme) };
+    let preferred = device.ways.get(scheme.name()).filter(|_| !is_own);
+    let index = variants.iter().position(|variant| Some(&variant.name) == preferred).unwrap_or_default();
+    let Some(variant) = (index < variants.len()).then(|| variants.swap_remove(index)) else {
+        let what = if is_own { "ONNX files".to_owned() } else { format!("{precision} weights") };
+        bail!("{} has no way to run {what}", backend.name());
     };
     let options = CompileOptions {
         device: device.name.clone(),
@@ -35,23 +48,29 @@ pub(super) fn inspect(pipeline: &Pipeline, device: &str, scheme: Scheme, common:
         allow_fallback: true,
     };
     let mut rows = Vec::new();
-    for graph in pipeline.graphs() {
-        progress.now(format!("compiling {} for {}", graph.name, device.name));
-        let Acceptance { nodes, refused } = backend.acceptance(graph, &weights, &options)?;
+    for stage in &pipeline.stages {
+        progress.now(format!("compiling {} for {}", stage.id, device.name));
+        let (name, Acceptance { nodes, refused }) = match &stage.source {
+            Source::Graph(graph) => (graph.name.clone(), backend.acceptance(graph, &weights, &options)?),
+            Source::Onnx(file) => {
+                let model = ditbench_worker::own::prepare(&stage.id, file, &options.cache)?;
+                (stage.id.clone(), backend.acceptance_of_file(&model, &options)?)
+            }
+        };
         let left: usize = refused.iter().map(|refused| refused.nodes.len()).sum();
         let taken = format!("{} of {nodes}", nodes - left);
         if refused.is_empty() {
-            rows.push(vec![graph.name.clone(), taken.clone(), String::new(), String::new()]);
+            rows.push(vec![name.clone(), taken.clone(), String::new(), String::new()]);
         }
         for (index, one) in refused.iter().enumerate() {
-            let first = if index == 0 { (graph.name.clone(), taken.clone()) } else { Default::default() };
+            let first = if index == 0 { (name.clone(), taken.clone()) } else { Default::default() };
             rows.push(vec![first.0, first.1, operation(one), one.why.clone().unwrap_or_else(|| "not said".to_owned())]);
         }
     }
     progress.finish();
     let hardware = device.hardware.map(|hardware| format!(" ({hardware})")).unwrap_or_default();
     let Pipeline { choice, .. } = pipeline;
-    show(&format!("{choice}, {} weights, for {}{hardware}, compiled and not run:\n\n", scheme.name(), device.name));
+    show(&format!("{choice}, {precision} weights, for {}{hardware}, compiled and not run:\n\n", device.name));
     show(&left_table(&["stage", "nodes taken", "not taken", "why"], rows));
     Ok(())
 }

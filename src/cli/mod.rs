@@ -164,12 +164,8 @@ pub fn main() -> ExitCode {
         // SAFETY: no other thread runs yet.
         unsafe { std::env::set_var(ditbench_worker::registry::ENGINES, file) };
     }
-    for (variable, value) in ditbench_worker::registry::environment() {
-        if std::env::var_os(variable).is_none() {
-            // SAFETY: no other thread runs yet.
-            unsafe { std::env::set_var(variable, value) };
-        }
-    }
+    // SAFETY: no other thread runs yet.
+    unsafe { ditbench_worker::registry::set_environment() };
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and version are such an error too. Who reads them may be gone, or on a full disk.

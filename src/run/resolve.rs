@@ -124,7 +124,7 @@ pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn
                 backend.as_ref().map_or_else(|_| Default::default(), |facts| (facts.costs, facts.is_reference));
             let (way, refusal) = match backend {
                 Err(why) => (unknown(), Some(why.clone())),
-                Ok(facts) => match choose(facts, &cell) {
+                Ok(facts) => match choose(facts, &cell, device.as_ref()) {
                     Ok(way) => (way, device_missing(facts, &cell)),
                     Err(why) => (unknown(), Some(why)),
                 },
@@ -138,9 +138,9 @@ pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn
         .collect()
 }
 
-/// The way of running: the backend's default; or the one named; or, for a name such as `tuned`, the first way whose
+/// The way of running: the device's default, else the backend's; or the one named; or, for a name such as `tuned`, the first way whose
 /// name begins with it (`tuned-int8`).
-fn choose(facts: &BackendFacts, cell: &Cell) -> Result<Variant, String> {
+fn choose(facts: &BackendFacts, cell: &Cell, device: Option<&DeviceFacts>) -> Result<Variant, String> {
     let is_own = own::path_of(&cell.choice).is_some();
     let (runs, of) = if is_own {
         ("ONNX files".to_owned(), registry::OF_FILES)
@@ -157,7 +157,11 @@ fn choose(facts: &BackendFacts, cell: &Cell) -> Result<Variant, String> {
     if variants.is_empty() {
         return Err(format!("{} has no way to run {runs}", cell.backend.name));
     }
-    let Some(wanted) = &cell.backend.variant else { return Ok(variants.swap_remove(0)) };
+    let Some(wanted) = &cell.backend.variant else {
+        let preferred = device.filter(|_| !is_own).and_then(|device| device.ways.get(of));
+        let index = variants.iter().position(|variant| Some(&variant.name) == preferred);
+        return Ok(variants.swap_remove(index.unwrap_or_default()));
+    };
     let exact = variants.iter().position(|variant| variant.name == *wanted);
     let begins = || variants.iter().position(|variant| variant.name.starts_with(&format!("{wanted}-")));
     match exact.or_else(begins) {
@@ -289,6 +293,30 @@ mod tests {
             first.chain(last).collect()
         };
         lines.map(ends).collect()
+    }
+
+    #[test]
+    fn a_device_may_have_a_default_way_of_its_own() {
+        let facts = BackendFacts {
+            devices: Vec::new(),
+            sources: Vec::new(),
+            variants: [("f16".to_owned(), vec![Variant::new("stock", ""), Variant::new("half", "")])].into(),
+            costs: Costs::default(),
+            is_reference: false,
+        };
+        let processor = DeviceFacts::cpu("");
+        let gpu = DeviceFacts {
+            ways: [("f16".to_owned(), "half".to_owned())].into(),
+            ..DeviceFacts::new("gpu", "a made-up GPU")
+        };
+        let plan = "[[group]]\nmodel = 'nano'\nbackend = 'reference'\nprecision = 'f16'\n";
+        let mut cell = planned(&PlanFile::parse(plan, "a plan").unwrap()).cell;
+        let chosen = |cell: &Cell, device| choose(&facts, cell, device).unwrap().name;
+        assert_eq!((chosen(&cell, None).as_str(), chosen(&cell, Some(&gpu)).as_str()), ("stock", "half"));
+        // One that does not know better, and a user who does.
+        assert_eq!(chosen(&cell, Some(&processor)), "stock");
+        cell.backend.variant = Some("stock".to_owned());
+        assert_eq!(chosen(&cell, Some(&gpu)), "stock");
     }
 
     /// What tells two cells apart tells them apart everywhere: in the key, its id, plans, both CSV files, Markdown and page,

@@ -130,9 +130,22 @@ pub fn backend(name: &str) -> Result<Box<dyn Backend>, String> {
 /// What stands in the place of a precision for the ways of running a user's own ONNX file.
 pub const OF_FILES: &str = "onnx";
 
-/// Environment variables that backends' libraries read when they are loaded, for a process to set where they are not set, before it
-/// starts a thread.
-pub fn environment() -> &'static [(&'static str, &'static str)] {
+/// Sets what [`environment`] names, where it is not set: the first thing that a program does which may load a backend's library. A worker
+/// and an agent need it as much as a host, on a phone too.
+///
+/// # Safety
+/// No other thread may run yet.
+pub unsafe fn set_environment() {
+    for (variable, value) in environment() {
+        if std::env::var_os(variable).is_none() {
+            // SAFETY: the caller says that there is no other thread.
+            unsafe { std::env::set_var(variable, value) };
+        }
+    }
+}
+
+/// Environment variables that backends' libraries read when they are loaded.
+fn environment() -> &'static [(&'static str, &'static str)] {
     #[cfg(feature = "ort")]
     return &ditbench_ort::ENVIRONMENT;
     #[cfg(not(feature = "ort"))]

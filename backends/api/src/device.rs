@@ -1,5 +1,7 @@
 //! Devices: what a backend can compute on, and for what is not there, why and how to get it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What sort of processor a device is.
@@ -80,6 +82,10 @@ pub struct DeviceFacts {
     /// Whether the hardware itself is behind it.
     #[serde(default)]
     pub nature: DeviceNature,
+    /// The way in which a precision is run here where the user names none, by the precision's name; the backend's first where there is
+    /// none. A device that computes in 16 bits runs f16 weights as they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ways: BTreeMap<String, String>,
     /// `Ok` if it can be used now; else why not, and how to get it.
     pub state: Result<(), Missing>,
 }
@@ -96,6 +102,7 @@ impl DeviceFacts {
             memory_bytes: None,
             driver: None,
             nature: DeviceNature::Real,
+            ways: BTreeMap::new(),
             state: Ok(()),
         }
     }

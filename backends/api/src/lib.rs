@@ -142,11 +142,16 @@ pub trait Backend: Send + Sync {
         options: &CompileOptions,
     ) -> Result<Acceptance, BackendError> {
         let _ = (graph, weights);
-        let why = format!(
-            "it does not tell what \"{}\" takes: all that it runs, it runs where it was asked to",
-            options.device
-        );
-        Err(BackendError::Unsupported { backend: self.name(), why })
+        Err(does_not_tell(self.name(), options))
+    }
+
+    /// The same of a user's own ONNX file.
+    ///
+    /// # Errors
+    /// As [`Backend::acceptance`].
+    fn acceptance_of_file(&self, model: &OnnxModel, options: &CompileOptions) -> Result<Acceptance, BackendError> {
+        let _ = model;
+        Err(does_not_tell(self.name(), options))
     }
 
     /// The process that computes, where it is not this one: its memory is the one that counts. Known once the backend was
@@ -171,6 +176,12 @@ pub trait Backend: Send + Sync {
         let _ = (graph, weights, options);
         Ok(Vec::new())
     }
+}
+
+fn does_not_tell(backend: &'static str, options: &CompileOptions) -> BackendError {
+    let device = &options.device;
+    let why = format!("it does not tell what \"{device}\" takes: all that it runs, it runs where it was asked to");
+    BackendError::Unsupported { backend, why }
 }
 
 /// A graph made ready to run.

@@ -134,7 +134,7 @@ impl Device {
     pub fn facts(&self) -> DeviceFacts {
         let Self { name, about, kind, hardware, memory_bytes, driver, nature, missing } = self.clone();
         let state = missing.map_or(Ok(()), Err);
-        DeviceFacts { name, aliases: Vec::new(), about, kind, hardware, memory_bytes, driver, nature, state }
+        DeviceFacts { kind, hardware, memory_bytes, driver, nature, state, ..DeviceFacts::new(&name, &about) }
     }
 }
 

@@ -94,6 +94,13 @@ pub(crate) fn elsewhere(taken: &[Taken], provider: &str) -> Option<String> {
     Some(format!("{count} of {} nodes: {}", taken.len(), words.collect::<Vec<_>>().join(", ")))
 }
 
+/// The placement of a session all of whose nodes the device took; `None` if it did not, or nobody tells.
+pub(crate) fn whole(taken: &[Taken], (device, provider): &(String, String)) -> Option<Placement> {
+    let source = "ONNX Runtime's account of the nodes that each provider took";
+    let is_whole = !taken.is_empty() && elsewhere(taken, provider).is_none();
+    is_whole.then(|| Placement::all_on(device, taken.len(), source))
+}
+
 /// A measured placement with nodes as they are counted here, and with the operations that another provider took.
 pub(crate) fn counted(measured: Placement, taken: &[Taken], (device, provider): &(String, String)) -> Placement {
     let Some(elsewhere) = elsewhere(taken, provider) else { return measured };

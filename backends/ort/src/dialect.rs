@@ -35,6 +35,14 @@ pub fn unpacked() -> Dialect {
     Dialect { q4: QuantizedLinear::Unpacked, q8: QuantizedLinear::Unpacked, ..exact() }
 }
 
+/// As [`unpacked`], with weights and activations in 16-bit floats.
+pub fn half() -> Dialect {
+    Dialect { half: true, ..unpacked() }
+}
+
+/// The way that runs weights of 16 bits as they are.
+pub(crate) const HALF: &str = "half";
+
 /// That of a variant; `None` if there is no such variant.
 pub(crate) fn of(variant: &str) -> Option<Dialect> {
     match variant {
@@ -42,6 +50,7 @@ pub(crate) fn of(variant: &str) -> Option<Dialect> {
         "int8" => Some(int8()),
         "tuned-int8" => Some(tuned()),
         "exact" => Some(exact()),
+        HALF => Some(half()),
         _ => None,
     }
 }
@@ -65,6 +74,7 @@ mod tests {
     fn a_device_gets_the_ways_dialect_without_what_it_refuses() {
         for variant in ["stock", "int8", "exact"] {
             let dialect = of(variant).unwrap();
+            assert!(!dialect.half);
             for same in ["cpu", "webgpu", "webgpu:1", "cuda"] {
                 assert_eq!(on_device(dialect.clone(), same), dialect);
             }

@@ -27,6 +27,7 @@ impl Hardware {
             memory_bytes: self.memory_bytes,
             driver: self.driver,
             nature: self.nature,
+            ways: provider::ways(provider),
             ..DeviceFacts::new(name, &built_in::about(provider)).of_kind(kind)
         }
     }

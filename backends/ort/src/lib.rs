@@ -3,6 +3,7 @@
 //! | variant | weights | what computes |
 //! |---|---|---|
 //! | `stock` | f32, f16, palette4 | ONNX Runtime's f32 kernels; f16 and palettes are unpacked to f32 when the file is written |
+//! | `half` | f16 | weights and activations in f16, cast from and to f32 where values enter and leave; the default of devices that compute so |
 //! | `int8` | q4, q8, mixed | `MatMulNBits` on packed weights, activations of those linears rounded to 8 bits |
 //! | `tuned-int8` | q4, q8, mixed | ditbench's kernel for those linears, as a custom operator, activations rounded to 8 bits; the rest as above |
 //! | `exact` | q4, q8, mixed | `MatMulNBits` on packed weights, everything computed in f32 |
@@ -15,6 +16,7 @@
 
 mod acceptance;
 mod assignment;
+mod bound;
 mod built_in;
 mod carry;
 mod cuda;
@@ -181,6 +183,10 @@ impl Backend for OrtBackend {
                 vec![
                     Variant::new("stock", "weights are unpacked to f32 when the model is written; computed in f32")
                         .expanding(),
+                    Variant::new(
+                        dialect::HALF,
+                        "weights and activations in f16, cast where values enter and leave; on the processor, ONNX Runtime widens to f32 what it has no 16-bit kernel for",
+                    ),
                 ]
             }
             Scheme::Palette4 => {
@@ -213,7 +219,8 @@ impl Backend for OrtBackend {
         options: &CompileOptions,
     ) -> Result<Box<dyn Session>, BackendError> {
         let Some(dialect) = dialect::of(&options.variant) else {
-            let why = format!("it has no variant \"{}\": choose stock, int8, tuned-int8 or exact", options.variant);
+            let why =
+                format!("it has no variant \"{}\": choose stock, half, int8, tuned-int8 or exact", options.variant);
             return Err(BackendError::Unsupported { backend: NAME, why });
         };
         self.compile_dialect(graph, weights, &dialect::on_device(dialect, &options.device), options)
@@ -226,7 +233,8 @@ impl Backend for OrtBackend {
         options: &CompileOptions,
     ) -> Result<Acceptance, BackendError> {
         let Some(dialect) = dialect::of(&options.variant) else {
-            let why = format!("it has no variant \"{}\": choose stock, int8, tuned-int8 or exact", options.variant);
+            let why =
+                format!("it has no variant \"{}\": choose stock, half, int8, tuned-int8 or exact", options.variant);
             return Err(BackendError::Unsupported { backend: NAME, why });
         };
         let dialect = dialect::on_device(dialect, &options.device);
@@ -243,6 +251,12 @@ impl Backend for OrtBackend {
 
     fn compile_onnx(&self, model: &OnnxModel, options: &CompileOptions) -> Result<Box<dyn Session>, BackendError> {
         Ok(Box::new(own::load(&self.runtime()?, model, options)?))
+    }
+
+    fn acceptance_of_file(&self, model: &OnnxModel, options: &CompileOptions) -> Result<Acceptance, BackendError> {
+        let runtime = self.runtime()?;
+        let device = device::Device::named(&options.device, &runtime)?;
+        load::acceptance_of(&runtime, &device, &model.name, &model.file, options)
     }
 
     fn export(&self, graph: &Graph, weights: &Weights, options: &CompileOptions) -> Result<Vec<PathBuf>, BackendError> {

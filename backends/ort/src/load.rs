@@ -3,6 +3,7 @@
 //! Contract: files in the cache that ONNX Runtime cannot read are made again, once. A device that refuses good files is
 //! no reason to: other processes and other devices use them too.
 
+use std::path::Path;
 use std::time::Instant;
 
 use ditbench_backend_api::{Acceptance, BackendError, CompileOptions, CompileReport, MemoryMode, Numerics};
@@ -43,12 +44,8 @@ pub(crate) fn load(
         session = commit(runtime, &device, &cached, dialect, options, options.allow_fallback);
     }
     let session = session.map_err(|refusal| {
-        // Made once more, to see what the device left to the processor.
-        let whole = is_of_fall_back(&device, &refusal.why)
-            .then(|| commit(runtime, &device, &cached, dialect, options, true).ok())
-            .flatten();
-        let taken = whole.as_ref().and_then(assignment::of).unwrap_or_default();
-        let elsewhere = assignment::elsewhere(&taken, device.provider());
+        let elsewhere =
+            left_over(&device, &refusal.why, || commit(runtime, &device, &cached, dialect, options, true).ok());
         refused(&graph.name, &device, options, &refusal.why, elsewhere)
     })?;
     let report = CompileReport {
@@ -62,6 +59,9 @@ pub(crate) fn load(
     let numerics = device.numerics(numerics(graph, weights, dialect, &place.1)?);
     let taken = if matches!(device, Device::Cpu) { None } else { assignment::of(&session) };
     let mut made = OrtSession::new(graph.clone(), session, cached.exported.outputs, place, report, numerics);
+    if !matches!(device, Device::Cpu) {
+        made.binds()?;
+    }
     made.takes_note_of(taken.unwrap_or_default());
     Ok(made)
 }
@@ -76,14 +76,23 @@ pub(crate) fn acceptance(
 ) -> Result<Acceptance, BackendError> {
     let device = Device::named(&options.device, runtime)?;
     let cached = export(graph, weights, dialect, options)?;
+    acceptance_of(runtime, &device, &graph.name, &cached.exported.model, options)
+}
+
+/// What a device takes of a file, whatever wrote it.
+pub(crate) fn acceptance_of(
+    runtime: &Runtime,
+    device: &Device,
+    name: &str,
+    file: &Path,
+    options: &CompileOptions,
+) -> Result<Acceptance, BackendError> {
     let log = Log::default();
-    let failed =
-        |why: String| BackendError::runtime(NAME, format!("compiling {} for {}", graph.name, options.device), why);
+    let failed = |why: String| BackendError::runtime(NAME, format!("compiling {name} for {}", options.device), why);
     let level = GraphOptimizationLevel::All;
-    let made = builder(runtime, &device, level, options, true).and_then(|builder| log.listen(builder));
+    let made = builder(runtime, device, level, options, true).and_then(|builder| log.listen(builder));
     let mut builder = made.map_err(failed)?;
-    let session =
-        builder.commit_from_file(&cached.exported.model).map_err(|error| failed(one_line(&error.to_string())))?;
+    let session = builder.commit_from_file(file).map_err(|error| failed(one_line(&error.to_string())))?;
     let taken = assignment::of(&session)
         .ok_or_else(|| failed("ONNX Runtime does not say which provider took what".to_owned()))?;
     Ok(acceptance::of(&taken, device.provider(), &log))
@@ -195,6 +204,13 @@ fn is_of_fall_back(device: &Device, why: &str) -> bool {
     !matches!(device, Device::Cpu) && words.iter().any(|words| why.contains(words))
 }
 
+/// What a device left to the processor, where that is why it refused: `make` makes the session once more, with the rest allowed to fall
+/// back.
+pub(crate) fn left_over(device: &Device, why: &str, make: impl FnOnce() -> Option<Session>) -> Option<String> {
+    let whole = is_of_fall_back(device, why).then(make).flatten()?;
+    assignment::elsewhere(&assignment::of(&whole)?, device.provider())
+}
+
 /// What ONNX Runtime's refusal of a graph means, and what the device left to the processor, where that is known.
 pub(crate) fn refused(
     graph: &str,
@@ -215,6 +231,9 @@ pub(crate) fn refused(
 /// The precision in which the session computes, given how the weights of its linears are stored. What the CPU and CUDA
 /// make of the file is known; of other providers this is what the file asks for, and some compute in less.
 fn numerics(graph: &Graph, weights: &Weights, dialect: &Dialect, provider: &str) -> Result<Numerics, BackendError> {
+    if dialect.half {
+        return Ok(Numerics::F16);
+    }
     let mut found = Numerics::F32;
     for node in &graph.nodes {
         if let Op::Linear { weight, .. } = node.op {

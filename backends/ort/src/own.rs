@@ -15,6 +15,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::{DynValue, Tensor as OrtTensor, TensorElementType, ValueType};
 
+use crate::assignment::{self, Taken};
 use crate::device::{CPU, Device};
 use crate::runtime::Runtime;
 use crate::session::{borrowed, extents, unknown};
@@ -37,9 +38,9 @@ pub(crate) fn variants() -> Vec<Variant> {
 /// Makes a session of a file.
 pub(crate) fn load(runtime: &Runtime, model: &OnnxModel, options: &CompileOptions) -> Result<OwnSession, BackendError> {
     let unsupported = |why: String| BackendError::Unsupported { backend: NAME, why };
-    let level = match options.variant.as_str() {
-        STOCK => GraphOptimizationLevel::All,
-        PLAIN => GraphOptimizationLevel::Disable,
+    let level: fn() -> GraphOptimizationLevel = match options.variant.as_str() {
+        STOCK => || GraphOptimizationLevel::All,
+        PLAIN => || GraphOptimizationLevel::Disable,
         other => return Err(unsupported(format!("it runs ONNX files as {STOCK} or {PLAIN}, not as \"{other}\""))),
     };
     if options.threads == 0 {
@@ -47,13 +48,27 @@ pub(crate) fn load(runtime: &Runtime, model: &OnnxModel, options: &CompileOption
     }
     let device = Device::named(&options.device, runtime)?;
     let start = Instant::now();
-    let failed = |why: String| load::refused(&model.name, &device, options, &with_advice(why), None);
-    let mut builder = load::builder(runtime, &device, level, options, options.allow_fallback).map_err(failed)?;
-    let session = builder.commit_from_file(&model.file).map_err(|error| failed(one_line(&error.to_string())))?;
+    let commit = |allow_fallback: bool| {
+        let mut builder = load::builder(runtime, &device, level(), options, allow_fallback)?;
+        builder.commit_from_file(&model.file).map_err(|error| one_line(&error.to_string()))
+    };
+    let session = commit(options.allow_fallback).map_err(|why| {
+        let elsewhere = load::left_over(&device, &why, || commit(true).ok());
+        load::refused(&model.name, &device, options, &with_advice(why), elsewhere)
+    })?;
     let report = model.report(start.elapsed().as_secs_f64());
     let place = (options.device.clone(), device.provider().to_owned());
     let numerics = device.numerics(model.numerics());
-    Ok(OwnSession { model: model.clone(), session, place, report, numerics, placement: None })
+    let taken = if matches!(device, Device::Cpu) { None } else { assignment::of(&session) };
+    Ok(OwnSession {
+        model: model.clone(),
+        session,
+        place,
+        report,
+        numerics,
+        placement: None,
+        taken: taken.unwrap_or_default(),
+    })
 }
 
 /// What the user can do about some of ONNX Runtime's refusals.
@@ -79,6 +94,8 @@ pub(crate) struct OwnSession {
     report: CompileReport,
     /// From the last pass under the profiler; `None`: there was none yet.
     placement: Option<Placement>,
+    /// Nodes by the provider that took them, where the session is on another device than the processor and ONNX Runtime tells.
+    taken: Vec<Taken>,
 }
 
 impl OwnSession {
@@ -188,14 +205,19 @@ impl Session for OwnSession {
         self.numerics
     }
 
-    /// From the last profiled pass; if there was none, from one made now on inputs of zeros.
+    /// As of a graph of ours: by ONNX Runtime's own account where there is one, else from a profiled pass; if there was none, from one
+    /// made now on inputs of zeros.
     fn placement(&mut self) -> Placement {
+        if let Some(whole) = assignment::whole(&self.taken, &self.place) {
+            return whole;
+        }
         if self.placement.is_none()
             && let Err(error) = self.model.zeros().and_then(|zeros| self.profiled(&zeros))
         {
             return unknown(&self.place.0, format!("not known: {error}"));
         }
-        self.placement.clone().unwrap_or_else(|| unknown(&self.place.0, "not known".to_owned()))
+        let placement = self.placement.clone().unwrap_or_else(|| unknown(&self.place.0, "not known".to_owned()));
+        assignment::counted(placement, &self.taken, &self.place)
     }
 
     fn memory(&self) -> MemoryReport {

@@ -1,8 +1,8 @@
 //! A graph loaded by ONNX Runtime.
 //!
-//! Contract: inputs are borrowed for the length of a call and never cloned as ONNX Runtime's values (`ort` rc.15
-//! deadlocks when it clones a borrowed tensor). Outputs are copied once; the largest, an image of 1024², has 12 MiB, which
-//! is a few milliseconds beside a decoder's seconds, so buffers of our own are not bound to them.
+//! Contract: on the processor, inputs are borrowed for the length of a call and never cloned as ONNX Runtime's values (`ort` rc.15
+//! deadlocks when it clones a borrowed tensor); on other devices they are bound ([`crate::bound`]). Outputs are copied once; the
+//! largest, an image of 1024², has 12 MiB, which is a few milliseconds beside a decoder's seconds.
 
 use std::borrow::Cow;
 
@@ -13,6 +13,7 @@ use ort::session::{RunOptions, SessionInputValue};
 use ort::value::TensorRef;
 
 use crate::assignment::{self, Taken};
+use crate::bound::Bound;
 use crate::device::CPU;
 use crate::words::one_line;
 use crate::{NAME, profile, stats};
@@ -20,6 +21,8 @@ use crate::{NAME, profile, stats};
 /// A graph made ready for ONNX Runtime.
 pub(crate) struct OrtSession {
     graph: Graph,
+    /// Inputs and outputs, on another device than the processor. Dropped before the session.
+    bound: Option<Bound>,
     session: ort::session::Session,
     /// Names of the outputs in the file, in the graph's order.
     outputs: Vec<String>,
@@ -42,7 +45,14 @@ impl OrtSession {
         report: CompileReport,
         numerics: Numerics,
     ) -> Self {
-        Self { graph, session, outputs, place, report, numerics, placement: None, taken: Vec::new() }
+        Self { graph, bound: None, session, outputs, place, report, numerics, placement: None, taken: Vec::new() }
+    }
+
+    /// Binds inputs and outputs once, for all passes.
+    pub(crate) fn binds(&mut self) -> Result<(), BackendError> {
+        let bound = Bound::new(&self.graph, &self.session, &self.outputs);
+        self.bound = Some(bound.map_err(|error| failed(&self.graph, &error))?);
+        Ok(())
     }
 
     /// Keeps which provider took which node.
@@ -53,14 +63,17 @@ impl OrtSession {
     fn pass(&mut self, inputs: &[Tensor], options: &RunOptions) -> Result<Vec<Tensor>, BackendError> {
         let graph = &self.graph;
         BackendError::check_inputs(graph, inputs)?;
-        let values = graph
-            .inputs
-            .iter()
-            .zip(inputs)
-            .map(|(port, tensor)| Ok((Cow::Borrowed(port.name.as_str()), borrowed(tensor)?)))
-            .collect::<ort::Result<Vec<_>>>()
-            .map_err(|error| failed(graph, &error))?;
-        let results = self.session.run_with_options(values, options).map_err(|error| failed(graph, &error))?;
+        let results = match &mut self.bound {
+            Some(bound) => bound.run(&mut self.session, inputs, options),
+            None => graph
+                .inputs
+                .iter()
+                .zip(inputs)
+                .map(|(port, tensor)| Ok((Cow::Borrowed(port.name.as_str()), borrowed(tensor)?)))
+                .collect::<ort::Result<Vec<_>>>()
+                .and_then(|values| self.session.run_with_options(values, options)),
+        };
+        let results = results.map_err(|error| failed(graph, &error))?;
         let mut tensors = Vec::with_capacity(self.outputs.len());
         for (port, name) in graph.outputs.iter().zip(&self.outputs) {
             let value = graph.value(port.value);
@@ -152,10 +165,8 @@ impl Session for OrtSession {
     /// others counts as what it was. Where several providers took nodes, and on the processor, from the last profiled pass; if there
     /// was none, from one made now on inputs of zeros.
     fn placement(&mut self) -> Placement {
-        let (device, provider) = &self.place;
-        if !self.taken.is_empty() && assignment::elsewhere(&self.taken, provider).is_none() {
-            let source = "ONNX Runtime's account of the nodes that each provider took";
-            return Placement::all_on(device, self.taken.len(), source);
+        if let Some(whole) = assignment::whole(&self.taken, &self.place) {
+            return whole;
         }
         if self.placement.is_none()
             && let Err(error) = self.profiled_on_zeros()

@@ -2,6 +2,7 @@
 
 use super::Page;
 use crate::caution::Weight;
+use crate::first_pass::FirstPass;
 use crate::metric::{Metric, Shown};
 use crate::published::Published;
 use crate::record::Reading;
@@ -235,6 +236,7 @@ const ACROSS: usize = 7;
 enum Detail {
     Images,
     Stages,
+    FirstPasses,
     Interval,
     ComputesIn,
     Number(Metric),
@@ -245,6 +247,7 @@ impl Detail {
         match self {
             Self::Images => "Images",
             Self::Stages => "Stages",
+            Self::FirstPasses => "First over steady, by stage",
             Self::Interval => "Interval",
             Self::ComputesIn => "Computes in",
             Self::Number(metric) => metric.definition().heading,
@@ -271,6 +274,13 @@ impl Detail {
                     stages.map(|all| all.stages.iter().map(stage).collect::<Vec<_>>().join("; ")).unwrap_or_default(),
                 )
             }
+            Self::FirstPasses => {
+                let stage = |one: &FirstPass| {
+                    let seconds = text::minus(text::seconds(one.over_steady_s));
+                    format!("{}: {seconds}", one.stage.replace('_', " "))
+                };
+                (None, row.first_passes.iter().map(stage).collect::<Vec<_>>().join("; "))
+            }
             Self::Interval => (None, estimate.map_or_else(String::new, |e| e.interval.as_str().to_owned())),
             Self::ComputesIn => (
                 row.numerics.value().map(|numerics| numerics.replace('_', " ")),
@@ -292,9 +302,11 @@ pub(super) fn details_table(page: &mut Page, groups: &[(String, Vec<&Row>)]) {
         // Where columns by role tell all of a cell's stages apart, they are not listed besides.
         let shared = |row: &&Row| row.first_stages_s.as_ref().is_some_and(StageTimes::share_a_role);
         let stages = rows.iter().any(shared).then_some(Detail::Stages);
+        let first_passes = rows.iter().any(|row| !row.first_passes.is_empty()).then_some(Detail::FirstPasses);
         let all: Vec<Detail> = [Detail::Images, Detail::Interval, Detail::ComputesIn]
             .into_iter()
             .chain(stages)
+            .chain(first_passes)
             .chain(Metric::shown(Shown::More).map(Detail::Number))
             .collect();
         let rows: Vec<&Row> = rows.iter().copied().filter(|row| row.has_figures()).collect();

@@ -45,7 +45,7 @@ impl Metric {
     /// A value with its unit.
     pub fn show(self, value: f64) -> String {
         match self.unit() {
-            Unit::Seconds => text::seconds(value),
+            Unit::Seconds => text::minus(text::seconds(value)),
             Unit::Minutes => minutes(value),
             // Exact up to 2⁵³ bytes.
             Unit::Bytes => text::bytes(value.max(0.0) as u64),

@@ -6,6 +6,8 @@ use ditbench_worker::output;
 
 fn main() -> ExitCode {
     ditbench_worker::probe::build::tell(ditbench_worker::told_by_build_script!());
+    // SAFETY: no other thread runs yet.
+    unsafe { ditbench_worker::registry::set_environment() };
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.split_first() {
         Some((first, rest)) if first == "agent" => ditbench_worker::agent::main(rest),

@@ -71,7 +71,7 @@ pub(super) fn sensors() -> Result<()> {
 
 /// What any Linux machine tells, and what a phone tells beyond that.
 fn all_sensors(sources: &Sources) -> BTreeMap<String, Reading<f64>> {
-    let mut all = probe::sensors::read();
+    let mut all = probe::sensors::of_system();
     // A phone's zones are of its battery and its radio too, and its first cores are the slow ones: it tells both by name.
     all.retain(|name, _| !["cpu_temperature_c", "cpu_mhz", "package_energy_j"].contains(&name.as_str()));
     all.extend(readings::all(sources, &clusters::group(sources)));

@@ -9,6 +9,7 @@ pub mod cpus;
 pub mod load;
 pub mod machine;
 pub mod memory;
+mod nvidia;
 pub mod phone;
 mod read;
 pub mod sensors;

@@ -10,10 +10,17 @@ use std::path::{Path, PathBuf};
 use ditbench_record::Reading;
 
 use super::read::field;
-use super::{cpus, load};
+use super::{cpus, load, nvidia};
 
 /// All sensors now.
 pub fn read() -> BTreeMap<String, Reading<f64>> {
+    let mut readings = of_system();
+    readings.extend(nvidia::read());
+    readings
+}
+
+/// Those that the system's files tell, now.
+pub fn of_system() -> BTreeMap<String, Reading<f64>> {
     let root = super::root();
     read_of(root, &cpus::allowed(root))
 }
@@ -144,7 +151,12 @@ mod tests {
     fn every_reading_has_a_judge_or_a_reason_why_not() {
         let judged = judged();
         let clusters = [Cluster { name: "CLUSTER".to_owned(), ..Cluster::default() }];
-        let mut names: Vec<String> = read().into_keys().collect();
+        // Of several GPUs each is called after its number.
+        let of_any_gpu = |name: String| match name.split_once('_') {
+            Some((gpu, rest)) if gpu.trim_end_matches(|c: char| c.is_ascii_digit()) == "gpu" => format!("gpu_{rest}"),
+            _ => name,
+        };
+        let mut names: Vec<String> = read().into_keys().map(of_any_gpu).collect();
         names.extend(readings::all(&Sources::default(), &clusters).into_keys());
         // What only some phones have: temperatures that Android remembers, a current that must be asked for by name.
         let remembered = |kind: u8| format!("\tTemperature{{mValue=40.0, mType={kind}, mName=x, mStatus=0}}\n");

@@ -1,6 +1,7 @@
 //! Memory, and the weights in it.
 
 use super::{always, by, not_followed, not_judged};
+use crate::device_memory;
 use crate::metric::Better::Lower;
 use crate::metric::Csv::Column;
 use crate::metric::Enforce::{Alarm, Show, Strict};
@@ -78,6 +79,21 @@ pub(super) const MEMORY: &[Definition] = &[
         shown: Shown::More,
         csv: Column(560),
         glossary: "The most bytes that the runtime itself counts as in use, all stages together.",
+    },
+    Definition {
+        name: "device_memory_bytes",
+        title: "device's memory",
+        heading: "Device memory",
+        unit: Unit::Bytes,
+        better: Lower,
+        scale: Relative,
+        taken: Taken::Cell(|cell| device_memory::of_cell(cell).map(|&bytes| bytes.into())),
+        gate: not_judged("it is read once a second, and counts whoever uses the device"),
+        history: not_followed("it is read once a second, and counts whoever uses the device"),
+        shown: Shown::More,
+        csv: Column(780),
+        glossary: "On a GPU whose driver tells (NVIDIA's): the most of its memory in use while a launch ran, read once a \
+                   second, beyond what was in use before; the median over launches. Other programs' use is in it.",
     },
     Definition {
         name: "weights_disk_bytes",

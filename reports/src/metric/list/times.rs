@@ -7,7 +7,7 @@ use crate::metric::Enforce::{Alarm, Show, Strict};
 use crate::metric::Scale::Relative;
 use crate::metric::{Definition, Detail, Shown, Taken, Unit, take};
 use crate::record::Role;
-use crate::sustained;
+use crate::{first_pass, sustained};
 
 /// Of sustained launches.
 const BY_WHOLE_LAUNCH: &str = "image_s is judged, of the whole launch: how hot the room is moves this one as well";
@@ -130,6 +130,25 @@ pub(super) const TIMES: &[Definition] = &[
         csv: Column(100),
         glossary: "A process's first image, with cold caches and lazy set-up. It excludes compile time and is never \
                    mixed with steady images.",
+    },
+    Definition {
+        name: "first_pass_over_steady_s",
+        title: "first passes over steady ones",
+        heading: "First over steady",
+        unit: Unit::Seconds,
+        better: Lower,
+        scale: Relative,
+        taken: Taken::Launch(first_pass::together),
+        gate: not_judged(
+            "first_image_s is judged, which it is a part of; a difference of times has no share to change by",
+        ),
+        history: not_followed("it is part of first_image_s"),
+        shown: Shown::More,
+        csv: Column(770),
+        glossary: "What the first pass of each stage took beyond a steady pass of the same stage, all stages together: \
+                   compiling of shaders and kernels that the runtime puts off until then, and warming up. It is part \
+                   of first_image_s. Near 0, or just below it, where nothing is compiled. What a runtime compiles while \
+                   it loads is in load_s.",
     },
     Definition {
         name: "text_encoder_s",

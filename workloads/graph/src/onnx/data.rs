@@ -45,6 +45,15 @@ impl DataFile {
         Ok(())
     }
 
+    /// The same as 16-bit floats.
+    pub(super) fn push_f16(&mut self, values: &[f32]) -> std::io::Result<()> {
+        for values in values.chunks(1 << 14) {
+            let bytes: Vec<u8> = values.iter().flat_map(|v| to_f16(*v).to_le_bytes()).collect();
+            self.push(&bytes)?;
+        }
+        Ok(())
+    }
+
     /// Number of bytes so far.
     pub(super) fn position(&self) -> u64 {
         self.position
@@ -56,4 +65,9 @@ impl DataFile {
         self.file.get_ref().sync_all()?;
         Ok(self.position)
     }
+}
+
+/// The nearest 16-bit float; what is beyond the largest is that.
+pub(super) fn to_f16(value: f32) -> half::f16 {
+    half::f16::from_f32(value.clamp(-half::f16::MAX.to_f32(), half::f16::MAX.to_f32()))
 }

@@ -78,6 +78,15 @@ pub struct Dialect {
     /// Operations of the domain `ditbench` for what our own kernels compute, one node for each of the graph's, with
     /// weights in their stored format. Only ditbench reads such files.
     pub ditbench: bool,
+    /// Weights and activations in 16-bit floats, cast from and to 32 bits where values enter and leave the graph: for devices that
+    /// compute so. Not together with nodes of ours, which know 32 bits alone.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub half: bool,
+}
+
+/// Left out where it is off, so that files of older programs keep their keys.
+fn is_off(half: &bool) -> bool {
+    !half
 }
 
 impl Dialect {
@@ -94,6 +103,7 @@ impl Dialect {
             rotary: false,
             attention: AttentionForm::Products { max_scores: 1 << 22 },
             ditbench: false,
+            half: false,
         }
     }
 

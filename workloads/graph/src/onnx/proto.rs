@@ -10,6 +10,7 @@ pub(super) enum ElementType {
     F32 = 1,
     U8 = 2,
     I64 = 7,
+    F16 = 10,
 }
 
 /// A protobuf message under construction.

@@ -73,6 +73,29 @@ fn weights_begin_at_page_boundaries_and_what_is_unpacked_is_told() {
 }
 
 #[test]
+fn a_file_of_16_bit_floats_has_them_inside_and_32_bits_at_its_border() {
+    let (graph, weights) = toy();
+    let dir = folder("half");
+    let dialect = Dialect { q4: QuantizedLinear::Unpacked, half: true, ..Dialect::standard() };
+    let half = write(&graph, &weights, &dialect, &dir).unwrap();
+    // Cast, MatMul, Add, Cast.
+    assert_eq!((half.nodes, half.outputs.as_slice()), (4, &["y".to_owned()][..]));
+    let bytes = std::fs::read(&half.data).unwrap();
+    assert_eq!(bytes.len(), 3 * 32 * 2);
+    let first: Vec<f32> =
+        bytes.chunks_exact(2).take(3).map(|b| f16::from_le_bytes(b.try_into().unwrap()).to_f32()).collect();
+    assert_eq!(first, [-4.0, -12.0, -20.0]);
+    let model = std::fs::read(&half.model).unwrap();
+    let casts = model.windows(4).filter(|bytes| bytes == b"Cast").count();
+    assert_eq!(casts, 2);
+    // What is stored in 16 bits is written as it is; what 32-bit files are called, they are called whatever this can be.
+    assert!(serde_json::to_value(Dialect::standard()).unwrap().get("half").is_none());
+    assert!(half.unpacked.iter().all(|unpacked| unpacked.stored == Format::Q4));
+    assert_eq!(super::data::to_f16(1e30), f16::MAX);
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
 fn a_missing_weight_leaves_nothing_behind() {
     let (graph, _) = toy();
     let dir = folder("missing");

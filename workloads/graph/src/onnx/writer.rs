@@ -10,7 +10,7 @@ use crate::tensor::DType;
 use crate::weights::{Format, WeightData, WeightTensor, Weights};
 use crate::{Graph, Node, Op, ValueId, WeightId};
 
-use super::data::DataFile;
+use super::data::{DataFile, to_f16};
 use super::proto::{self, Attribute, Bytes, ElementType, Message};
 use super::{Dialect, OnnxError, Unpacked};
 
@@ -69,6 +69,8 @@ impl<'a> Writer<'a> {
         for port in &graph.inputs {
             values[port.value.0] = Some(port.name.clone());
         }
+        // In a file of 16-bit floats every float output is cast last of all.
+        let is_direct = |value: ValueId| !(dialect.half && graph.value(value).dtype == DType::F32);
         let mut producers = vec![None; graph.values.len()];
         for (index, node) in graph.nodes.iter().enumerate() {
             producers[node.output.0] = Some(index);
@@ -80,7 +82,8 @@ impl<'a> Writer<'a> {
             .iter()
             .map(|port| if taken(&port.name) { format!("{}_out", port.name) } else { port.name.clone() })
             .collect();
-        let outputs = graph.outputs.iter().zip(&output_names).rev().filter_map(|(port, name)| {
+        let direct = graph.outputs.iter().zip(&output_names).rev().filter(|(port, _)| is_direct(port.value));
+        let outputs = direct.filter_map(|(port, name)| {
             let node: usize = producers[port.value.0]?;
             Some((graph.nodes[node].name.as_str(), name.clone()))
         });
@@ -108,10 +111,44 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// The type of floats inside the graph.
+    pub(super) fn float(&self) -> ElementType {
+        if self.dialect.half { ElementType::F16 } else { ElementType::F32 }
+    }
+
+    /// That of a value inside the graph.
+    fn inside(&self, dtype: DType) -> ElementType {
+        match dtype {
+            DType::F32 => self.float(),
+            DType::I64 => ElementType::I64,
+        }
+    }
+
+    /// Casts every float input to the type of floats inside. Before any node.
+    pub(super) fn cast_inputs(&mut self) {
+        if !self.dialect.half {
+            return;
+        }
+        let graph = self.graph;
+        for port in &graph.inputs {
+            let value = graph.value(port.value);
+            if value.dtype == DType::F32 {
+                let inside = self.cast(&format!("inputs/{}", port.name), &port.name, ElementType::F16);
+                self.tell_shape(&inside, ElementType::F16, &value.shape);
+                self.values[port.value.0] = Some(inside);
+            }
+        }
+    }
+
+    /// Appends a cast and gives the name of its output.
+    pub(super) fn cast(&mut self, name: &str, x: &str, to: ElementType) -> String {
+        self.op(name, "Cast", &[x], &[("to", Attribute::Int(to as i64))])
+    }
+
     /// Enters a node's output.
     pub(super) fn made(&mut self, node: &Node, output: String) {
         let value = self.graph.value(node.output);
-        self.tell_shape(&output, element(value.dtype), &value.shape);
+        self.tell_shape(&output, self.inside(value.dtype), &value.shape);
         if let Some(same) = self.same.get(&node.output) {
             self.values[same.0] = Some(output.clone());
         }
@@ -171,7 +208,7 @@ impl<'a> Writer<'a> {
     ) -> String {
         let output = self.output_name(name);
         self.op_to(name, op, inputs, std::slice::from_ref(&output), attributes);
-        self.tell_shape(&output, ElementType::F32, shape);
+        self.tell_shape(&output, self.float(), shape);
         output
     }
 
@@ -216,8 +253,21 @@ impl<'a> Writer<'a> {
         name
     }
 
-    /// A number, of shape `[]`.
+    /// A number of the type of floats inside, of shape `[]`.
     pub(super) fn scalar(&mut self, value: f32) -> String {
+        if !self.dialect.half {
+            return self.scalar_f32(value);
+        }
+        let name = format!("const/f16({value:e})");
+        if self.constants.insert(name.clone()) {
+            let raw = to_f16(value).to_le_bytes();
+            self.initializers.push(proto::tensor(&name, ElementType::F16, &[], &Bytes::Inline(&raw)));
+        }
+        name
+    }
+
+    /// A number in 32 bits whatever floats are inside.
+    pub(super) fn scalar_f32(&mut self, value: f32) -> String {
         let name = format!("const/f32({value:e})");
         if self.constants.insert(name.clone()) {
             let raw = value.to_le_bytes();
@@ -234,7 +284,15 @@ impl<'a> Writer<'a> {
         make: impl FnOnce() -> Vec<f32>,
     ) -> Result<String, OnnxError> {
         if self.constants.insert(name.to_owned()) {
-            self.store_f32(name, shape, &make())?;
+            self.store(name, self.float(), shape, &make())?;
+        }
+        Ok(name.to_owned())
+    }
+
+    /// A table in 32 bits whatever floats are inside, where an operator wants it so.
+    pub(super) fn table_f32(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<String, OnnxError> {
+        if self.constants.insert(name.to_owned()) {
+            self.store(name, ElementType::F32, shape, values)?;
         }
         Ok(name.to_owned())
     }
@@ -249,18 +307,18 @@ impl<'a> Writer<'a> {
         Ok(self.tensor(id)?.format())
     }
 
-    /// A weight in f32, in its own layout.
+    /// A weight unpacked to floats, in its own layout.
     pub(super) fn weight(&mut self, id: WeightId) -> Result<String, OnnxError> {
         let name = self.graph.weight(id).name.clone();
         if self.constants.insert(name.clone()) {
             let tensor = self.tensor(id)?;
             self.note_unpacked(&name, tensor.format());
-            self.store_f32(&name, &tensor.shape, &tensor.to_f32())?;
+            self.store(&name, self.float(), &tensor.shape, &tensor.to_f32())?;
         }
         Ok(name)
     }
 
-    /// The matrix `[N, K]` of a linear in f32, stored as `[K, N]`.
+    /// The matrix `[N, K]` of a linear in floats, stored as `[K, N]`.
     pub(super) fn weight_transposed(&mut self, id: WeightId) -> Result<String, OnnxError> {
         let name = format!("{}/transposed", self.graph.weight(id).name);
         if self.constants.insert(name.clone()) {
@@ -274,9 +332,9 @@ impl<'a> Writer<'a> {
                 for (value, source) in row.iter_mut().zip(values.chunks_exact(k)) {
                     *value = source[i];
                 }
-                self.data.push_f32(&row).map_err(OnnxError::data)?;
+                self.push(self.float(), &row)?;
             }
-            self.stored(&name, ElementType::F32, &[k, n], offset);
+            self.stored(&name, self.float(), &[k, n], offset);
         }
         Ok(name)
     }
@@ -297,21 +355,34 @@ impl<'a> Writer<'a> {
     }
 
     fn note_unpacked(&mut self, name: &str, stored: Format) {
-        if stored != Format::F32 {
+        let as_it_is = stored == Format::F32 || (stored == Format::F16 && self.dialect.half);
+        if !as_it_is {
             self.unpacked.insert(name.to_owned(), Unpacked { name: name.to_owned(), stored });
         }
     }
 
-    fn store_f32(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<(), OnnxError> {
+    fn store(&mut self, name: &str, float: ElementType, shape: &[usize], values: &[f32]) -> Result<(), OnnxError> {
         if size_of_val(values) < INLINE {
-            let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            self.initializers.push(proto::tensor(name, ElementType::F32, shape, &Bytes::Inline(&raw)));
+            let raw: Vec<u8> = match float {
+                ElementType::F16 => values.iter().flat_map(|v| to_f16(*v).to_le_bytes()).collect(),
+                _ => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            };
+            self.initializers.push(proto::tensor(name, float, shape, &Bytes::Inline(&raw)));
             return Ok(());
         }
         let offset = self.data.begin().map_err(OnnxError::data)?;
-        self.data.push_f32(values).map_err(OnnxError::data)?;
-        self.stored(name, ElementType::F32, shape, offset);
+        self.push(float, values)?;
+        self.stored(name, float, shape, offset);
         Ok(())
+    }
+
+    /// Appends floats of the tensor begun, in that type.
+    fn push(&mut self, float: ElementType, values: &[f32]) -> Result<(), OnnxError> {
+        match float {
+            ElementType::F16 => self.data.push_f16(values),
+            _ => self.data.push_f32(values),
+        }
+        .map_err(OnnxError::data)
     }
 
     /// Enters a tensor that has been streamed since `offset`.
@@ -327,7 +398,10 @@ impl<'a> Writer<'a> {
             let made = self.value(port.value)?;
             if made != output {
                 let name = format!("outputs/{output}");
-                self.op_to(&name, (STANDARD, "Identity"), &[&made], &[output], &[]);
+                let is_cast = self.dialect.half && self.graph.value(port.value).dtype == DType::F32;
+                let to = [("to", Attribute::Int(ElementType::F32 as i64))];
+                let (op, attributes) = if is_cast { ("Cast", &to[..]) } else { ("Identity", &[][..]) };
+                self.op_to(&name, (STANDARD, op), &[&made], &[output], attributes);
             }
         }
         let ports = self.graph.inputs.iter().map(|port| &port.name).chain(&self.output_names);

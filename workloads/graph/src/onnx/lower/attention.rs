@@ -16,6 +16,8 @@ use crate::{AttentionPattern, Node};
 
 /// Added to scores that must not count: e^ of it is 0 in f32, and it is far from overflow.
 const MASKED: f32 = -1e30;
+/// The same for 16-bit floats, which end at 65504.
+const MASKED_16: f32 = -3e4;
 
 /// Sizes of one attention.
 #[derive(Clone, Copy)]
@@ -114,8 +116,9 @@ fn products_full(
         let q = if pieces.len() > 1 { slice(w, &at("q_chunk"), &q, 2, piece.clone()) } else { q.clone() };
         let mut scores = w.op(&at("scores"), "MatMul", &[&q, &k], &[]);
         if causal {
+            let masked = if w.dialect.half { MASKED_16 } else { MASKED };
             let mask = w.table(&format!("const/causal[{queries}]"), &[queries, queries], || {
-                (0..queries * queries).map(|i| if i % queries > i / queries { MASKED } else { 0.0 }).collect()
+                (0..queries * queries).map(|i| if i % queries > i / queries { masked } else { 0.0 }).collect()
             })?;
             scores = reshape(w, &at("by_head"), &scores, &[batch, heads, queries, queries]);
             scores = w.op(&at("masked"), "Add", &[&scores, &mask], &[]);

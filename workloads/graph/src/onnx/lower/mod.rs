@@ -14,6 +14,7 @@ use crate::{Node, Op};
 /// Writes every node, in order.
 pub(super) fn lower(w: &mut Writer<'_>) -> Result<(), OnnxError> {
     let graph = w.graph;
+    w.cast_inputs();
     for (index, node) in graph.nodes.iter().enumerate() {
         if w.absorbed.contains(&index) {
             continue;

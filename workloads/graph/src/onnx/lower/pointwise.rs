@@ -2,7 +2,7 @@
 
 use super::super::OnnxError;
 use super::super::dialect::GeluForm;
-use super::super::proto::Attribute;
+use super::super::proto::{Attribute, ElementType};
 use super::super::writer::{MICROSOFT, Writer};
 use super::{concat, part, reshape};
 use crate::{Activation, Node, Op, WeightId, rope};
@@ -18,12 +18,17 @@ pub(super) fn lower(w: &mut Writer<'_>, node: &Node) -> Result<String, OnnxError
         }
         Op::RmsNorm { eps, weight } => {
             let axis = w.graph.shape(node.output).len() - 1;
-            let (weight, eps, axes) = (w.weight(*weight)?, w.scalar(*eps), w.ints(&[axis]));
-            let square = w.op(&part(name, "square"), "Mul", &[x, x], &[]);
+            let (weight, eps, axes) = (w.weight(*weight)?, w.scalar_f32(*eps), w.ints(&[axis]));
+            // In 32 bits whatever the rest is in: the square of 256 is beyond 16-bit floats.
+            let wide = if w.dialect.half { w.cast(&part(name, "wide"), x, ElementType::F32) } else { x.to_owned() };
+            let square = w.op(&part(name, "square"), "Mul", &[&wide, &wide], &[]);
             let mean = w.op(&part(name, "mean"), "ReduceMean", &[&square, &axes], &[("keepdims", Attribute::Int(1))]);
             let mean = w.op(&part(name, "eps"), "Add", &[&mean, &eps], &[]);
             let root = w.op(&part(name, "root"), "Sqrt", &[&mean], &[]);
-            let y = w.op(&part(name, "divide"), "Div", &[x, &root], &[]);
+            let mut y = w.op(&part(name, "divide"), "Div", &[&wide, &root], &[]);
+            if w.dialect.half {
+                y = w.cast(&part(name, "narrow"), &y, ElementType::F16);
+            }
             w.op(name, "Mul", &[&y, &weight], &[])
         }
         Op::Modulate => {
@@ -50,7 +55,7 @@ pub(super) fn lower(w: &mut Writer<'_>, node: &Node) -> Result<String, OnnxError
         Op::Activation(activation) => return activate(w, node, x, *activation),
         Op::Rope { rows, cols, theta } => return rotate(w, node, x, (*rows, *cols), *theta),
         Op::Upsample2x => {
-            let scales = w.table("const/upsample2x", &[4], || vec![1.0, 1.0, 2.0, 2.0])?;
+            let scales = w.table_f32("const/upsample2x", &[4], &[1.0, 1.0, 2.0, 2.0])?;
             let text = |v: &str| Attribute::Text(v.to_owned());
             let attributes = [
                 ("mode", text("nearest")),
