@@ -26,6 +26,7 @@ pub mod roof;
 pub mod sample;
 pub mod sample_judged;
 pub mod sample_phone;
+pub mod scale;
 pub mod stages;
 pub mod stats;
 pub mod sustained;

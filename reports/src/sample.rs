@@ -194,6 +194,7 @@ fn model(name: &str, size: u32, parameters: f64, macs: f64) -> ModelEntry {
         macs: macs as u64,
         flops: (2.03 * macs) as u64,
         few_bit_flops: Some(if stage == "decoder" { 0 } else { (1.6 * macs) as u64 }),
+        work: BTreeMap::new(),
         peak_activation_bytes: Some(64 << 20),
     };
     ModelEntry {

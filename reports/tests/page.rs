@@ -15,6 +15,11 @@ use ditbench_reports::table::Absent;
 use ditbench_reports::{report, sample, sample_judged, sample_phone};
 use serde_json::Value;
 
+#[path = "common/launches.rs"]
+mod launches;
+#[path = "common/sizes.rs"]
+mod sizes;
+
 fn chromium() -> Option<PathBuf> {
     let works =
         |name: &PathBuf| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
@@ -133,6 +138,7 @@ fn nothing_overlaps_is_cut_or_too_faint() {
     pages.push(page_of(&dir.path().join("settling"), settling()));
     pages.extend(bounded(&machines, &dir.path().join("bounded")));
     pages.push(judged_page(&dir.path().join("judged")));
+    pages.push(page_of(&dir.path().join("scaling"), sizes::grown("scaling", 1.25, 1)));
     pages.extend(std::env::var_os("DITBENCH_REPORT").map(PathBuf::from));
     let (light, dark) = (look(&browser, &pages, false), look(&browser, &pages, true));
     assert_eq!((light.len(), dark.len()), (WIDTHS.len() * pages.len(), WIDTHS.len() * pages.len()));

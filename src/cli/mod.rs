@@ -19,6 +19,7 @@ pub mod profile;
 mod question;
 pub mod report;
 pub mod run;
+pub mod scale;
 pub mod setup;
 pub mod shell;
 pub mod tune;
@@ -57,6 +58,7 @@ Examples:
   ditbench compare runs/BASE runs/HEAD                the same, from records
   ditbench advise runs/A runs/B --max-latency 2s      which configuration to ship, and why
   ditbench tune --max-latency 2s --budget 20m         search for it, with launches where it is close
+  ditbench scale --size 64,96,128,192 --predict 512   what time grows as; what larger sizes would take
   ditbench history import runs/*/record.json          put runs into a store
   ditbench history page                               how numbers change from run to run
   ditbench generate \"turtle\" -o turtle.png --backend ort --precision q4
@@ -96,6 +98,9 @@ pub enum Command {
     /// Search what this machine can do for the configuration to ship, with launches where the decision is close
     #[command(after_help = examples::TUNE)]
     Tune(Box<tune::TuneArgs>),
+    /// Follow how costs grow with size, threads or rungs of a ladder, from records or a run: exponents, predictions, the papers' ratios
+    #[command(after_help = examples::SCALE)]
+    Scale(Box<scale::ScaleArgs>),
     /// Keep records in a store (SQLite, or PostgreSQL for a team), and see how numbers change from run to run
     #[command(after_help = examples::HISTORY)]
     History(history::HistoryArgs),
@@ -150,6 +155,7 @@ impl Command {
             Self::Setup(_) | Self::Run(_) | Self::Tune(_) | Self::Generate(_) | Self::Ab(_) | Self::Aa(_) => true,
             Self::Doctor(_) => true,
             Self::Profile(args) => args.runs(),
+            Self::Scale(args) => args.measures(),
             _ => false,
         }
     }
@@ -195,6 +201,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::compare(&args, common),
         Command::Advise(args) => advise::advise(&args),
         Command::Tune(args) => tune::tune(&args, common),
+        Command::Scale(args) => done(scale::scale(&args, common)),
         Command::History(args) => done(history::history(&args)),
         Command::Merge(args) => done(merge::merge(&args)),
         Command::Generate(args) => done(generate::generate(&args, common)),

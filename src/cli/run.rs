@@ -28,7 +28,7 @@ pub struct PlanArgs {
     #[arg(long)]
     images: Option<Images>,
     /// Time for the whole run: 90s, 10m, 1h. The first launch of every cell is always made, except by tune [default: the plan's,
-    /// else 150s; tune: the plan's, else 20m; ab and aa: the plan's, else none; 15m for their own default plan]
+    /// else 150s; tune: the plan's, else 20m; scale: the plan's, else 10m; ab and aa: the plan's, else none; 15m for their own default plan]
     #[arg(long, value_name = "TIME")]
     budget: Option<Seconds>,
     /// Weights: a safetensors file, or `random` [default: the checkpoint built into ditbench, else random from the seed]
@@ -322,6 +322,13 @@ impl PlanArgs {
         plan.images = self.images.or(plan.images);
         plan.budget = self.budget.or(plan.budget);
         Ok(plan)
+    }
+
+    /// Whether it names no cell and nothing else.
+    pub fn says_nothing(&self) -> bool {
+        let Self { plan, axes, prompt, seed, images, budget, weights } = self;
+        let of_images = (prompt, seed, images, budget, weights) == (&None, &None, &None, &None, &None);
+        plan.is_none() && *axes == Axes::default() && of_images
     }
 
     /// Which weights.

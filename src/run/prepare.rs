@@ -297,6 +297,7 @@ fn stage(stage: &PipelineStage) -> Option<Stage> {
         macs: total.macs,
         flops: total.flops,
         few_bit_flops: Some(2 * scheme::few_bit_macs(graph)),
+        work: cost::by(graph, cost::work).into_iter().map(|(work, cost)| (work.to_owned(), cost.flops)).collect(),
         peak_activation_bytes: Some(cost::peak_activation_bytes(graph)),
     })
 }

@@ -12,6 +12,8 @@ pub struct Script {
     pub text_encoder_ms: f64,
     /// Milliseconds of a denoiser step.
     pub denoiser_ms: f64,
+    /// Exponent of the pixels of the latent, against one of 8 × 8, by which a denoiser step takes longer.
+    pub denoiser_grows: f64,
     /// Milliseconds of a pass of the decoder.
     pub decoder_ms: f64,
     /// Standard deviation, as a share, by which whole launches differ in speed.
@@ -36,6 +38,7 @@ impl Default for Script {
             compile_ms: 1.0,
             text_encoder_ms: 0.2,
             denoiser_ms: 3.0,
+            denoiser_grows: 0.0,
             decoder_ms: 1.0,
             launch_noise: 0.0,
             memory_mib: 0,

@@ -30,7 +30,7 @@ impl ScriptedSession {
         let started = Instant::now();
         let ms = match graph.name.as_str() {
             "text_encoder" => script.text_encoder_ms,
-            "denoiser" => script.denoiser_ms,
+            "denoiser" => script.denoiser_ms * larger(graph).powf(script.denoiser_grows),
             _ => script.decoder_ms,
         };
         let held = resident(script.memory_mib);
@@ -48,6 +48,13 @@ impl ScriptedSession {
             print: script.print,
         }
     }
+}
+
+/// How many times the pixels of an 8 × 8 latent the graph's first output has.
+fn larger(graph: &Graph) -> f64 {
+    let shape = graph.outputs.first().map_or(&[][..], |port| graph.shape(port.value));
+    // Batch and channels first.
+    shape.iter().skip(2).product::<usize>() as f64 / 64.0
 }
 
 /// A script may say anything: what is below 0 or no time is none, what is too long is as long as can be.

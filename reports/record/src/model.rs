@@ -1,5 +1,7 @@
 //! A model at one size: its config, its counts, its weight files.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Cell, CellKey, CellStage};
@@ -89,6 +91,10 @@ pub struct Stage {
     /// these are done in integers and the rest is not.
     #[serde(default)]
     pub few_bit_flops: Option<u64>,
+    /// `flops` by what the work is: `linear`, `convolution`, `dense attention`, `pooled attention`, `blockwise attention`,
+    /// `cross-attention`, `other`. Empty in older records.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub work: BTreeMap<String, u64>,
     /// The most bytes of f32 activations alive at once.
     #[serde(default)]
     pub peak_activation_bytes: Option<u64>,

@@ -91,7 +91,7 @@ pub fn group_of(question: &Question, key: &CellKey) -> String {
 pub fn gather(runs: &[&Run], question: &Question) -> Vec<Evidence> {
     let mut machines: BTreeMap<(String, String), Vec<&Run>> = BTreeMap::new();
     for run in runs {
-        machines.entry(machine(run)).or_default().push(run);
+        machines.entry(same_machine(run)).or_default().push(run);
     }
     for runs in machines.values_mut() {
         runs.sort_by(|a, b| (&b.run.created, &b.run.id).cmp(&(&a.run.created, &a.run.id)));
@@ -106,7 +106,7 @@ pub fn gather(runs: &[&Run], question: &Question) -> Vec<Evidence> {
 }
 
 /// What makes a machine the same one; phones of one model are told apart by their serials.
-fn machine(run: &Run) -> (String, String) {
+pub fn same_machine(run: &Run) -> (String, String) {
     let phone = run.run.on.as_deref().filter(|on| on.starts_with("adb:")).unwrap_or_default();
     (fingerprint(&run.machine), phone.to_owned())
 }

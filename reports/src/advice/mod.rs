@@ -19,7 +19,7 @@ use serde::Serialize;
 
 pub use candidate::{Candidate, Fit, Unfit};
 pub use choose::{Choice, Outcome, choose};
-pub use evidence::{Evidence, gather, group_of};
+pub use evidence::{Evidence, gather, group_of, same_machine};
 pub use fleet::Fleet;
 pub use known::{Holds, Known, Standing};
 pub use question::{Bound, Question, Side};

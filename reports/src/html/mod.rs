@@ -10,6 +10,7 @@ mod inside;
 mod judged;
 mod phones;
 mod rows;
+mod scale;
 
 use std::fmt::Write as _;
 
@@ -17,6 +18,7 @@ use crate::advice::{self, Advice, Outcome, Question};
 use crate::headline;
 use crate::plots::{self, Figure, PlotError};
 use crate::record::{Cell, Run};
+use crate::scale::Scale;
 use crate::table::{self, Table};
 use crate::text::{self, escape};
 use ditbench_record::store::LoadedRun;
@@ -56,11 +58,18 @@ pub fn of_question(runs: &[LoadedRun], table: &Table, question: &Question) -> Re
     let advice = advice::of_runs(&records, &table.absent, question);
     decision::conclusions(&mut page, &advice);
     in_short(&mut page, table, &advice);
-    navigation(&mut page, timed.len() < runs.len(), !timed.is_empty(), !decision::told(&advice).is_empty());
+    let scale = scale::of(&records);
+    let there = There {
+        judged: timed.len() < runs.len(),
+        timed: !timed.is_empty(),
+        advised: !decision::told(&advice).is_empty(),
+        scaled: !scale.is_empty(),
+    };
+    navigation(&mut page, &there);
     decision::maps(&mut page, &advice)?;
     judged_sections(&mut page, runs, table);
     if !timed.is_empty() {
-        timed_sections(&mut page, &timed, &timed_table)?;
+        timed_sections(&mut page, &timed, &timed_table, &scale)?;
     }
     facts::cautions(&mut page, &records, table);
     facts::conditions(&mut page, &records);
@@ -105,7 +114,17 @@ fn timed(runs: &[LoadedRun], table: &Table) -> (Vec<LoadedRun>, Table) {
     (timed, Table { rows, ..table.clone() })
 }
 
-fn navigation(page: &mut Page, judged: bool, timed: bool, advised: bool) {
+/// The parts that a page has.
+#[allow(clippy::struct_excessive_bools, reason = "each part is there or not, whatever the others are")]
+struct There {
+    judged: bool,
+    timed: bool,
+    advised: bool,
+    scaled: bool,
+}
+
+fn navigation(page: &mut Page, there: &There) {
+    let There { judged, timed, advised, scaled } = *there;
     let sections = [
         (advised, "advice", "What to ship"),
         (advised, "map", "The map"),
@@ -113,6 +132,7 @@ fn navigation(page: &mut Page, judged: bool, timed: bool, advised: bool) {
         (timed, "table", "Table"),
         (timed, "images", "Images"),
         (timed, "plots", "Plots"),
+        (scaled, "scaling", "Scaling"),
         (true, "cautions", "Cautions"),
         (true, "conditions", "Conditions"),
         (timed, "reading", "How to read this"),
@@ -136,7 +156,7 @@ fn judged_sections(page: &mut Page, runs: &[LoadedRun], table: &Table) {
 }
 
 /// Tables, images and plots of runs that timed something.
-fn timed_sections(page: &mut Page, runs: &[LoadedRun], table: &Table) -> Result<(), PlotError> {
+fn timed_sections(page: &mut Page, runs: &[LoadedRun], table: &Table, scale: &Scale) -> Result<(), PlotError> {
     let records: Vec<&Run> = runs.iter().map(|loaded| &loaded.run).collect();
     rows::main_tables(page, &table::groups(table), table, records.len() > 1);
     phones::side_by_side(page, &records, table);
@@ -153,6 +173,7 @@ fn timed_sections(page: &mut Page, runs: &[LoadedRun], table: &Table) -> Result<
         }
         page.raw("</div>\n");
     }
+    scale::section(page, scale)?;
     phones::timelines(page, &records, table)?;
     inside::models(page, table);
     inside::profiles(page, &records, table)?;

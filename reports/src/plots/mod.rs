@@ -11,6 +11,7 @@ pub(crate) mod map;
 mod panels;
 mod points;
 pub(crate) mod profile;
+pub(crate) mod scale;
 mod strips;
 mod sustained;
 pub(crate) mod timeline;
@@ -31,7 +32,7 @@ pub(crate) struct Entry<'a> {
 /// A plot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// What it shows, for links: `stages`, `samples`, `memory`, `quality`, `peak`, `divergence`.
+    /// What it shows, for links: `stages`, `samples`, `memory`, `quality`, `peak`, `divergence`, `scale`.
     pub id: &'static str,
     /// Its heading.
     pub title: String,

@@ -7,6 +7,7 @@
 pub mod changepoints;
 pub mod fdr;
 pub mod interval;
+pub mod line;
 pub mod modes;
 pub mod normal;
 mod null;
@@ -19,6 +20,7 @@ pub mod sequence;
 pub mod shift;
 pub mod steady;
 mod steps;
+pub mod student;
 pub mod trend;
 
 pub use interval::{Interval, median, median_interval};

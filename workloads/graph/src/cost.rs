@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{DType, Graph, Node, Op};
+use super::{AttentionPattern, DType, Graph, Node, Op};
 
 /// The cost of one node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -81,6 +81,22 @@ pub fn by<K: Ord>(graph: &Graph, key: impl Fn(&Node) -> K) -> BTreeMap<K, Cost> 
         *costs.entry(key(node)).or_insert_with(Cost::default) += node_cost(graph, node);
     }
     costs
+}
+
+/// What a node's work is, as far as it grows with the size of an image in a way of its own.
+pub fn work(node: &Node) -> &'static str {
+    let is_in = |scope: &str| node.name.split('.').any(|part| part == scope);
+    match &node.op {
+        Op::Linear { .. } => "linear",
+        Op::Conv2d { .. } => "convolution",
+        Op::Attention { pattern: AttentionPattern::Blockwise { .. }, .. } => "blockwise attention",
+        // Text tokens are as many at every size.
+        Op::Attention { .. } if is_in("cross") => "cross-attention",
+        // ASSA's other branch: every query, a quarter of the keys.
+        Op::Attention { .. } if is_in("assa") => "pooled attention",
+        Op::Attention { .. } => "dense attention",
+        _ => "other",
+    }
 }
 
 /// The most bytes of activations alive at once when each value is freed after its last use and nothing is done in

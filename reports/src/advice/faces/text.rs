@@ -60,12 +60,12 @@ fn line(out: &mut String, before: &str, words: &str) {
 }
 
 /// Text in one line, as a terminal breaks it.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     one_line(text).replace('\u{a0}', " ")
 }
 
 /// The first column to the left, the others to the right.
-fn table(out: &mut String, rows: &[Vec<String>]) {
+pub(crate) fn table(out: &mut String, rows: &[Vec<String>]) {
     let columns = rows.first().map_or(0, Vec::len);
     let widths: Vec<usize> =
         (0..columns).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();

@@ -1,0 +1,170 @@
+//! What a cost grows as: log-log curves with the fitted law, and the largest point as the others predicted it.
+
+use super::Figure;
+use super::axis::Axis;
+use super::canvas::{Anchor, BADGE, Canvas, Ink, PlotError, SMALL, WIDTH, draw, estimate, spread};
+use crate::record::Role;
+use crate::scale::law::HeldOut;
+use crate::scale::{Axis as Along, Curve, Series};
+use crate::text;
+
+/// The area inside the axes.
+const LEFT: i32 = 52;
+const RIGHT: i32 = WIDTH - 34;
+const TOP: i32 = 22;
+const BOTTOM: i32 = 282;
+const HEIGHT: i32 = 320;
+/// Curves of one figure: the image and its largest stages.
+const CURVES: usize = 4;
+/// Length of a dash and of the gap behind it.
+const DASH: f64 = 5.0;
+
+/// The figure of a series; `None` with fewer than three points, through which every line looks right.
+pub(crate) fn of_series(series: &Series) -> Result<Option<Figure>, PlotError> {
+    let mut curves: Vec<&Curve> = series.curves.iter().filter(|curve| curve.points.len() > 2).collect();
+    // The image first, then what takes longest.
+    let last = |curve: &Curve| curve.points.last().map_or(0.0, |point| point.seconds);
+    if let [_, stages @ ..] = curves.as_mut_slice() {
+        stages.sort_by(|a, b| last(b).total_cmp(&last(a)));
+    }
+    curves.truncate(CURVES);
+    let points = || curves.iter().flat_map(|curve| &curve.points);
+    let ends = curves.iter().filter_map(|curve| curve.held_out.last()).flat_map(|held| {
+        let interval = held.interval.map_or([held.predicted; 2], |interval| [interval.low, interval.high]);
+        [interval[0], interval[1], held.predicted]
+    });
+    let heights: Vec<f64> = points().map(|point| point.seconds).chain(ends).collect();
+    let (Some(across), Some(up)) = (
+        Axis::new(points().map(|point| point.x), 1.06, LEFT, RIGHT),
+        Axis::new(heights.iter().copied(), 1.25, BOTTOM, TOP),
+    ) else {
+        return Ok(None);
+    };
+    let name = format!("{}, {}", series.workload, series.label);
+    let alt = format!("Time against {}, {name}. {}", series.axis.counts(), alt(&curves));
+    let at_end: Vec<(i32, i32)> = curves
+        .iter()
+        .map(|curve| curve.points.last().map_or((RIGHT, TOP), |point| (RIGHT + 20, up.place(point.seconds))))
+        .collect();
+    let badges = spread(&at_end, ((RIGHT + 10, TOP), (WIDTH, BOTTOM)));
+    let svg = draw("scale", &alt, HEIGHT, |canvas| {
+        canvas.text("↑ longer (logarithmic, both ways)", (0, 7), SMALL, Anchor::Start, Ink::Muted)?;
+        for tick in up.ticks() {
+            let y = up.place(tick);
+            canvas.path(vec![(LEFT, y), (RIGHT, y)], 1, Ink::Grid, 1.0)?;
+            canvas.text(&text::seconds(tick), (LEFT - 6, y), SMALL, Anchor::End, Ink::Muted)?;
+        }
+        places(canvas, series, &across)?;
+        for (curve, (number, badge)) in curves.iter().zip((1..).zip(&badges)) {
+            draw_curve(canvas, curve, ink(curve), &across, &up)?;
+            canvas.badge(*badge, number, ink(curve))?;
+        }
+        Ok(())
+    })?;
+    let exponent = |curve: &Curve| match (curve.law.value(), series.axis) {
+        (Some(law), axis) if axis != Along::Threads => format!(": {}^{:.2}", axis.counts(), law.exponent),
+        _ => String::new(),
+    };
+    let key = (1..).zip(&curves);
+    Ok(Some(Figure {
+        id: "scale",
+        title: name,
+        svg,
+        caption: "Dots are measured (medians over launches); the line is the power law through them, straight on two logarithmic axes. At the \
+                  right end the dashed line is the law without the largest point, and the bar beside that dot is where it should then lie with \
+                  95 %: a dot off its bar is a bend."
+            .into(),
+        key: key.map(|(number, curve)| (number, ink(curve).class(), format!("{}{}", curve.of, exponent(curve)))).collect(),
+    }))
+}
+
+fn ink(curve: &Curve) -> Ink {
+    match curve.role {
+        None => Ink::Text,
+        // Dark enough for a number on it, which the encoder's own is not.
+        Some(Role::Encoder) => Ink::Backend(1),
+        Some(Role::Denoiser) => Ink::Step(0),
+        Some(Role::Decoder) => Ink::Decoder,
+        Some(Role::Other) => Ink::Backend(3),
+    }
+}
+
+/// The measured places, each by its own words where there is room.
+fn places(canvas: &Canvas, series: &Series, across: &Axis) -> Result<(), PlotError> {
+    let mut free_from = 0;
+    for point in &series.curves[0].points {
+        let x = across.place(point.x);
+        canvas.path(vec![(x, TOP), (x, BOTTOM)], 1, Ink::Grid, 1.0)?;
+        let half = estimate(&point.at.says, SMALL) / 2;
+        // Words that would run into the last ones, or over the edge, keep their line only.
+        if x - half >= free_from && x + half <= WIDTH {
+            canvas.text(&point.at.says, (x, BOTTOM + 12), SMALL, Anchor::Middle, Ink::Muted)?;
+            free_from = x + half + 6;
+        }
+    }
+    let words = match series.axis {
+        Along::Size => "size, in pixels →".to_owned(),
+        axis => format!("{} →", axis.counts()),
+    };
+    canvas.text(&words, (RIGHT, BOTTOM + 29), SMALL, Anchor::End, Ink::Muted)
+}
+
+fn draw_curve(canvas: &Canvas, curve: &Curve, ink: Ink, across: &Axis, up: &Axis) -> Result<(), PlotError> {
+    let (Some(first), Some(last)) = (curve.points.first(), curve.points.last()) else { return Ok(()) };
+    let lawful = !curve.held_out.is_empty();
+    if let Some(law) = curve.law.value().filter(|_| lawful) {
+        let end = |x: f64| (across.place(x), up.place(law.at(x)));
+        canvas.path(vec![end(first.x), end(last.x)], 2, ink, 0.6)?;
+    } else {
+        // More threads follow no power law: the points alone, joined.
+        let joined = curve.points.iter().map(|point| (across.place(point.x), up.place(point.seconds)));
+        canvas.path(joined.collect(), 1, ink, 0.6)?;
+    }
+    if let Some(held) = curve.held_out.last() {
+        held_out(canvas, curve, held, across, up)?;
+    }
+    for point in &curve.points {
+        let (x, y) = (across.place(point.x), up.place(point.seconds));
+        canvas.dot((x, y), 4, Ink::Paper, 1.0)?;
+        canvas.dot((x, y), 3, ink, 1.0)?;
+    }
+    Ok(())
+}
+
+/// The law of the others, dashed up to the largest point; and where that should lie.
+fn held_out(canvas: &Canvas, curve: &Curve, held: &HeldOut, across: &Axis, up: &Axis) -> Result<(), PlotError> {
+    let Some(before) = curve.points.iter().rev().find(|point| point.x < held.x) else { return Ok(()) };
+    let from = (across.place(before.x), up.place(before.seconds));
+    let to = (across.place(held.x), up.place(held.predicted));
+    let (dx, dy) = (f64::from(to.0 - from.0), f64::from(to.1 - from.1));
+    let length = dx.hypot(dy);
+    let at = |way: f64| {
+        let share = (way / length).min(1.0);
+        (from.0 + (share * dx).round() as i32, from.1 + (share * dy).round() as i32)
+    };
+    let mut way = 0.0;
+    while way < length {
+        canvas.path(vec![at(way), at(way + DASH)], 1, Ink::Muted, 1.0)?;
+        way += 2.0 * DASH;
+    }
+    if let Some(interval) = held.interval {
+        // Beside the dot, so that both are seen.
+        let x = to.0 + BADGE;
+        let (low, high) = (up.place(interval.low), up.place(interval.high));
+        for bar in [vec![(x, low), (x, high)], vec![(x - 3, low), (x + 3, low)], vec![(x - 3, high), (x + 3, high)]] {
+            canvas.path(bar, 2, Ink::Muted, 1.0)?;
+        }
+    }
+    Ok(())
+}
+
+/// The curves in words.
+fn alt(curves: &[&Curve]) -> String {
+    let says = |curve: &&Curve| {
+        let end = |point: Option<&crate::scale::series::Point>| {
+            point.map_or_else(String::new, |point| format!("{} at {}", text::seconds(point.seconds), point.at.says))
+        };
+        format!("{}: {} to {}", curve.of, end(curve.points.first()), end(curve.points.last()))
+    };
+    curves.iter().map(says).collect::<Vec<_>>().join("; ") + "."
+}

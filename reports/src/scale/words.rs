@@ -1,0 +1,176 @@
+//! What curves say, in sentences. Numbers that were not measured are called predicted, wherever they stand.
+
+use super::axis::Axis;
+use super::law::{Check, FEWEST, HeldOut, Law, Predicted};
+use super::series::{Curve, Growth, Series, Work};
+use crate::record::disturbed::several;
+use crate::stats::Interval;
+use crate::text::{percent, seconds};
+
+/// Exponents of counts that differ by less over an axis are told as one.
+const BENT: f64 = 0.05;
+/// Kinds of work with a smaller share at both ends are not told.
+const SMALL: f64 = 0.005;
+
+/// `1.21 [1.10, 1.32]`; what stands in its place.
+pub fn exponent(law: Option<&Law>) -> String {
+    let Some(law) = law else { return "-".to_owned() };
+    match law.interval {
+        Some(Interval { low, high }) => format!("{:.2} [{low:.2}, {high:.2}]", law.exponent),
+        None => format!("{:.2} (2 points)", law.exponent),
+    }
+}
+
+/// `1.18`; `1.18 (1.02 to 1.35)` where it is not the same at both ends.
+pub fn growth(growth: Growth) -> String {
+    let Growth { exponent, first, last } = growth;
+    if (last - first).abs() < BENT {
+        return format!("{exponent:.2}");
+    }
+    format!("{exponent:.2} ({first:.2} to {last:.2})")
+}
+
+fn time(value: f64, interval: Option<Interval>) -> String {
+    let ends = interval.map(|ends| format!(" [{}, {}]", seconds(ends.low), seconds(ends.high)));
+    format!("{}{}", seconds(value), ends.unwrap_or_default())
+}
+
+/// The sentences of a series, the most important first.
+pub(super) fn of_series(series: &Series) -> Vec<String> {
+    let mut says = Vec::new();
+    let unit = series.axis.counts();
+    if series.axis != Axis::Threads {
+        says.extend(series.curves.first().and_then(|curve| against_operations(curve, unit)));
+        says.extend(held_out(&series.curves));
+    }
+    if let Some(threads) = &series.threads {
+        says.push(match &threads.serial {
+            crate::record::Reading::Ok(serial) => {
+                let points = if serial.points > 2 {
+                    format!("{} points, the farthest {} off", serial.points, percent(serial.off))
+                } else {
+                    "2 points, so nothing checks it".to_owned()
+                };
+                format!(
+                    "By Amdahl's law {} of the time of one thread is not shared by more ({points}).",
+                    percent(serial.share)
+                )
+            }
+            reading => format!("No serial share by Amdahl's law: {}.", reading.why().unwrap_or_default()),
+        });
+    }
+    says.extend(work(&series.work, unit));
+    for curve in series.curves.iter().chain(&series.profiled) {
+        says.extend(curve.predicted.iter().map(|predicted| prediction(curve, predicted)));
+    }
+    says
+}
+
+/// Whether time grows as operations do.
+fn against_operations(curve: &Curve, unit: &str) -> Option<String> {
+    let (law, counted) = (curve.law.value()?, curve.operations?);
+    let Interval { low, high } = law.interval?;
+    let both =
+        format!("time grows as {unit}^{:.2} [{low:.2}, {high:.2}], operations as ^{}", law.exponent, growth(counted));
+    Some(if low > counted.exponent {
+        format!("The {}'s {both}: each operation takes longer where there are more.", curve.of)
+    } else if high < counted.exponent {
+        format!("The {}'s {both}: each operation takes less time where there are more.", curve.of)
+    } else {
+        format!("The {}'s {both}: no difference can be told.", curve.of)
+    })
+}
+
+/// What came of holding points out: the largest of each curve, and how many of the others.
+fn held_out(curves: &[Curve]) -> Vec<String> {
+    let mut says = Vec::new();
+    let largest: Vec<(&Curve, &HeldOut)> =
+        curves.iter().filter_map(|curve| Some((curve, curve.held_out.last()?))).collect();
+    let Some((_, first)) = largest.first() else {
+        return vec![format!(
+            "The law is unchecked: it takes 3 points to hold one out, and {} for an interval.",
+            FEWEST + 1
+        )];
+    };
+    let of = |(curve, held): &(&Curve, &HeldOut)| {
+        let off = format!("{} {}", percent(held.off().abs()), if held.off() < 0.0 { "less" } else { "more" });
+        let verdict = match held.holds {
+            Some(true) => "within",
+            Some(false) => "OUTSIDE",
+            None => "no interval of so few points",
+        };
+        format!(
+            "{} predicted {}, measured {} ({off}: {verdict})",
+            curve.of,
+            time(held.predicted, held.interval),
+            seconds(held.measured)
+        )
+    };
+    let told: Vec<String> = largest.iter().map(of).collect();
+    says.push(format!("Held out, {}: {}.", first.at.says, told.join("; ")));
+    let inner: Vec<bool> = curves
+        .iter()
+        .flat_map(|curve| &curve.held_out[..curve.held_out.len().saturating_sub(1)])
+        .filter_map(|held| held.holds)
+        .collect();
+    if !inner.is_empty() {
+        let kept = inner.iter().filter(|holds| **holds).count();
+        says.push(format!("Each other point held out in turn: {kept} of {} lie in their intervals.", inner.len()));
+    }
+    let missed: Vec<String> =
+        curves.iter().filter(|curve| curve.check == Check::Missed).map(|curve| curve.of.clone()).collect();
+    if !missed.is_empty() {
+        says.push(format!(
+            "One power law does not hold to the end for: {}. Its exponent is an average over a bend.",
+            missed.join(", ")
+        ));
+    }
+    says
+}
+
+/// What the graphs' counts grow as, a sentence for each stage.
+fn work(all: &[Work], unit: &str) -> Vec<String> {
+    let mut stages: Vec<&str> = Vec::new();
+    for work in all {
+        if !stages.contains(&work.stage.as_str()) {
+            stages.push(&work.stage);
+        }
+    }
+    let of = |stage: &&str| {
+        let own = all.iter().filter(|work| work.stage == **stage);
+        let mut own: Vec<&Work> = own.filter(|work| work.share_first.max(work.share_last) >= SMALL).collect();
+        own.sort_by(|a, b| b.growth.exponent.total_cmp(&a.growth.exponent));
+        let one = |work: &&Work| {
+            let (first, last) = (percent(work.share_first), percent(work.share_last));
+            let share = if first == last { first } else { format!("{first} to {last}") };
+            format!("{} {} ({share})", work.work, growth(work.growth))
+        };
+        let stage = stage.replace('_', " ");
+        let told = own.iter().map(one).collect::<Vec<_>>().join(", ");
+        (!own.is_empty()).then(|| format!("Operations of the {stage} by exponent of {unit} (share of all): {told}."))
+    };
+    stages.iter().filter_map(of).collect()
+}
+
+/// A prediction, never without what came of the check.
+fn prediction(curve: &Curve, predicted: &Predicted) -> String {
+    let interval = match predicted.interval {
+        Some(_) => time(predicted.predicted, predicted.interval),
+        None => format!("{}, without an interval", time(predicted.predicted, None)),
+    };
+    let beyond = if predicted.beyond > 1.0 {
+        format!(", {:.1} times the largest measured", predicted.beyond)
+    } else {
+        ", within what was measured".to_owned()
+    };
+    let trust = match (curve.check, curve.held_out.last()) {
+        (Check::Held, Some(held)) => format!("the same law predicted {} rightly", held.at.says),
+        (Check::Missed, Some(held)) => {
+            format!("do not rely on it: the same law missed {} by {}", held.at.says, percent(held.off().abs()))
+        }
+        _ => {
+            format!("unchecked: {} are too few to hold one out with an interval", several(curve.points.len(), "point"))
+        }
+    };
+    format!("PREDICTED, not measured: {}, {}: {interval}{beyond}; {trust}.", predicted.at.says, curve.of)
+}
