@@ -2,6 +2,7 @@
 //!
 //! Contract: made from records alone; every text from a record is escaped. Readable from 360 pixels on, in light and dark.
 
+mod company;
 mod decision;
 mod facts;
 mod gallery;
@@ -56,7 +57,8 @@ pub fn of_question(runs: &[LoadedRun], table: &Table, question: &Question) -> Re
     let advice = advice::of_runs(&records, &table.absent, question);
     decision::conclusions(&mut page, &advice);
     in_short(&mut page, table, &advice);
-    navigation(&mut page, timed.len() < runs.len(), !timed.is_empty(), !decision::told(&advice).is_empty());
+    let beside = !crate::company::pairs(&timed_table).is_empty();
+    navigation(&mut page, timed.len() < runs.len(), !timed.is_empty(), !decision::told(&advice).is_empty(), beside);
     decision::maps(&mut page, &advice)?;
     judged_sections(&mut page, runs, table);
     if !timed.is_empty() {
@@ -105,12 +107,13 @@ fn timed(runs: &[LoadedRun], table: &Table) -> (Vec<LoadedRun>, Table) {
     (timed, Table { rows, ..table.clone() })
 }
 
-fn navigation(page: &mut Page, judged: bool, timed: bool, advised: bool) {
+fn navigation(page: &mut Page, judged: bool, timed: bool, advised: bool, beside: bool) {
     let sections = [
         (advised, "advice", "What to ship"),
         (advised, "map", "The map"),
         (judged, "pictures", "Pictures judged"),
         (timed, "table", "Table"),
+        (beside, "company", "Alone and in company"),
         (timed, "images", "Images"),
         (timed, "plots", "Plots"),
         (true, "cautions", "Cautions"),
@@ -139,6 +142,7 @@ fn judged_sections(page: &mut Page, runs: &[LoadedRun], table: &Table) {
 fn timed_sections(page: &mut Page, runs: &[LoadedRun], table: &Table) -> Result<(), PlotError> {
     let records: Vec<&Run> = runs.iter().map(|loaded| &loaded.run).collect();
     rows::main_tables(page, &table::groups(table), table, records.len() > 1);
+    company::section(page, table, records.len() > 1);
     phones::side_by_side(page, &records, table);
     images::section(page, runs, table);
     page.raw("<h2 id=\"plots\">Plots</h2>\n");
