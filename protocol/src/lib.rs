@@ -64,6 +64,13 @@ pub struct LaunchSpec {
     /// CPUs that the worker may use; `None`: as the system sees fit.
     #[serde(default)]
     pub cpus: Option<Vec<u32>>,
+    /// Threads that are to be kept busy beside the worker, on the same CPUs, by whoever starts it; the worker does not look at it.
+    #[serde(default, skip_serializing_if = "is_alone")]
+    pub company: u32,
+}
+
+fn is_alone(company: &u32) -> bool {
+    *company == 0
 }
 
 impl LaunchSpec {

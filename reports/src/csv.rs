@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use ditbench_record::Reading;
-use ditbench_record::csv::{KEY_COLUMNS, key_values, own_columns, own_value};
+use ditbench_record::csv::{KEY_COLUMNS, key_values, more_columns};
 
 use crate::caution::Caution;
 use crate::estimate::Estimate;
@@ -71,8 +71,8 @@ enum Column {
 }
 
 impl Column {
-    /// All, in their order.
-    fn all() -> Vec<Self> {
+    /// All of a table, in their order.
+    fn all(table: &Table) -> Vec<Self> {
         let mut columns: Vec<(u16, Self)> = WORDS.iter().map(|words| (words.place, Self::Words(words))).collect();
         for metric in Metric::all() {
             match metric.definition().csv {
@@ -82,7 +82,10 @@ impl Column {
                     (place, Self::Low(metric)),
                     (place, Self::High(metric)),
                 ]),
-                Csv::Not => {}
+                Csv::WhereKnown(place) if table.rows.iter().any(|row| row.value(metric).is_some()) => {
+                    columns.push((place, Self::Number(metric)));
+                }
+                Csv::WhereKnown(_) | Csv::Not => {}
             }
         }
         // A stable sort: a number's bounds stay behind it.
@@ -126,20 +129,21 @@ fn number(value: Option<f64>) -> String {
 }
 
 /// The table, one line for each cell, then the paper's rows for the models that are in it, with `published` as their run
-/// and status. Behind all other columns stand the axes that only some workloads have, where a cell has a value on one. Seconds,
+/// and status. Behind all other columns stands what else names a cell, where one has a value in it
+/// ([`more_columns`]). Seconds,
 /// bytes, 10⁹ FLOPs a second.
 ///
 /// # Errors
 /// Whatever `out` fails with.
 pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    let columns = Column::all();
-    let axes = own_columns(table.rows.iter().map(|row| &row.key));
-    let names = columns.iter().map(Column::name).chain(axes.iter().map(|(_, name)| name.clone()));
+    let columns = Column::all(table);
+    let more = more_columns(table.rows.iter().map(|row| &row.key));
+    let names = columns.iter().map(Column::name).chain(more.iter().map(|column| column.name()));
     writer.write_record(["run"].iter().chain(&KEY_COLUMNS).map(|name| (*name).to_owned()).chain(names))?;
     for row in &table.rows {
-        let own = axes.iter().map(|(axis, _)| own_value(&row.key, axis));
-        let values = columns.iter().map(|column| column.of(row)).chain(own);
+        let more = more.iter().map(|column| column.of(&row.key));
+        let values = columns.iter().map(|column| column.of(row)).chain(more);
         writer.write_record(std::iter::once(one_line(&row.run)).chain(key_values(&row.key)).chain(values))?;
     }
     for paper in table.published.iter().filter(|paper| table.rows.iter().any(|row| row.key.name() == paper.model)) {
@@ -153,7 +157,7 @@ pub fn write_table(table: &Table, out: &mut dyn Write) -> io::Result<()> {
             "steps" => paper.steps.map(|steps| steps.to_string()).unwrap_or_default(),
             _ => String::new(),
         };
-        let values = columns.iter().map(|column| column.of_paper(paper)).chain(axes.iter().map(|_| String::new()));
+        let values = columns.iter().map(|column| column.of_paper(paper)).chain(more.iter().map(|_| String::new()));
         writer
             .write_record(["published".to_owned()].into_iter().chain(KEY_COLUMNS.iter().map(of_key)).chain(values))?;
     }

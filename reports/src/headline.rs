@@ -6,7 +6,7 @@ use crate::estimate::Spread;
 use crate::metric::Metric;
 use crate::record::Status;
 use crate::table::{Row, Table, groups};
-use crate::{judged, text};
+use crate::{company, judged, text};
 
 /// Latents nearer than this to the reference's (relative L2) count as the same result: f32 rounding over four steps.
 pub const SAME: f64 = 1e-3;
@@ -33,6 +33,7 @@ pub fn of_table(table: &Table) -> Vec<Point> {
             points.push(Point { says, about });
         }
     }
+    points.extend(company::sentences(table).into_iter().map(|(about, says)| Point { about, says }));
     points.extend(of_pictures(table));
     let failed: Vec<&Row> = table.rows.iter().filter(|row| !row.has_figures()).collect();
     let broken = table.rows.iter().filter(|row| row.has_figures() && row.status != Status::Ok).count();

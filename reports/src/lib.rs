@@ -4,6 +4,7 @@
 
 pub mod advice;
 pub mod caution;
+pub mod company;
 pub mod csv;
 mod device_memory;
 pub mod energy;

@@ -77,25 +77,18 @@ pub fn still_moves(launch: &Launch) -> Option<f64> {
     (change.abs() > STILL).then_some(change)
 }
 
-/// The median over a cell's launches.
-fn over_launches(run: &Run, cell: &Cell, of: fn(&Levels) -> f64) -> Reading<f64> {
-    if !run.is_sustained() {
-        return Reading::absent(NOT_SUSTAINED);
-    }
-    let all: Vec<Reading<Levels>> = cell.good_launches().map(levels).collect();
-    let known: Vec<f64> = all.iter().filter_map(Reading::value).map(of).collect();
-    let why = all.iter().find_map(Reading::why).unwrap_or(NO_LAUNCH);
-    Reading::or_absent(median(&known), why)
+fn of_sustained(run: &Run, launch: &Launch, of: fn(&Levels) -> f64) -> Reading<f64> {
+    if run.is_sustained() { levels(launch).map(of) } else { Reading::absent(NOT_SUSTAINED) }
 }
 
-/// Seconds of an image when it has settled.
-pub fn settled(run: &Run, cell: &Cell) -> Reading<f64> {
-    over_launches(run, cell, |levels| levels.settled_s)
+/// Seconds of an image of a launch when it has settled.
+pub fn settled(run: &Run, launch: &Launch) -> Reading<f64> {
+    of_sustained(run, launch, |levels| levels.settled_s)
 }
 
-/// Seconds of an image at first.
-pub fn at_first(run: &Run, cell: &Cell) -> Reading<f64> {
-    over_launches(run, cell, |levels| levels.at_first_s)
+/// Seconds of an image of a launch at first.
+pub fn at_first(run: &Run, launch: &Launch) -> Reading<f64> {
+    of_sustained(run, launch, |levels| levels.at_first_s)
 }
 
 /// When a sensor first said that a launch was held back, in seconds after it began.
@@ -132,6 +125,7 @@ pub fn held_back(run: &Run, cell: &Cell) -> Reading<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metric::{self, Metric};
     use crate::record::{Cluster, Machine, PhoneFacts, Status, Telemetry};
 
     /// A launch whose images took these seconds, the first one nine.
@@ -161,11 +155,13 @@ mod tests {
         let hot: Vec<f64> = (0..119).map(|image| if image < 40 { 1.0 } else { 1.3 }).collect();
         assert_eq!(levels(&launch(&hot)), Reading::Ok(Levels { at_first_s: 1.0, settled_s: 1.3 }));
         assert!(levels(&launch(&hot[..5])).why().is_some_and(|why| why.starts_with("5 images")));
-        // The median of the launches, as of every number.
+        // The median of the launches, as of every number; one with too few images for it has none.
         let mut run = phone([1.0, 2.0, 3.0].map(|level| launch(&[level; 9])).to_vec());
-        assert_eq!(settled(&run, &run.cells[0]), Reading::Ok(2.0));
+        run.cells[0].launches.insert(0, launch(&[9.0; 2]));
+        let settled = |run: &Run| metric::of(Metric::SETTLED, run, &run.cells[0]).map(|figure| figure.value);
+        assert_eq!(settled(&run), Reading::Ok(2.0));
         run.run.sustained_s = None;
-        assert!(settled(&run, &run.cells[0]).why().is_some_and(|why| why.contains("--sustained")));
+        assert!(settled(&run).why().is_some_and(|why| why.contains("--sustained")));
     }
 
     #[test]

@@ -188,6 +188,7 @@ impl Row {
             Taken::Steps(role) => stats::median(&stages.by_role(role)),
             Taken::Launch(_)
             | Taken::Image(_)
+            | Taken::Sustained(_)
             | Taken::Cell(_)
             | Taken::Run(_)
             | Taken::Pictures(_)
@@ -268,7 +269,7 @@ impl Row {
         Some(if self.by_machine { self.machine.clone() } else { format!("run\u{a0}{number}: {}", self.machine) })
     }
 
-    /// Backend, way, precision, threads: `ort int8 · q4 · 2 threads`.
+    /// Backend, way, precision, threads: `ort int8 · q4 · 2 threads`, `ort int8 · q4 · 2 threads · in company of 1`.
     pub fn label(&self) -> String {
         let run = match self.run_number {
             None => String::new(),
@@ -277,7 +278,8 @@ impl Row {
         };
         let threads = self.threads();
         let threads = if threads.is_empty() { threads } else { format!(" · {threads}") };
-        format!("{} · {}{threads}{run}", self.who(), self.key.precision)
+        let company = self.key.in_company().map(|company| format!(" · {company}")).unwrap_or_default();
+        format!("{} · {}{threads}{company}{run}", self.who(), self.key.precision)
     }
 
     /// For a column of threads: `2`, `2 on big`.
@@ -341,7 +343,7 @@ pub fn columns(rows: &[&Row], place: Shown) -> Vec<Metric> {
     Metric::shown(place).filter(|metric| rows.iter().any(|row| row.says(*metric).is_some())).collect()
 }
 
-/// What is the same for rows that can be compared: `tiny, 512×512, 4 steps, 77 text tokens`.
+/// What is the same for rows that can be compared: `tiny, 512×512, 4 steps, 77 text tokens`. What is in company is apart.
 pub fn workload(key: &CellKey) -> String {
     let batch = if key.batch == 1 { String::new() } else { format!(", batch {}", key.batch) };
     let steps = if key.steps == 1 { "1 step".into() } else { format!("{} steps", key.steps) };
@@ -350,7 +352,8 @@ pub fn workload(key: &CellKey) -> String {
     let text = key.text_tokens().map(|tokens| format!(", {tokens} text tokens")).unwrap_or_default();
     // A single graph of a user's own makes no image.
     let size = if key.width == 0 { String::new() } else { format!("{}×{}, ", key.width, key.height) };
-    format!("{}, {size}{steps}{sampler}{text}{batch}", key.name())
+    let company = key.in_company().map(|company| format!(", {company}")).unwrap_or_default();
+    format!("{}, {size}{steps}{sampler}{text}{batch}{company}", key.name())
 }
 
 /// What rows of one table share: the workload and, where that is not the processor, the device.

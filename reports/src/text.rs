@@ -38,6 +38,12 @@ pub fn seconds(value: f64) -> String {
     format!("{}\u{a0}{unit}", significant(scaled, 3))
 }
 
+/// The size of an image behind what is named: ` 512×768` (width × height); nothing behind a single graph of a user's own, which makes
+/// none.
+pub fn pixels(width: u32, height: u32) -> String {
+    if width == 0 { String::new() } else { format!(" {width}×{height}") }
+}
+
 /// An amount of memory: `655 MiB`, `1.50 GiB`.
 pub fn bytes(value: u64) -> String {
     let (mut scaled, mut unit) = (value as f64, "B");

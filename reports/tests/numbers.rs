@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ditbench_record::store::LoadedRun;
 use ditbench_record::{
-    self as record, ImageQuality, MemoryMark, MemoryPass, ModelEntry, Peak, Reading, Run, Stage, StageCompile,
+    self as record, Company, ImageQuality, MemoryMark, MemoryPass, ModelEntry, Peak, Reading, Run, Stage, StageCompile,
     Telemetry, WeightsUse,
 };
 use ditbench_reports::history::series::extract;
@@ -52,6 +52,8 @@ fn timed() -> Run {
             readings: [("package_energy_j".to_owned(), Reading::Ok(20.0 * f64::from(second)))].into(),
         };
         launch.telemetry = (0..20).map(reading).collect();
+        let (units_per_s, alone_units_per_s) = (Reading::Ok(60.0), Reading::Ok(100.0));
+        launch.company = Some(Company { threads: 1, units_per_s, alone_units_per_s, ..Company::default() });
         launch.compile =
             vec![StageCompile { stage: "denoiser".into(), export_s: 1.5, load_s: 0.5, ..StageCompile::default() }];
     }
@@ -108,7 +110,8 @@ fn every_number_reaches_every_face() {
     let words = markdown::of_table(&table);
     let loaded = |run: &Run| LoadedRun { dir: "nowhere".into(), run: run.clone() };
     let page = html::of_runs(&[loaded(&timed), loaded(&judged), loaded(&sustained), loaded(&gpu)], &table).unwrap();
-    let series = extract(&timed).unwrap().points;
+    let series = [&timed, &sustained].map(|run| extract(run).unwrap().points);
+    let is_followed = |metric: Metric| series.iter().flat_map(|points| points.keys()).any(|key| key.metric == metric);
     for metric in Metric::all() {
         let (row, name) = (metric.definition(), metric.name());
         let there = table.rows.iter().any(|row| row.value(metric).is_some());
@@ -116,6 +119,10 @@ fn every_number_reaches_every_face() {
         let filled = || lines.iter().any(|line| !line[&name].is_empty());
         match row.csv {
             Csv::Column(_) => assert!(filled(), "{name} is not in the CSV"),
+            Csv::WhereKnown(_) => {
+                assert!(filled(), "{name} is not in the CSV");
+                assert!(!csv_of(&[&judged]).0.contains(&name), "{name} is in the CSV of a run that has none");
+            }
             Csv::Bounded(_) => {
                 assert!(
                     filled() && header.contains(&format!("{name}_low")) && header.contains(&format!("{name}_high"))
@@ -132,8 +139,8 @@ fn every_number_reaches_every_face() {
             assert!(page.contains(&cell), "{name} is not on the page");
         }
         match row.history {
-            Followed::As { .. } => assert!(series.keys().any(|key| key.metric == metric), "{name} has no series"),
-            Followed::Not { .. } => assert!(series.keys().all(|key| key.metric != metric), "{name}"),
+            Followed::As { .. } => assert!(is_followed(metric), "{name} has no series"),
+            Followed::Not { .. } => assert!(!is_followed(metric), "{name}"),
         }
     }
 }
@@ -141,7 +148,7 @@ fn every_number_reaches_every_face() {
 /// What a verdict compares is what a table shows: one name, one estimator.
 #[test]
 fn a_verdict_and_a_table_say_the_same() {
-    for run in [timed(), sample_judged::run()] {
+    for run in [timed(), sample_judged::run(), sustained()] {
         let rows = table::of_runs(&[&run]).rows;
         let verdict = compare(&Side::of_runs("a", [&run]), &Side::of_runs("b", [&run]), &Options::default()).unwrap();
         let mut compared = 0;
@@ -154,13 +161,16 @@ fn a_verdict_and_a_table_say_the_same() {
                 }
                 compared += 1;
             }
-            if run.judging.is_none() {
+            if run.judging.is_none() && !run.is_sustained() {
                 for metric in Metric::judged().filter(|metric| metric.definition().shown != Shown::Pictures) {
-                    assert_eq!(cell.metric(metric).is_some(), metric.basis() != Basis::Iterations, "{metric}");
+                    let is_of_cells = metric.basis() != Basis::Iterations && !metric.is_of_sustained_launches();
+                    assert_eq!(cell.metric(metric).is_some(), is_of_cells, "{metric}");
                 }
             }
         }
         assert!(compared > 3);
+        let settled = verdict.cells.iter().any(|cell| cell.metric(Metric::SETTLED).is_some());
+        assert_eq!(settled, run.is_sustained(), "settled images are judged where there are any");
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ditbench_record::store::{LoadedRun, RunStore};
-use ditbench_record::{Cell, Run};
+use ditbench_record::{Cell, Company, Reading, Run};
 use ditbench_reports::advice::{Bound, Question};
 use ditbench_reports::metric::Metric;
 use ditbench_reports::table::Absent;
@@ -93,6 +93,22 @@ fn settling() -> Run {
     run
 }
 
+/// The made-up run alone and in company, which makes an image three times as long.
+fn in_company() -> Run {
+    let mut run = sample::run();
+    for cell in run.cells.clone() {
+        let mut cell: Cell = cell;
+        cell.key.company = 4096;
+        for launch in &mut cell.launches {
+            let (units_per_s, alone_units_per_s) = (Reading::Ok(61.5), Reading::Ok(123.0));
+            launch.company = Some(Company { threads: 4096, units_per_s, alone_units_per_s, ..Company::default() });
+            launch.samples.iter_mut().for_each(|sample| sample.total_s *= 3.1);
+        }
+        run.cells.push(cell);
+    }
+    run
+}
+
 /// The answers to questions that some configurations keep, and that none does.
 fn bounded(runs: &[LoadedRun], dir: &Path) -> Vec<PathBuf> {
     let memory = f64::from(1 << 30);
@@ -136,6 +152,7 @@ fn nothing_overlaps_is_cut_or_too_faint() {
     };
     pages.push(report::report(&machines, &[absent], &dir.path().join("machines")).unwrap().html);
     pages.push(page_of(&dir.path().join("settling"), settling()));
+    pages.push(page_of(&dir.path().join("beside"), in_company()));
     pages.extend(bounded(&machines, &dir.path().join("bounded")));
     pages.push(judged_page(&dir.path().join("judged")));
     pages.push(page_of(&dir.path().join("scaling"), sizes::grown("scaling", 1.25, 1)));
@@ -201,7 +218,7 @@ fn first_images_only() -> Run {
 fn harsh() -> Run {
     let mut run = sample::run();
     run.run.prompt = "x".repeat(300);
-    run.machine.cpu_model = ditbench_record::Reading::Ok("A processor with a name that does not end ".repeat(4));
+    run.machine.cpu_model = Reading::Ok("A processor with a name that does not end ".repeat(4));
     let cells = run.cells.clone();
     for (copy, scale) in [(1, 1e-9), (2, 1e3), (3, 1e5)] {
         for cell in &cells {

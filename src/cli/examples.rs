@@ -13,6 +13,7 @@ Examples:
   ditbench run --plan plan.toml --dry-run             what it would do, with estimates
   ditbench run --plan plan.toml --budget 10m --launches 6
   ditbench run --model nano --sustained 10m           what the machine keeps up when it is hot
+  ditbench run --model nano --company 0,1             alone, and with one thread kept busy beside it
   ditbench run --resume runs/20261123T161500Z-5f3a    continue after an interruption
   ditbench run --on adb --first-look                  a phone: each cluster, then the fastest";
 

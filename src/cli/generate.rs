@@ -10,7 +10,7 @@ use ditbench_workloads::image::image_format;
 
 use super::Common;
 use super::workload::WorkloadArgs;
-use crate::plan::{BackendChoice, Cell, Threads, parse_memory, parse_scheme};
+use crate::plan::{BackendChoice, Cell, Company, Threads, parse_memory, parse_scheme};
 use crate::run::{self, Progress, WeightsChoice, one_image};
 use crate::text;
 use ditbench_protocol::Event;
@@ -62,6 +62,7 @@ pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
         threads: args.threads.unwrap_or_else(|| Threads::nearest(ditbench_worker::probe::machine::cores())),
         memory: args.memory,
         pinned: None,
+        company: Company::fixed(0),
         is_yardstick: false,
     };
     let output = std::path::absolute(&args.output).context("cannot resolve the output's path")?;

@@ -144,6 +144,12 @@ pub enum Command {
     /// One launch, told on standard input; started by `run`
     #[command(hide = true)]
     Worker,
+    /// Threads that are kept busy until standard input ends; started by `run --company`
+    #[command(hide = true)]
+    Company {
+        /// How many threads; on CPUs: on 4-7
+        words: Vec<String>,
+    },
 }
 
 impl Command {
@@ -180,6 +186,9 @@ pub fn main() -> ExitCode {
     if matches!(cli.command, Command::Worker) {
         return ditbench_worker::worker::main();
     }
+    if let Command::Company { words } = &cli.command {
+        return ditbench_worker::company::main(words);
+    }
     if let Command::Agent { words } = &cli.command {
         return output::exit(ditbench_worker::agent::main(words));
     }
@@ -213,7 +222,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => done(doctor::doctor(&args, common)),
         Command::Completions(args) => done(shell::completions(&args)),
         Command::Man(args) => done(shell::man(&args)),
-        Command::Worker | Command::Agent { .. } => Ok(ExitCode::SUCCESS),
+        Command::Worker | Command::Company { .. } | Command::Agent { .. } => Ok(ExitCode::SUCCESS),
     };
     output::exit(result.unwrap_or_else(|error| {
         output::tell(&format!("error: {}", crate::text::causes(&error)));

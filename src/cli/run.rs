@@ -163,6 +163,11 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         (false, false) => DEFAULT_PLAN,
     };
     let mut plan = args.plan.plan_or(default)?;
+    if judging.is_some() && plan.has_company() {
+        bail!(
+            "--company is for runs that time one prompt; --quality full makes the pictures of a fixed list: leave one of the two out"
+        );
+    }
     if !common.ep.is_empty() {
         plan.ep = Some(common.ep.clone());
     }

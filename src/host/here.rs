@@ -8,7 +8,7 @@ use ditbench_backend_api::Ready;
 use ditbench_record::{Build, Git, Machine, Peak, Reading};
 
 use super::sampler::Sampler;
-use ditbench_worker::process::{Exit, Observed, local};
+use ditbench_worker::process::{Exit, Observed, company, local};
 
 use super::{Host, NotCool, Order, PeakOf};
 use crate::environment::Common;
@@ -95,6 +95,10 @@ impl Host for ThisMachine {
         Reading::Ok(measure::calibrate::run())
     }
 
+    fn company_alone(&mut self, threads: u32, cpus: &[u32]) -> Reading<f64> {
+        company::alone(threads, cpus).map_or_else(Reading::absent, Reading::Ok)
+    }
+
     fn sensors(&mut self) -> BTreeMap<String, Reading<f64>> {
         probe::sensors::read()
     }
@@ -127,6 +131,7 @@ impl Host for ThisMachine {
         }
         let exit = exit?;
         observed.foreign = exit.foreign;
+        observed.company = exit.company;
         Ok(Exit { cause: exit.cause, max_rss: exit.max_rss, observed })
     }
 }

@@ -75,6 +75,10 @@ pub trait Host {
     /// Seconds of the fixed piece of work.
     fn calibrate(&mut self) -> Reading<f64>;
 
+    /// Pieces of work a second that so many threads of company ([`ditbench_worker::company`]) get done there with nothing beside
+    /// them, on these CPUs (none: as the system sees fit).
+    fn company_alone(&mut self, threads: u32, cpus: &[u32]) -> Reading<f64>;
+
     /// All sensors now.
     fn sensors(&mut self) -> BTreeMap<String, Reading<f64>>;
 

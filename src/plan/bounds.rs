@@ -13,6 +13,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub type Steps = Whole<1, 1000>;
 /// Threads that computing may use.
 pub type Threads = Whole<1, 4096>;
+/// Threads that are kept busy beside a worker.
+pub type Company = Whole<0, 4096>;
 /// Launches of a cell.
 pub type Launches = Whole<1, 1000>;
 /// Images of a launch.

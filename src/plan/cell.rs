@@ -6,7 +6,7 @@ use ditbench_workloads::{Choice, own};
 use serde::{Deserialize, Serialize};
 
 use super::axes::{BackendChoice, Size};
-use super::bounds::{Steps, Threads};
+use super::bounds::{Company, Steps, Threads};
 use super::brought::{Brought, model_of};
 use super::cluster::Pinned;
 use super::{Axes, OwnAxes};
@@ -29,9 +29,16 @@ pub struct Cell {
     /// The CPUs that it may run on; `None` where the system decides.
     #[serde(default)]
     pub pinned: Option<Pinned>,
+    /// Threads that are kept busy beside it; 0 alone.
+    #[serde(default = "nobody")]
+    pub company: Company,
     /// Whether it is there, made once, only for others to be held against.
     #[serde(default)]
     pub is_yardstick: bool,
+}
+
+fn nobody() -> Company {
+    Company::fixed(0)
 }
 
 impl Cell {
@@ -51,6 +58,8 @@ impl Cell {
             memory: Some(vec![self.memory]),
             brought,
             own: OwnAxes::single(&own),
+            // A plan of cells that are alone is one that older programs read.
+            company: (self.company != nobody()).then(|| vec![self.company]),
             cluster: self.pinned.as_ref().map(|pinned| vec![pinned.cluster.clone()]),
         }
     }
@@ -59,9 +68,10 @@ impl Cell {
     pub fn key(&self) -> String {
         let memory = if self.memory == MemoryMode::Small { " small memory" } else { "" };
         let on = self.pinned.as_ref().map(|pinned| format!(" on {}", pinned.cluster)).unwrap_or_default();
+        let company = if self.company == nobody() { String::new() } else { format!(" in company of {}", self.company) };
         let Self { choice, backend, device, scheme, threads, .. } = self;
         // The files of a user's model have the one precision that they have.
         let scheme = if own::path_of(choice).is_some() { String::new() } else { format!(" {}", scheme.name()) };
-        format!("{choice} {backend} {device}{scheme} {threads}th{memory}{on}")
+        format!("{choice} {backend} {device}{scheme} {threads}th{memory}{on}{company}")
     }
 }

@@ -6,7 +6,7 @@ use ditbench_worker::registry::{USUAL, USUAL_OF_FILES};
 use ditbench_workloads::{Choice, Workload, own, workload};
 
 use super::axes::{BackendChoice, Size};
-use super::bounds::{Steps, Threads};
+use super::bounds::{Company, Steps, Threads};
 use super::brought::choice as choice_of;
 use super::{Axes, Cell, ClusterChoice, Cores, Pinned, PlanError};
 
@@ -21,7 +21,8 @@ pub(super) fn count(axes: &Axes) -> u128 {
     fn values<T>(given: Option<&Vec<T>>, default: usize) -> u128 {
         given.map_or(default, Vec::len) as u128
     }
-    let Axes { model, size, backend, precision, device, threads, cluster, steps, memory, brought: _, own } = axes;
+    let Axes { model, size, backend, precision, device, threads, cluster, steps, memory, company, brought: _, own } =
+        axes;
     let of_every_workload = [
         values(model.as_ref(), 1),
         values(size.as_ref(), 1),
@@ -32,6 +33,7 @@ pub(super) fn count(axes: &Axes) -> u128 {
         values(cluster.as_ref(), 1),
         values(steps.as_ref(), 1),
         values(memory.as_ref(), 1),
+        values(company.as_ref(), 1),
     ];
     let own = own.names().filter_map(|name| own.get(name)).map(|given| given.len() as u128);
     of_every_workload.into_iter().chain(own).fold(1, u128::saturating_mul)
@@ -51,6 +53,7 @@ pub(super) fn expand(axes: &Axes, cores: &Cores) -> Result<Vec<Cell>, PlanError>
     let threads = or(&axes.threads, "threads", || vec![Threads::nearest(cores.count)])?;
     let placed = placed(axes, cores, &threads)?;
     let memories = or(&axes.memory, "memory", || vec![MemoryMode::Fast])?;
+    let companies = or(&axes.company, "company", || vec![Company::fixed(0)])?;
     let steps = axes.steps.as_ref().map(|_| or(&axes.steps, "steps", Vec::new)).transpose()?;
     let mut cells = Vec::new();
     for model in &models {
@@ -67,9 +70,12 @@ pub(super) fn expand(axes: &Axes, cores: &Cores) -> Result<Vec<Cell>, PlanError>
                 None => (&schemes[..], &backends),
             };
             for (device, ((pinned, threads), memory)) in product(&devices, &product(&placed, &memories)) {
-                for (scheme, backend) in product(schemes, backends) {
+                // A cell and the same in company follow each other: they are there to be held against each other.
+                for ((scheme, backend), company) in product(&product(schemes, backends), &companies) {
                     let (choice, device, pinned) = (choice.clone(), device.clone(), pinned.clone());
-                    cells.push(Cell { choice, backend, device, scheme, threads, memory, pinned, is_yardstick: false });
+                    let is_yardstick = false;
+                    let cell = Cell { choice, backend, device, scheme, threads, memory, pinned, company, is_yardstick };
+                    cells.push(cell);
                 }
             }
         }

@@ -19,7 +19,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 pub use axes::{BackendChoice, Size, parse_memory, parse_scheme};
-pub use bounds::{Images, Launches, Names, Patience, Seconds, Steps, Threads};
+pub use bounds::{Company, Images, Launches, Names, Patience, Seconds, Steps, Threads};
 pub use brought::{Brought, choice as choice_of, parse_model};
 pub use cell::Cell;
 pub use cluster::{ClusterChoice, Cores, Pinned, no_clusters};
@@ -89,6 +89,11 @@ pub struct Axes {
     #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_memory)]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub memory: Option<Vec<MemoryMode>>,
+    /// Company: so many threads are kept busy beside the worker all the time; 0,1 measures alone and beside one, as cells of their
+    /// own [default: 0, alone]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
+    pub company: Option<Vec<Company>>,
     /// What is said of a user's own model.
     #[command(flatten)]
     #[serde(flatten)]
@@ -101,8 +106,8 @@ pub struct Axes {
 
 impl Axes {
     /// The axes that every workload has.
-    pub const NAMES: [&str; 9] =
-        ["model", "size", "backend", "precision", "device", "threads", "cluster", "steps", "memory"];
+    pub const NAMES: [&str; 10] =
+        ["model", "size", "backend", "precision", "device", "threads", "cluster", "steps", "memory", "company"];
 }
 
 /// A plan as users write it: what all cells share, and one or more groups of axes.
@@ -156,6 +161,7 @@ impl PlanFile {
                 cluster: flags.cluster.clone().or(take.cluster),
                 steps: flags.steps.clone().or(take.steps),
                 memory: flags.memory.clone().or(take.memory),
+                company: flags.company.clone().or(take.company),
                 brought: take.brought.overridden_with(&flags.brought),
                 own: take.own.overridden_with(&flags.own),
             };
@@ -190,6 +196,11 @@ impl PlanFile {
     /// As [`PlanFile::cells_on`].
     pub fn cells(&self, cores: usize) -> Result<Vec<Cell>, PlanError> {
         self.cells_on(&Cores { count: cores, cpus_of: &no_clusters })
+    }
+
+    /// Whether some cell is to have company.
+    pub fn has_company(&self) -> bool {
+        self.group.iter().flat_map(|group| group.company.iter().flatten()).any(|company| company.get() > 0)
     }
 
     /// The cores that the plan names, each once.

@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use ditbench_record::disturbed;
 use ditbench_record::store::RunStore;
 use ditbench_record::{
-    Calibration, Cell as Row, CpusUsed, Kept, Kind, Launch, MemoryPass, Reading, Status, Telemetry, Version, Warning,
-    WeightsUse,
+    Calibration, Cell as Row, Company, CpusUsed, Kept, Kind, Launch, MemoryPass, Reading, Status, Telemetry, Version,
+    Warning, WeightsUse,
 };
 
 use super::collect::{Collected, status};
@@ -17,6 +17,7 @@ use super::profile;
 use super::progress::Progress;
 use super::resolve::Resolved;
 use super::{Prepared, Settings, now};
+use ditbench_worker::interrupt;
 use ditbench_worker::process::{Cause, Exit};
 
 use crate::host::{Host, NotCool, Order};
@@ -45,6 +46,8 @@ pub struct Launcher<'a> {
     pub planned: usize,
     /// When the budget ends: until then a launch that was spoiled can be made again.
     pub until: Instant,
+    /// What company gets done alone, by its threads and CPUs: measured once.
+    pub company_alone: BTreeMap<(u32, Vec<u32>), Reading<f64>>,
 }
 
 impl Launcher<'_> {
@@ -78,6 +81,13 @@ impl Launcher<'_> {
         let ((exit, launch, collected), cool) = loop {
             let begun = Instant::now();
             let (made, cool) = self.attempt(cell, &spec, &id, &log, index)?;
+            // Without the company that it was to have it is another measurement.
+            let lost = made.0.observed.company.as_ref().and_then(|company| company.lost.clone());
+            if let Some(why) = lost.filter(|_| row.discarded.len() < REDO && !interrupt::requested()) {
+                self.progress.line(&format!("{name}: {why}; the launch will be repeated"));
+                row.discarded.push(Launch { reason: Some(why), ..made.1 });
+                continue;
+            }
             let spoiled = disturbed::spoiled(&made.1, &store.run().machine, cell.key.threads);
             // What slows the processor down is no reason to distrust another device.
             let spoiled = spoiled.filter(|_| cell.is_on_processor());
@@ -145,6 +155,7 @@ impl Launcher<'_> {
         let name = cell.cell.key();
         let progress = self.progress;
         let say = |message: String| progress.now(format!("{name}: {message}"));
+        let alone = self.company_alone(spec);
         let cool = self.host.cool_down(&|message| progress.line(&format!("{name}: {message}")));
         let calibration_before = self.host.calibrate();
         let before = self.host.sensors();
@@ -155,12 +166,13 @@ impl Launcher<'_> {
         let timeout = self.settings.timeout_s.duration() + sustained;
         let id = id.to_owned();
         let order = Order { id, spec, pipeline: &cell.pipeline, log, timeout, system_trace: None, say: &say };
-        let mut exit = self.host.launch(&order, &mut |at_s, event| {
+        let exit = self.host.launch(&order, &mut |at_s, event| {
             if let Event::Image { index, total_s, .. } = &event {
                 progress.now(format!("{name}: image {}, {}", index + 1, text::seconds(*total_s)));
             }
             collected.take(at_s, event);
         })?;
+        let mut exit = in_company(spec, exit);
         // Elsewhere, sending files came before the launch began, and that machine's clock is the one that counts.
         let at_s = if self.host.is_remote() { collected.at_s } else { begun.elapsed().as_secs_f64() };
         let mut launch =
@@ -181,8 +193,25 @@ impl Launcher<'_> {
             .map(|allowed| CpusUsed { allowed: Some(allowed), seen: exit.observed.cpus_seen.clone() });
         launch.clock = exit.observed.clock.clone();
         launch.foreign = exit.observed.foreign.clone();
+        launch.company = exit.observed.company.as_ref().zip(alone).map(|(done, alone_units_per_s)| Company {
+            threads: spec.company,
+            units_per_s: done.units_per_s.clone(),
+            alone_units_per_s,
+            cpu_s: done.cpu_s.clone(),
+        });
         launch.notes.append(&mut exit.observed.notes);
         Ok(((exit, launch, collected), cool))
+    }
+
+    /// What the company of a launch gets done with nothing beside it; `None` for a launch that has none.
+    fn company_alone(&mut self, spec: &LaunchSpec) -> Option<Reading<f64>> {
+        let (threads, cpus) = (spec.company, spec.cpus.clone().unwrap_or_default());
+        if threads == 0 {
+            return None;
+        }
+        let host = &mut self.host;
+        let alone = self.company_alone.entry((threads, cpus));
+        Some(alone.or_insert_with_key(|(threads, cpus)| host.company_alone(*threads, cpus)).clone())
     }
 
     /// A launch in which nothing is timed and only memory is looked at.
@@ -234,6 +263,16 @@ impl Launcher<'_> {
             ..prepared.spec(cell, stop)
         }
     }
+}
+
+/// A launch as it counts for its company: a program that knows of none has kept none, whatever it measured.
+fn in_company(spec: &LaunchSpec, mut exit: Exit) -> Exit {
+    let is_told = exit.observed.company.is_some() || !matches!(exit.cause, Cause::Finished);
+    if spec.company > 0 && !is_told {
+        let why = "the program there is older and keeps no company: build both from the same source".to_owned();
+        exit.cause = Cause::Failed { unsupported: true, why };
+    }
+    exit
 }
 
 /// That a spoiled launch counts, and why it was not made again.

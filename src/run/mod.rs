@@ -26,6 +26,7 @@ pub mod tune;
 mod weights;
 mod yardstick;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -267,6 +268,7 @@ fn work(
         order: resume::next_order(store.run()),
         planned: planned(&settings, &resolved),
         until: started + budget,
+        company_alone: BTreeMap::new(),
     };
     let keys: Vec<CellKey> = resolved.iter().map(|cell| cell.key.clone()).collect();
     let yardsticks: Vec<CellKey> =

@@ -63,6 +63,7 @@ impl Prepared {
             placement: false,
             series: None,
             cpus: cell.cell.pinned.as_ref().map(|pinned| pinned.cpus.clone()),
+            company: cell.key.company,
         }
     }
 }

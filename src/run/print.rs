@@ -12,7 +12,7 @@ use ditbench_reports::metric::{Metric, Shown};
 use ditbench_reports::table::{Absent, Row, Table, columns, groups};
 use ditbench_reports::text::lowercase_first;
 use ditbench_reports::urgent::urgent;
-use ditbench_reports::{judged, report};
+use ditbench_reports::{company, judged, report};
 
 use crate::text;
 
@@ -58,6 +58,9 @@ fn terminal(table: &Table) -> String {
             let says = format!("{whose}{} {}: {}: {reason}", row.who(), row.key.precision, row.status.name());
             out.push_str(&format!("  {}\n", one_line(&says)));
         }
+    }
+    for (about, says) in company::sentences(table) {
+        out.push_str(&format!("\n{}\n  {}\n", one_line(&about), plain(&one_line(&says))));
     }
     out.push('\n');
     out

@@ -233,6 +233,7 @@ pub(super) fn key(cell: &Cell, pipeline: &Pipeline, variant: &str) -> CellKey {
             MemoryMode::Small => "small".to_owned(),
         },
         cpus: cell.pinned.as_ref().map(|pinned| ditbench_record::cpus::list(&pinned.cpus)).unwrap_or_default(),
+        company: small(cell.company.get()),
     }
 }
 
@@ -245,7 +246,7 @@ mod tests {
     use ditbench_record::{Launch, Machine, Run, RunInfo, Sample};
     use ditbench_reports::history::{self, Missing};
     use ditbench_reports::verdict::{CompareError, Options, Side, compare};
-    use ditbench_reports::{csv, html, markdown, merge, table};
+    use ditbench_reports::{advice, csv, html, markdown, merge, table};
 
     use super::*;
     use crate::plan::{Axes, PlanFile};
@@ -327,14 +328,16 @@ mod tests {
         for axis in Axes::NAMES {
             assert!(help.contains(&format!("--{axis} ")), "--{axis} is not in the help");
         }
+        let of = |model: &str| format!("[[group]]\nmodel = '{model}'\nbackend = 'reference'\nprecision = 'f32'\n");
+        let both = |plain: String, with: &str| {
+            [plain.clone(), format!("{plain}{with}\n")].map(|text| planned(&PlanFile::parse(&text, "a plan").unwrap()))
+        };
         for workload in workload::ALL {
             for axis in workload.axes() {
                 let name = axis.name;
                 assert!(help.contains(&format!("--{name} ")), "--{name} is not in the help");
                 let value = VALUES.iter().find(|(known, _)| *known == name);
                 let (_, value) = value.unwrap_or_else(|| panic!("give this test a value of the axis {name}"));
-                let of =
-                    |model: &str| format!("[[group]]\nmodel = '{model}'\nbackend = 'reference'\nprecision = 'f32'\n");
                 // Not every model of a workload need have the axis.
                 let has = |model: &&str| {
                     let plan = PlanFile::parse(&format!("{}{name} = '{value}'\n", of(model)), "a plan").unwrap();
@@ -342,57 +345,60 @@ mod tests {
                 };
                 let mut models = workload.models().iter().map(|model| model.name);
                 let model = models.find(has).unwrap_or_else(|| panic!("no model has {name} {value}"));
-                let plain = of(model);
-                let [plain, other] = [plain.clone(), format!("{plain}{name} = '{value}'\n")]
-                    .map(|text| planned(&PlanFile::parse(&text, "a plan").unwrap()));
-                let entries: Vec<(&String, &String)> =
-                    other.key.own.iter().filter(|(entry, value)| plain.key.own.get(*entry) != Some(*value)).collect();
-                assert!(!entries.is_empty(), "{model}: --{name} {value} leaves the key as it is: {:?}", other.key.own);
-                assert_ne!(plain.key.id(), other.key.id(), "{name}");
+                let [plain, other] = both(of(model), &format!("{name} = '{value}'"));
+                let entries = other.key.own.iter().filter(|(entry, value)| plain.key.own.get(*entry) != Some(*value));
+                let column = |entry: &String| match entry.as_str() {
+                    "text_tokens" | "sampler" => entry.clone(),
+                    _ => format!("own_{entry}"),
+                };
+                let fields: Vec<_> = entries.map(|(entry, value)| (column(entry), value.clone())).collect();
+                assert!(!fields.is_empty(), "{model}: --{name} {value} leaves the key as it is: {:?}", other.key.own);
                 // What the model is called here and there.
                 assert_eq!(other.key.name(), other.pipeline.name, "{name}");
-                let again = PlanFile { group: vec![other.cell.axes("stock")], ..PlanFile::default() };
-                assert_eq!(planned(&again).key, other.key, "{name} in a plan");
-
-                let both = run("both", &[&plain, &other]);
-                let text = serde_json::to_string(&both).unwrap();
-                assert_eq!(ditbench_record::parse(&text).unwrap(), both, "{name} in a record");
-                let table = table::of_runs(&[&both]);
-                let samples = written(|out| write_samples(&both, out));
-                let lines = written(|out| csv::write_table(&table, out));
-                for (entry, value) in entries {
-                    let column = if ["text_tokens", "sampler"].contains(&entry.as_str()) {
-                        entry.clone()
-                    } else {
-                        format!("own_{entry}")
-                    };
-                    let field = (column, value.clone());
-                    assert!(
-                        samples[4].contains(&field) && !samples[0].contains(&field),
-                        "{name}: {field:?} in samples"
-                    );
-                    assert!(lines[1].contains(&field) && !lines[0].contains(&field), "{name}: {field:?} in the table");
-                }
-                let (label, usual) = (table::workload(&other.key), table::workload(&plain.key));
-                assert_ne!(label, usual, "{name}");
-                let loaded = ditbench_record::store::LoadedRun { dir: "nowhere".into(), run: both.clone() };
-                let faces = [markdown::of_table(&table), html::of_runs(&[loaded], &table).unwrap()];
-                assert!(faces.iter().all(|face| face.contains(&label) && face.contains(&usual)), "{label}");
-
-                let folder = tempfile::tempdir().unwrap();
-                let path = folder.path().join("history.db");
-                let mut store = history::open(path.to_str().unwrap(), Missing::Create).unwrap();
-                store.import(&both).unwrap();
-                let kept: BTreeSet<CellKey> = store.series().unwrap().into_iter().map(|one| one.key.cell).collect();
-                assert_eq!(kept, BTreeSet::from([plain.key.clone(), other.key.clone()]), "{name} in a history");
-                let (a, b) = (run("a", &[&plain]), run("b", &[&other]));
-                assert_eq!(merge::merge(&[&a, &b], "c", &BTreeSet::new()).unwrap().cells.len(), 2, "{name} merged");
-                let apart = compare(&Side::of_runs("a", [&a]), &Side::of_runs("b", [&b]), &Options::default());
-                assert!(
-                    matches!(apart, Err(CompareError::NothingInCommon { .. })),
-                    "{name}: cells that differ in it are not compared"
-                );
+                are_apart(name, &plain, &other, &fields);
             }
         }
+        // Company is no workload's, and as much a scenario of its own.
+        let [alone, company] = both(of("nano"), "company = 1");
+        are_apart("company", &alone, &company, &[("company".to_owned(), "1".to_owned())]);
+    }
+
+    /// Two cells that differ on an axis alone, with what the columns of the second say of it.
+    fn are_apart(name: &str, plain: &Resolved, other: &Resolved, fields: &[(String, String)]) {
+        assert_ne!(plain.key.id(), other.key.id(), "{name}");
+        let again = PlanFile { group: vec![other.cell.axes("stock")], ..PlanFile::default() };
+        assert_eq!(planned(&again).key, other.key, "{name} in a plan");
+
+        let both = run("both", &[plain, other]);
+        let text = serde_json::to_string(&both).unwrap();
+        assert_eq!(ditbench_record::parse(&text).unwrap(), both, "{name} in a record");
+        let table = table::of_runs(&[&both]);
+        let samples = written(|out| write_samples(&both, out));
+        let lines = written(|out| csv::write_table(&table, out));
+        for field in fields {
+            assert!(samples[4].contains(field) && !samples[0].contains(field), "{name}: {field:?} in samples");
+            assert!(lines[1].contains(field) && !lines[0].contains(field), "{name}: {field:?} in the table");
+        }
+        let (label, usual) = (table::workload(&other.key), table::workload(&plain.key));
+        assert_ne!(label, usual, "{name}");
+        let loaded = ditbench_record::store::LoadedRun { dir: "nowhere".into(), run: both.clone() };
+        let faces = [markdown::of_table(&table), html::of_runs(&[loaded], &table).unwrap()];
+        assert!(faces.iter().all(|face| face.contains(&label) && face.contains(&usual)), "{label}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        let mut store = history::open(path.to_str().unwrap(), Missing::Create).unwrap();
+        store.import(&both).unwrap();
+        let kept: BTreeSet<CellKey> = store.series().unwrap().into_iter().map(|one| one.key.cell).collect();
+        assert_eq!(kept, BTreeSet::from([plain.key.clone(), other.key.clone()]), "{name} in a history");
+        let advised = advice::gather(&[&both], &advice::Question::default());
+        assert_eq!(advised.len(), 2, "{name}: cells that differ in it do not compete");
+        let (a, b) = (run("a", &[plain]), run("b", &[other]));
+        assert_eq!(merge::merge(&[&a, &b], "c", &BTreeSet::new()).unwrap().cells.len(), 2, "{name} merged");
+        let apart = compare(&Side::of_runs("a", [&a]), &Side::of_runs("b", [&b]), &Options::default());
+        assert!(
+            matches!(apart, Err(CompareError::NothingInCommon { .. })),
+            "{name}: cells that differ in it are not compared"
+        );
     }
 }

@@ -39,7 +39,10 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
             cell.key.variant.clone(),
             cell.cell.device.clone(),
             cell.key.precision.clone(),
-            cell.cell.threads.to_string(),
+            match cell.key.company {
+                0 => cell.cell.threads.to_string(),
+                company => format!("{}, company {company}", cell.cell.threads),
+            },
             if cell.is_own() { "?".to_owned() } else { count(estimate.flops_per_image) },
             refusal.clone().unwrap_or_else(|| estimate.image_s.map_or_else(|| "?".to_owned(), seconds)),
             refusal.unwrap_or_else(|| estimate.memory_bytes.map_or_else(|| "?".to_owned(), bytes)),

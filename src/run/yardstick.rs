@@ -6,7 +6,7 @@ use ditbench_graph::weights::Scheme;
 use ditbench_workloads::{Choice, own, workload};
 
 use super::resolve::Resolved;
-use crate::plan::{BackendChoice, Cell, Threads};
+use crate::plan::{BackendChoice, Cell, Company, Threads};
 use ditbench_worker::registry;
 
 /// The processor, as a device.
@@ -35,6 +35,7 @@ pub(super) fn add(cells: &mut Vec<Cell>, cores: Threads) {
         threads: cores,
         memory: MemoryMode::Fast,
         pinned: None,
+        company: Company::fixed(0),
         is_yardstick: true,
     }));
 }

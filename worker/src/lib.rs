@@ -5,6 +5,7 @@
 //! the host's.
 
 pub mod agent;
+pub mod company;
 pub mod events;
 pub mod interrupt;
 pub mod measure;

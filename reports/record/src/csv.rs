@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use crate::key::is_alone;
 use crate::{Cell, CellKey, Role, Run, SAMPLER, Sample, TEXT_TOKENS, one_line};
 
 /// The columns that name a cell: what every workload has, and what the first one had.
@@ -25,16 +26,42 @@ pub const KEY_COLUMNS: [&str; 13] = [
     "sampler",
 ];
 
-/// The axes that have no column among [`KEY_COLUMNS`] and on which some of these cells have a value, each with the name of its
-/// column: `own_width`.
-pub fn own_columns<'a>(keys: impl Iterator<Item = &'a CellKey>) -> Vec<(&'a str, String)> {
-    let axes: BTreeSet<&str> = keys.flat_map(|key| key.own.keys()).map(String::as_str).collect();
-    let others = axes.into_iter().filter(|axis| ![TEXT_TOKENS, SAMPLER].contains(axis));
-    others.map(|axis| (axis, format!("own_{}", one_line(axis)))).collect()
+/// A column that names a cell too, and that stands behind all others where some cell has a value in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MoreColumn<'a> {
+    /// Threads that are kept busy beside it.
+    Company,
+    /// An axis that only some workloads have.
+    Own(&'a str),
 }
 
-/// The value of a cell in such a column; nothing where it has none.
-pub fn own_value(key: &CellKey, axis: &str) -> String {
+impl MoreColumn<'_> {
+    /// Its name: `company`, `own_width`.
+    pub fn name(self) -> String {
+        match self {
+            Self::Company => "company".to_owned(),
+            Self::Own(axis) => format!("own_{}", one_line(axis)),
+        }
+    }
+
+    /// The value of a cell in it; nothing where it has none.
+    pub fn of(self, key: &CellKey) -> String {
+        match self {
+            Self::Company => key.company.to_string(),
+            Self::Own(axis) => own_value(key, axis),
+        }
+    }
+}
+
+/// The columns beyond [`KEY_COLUMNS`] in which some of these cells have a value.
+pub fn more_columns<'a>(keys: impl Iterator<Item = &'a CellKey> + Clone) -> Vec<MoreColumn<'a>> {
+    let company = keys.clone().any(|key| !is_alone(&key.company)).then_some(MoreColumn::Company);
+    let axes: BTreeSet<&str> = keys.flat_map(|key| key.own.keys()).map(String::as_str).collect();
+    let others = axes.into_iter().filter(|axis| ![TEXT_TOKENS, SAMPLER].contains(axis));
+    company.into_iter().chain(others.map(MoreColumn::Own)).collect()
+}
+
+fn own_value(key: &CellKey, axis: &str) -> String {
     key.own(axis).map(one_line).unwrap_or_default()
 }
 
@@ -82,7 +109,7 @@ fn shared_columns(run: &Run) -> Vec<&str> {
 
 /// Every image of every launch, one line each. Denoiser steps share a column, separated by spaces, so that runs of
 /// different step counts have the same columns. Where a cell has several stages of a role, each has a column of its own at the
-/// end besides; so has each axis that only some workloads have ([`own_columns`]).
+/// end besides; so has what else names some cell ([`more_columns`]).
 ///
 /// # Errors
 /// Whatever `out` fails with.
@@ -104,9 +131,9 @@ pub fn write_samples(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         "cpus",
     ];
     let shared = shared_columns(run);
-    let axes = own_columns(run.cells.iter().map(|cell| &cell.key));
+    let more = more_columns(run.cells.iter().map(|cell| &cell.key));
     let own = shared.iter().map(|stage| format!("{}_s", one_line(stage)));
-    let own = own.chain(axes.iter().map(|(_, name)| name.clone()));
+    let own = own.chain(more.iter().map(|column| column.name()));
     let names = ["run"].iter().chain(&KEY_COLUMNS).chain(&columns).map(|name| (*name).to_owned());
     writer.write_record(names.chain(own))?;
     for cell in &run.cells {
@@ -118,7 +145,7 @@ pub fn write_samples(run: &Run, out: &mut dyn Write) -> io::Result<()> {
                     writer.write_field(value)?;
                 }
                 let own = shared.iter().map(|stage| separated(sample.of(stage)));
-                let own = own.chain(axes.iter().map(|(axis, _)| own_value(&cell.key, axis)));
+                let own = own.chain(more.iter().map(|column| column.of(&cell.key)));
                 let values = [
                     launch.index.to_string(),
                     launch.order.to_string(),

@@ -17,7 +17,7 @@ pub struct ForeignLoad {
     pub wall_s: f64,
     /// Seconds in which these CPUs were busy, all together (`/proc/stat`).
     pub busy_s: f64,
-    /// Seconds of these that were the worker's and ditbench's own.
+    /// Seconds of these that were the worker's, its company's ([`crate::Company`]) and ditbench's own.
     pub own_s: f64,
     /// Seconds that the hypervisor gave to other machines, all together.
     pub stolen_s: f64,

@@ -46,6 +46,14 @@ pub struct CellKey {
     /// CPUs that it may run on, as the kernel writes lists: `4-7`; empty where the system decides.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub cpus: String,
+    /// Threads that are kept busy beside it ([`crate::Company`]); 0 alone.
+    #[serde(skip_serializing_if = "is_alone")]
+    pub company: u32,
+}
+
+/// Whether nothing is kept busy beside a cell: what a record of older programs, and a text for which that goes without saying, leaves out.
+pub(crate) fn is_alone(company: &u32) -> bool {
+    *company == 0
 }
 
 impl CellKey {
@@ -91,9 +99,20 @@ impl CellKey {
 
     /// Unique within a run, safe as a file name:
     /// `tiny-512x512-ort-int8-cpu-q4-t2-b1-s4-x77-fast` (width × height; threads, batch, steps, text tokens), and the
-    /// sampler behind it where that is not `euler`, and `c4-7` where it is pinned to CPUs.
+    /// sampler behind it where that is not `euler`, `c4-7` where it is pinned to CPUs, and `company1` where a thread is kept busy beside it.
     pub fn id(&self) -> String {
         self.id_of(self.width, self.height)
+    }
+
+    /// `in company of 1`; `None` alone.
+    pub fn in_company(&self) -> Option<String> {
+        (!is_alone(&self.company)).then(|| format!("in company of {}", self.company))
+    }
+
+    /// The same cell, alone.
+    #[must_use]
+    pub fn alone(&self) -> Self {
+        Self { company: 0, ..self.clone() }
     }
 
     /// What older programs called it: height × width, which is another name for oblong images only.
@@ -128,6 +147,9 @@ impl CellKey {
             id.push_str("-c");
             id.push_str(&self.cpus);
         }
+        if !is_alone(&self.company) {
+            id.push_str(&format!("-company{}", self.company));
+        }
         id.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect()
     }
 }
@@ -138,9 +160,24 @@ impl From<AnyKey> for CellKey {
             Some(tokens) => split(&any.model, tokens, any.sampler.as_deref().unwrap_or(USUAL_SAMPLER)),
             None => (any.model, any.own),
         };
-        let AnyKey { height, width, backend, variant, device, precision, threads, batch, steps, memory, cpus, .. } =
-            any;
-        Self { model, height, width, backend, variant, device, precision, threads, batch, steps, own, memory, cpus }
+        let AnyKey { height, width, backend, variant, device, precision, threads, batch, steps, .. } = any;
+        let AnyKey { memory, cpus, company, .. } = any;
+        Self {
+            model,
+            height,
+            width,
+            backend,
+            variant,
+            device,
+            precision,
+            threads,
+            batch,
+            steps,
+            own,
+            memory,
+            cpus,
+            company,
+        }
     }
 }
 
@@ -184,6 +221,8 @@ mod tests {
             assert!(id.contains(says) && id != plain, "{axis}: {id}");
         }
         assert_eq!(key.clone().with("sampler", "euler").id(), plain, "it goes without saying");
+        let beside = CellKey { company: 2, ..key.clone() };
+        assert_eq!((beside.id(), beside.alone()), (format!("{plain}-company2"), key.clone()));
         let batched = key.with("class", 3).with("sampler", "ddim+batched-cfg4");
         assert!(batched.id().starts_with("small-class3-batched-0x0-") && batched.id().ends_with("-ddim_batched-cfg4"));
         assert_eq!(batched.without_model().own.keys().collect::<Vec<_>>(), ["sampler"]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::reading::{AnySample, STAGES};
-use super::{Calibration, CellStage, ForeignLoad, Reading, Role, StageSeconds, Status};
+use super::{Calibration, CellStage, Company, ForeignLoad, Reading, Role, StageSeconds, Status};
 
 /// One process of a cell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -63,6 +63,9 @@ pub struct Launch {
     /// What else ran on its CPUs, from its start to its end.
     #[serde(default)]
     pub foreign: Reading<ForeignLoad>,
+    /// What was kept busy beside it; `None` where nothing was ([`crate::CellKey::company`] is 0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub company: Option<Company>,
 }
 
 impl Launch {

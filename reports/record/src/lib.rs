@@ -6,6 +6,7 @@
 //! anything else raises [`SCHEMA_VERSION`].
 
 mod cell;
+mod company;
 pub mod conditions;
 pub mod cpus;
 pub mod csv;
@@ -35,6 +36,7 @@ mod warning;
 use serde::{Deserialize, Serialize};
 
 pub use cell::{Cell, PlacementShare, ProfileRow, StagePlacement, Version, WeightsUse};
+pub use company::Company;
 pub use conditions::Condition;
 pub use device::Device;
 pub use file::open_regular;

@@ -51,6 +51,8 @@ pub(crate) struct AnyKey {
     pub(crate) memory: String,
     #[serde(default)]
     pub(crate) cpus: String,
+    #[serde(default)]
+    pub(crate) company: u32,
 }
 
 fn fast() -> String {

@@ -7,6 +7,7 @@
 
 use serde::{Serialize, Serializer};
 
+use super::key::is_alone;
 use super::reading::STAGES;
 pub use super::reading::split;
 use super::{Cell, CellKey, CellStage, Role, Run, SCHEMA_VERSION};
@@ -34,6 +35,9 @@ pub fn serialize_key<S: Serializer>(key: &CellKey, serializer: S) -> Result<S::O
         sampler: Option<&'a str>,
         #[serde(skip_serializing_if = "str::is_empty")]
         cpus: &'a str,
+        // Of no record of version 1: a key without it is as it was.
+        #[serde(skip_serializing_if = "is_alone")]
+        company: &'a u32,
     }
     let CellKey { model: _, height, width, backend, variant, device, precision, threads, batch, steps, own: _, .. } =
         key;
@@ -52,6 +56,7 @@ pub fn serialize_key<S: Serializer>(key: &CellKey, serializer: S) -> Result<S::O
         memory: &key.memory,
         sampler: key.unusual_sampler(),
         cpus: &key.cpus,
+        company: &key.company,
     };
     written.serialize(serializer)
 }

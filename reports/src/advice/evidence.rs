@@ -4,6 +4,7 @@
 //! the newest counts, and what is left out is said. Sustained results, by their settled part, decide the times where there are
 //! any. The order in which runs are given does not matter.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::candidate::{Candidate, Unfit};
@@ -25,7 +26,7 @@ pub struct Evidence {
     pub machine: String,
     /// The device, as keys name it.
     pub device: String,
-    /// What is run; empty where workloads compete.
+    /// What is run, and in which company; of what competes, the company alone.
     pub workload: String,
     /// What could be shipped.
     pub candidates: Vec<Candidate>,
@@ -82,9 +83,10 @@ impl<'a> Pooled<'a> {
     }
 }
 
-/// The workload that a cell's decision is on; empty where workloads compete.
+/// The workload that a cell's decision is on; where workloads compete, only the company that it is in. Cells that are alone and
+/// cells in company never compete.
 pub fn group_of(question: &Question, key: &CellKey) -> String {
-    if question.across_workloads { String::new() } else { workload(key) }
+    if question.across_workloads { key.in_company().unwrap_or_default() } else { workload(key) }
 }
 
 /// What the runs have, by machine, device and workload.
@@ -270,7 +272,10 @@ fn known(metric: Metric, pooled: &Pooled) -> Known {
     }
     let values: Vec<f64> = if metric.basis() == Basis::Launches {
         let of = |(run, launch): &(&Run, &Launch)| {
-            metric::of_launch(metric, &pooled.cell, &sustained::settled_part(run, launch))
+            // What tells the parts of a launch apart takes the whole of it.
+            let whole = metric.is_of_sustained_launches();
+            let part = if whole { Cow::Borrowed(*launch) } else { sustained::settled_part(run, launch) };
+            metric::of_launch(metric, run, &pooled.cell, &part)
         };
         pooled.launches.iter().filter_map(of).collect()
     } else if metric.is_of_steady_images() {

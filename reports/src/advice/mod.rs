@@ -24,8 +24,11 @@ pub use fleet::Fleet;
 pub use known::{Holds, Known, Standing};
 pub use question::{Bound, Question, Side};
 
+use crate::metric::Metric;
 use crate::record::Run;
+use crate::record::disturbed::several;
 use crate::table::Absent;
+use crate::{company, text};
 
 /// Everything that is advised.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -74,14 +77,14 @@ pub fn of_runs(runs: &[&Run], absent: &[Absent], question: &Question) -> Advice 
     let mut decisions: Vec<Decision> = Vec::new();
     // Sorted by workload, so that each one's devices stand together.
     for of_workload in evidence.chunk_by(|a, b| a.workload == b.workload) {
-        decisions.push(decide(of_workload, absent, question));
+        decisions.push(decide(of_workload, &evidence, absent, question));
     }
     let outcome = decisions.iter().map(|decision| decision.outcome).max().unwrap_or(Outcome::NotMet);
     Advice { question: question.clone(), outcome, decisions }
 }
 
 /// Decides on one workload.
-fn decide(evidence: &[Evidence], absent: &[Absent], question: &Question) -> Decision {
+fn decide(evidence: &[Evidence], all: &[Evidence], absent: &[Absent], question: &Question) -> Decision {
     let mut machines: Vec<(String, Vec<&Candidate>)> = Vec::new();
     for place in evidence {
         match machines.iter_mut().find(|(machine, _)| *machine == place.machine) {
@@ -89,7 +92,7 @@ fn decide(evidence: &[Evidence], absent: &[Absent], question: &Question) -> Deci
             None => machines.push((place.machine.clone(), place.candidates.iter().collect())),
         }
     }
-    let devices: Vec<Device> = evidence.iter().map(|place| device(place, question)).collect();
+    let devices: Vec<Device> = evidence.iter().map(|place| device(place, all, question)).collect();
     let of_machine = |machine: &str| {
         let own = devices.iter().filter(|device| device.machine == machine);
         own.map(|device| device.choice.outcome).min().unwrap_or(Outcome::NotMet)
@@ -102,7 +105,7 @@ fn decide(evidence: &[Evidence], absent: &[Absent], question: &Question) -> Deci
     Decision { workload: evidence[0].workload.clone(), outcome: measured.max(missing), devices, fleet, fleet_says }
 }
 
-fn device(place: &Evidence, question: &Question) -> Device {
+fn device(place: &Evidence, all: &[Evidence], question: &Question) -> Device {
     let choice = choose(question, &place.candidates);
     let mut notes = place.notes.clone();
     let asked = question.bounds.iter().map(|bound| bound.metric).chain([question.objective]);
@@ -116,6 +119,35 @@ fn device(place: &Evidence, question: &Question) -> Device {
                 .to_owned(),
         );
     }
+    notes.extend(choice.best.as_ref().filter(|_| timed).map(|best| in_company(place, all, best)));
     let says = words::of_device(question, &choice);
     Device { machine: place.machine.clone(), device: place.device.clone(), says, choice, notes }
+}
+
+/// What is known of the configuration in company: its times beside something else, where those were measured.
+fn in_company(place: &Evidence, all: &[Evidence], best: &choose::Weighed) -> String {
+    if let Some(company) = best.key.in_company() {
+        return format!(
+            "Times are {company}: of a worker beside which a fixed piece of work kept {} busy.",
+            several(best.key.company, "thread")
+        );
+    }
+    let here = all.iter().filter(|other| (&other.machine, &other.device) == (&place.machine, &place.device));
+    let candidates = here.flat_map(|other| &other.candidates);
+    // Times of two kinds say nothing of each other.
+    let same = |other: &&Candidate| {
+        other.key.company > 0 && other.key.alone() == best.key && other.sustained == best.sustained
+    };
+    let beside = |other: &Candidate| {
+        let seconds = other.value(Metric::IMAGE).filter(|_| other.unfit.is_none())?;
+        let times = company::in_words(seconds / best.value(Metric::IMAGE)?);
+        Some(format!("{} its image takes {times} as long ({})", other.key.in_company()?, Metric::IMAGE.show(seconds)))
+    };
+    let beside: Vec<String> = candidates.filter(same).filter_map(beside).collect();
+    if beside.is_empty() {
+        return "Times are of the worker alone: what they become while something else runs is not known. Measure the configuration \
+                with ditbench run --company 0,1 to know it."
+            .to_owned();
+    }
+    format!("Times are of the worker alone; {}.", text::list(&beside))
 }

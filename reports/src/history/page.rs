@@ -143,10 +143,9 @@ pub fn collect(
 fn label(key: &SeriesKey) -> String {
     let cell = &key.cell;
     let mut words = format!(
-        "{} {}×{} · {} {} · {} · {} · {} {} · {} {}",
+        "{}{} · {} {} · {} · {} · {} {} · {} {}",
         cell.name(),
-        cell.width,
-        cell.height,
+        text::pixels(cell.width, cell.height),
         cell.backend,
         cell.variant,
         cell.precision,
@@ -167,6 +166,9 @@ fn label(key: &SeriesKey) -> String {
     }
     if !cell.cpus.is_empty() {
         let _ = write!(words, " · CPUs {}", cell.cpus);
+    }
+    if let Some(company) = cell.in_company() {
+        let _ = write!(words, " · {company}");
     }
     if let Some(tokens) = cell.text_tokens() {
         let _ = write!(words, " · {tokens} text tokens");

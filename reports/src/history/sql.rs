@@ -8,7 +8,7 @@ use crate::metric::{ALL, Followed};
 
 /// How the tables came to be: migration `n` (from 1) leads from schema version `n - 1` to `n`. Never edit one that was released:
 /// stores that have it will not run it again. One that changes which points are taken from a record must take them anew.
-pub(super) const MIGRATIONS: [&str; 6] = [
+pub(super) const MIGRATIONS: [&str; 7] = [
     "CREATE TABLE machine (
         fingerprint TEXT NOT NULL PRIMARY KEY,
         description TEXT NOT NULL
@@ -66,6 +66,8 @@ pub(super) const MIGRATIONS: [&str; 6] = [
     "",
     // What only some workloads have, as JSON; empty in rows of older programs, whose models' names hold it.
     "ALTER TABLE series ADD COLUMN own TEXT NOT NULL DEFAULT '';",
+    // A cell beside which nothing was kept busy keeps its id.
+    "ALTER TABLE series ADD COLUMN company BIGINT NOT NULL DEFAULT 0;",
 ];
 
 /// The version since which points are taken from records as they are now: what a model has not has no point of zero.

@@ -34,7 +34,7 @@ const RUN_COLUMNS: [&str; 14] = [
     "record",
 ];
 
-const SERIES_COLUMNS: [&str; 19] = [
+const SERIES_COLUMNS: [&str; 20] = [
     "id",
     "machine",
     "model",
@@ -54,6 +54,7 @@ const SERIES_COLUMNS: [&str; 19] = [
     "cpus",
     "conditions",
     "own",
+    "company",
 ];
 
 const POINT_COLUMNS: [&str; 7] = ["series", "run", "value", "low", "high", "launches", "detail"];
@@ -111,6 +112,7 @@ fn series_row(id: &str, key: &SeriesKey) -> Vec<Value> {
         cell.cpus.as_str().into(),
         key.conditions.as_str().into(),
         own_text(cell).as_str().into(),
+        cell.company.into(),
     ]
 }
 
@@ -153,6 +155,7 @@ fn read_key(row: &Row) -> Option<SeriesKey> {
         own,
         memory: row.text(13)?,
         cpus: row.text(16)?,
+        company: row.count(19)?,
     };
     Some(SeriesKey { machine: row.text(1)?, cell, conditions: row.text(17)?, metric: Metric::named(&row.text(15)?)? })
 }

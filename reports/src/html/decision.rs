@@ -2,7 +2,7 @@
 
 use super::{Page, figure};
 use crate::advice::{Advice, Decision, Device, Outcome, faces};
-use crate::plots::{PlotError, map};
+use crate::plots::{PlotError, map, parallel};
 use crate::text::{escape, list};
 
 /// Whether there is something to say of a device: without bounds, only where something can be shipped.
@@ -68,10 +68,11 @@ pub(super) fn maps(page: &mut Page, advice: &Advice) -> Result<(), PlotError> {
     }
     page.raw("<h2 id=\"map\">The map</h2>\n");
     // What is the same for several is told once.
-    let (mut captioned, mut noted) = (false, Vec::new());
+    let (mut captioned, mut noted): (Vec<&str>, _) = (Vec::new(), Vec::new());
     for decision in told {
         for device in decision.devices.iter().filter(|device| is_told(advice, device)) {
-            let maps = map::of_choice(&advice.question, &device.choice)?;
+            let mut maps = map::of_choice(&advice.question, &device.choice)?;
+            maps.extend(parallel::of_choice(&advice.question, &device.choice)?);
             if maps.is_empty() && device.choice.excluded.is_empty() {
                 continue;
             }
@@ -81,8 +82,9 @@ pub(super) fn maps(page: &mut Page, advice: &Advice) -> Result<(), PlotError> {
             if !maps.is_empty() {
                 page.raw("<div class=\"figures\">\n");
                 for plot in maps {
-                    figure(page, &plot, if captioned { "Read as above." } else { &plot.caption });
-                    captioned = true;
+                    let known = captioned.contains(&plot.id);
+                    figure(page, &plot, if known { "Read as above." } else { &plot.caption });
+                    captioned.push(plot.id);
                 }
                 page.raw("</div>\n");
             }

@@ -40,7 +40,7 @@ pub(super) fn cautions(page: &mut Page, runs: &[&Run], table: &Table) {
     for row in &table.rows {
         for caution in &row.cautions {
             let (key, label, short) = (&row.key, row.label(), caution.short());
-            let cell = format!("{} {}×{} · {label}: {short}", key.name(), key.width, key.height);
+            let cell = format!("{}{} · {label}: {short}", key.name(), text::pixels(key.width, key.height));
             let words = caution.long();
             match said.iter_mut().find(|(weight, known, _)| *weight == caution.weight() && *known == words) {
                 Some((.., cells)) => cells.push(cell),
@@ -115,12 +115,12 @@ pub(super) fn conditions(page: &mut Page, runs: &[&Run]) {
         for inputs in &run.inputs {
             fact(
                 page,
-                &format!("Noise {}×{}", inputs.width, inputs.height),
+                &format!("Noise{}", text::pixels(inputs.width, inputs.height)),
                 &format!("SHA-256 {}", inputs.noise_sha256),
             );
         }
         for model in &run.models {
-            let name = format!("Model {} {}×{}", model.name, model.width, model.height);
+            let name = format!("Model {}{}", model.name, text::pixels(model.width, model.height));
             let stages: Vec<String> = model
                 .stages
                 .iter()

@@ -43,10 +43,9 @@ pub(super) fn models(page: &mut Page, table: &Table) {
             })
             .collect();
         page.line(&format!(
-            "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}<small>{}×{}{}</small></th><td role=\"cell\" class=\"words\">{}</td></tr>",
+            "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}<small>{}{}</small></th><td role=\"cell\" class=\"words\">{}</td></tr>",
             escape(&rows[0].0.label()),
-            key.width,
-            key.height,
+            text::pixels(key.width, key.height).trim_start(),
             key.text_tokens().map(|tokens| format!(", {tokens} text tokens")).unwrap_or_default(),
             escape(&steps.join(", "))
         ));
@@ -111,10 +110,9 @@ pub(super) fn profiles(page: &mut Page, runs: &[&Run], table: &Table) -> Result<
     let open = if profiled.len() <= 3 { " open" } else { "" };
     for (run, cell, row, nodes) in profiled {
         page.line(&format!(
-            "<details{open}>\n<summary>{} {}×{} · {}</summary>\n<div class=\"figures\">",
+            "<details{open}>\n<summary>{}{} · {}</summary>\n<div class=\"figures\">",
             escape(&row.key.name()),
-            row.key.width,
-            row.key.height,
+            text::pixels(row.key.width, row.key.height),
             escape(&row.label())
         ));
         let figures = [plots::profile::flame(cell, nodes)?, plots::profile::roofline(cell, nodes, &run.machine)?];

@@ -2,6 +2,7 @@
 //!
 //! Contract: made from records alone; every text from a record is escaped. Readable from 360 pixels on, in light and dark.
 
+mod company;
 mod decision;
 mod facts;
 mod gallery;
@@ -64,6 +65,7 @@ pub fn of_question(runs: &[LoadedRun], table: &Table, question: &Question) -> Re
         timed: !timed.is_empty(),
         advised: !decision::told(&advice).is_empty(),
         scaled: !scale.is_empty(),
+        beside: !crate::company::pairs(&timed_table).is_empty(),
     };
     navigation(&mut page, &there);
     decision::maps(&mut page, &advice)?;
@@ -121,15 +123,17 @@ struct There {
     timed: bool,
     advised: bool,
     scaled: bool,
+    beside: bool,
 }
 
 fn navigation(page: &mut Page, there: &There) {
-    let There { judged, timed, advised, scaled } = *there;
+    let There { judged, timed, advised, scaled, beside } = *there;
     let sections = [
         (advised, "advice", "What to ship"),
         (advised, "map", "The map"),
         (judged, "pictures", "Pictures judged"),
         (timed, "table", "Table"),
+        (beside, "company", "Alone and in company"),
         (timed, "images", "Images"),
         (timed, "plots", "Plots"),
         (scaled, "scaling", "Scaling"),
@@ -159,6 +163,7 @@ fn judged_sections(page: &mut Page, runs: &[LoadedRun], table: &Table) {
 fn timed_sections(page: &mut Page, runs: &[LoadedRun], table: &Table, scale: &Scale) -> Result<(), PlotError> {
     let records: Vec<&Run> = runs.iter().map(|loaded| &loaded.run).collect();
     rows::main_tables(page, &table::groups(table), table, records.len() > 1);
+    company::section(page, table, records.len() > 1);
     phones::side_by_side(page, &records, table);
     images::section(page, runs, table);
     page.raw("<h2 id=\"plots\">Plots</h2>\n");

@@ -88,7 +88,7 @@ pub(super) fn timelines(page: &mut Page, runs: &[&Run], table: &Table) -> Result
             .filter(|launch| timeline::has_timeline(launch))
             .max_by_key(|launch| launch.telemetry.len());
         let Some(launch) = best else { continue };
-        let label = format!("{} {}×{} · {}", row.key.name(), row.key.width, row.key.height, row.label());
+        let label = format!("{}{} · {}", row.key.name(), text::pixels(row.key.width, row.key.height), row.label());
         let trace = &cell.system_trace;
         figures.extend(timeline::launch(&label, launch, run)?.map(|figure| (name, label, trace, figure)));
     }

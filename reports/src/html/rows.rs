@@ -89,7 +89,7 @@ fn kept_up(page: &mut Page, rows: &[&Row], several: bool) {
 }
 
 /// The beginning of a table whose first column is the cell, up to its first row.
-fn head(page: &mut Page, headings: impl Iterator<Item = &'static str>) {
+pub(super) fn head(page: &mut Page, headings: impl Iterator<Item = &'static str>) {
     page.raw("<table role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\">");
     for column in ["Cell"].into_iter().chain(headings) {
         let class = if column == "Notes" { " class=\"words\"" } else { "" };
@@ -98,7 +98,7 @@ fn head(page: &mut Page, headings: impl Iterator<Item = &'static str>) {
     page.raw("</tr></thead>\n<tbody role=\"rowgroup\">\n");
 }
 
-fn name(page: &mut Page, row: &Row, several: bool) {
+pub(super) fn name(page: &mut Page, row: &Row, several: bool) {
     let run =
         row.run_number.filter(|_| several).map(|number| format!("<small>run {number}</small>")).unwrap_or_default();
     page.raw(&format!(
@@ -110,7 +110,7 @@ fn name(page: &mut Page, row: &Row, several: bool) {
 }
 
 /// A cell of the table: the value, and smaller what belongs to it.
-fn value(page: &mut Page, label: &str, value: Option<String>, small: &str) {
+pub(super) fn value(page: &mut Page, label: &str, value: Option<String>, small: &str) {
     let class = if value.is_none() && small.is_empty() { " class=\"none\"" } else { "" };
     let small = if small.is_empty() { String::new() } else { format!("<small>{}</small>", escape(small)) };
     page.raw(&format!(

@@ -188,6 +188,11 @@ pub enum Csv {
         /// As above.
         u16,
     ),
+    /// In a column of its name, where some row has it: what few runs measure leaves the files of all others as they were.
+    WhereKnown(
+        /// As above, behind all that are always there.
+        u16,
+    ),
     /// In none: no cell has it.
     Not,
 }

@@ -15,12 +15,13 @@ use crate::record::{Cell, Judged, Launch, Reading, Role, Run, Sample};
 use crate::stats::{self, median};
 use crate::withheld;
 
-/// The number of one of the cell's launches; `None` if it has none, or the number is not of launches.
-pub fn of_launch(metric: Metric, cell: &Cell, launch: &Launch) -> Option<f64> {
+/// The number of one of the launches of a run's cell; `None` if it has none, or the number is not of launches.
+pub fn of_launch(metric: Metric, run: &Run, cell: &Cell, launch: &Launch) -> Option<f64> {
     let of_images =
         |of: &dyn Fn(&Sample) -> Option<f64>| median(&launch.timed().into_iter().filter_map(of).collect::<Vec<_>>());
     match metric.definition().taken {
         Taken::Launch(of) => of(launch).value().copied(),
+        Taken::Sustained(of) => of(run, launch).value().copied(),
         Taken::Image(of) => of_images(&|image| Some(of(image))),
         Taken::Stage(role) => of_images(&|image| cell.seconds(image, role)),
         Taken::Steps(role) => {
@@ -40,9 +41,13 @@ pub fn of_cell(metric: Metric, cell: &Cell) -> Option<f64> {
     match metric.definition().taken {
         Taken::Cell(of) => of(cell).value().map(|figure| figure.value),
         Taken::Pictures(of) => of(&JudgedRow::of(cell.judged.as_ref()?)).value().map(|figure| figure.value),
-        Taken::Launch(_) | Taken::Image(_) | Taken::Stage(_) | Taken::Steps(_) | Taken::Run(_) | Taken::Benchmark => {
-            None
-        }
+        Taken::Launch(_)
+        | Taken::Image(_)
+        | Taken::Stage(_)
+        | Taken::Steps(_)
+        | Taken::Sustained(_)
+        | Taken::Run(_)
+        | Taken::Benchmark => None,
     }
 }
 
@@ -63,8 +68,9 @@ fn figure(metric: Metric, run: &Run, cell: &Cell) -> Reading<Figure> {
         Taken::Stage(role) => {
             estimate::of(cell.good_launches(), |image| cell.seconds(image, role)).map(|estimate| estimate.into())
         }
-        Taken::Launch(of) => over_launches(metric, cell, |launch| of(launch).why().map(str::to_owned)),
-        Taken::Steps(_) => over_launches(metric, cell, |_| Some(NO_STEADY_IMAGE.to_owned())),
+        Taken::Launch(of) => over_launches(metric, run, cell, |launch| of(launch).why().map(str::to_owned)),
+        Taken::Sustained(of) => over_launches(metric, run, cell, |launch| of(run, launch).why().map(str::to_owned)),
+        Taken::Steps(_) => over_launches(metric, run, cell, |_| Some(NO_STEADY_IMAGE.to_owned())),
         Taken::Cell(of) => of(cell),
         Taken::Run(of) => of(run, cell),
         Taken::Pictures(of) => match &cell.judged {
@@ -81,8 +87,8 @@ fn lacks(cell: &Cell, role: Role) -> bool {
 }
 
 /// The median over launches; the first launch's reason where none has it.
-fn over_launches(metric: Metric, cell: &Cell, why: impl Fn(&Launch) -> Option<String>) -> Reading<Figure> {
-    let values: Vec<f64> = cell.good_launches().filter_map(|launch| of_launch(metric, cell, launch)).collect();
+fn over_launches(metric: Metric, run: &Run, cell: &Cell, why: impl Fn(&Launch) -> Option<String>) -> Reading<Figure> {
+    let values: Vec<f64> = cell.good_launches().filter_map(|launch| of_launch(metric, run, cell, launch)).collect();
     match median(&values) {
         Some(value) => Reading::Ok(value.into()),
         None => Reading::absent(cell.good_launches().next().and_then(why).unwrap_or_else(|| NO_LAUNCH.to_owned())),

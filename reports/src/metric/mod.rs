@@ -54,6 +54,8 @@ impl Metric {
     pub const FIRST_CAP: Self = Self::of("first_cap_min");
     /// Readings that [`Self::ENERGY`] is made of.
     pub const ENERGY_SAMPLES: Self = Self::of("energy_samples");
+    /// What company got done, as a share of what it gets done alone.
+    pub const COMPANY_SHARE: Self = Self::of("company_share");
     /// Share of the battery that an hour takes.
     pub const BATTERY: Self = Self::of("battery_share_per_hour");
     /// Peak memory.
@@ -158,6 +160,7 @@ impl Metric {
             Taken::Launch(_)
             | Taken::Image(_)
             | Taken::Stage(_)
+            | Taken::Sustained(_)
             | Taken::Cell(_)
             | Taken::Run(_)
             | Taken::Pictures(_)
@@ -203,7 +206,9 @@ impl Metric {
     /// What its samples are.
     pub fn basis(self) -> Basis {
         match self.definition().taken {
-            Taken::Launch(_) | Taken::Image(_) | Taken::Stage(_) | Taken::Steps(_) => Basis::Launches,
+            Taken::Launch(_) | Taken::Image(_) | Taken::Stage(_) | Taken::Steps(_) | Taken::Sustained(_) => {
+                Basis::Launches
+            }
             Taken::Cell(_) | Taken::Run(_) | Taken::Pictures(_) => Basis::Value,
             Taken::Benchmark => Basis::Iterations,
         }
@@ -234,10 +239,15 @@ impl Metric {
     /// Whether it is of images in the steady state, and so says little of a process that never came there.
     pub fn is_of_steady_images(self) -> bool {
         match self.definition().taken {
-            Taken::Image(_) | Taken::Stage(_) | Taken::Steps(_) | Taken::Run(_) => true,
+            Taken::Image(_) | Taken::Stage(_) | Taken::Steps(_) | Taken::Sustained(_) | Taken::Run(_) => true,
             Taken::Cell(_) => self.unit() == Unit::Seconds,
             Taken::Launch(_) | Taken::Pictures(_) | Taken::Benchmark => false,
         }
+    }
+
+    /// Whether only sustained runs have it.
+    pub fn is_of_sustained_launches(self) -> bool {
+        matches!(self.definition().taken, Taken::Sustained(_))
     }
 
     /// What the ids of its series are made from; `None` if it is not followed.
@@ -338,7 +348,9 @@ mod tests {
                 assert!(!words.trim().is_empty() && !words.contains(['|', '\n']), "{metric}: {words}");
             }
             match row.csv {
-                Csv::Column(place) | Csv::Bounded(place) => assert!(places.insert(place), "{metric}: two at {place}"),
+                Csv::Column(place) | Csv::Bounded(place) | Csv::WhereKnown(place) => {
+                    assert!(places.insert(place), "{metric}: two at {place}")
+                }
                 Csv::Not => assert_eq!(row.shown, Shown::Verdicts, "{metric} is in no CSV"),
             }
             match row.gate {

@@ -5,7 +5,7 @@
 use super::taken::Figure;
 use crate::estimate;
 use crate::pictures::{FidelityRow, JudgedRow};
-use crate::record::{Cell, ImageQuality, Launch, MemoryPass, Reading, Run, StageCompile, WeightsUse};
+use crate::record::{Cell, Company, ImageQuality, Launch, MemoryPass, Reading, Run, StageCompile, WeightsUse};
 use crate::roof;
 
 fn bytes(value: Option<u64>, why: &str) -> Reading<Figure> {
@@ -39,6 +39,10 @@ pub(super) fn load(launch: &Launch) -> Reading<f64> {
 /// The most that was resident in one timed launch.
 fn resident(launch: &Launch) -> Option<u64> {
     launch.memory.iter().filter_map(|mark| mark.high_water.max(mark.rss)).chain(launch.max_rss_bytes).max()
+}
+
+pub(super) fn company_share(launch: &Launch) -> Reading<f64> {
+    launch.company.as_ref().map_or_else(|| Reading::absent("it was alone"), Company::share)
 }
 
 pub(super) fn peak_of_launch(launch: &Launch) -> Reading<f64> {

@@ -18,6 +18,8 @@ pub enum Taken {
     /// A number of each step of each timed image in the stages of a role. A launch has for each step the median over its images,
     /// and for all steps together the median of those.
     Steps(Role),
+    /// A number of each launch of a sustained run: whether it is one, the run says.
+    Sustained(fn(&Run, &Launch) -> Reading<f64>),
     /// One number of the cell.
     Cell(fn(&Cell) -> Reading<Figure>),
     /// One number of the cell, for which the run's models and peaks are needed.
@@ -35,6 +37,7 @@ impl std::fmt::Debug for Taken {
             Self::Image(_) => "Image",
             Self::Stage(_) => "Stage",
             Self::Steps(_) => "Steps",
+            Self::Sustained(_) => "Sustained",
             Self::Cell(_) => "Cell",
             Self::Run(_) => "Run",
             Self::Pictures(_) => "Pictures",

@@ -72,7 +72,7 @@ impl Scale {
 }
 
 /// Whether twice as much means something. Minutes until a device is held back can be 0.
-fn is_ratio(unit: Unit) -> bool {
+pub(super) fn is_ratio(unit: Unit) -> bool {
     match unit {
         Unit::Seconds | Unit::Bytes | Unit::Joules | Unit::Gigaflops | Unit::Relative => true,
         Unit::Minutes
@@ -121,7 +121,7 @@ fn front<'a, 'b>(points: &'b [Point<'a>], metric: Metric) -> Vec<&'b Point<'a>> 
 }
 
 /// How a configuration stands, as its key says it.
-fn stands(question: &Question, choice: &Choice, configuration: &Weighed) -> String {
+pub(super) fn stands(question: &Question, choice: &Choice, configuration: &Weighed) -> String {
     let is_best = choice.best.as_ref().is_some_and(|best| best.cell == configuration.cell);
     let state = || {
         if !configuration.missed().is_empty() {
@@ -143,7 +143,7 @@ fn stands(question: &Question, choice: &Choice, configuration: &Weighed) -> Stri
 }
 
 /// The bounds on a number that fit on its axis, given the values on it.
-fn drawn<'a>(question: &'a Question, metric: Metric, values: &'a [f64]) -> impl Iterator<Item = &'a Bound> {
+pub(super) fn drawn<'a>(question: &'a Question, metric: Metric, values: &'a [f64]) -> impl Iterator<Item = &'a Bound> {
     let ends = || values.iter().copied().filter(|value| value.is_finite() && *value > 0.0);
     let (low, high) = (ends().fold(f64::INFINITY, f64::min), ends().fold(0.0, f64::max));
     let near = move |limit: f64| !is_ratio(metric.unit()) || (limit * FAR >= low && limit <= high * FAR);
@@ -326,7 +326,7 @@ fn grid(
 }
 
 /// A broken line, straight across or straight down.
-fn dashed(canvas: &Canvas, from: (i32, i32), to: (i32, i32)) -> Result<(), PlotError> {
+pub(super) fn dashed(canvas: &Canvas, from: (i32, i32), to: (i32, i32)) -> Result<(), PlotError> {
     let length = (to.0 - from.0).abs() + (to.1 - from.1).abs();
     let at = |along: i32| if from.0 == to.0 { (from.0, from.1 + along) } else { (from.0 + along, from.1) };
     for start in (0..length).step_by(8) {

@@ -9,6 +9,7 @@ mod canvas;
 pub(crate) mod history;
 pub(crate) mod map;
 mod panels;
+pub(crate) mod parallel;
 mod points;
 pub(crate) mod profile;
 pub(crate) mod scale;

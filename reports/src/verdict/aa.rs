@@ -41,7 +41,7 @@ pub fn of_aa(
         let Some(key) = &cell.key else { continue };
         let of = |runs: &[&Run], metric| -> Vec<Taken> {
             let cells: Vec<_> = runs.iter().enumerate().filter_map(|(n, run)| Some((n, run.cell(key)?))).collect();
-            samples::of_cells(metric, &cells)
+            samples::of_cells(metric, runs, &cells)
         };
         let mut launches = BTreeSet::new();
         for one in cell.metrics.iter().filter(|one| one.basis == Basis::Launches) {

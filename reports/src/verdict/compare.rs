@@ -6,7 +6,7 @@
 use crate::metric::{Basis, Enforce, Metric};
 use crate::record::{Cell, CellKey, Run, Status};
 use crate::stats::{fdr, power};
-use crate::table;
+use crate::{table, text};
 
 use super::design::Design;
 use super::fit::{self, Difference};
@@ -158,11 +158,11 @@ fn label(key: &CellKey) -> String {
     let threads = if key.threads == 1 { "thread" } else { "threads" };
     let cpus = if key.cpus.is_empty() { String::new() } else { format!(" on CPUs {}", key.cpus) };
     let memory = if key.memory == "fast" { String::new() } else { format!(" · {} memory", key.memory) };
+    let company = key.in_company().map(|company| format!(" · {company}")).unwrap_or_default();
     format!(
-        "{} {}×{} · {} {} · {} · {} · {} {threads}{cpus}{memory}",
+        "{}{} · {} {} · {} · {} · {} {threads}{cpus}{memory}{company}",
         key.name(),
-        key.width,
-        key.height,
+        text::pixels(key.width, key.height),
         key.backend,
         key.variant,
         key.precision,
@@ -185,7 +185,7 @@ fn cells(base: &Side, head: &Side, options: &Options, terms: Terms, cautions: &m
     for key in keys {
         let in_base = in_side(base, key);
         let in_head = in_side(head, key);
-        open.push(cell(key, &in_base, &in_head, options, terms, later));
+        open.push(cell(key, (base, &in_base), (head, &in_head), options, terms, later));
     }
     let failed = open.iter().filter(|cell| cell.verdict.state == CellState::FailedOnBoth).count();
     if failed > 0 {
@@ -216,10 +216,13 @@ fn in_side<'a>(side: &Side<'a>, key: &CellKey) -> Vec<(usize, &'a Cell)> {
     side.runs.iter().enumerate().filter_map(|(n, run)| Some((n, run.cell(key)?))).collect()
 }
 
+/// A side, and a cell in those of its records that have it.
+type InSide<'a> = (&'a Side<'a>, &'a [(usize, &'a Cell)]);
+
 fn cell(
     key: &CellKey,
-    base: &[(usize, &Cell)],
-    head: &[(usize, &Cell)],
+    (base_side, base): InSide,
+    (head_side, head): InSide,
     options: &Options,
     terms: Terms,
     later: bool,
@@ -264,7 +267,7 @@ fn cell(
         verdict.notes.push("some launches of base failed; the others are compared".into());
     }
     let measured = if state == CellState::Compared {
-        measure(&verdict.id, base, head, options, terms, later, &mut verdict.notes)
+        measure(&verdict.id, (base_side, base), (head_side, head), options, terms, later, &mut verdict.notes)
     } else {
         Vec::new()
     };
@@ -273,8 +276,8 @@ fn cell(
 
 fn measure(
     id: &str,
-    base: &[(usize, &Cell)],
-    head: &[(usize, &Cell)],
+    (base_side, base): InSide,
+    (head_side, head): InSide,
     options: &Options,
     terms: Terms,
     later: bool,
@@ -297,7 +300,8 @@ fn measure(
     let mut measured: Vec<Measured> = Vec::new();
     let mut unpaired = 0;
     for metric in metrics {
-        let (base, head) = (samples::of_cells(metric, base), samples::of_cells(metric, head));
+        let of = |side: &Side, cells| samples::of_cells(metric, &side.runs, cells);
+        let (base, head) = (of(base_side, base), of(head_side, head));
         // Where images are so long that each launch made only one, the first image is the one to judge.
         let stands_in = metric == Metric::FIRST_IMAGE && measured.iter().all(|one| one.verdict.metric != Metric::IMAGE);
         // A cell without any launch has a time all the same: one that is missing, so that it cannot be well.

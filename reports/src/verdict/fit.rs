@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::history::series::{describe, fingerprint};
 use crate::record::conditions::Of;
 use crate::record::{Cell, Condition, Inputs, Run};
+use crate::text;
 
 /// A kind of difference that forbids comparing, unless it is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -180,7 +181,7 @@ fn of_cell(
     note: &mut impl FnMut(Difference, &str, &str, &str),
 ) {
     let workload = Difference::Workload;
-    let size = format!("{} {}×{}", cell.key.name(), cell.key.width, cell.key.height);
+    let size = format!("{}{}", cell.key.name(), text::pixels(cell.key.width, cell.key.height));
     if let Some((a, b)) = one.model(&cell.key).zip(other.model(&cell.key)) {
         for stage in &a.stages {
             let graph = b.stage(&stage.name).map_or("", |twin| &twin.graph_sha256);

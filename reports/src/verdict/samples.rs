@@ -4,7 +4,7 @@
 //! no sample, never a zero.
 
 use crate::metric::{self, Basis, Metric, Unit};
-use crate::record::{Cell, Launch, Reading, Role};
+use crate::record::{Cell, Launch, Reading, Role, Run};
 use crate::withheld;
 
 /// Decibels beyond which 8-bit images look the same and a difference is a handful of pixels.
@@ -20,13 +20,13 @@ pub(super) struct Taken {
     pub value: f64,
 }
 
-/// Every sample of a metric in the cells of one side, one cell for each record that has it.
-pub(super) fn of_cells(metric: Metric, cells: &[(usize, &Cell)]) -> Vec<Taken> {
+/// Every sample of a metric in the cells of one side, one cell for each record of `runs` that has it.
+pub(super) fn of_cells(metric: Metric, runs: &[&Run], cells: &[(usize, &Cell)]) -> Vec<Taken> {
     let mut taken = Vec::new();
     for &(record, cell) in cells.iter().filter(|(_, cell)| withheld::why(metric, cell).is_none()) {
         match metric.basis() {
             Basis::Launches => taken.extend(cell.good_launches().filter_map(|launch| {
-                let value = metric::of_launch(metric, cell, launch)?;
+                let value = metric::of_launch(metric, runs.get(record)?, cell, launch)?;
                 Some(Taken { record, launch: launch.index, order: launch.order, value })
             })),
             Basis::Value => {

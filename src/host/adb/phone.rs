@@ -295,6 +295,11 @@ impl Host for Phone {
         self.number("calibrate", Duration::from_secs(30))
     }
 
+    fn company_alone(&mut self, threads: u32, cpus: &[u32]) -> Reading<f64> {
+        let on = if cpus.is_empty() { String::new() } else { format!(" on {}", clusters::list(cpus)) };
+        self.number(&format!("company {threads}{on}"), Duration::from_secs(60))
+    }
+
     fn sensors(&mut self) -> BTreeMap<String, Reading<f64>> {
         self.or_none("its sensors could not be read", ask(&self.session, "sensors", Duration::from_secs(60)))
     }

@@ -11,6 +11,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.split_first() {
         Some((first, rest)) if first == "agent" => ditbench_worker::agent::main(rest),
+        Some((first, rest)) if first == ditbench_worker::company::COMMAND => ditbench_worker::company::main(rest),
         Some((first, [])) if first == "worker" => ditbench_worker::worker::main(),
         Some((first, [])) if first == "--version" => {
             output::show(&format!("ditbench-worker {}\n", env!("CARGO_PKG_VERSION")));

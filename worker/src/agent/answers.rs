@@ -7,6 +7,7 @@ use ditbench_record::{Build, Git, Machine, Reading};
 use serde::{Deserialize, Serialize};
 
 use crate::probe::phone::{Cluster, Sources, clusters, readings, sources};
+use crate::process::company;
 use crate::registry::{self, BackendFacts, facts_of};
 use crate::{measure, probe};
 
@@ -63,6 +64,10 @@ pub(super) fn peaks(threads: &[usize], cpus: &[u32]) -> Result<()> {
 
 pub(super) fn calibrate() -> Result<()> {
     say(&measure::calibrate::run())
+}
+
+pub(super) fn company(threads: u32, cpus: &[u32]) -> Result<()> {
+    say(&company::alone(threads, cpus).map_err(anyhow::Error::msg)?)
 }
 
 pub(super) fn sensors() -> Result<()> {

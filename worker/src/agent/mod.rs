@@ -33,6 +33,8 @@ enum Ask {
     Peaks { threads: Vec<usize>, cpus: Vec<u32> },
     /// Seconds of the fixed piece of work: `calibrate`.
     Calibrate,
+    /// How much company gets done alone: `company 2`; pinned to CPUs: `company 2 on 4-7`.
+    Company { threads: u32, cpus: Vec<u32> },
     /// All sensors now: `sensors`.
     Sensors,
     /// Hold the phone for one host for as long as standard input is open, and tell the time when asked:
@@ -53,13 +55,10 @@ impl Ask {
             ["describe"] => Self::Describe,
             ["peaks", threads, on @ ..] => Self::Peaks {
                 threads: threads.split(',').map(str::parse).collect::<Result<_, _>>().ok()?,
-                cpus: match on {
-                    [] => Vec::new(),
-                    ["on", cpus] => ditbench_record::cpus::parse(cpus)?,
-                    _ => return None,
-                },
+                cpus: cpus(on)?,
             },
             ["calibrate"] => Self::Calibrate,
+            ["company", threads, on @ ..] => Self::Company { threads: threads.parse().ok()?, cpus: cpus(on)? },
             ["sensors"] => Self::Sensors,
             ["hold", folder, "--run", run, "--owner", owner] => {
                 Self::Hold { folder: folder.into(), run: (*run).to_owned(), owner: (*owner).to_owned() }
@@ -69,6 +68,15 @@ impl Ask {
             ["follow", folder, from] => Self::Follow { folder: folder.into(), from: from.parse().ok()? },
             _ => return None,
         })
+    }
+}
+
+/// Where, behind a question: `on 4-7`; nothing: as the system sees fit.
+fn cpus(on: &[&str]) -> Option<Vec<u32>> {
+    match on {
+        [] => Some(Vec::new()),
+        ["on", cpus] => ditbench_record::cpus::parse(cpus),
+        _ => None,
     }
 }
 
@@ -85,6 +93,7 @@ pub fn main(words: &[String]) -> ExitCode {
         Ask::Describe => answers::describe(),
         Ask::Peaks { threads, cpus } => answers::peaks(threads, cpus),
         Ask::Calibrate => answers::calibrate(),
+        Ask::Company { threads, cpus } => answers::company(*threads, cpus),
         Ask::Sensors => answers::sensors(),
         Ask::Hold { folder, run, owner } => hold::hold(folder, run, owner),
         Ask::Start(folder) => supervise::start(folder),
@@ -112,10 +121,22 @@ mod tests {
     fn questions_are_understood_whole_or_not_at_all() {
         assert_eq!(ask("peaks 1,2,4"), Some(Ask::Peaks { threads: vec![1, 2, 4], cpus: Vec::new() }));
         assert_eq!(ask("peaks 2 on 4-5"), Some(Ask::Peaks { threads: vec![2], cpus: vec![4, 5] }));
+        assert_eq!(ask("company 2 on 0,3"), Some(Ask::Company { threads: 2, cpus: vec![0, 3] }));
         assert_eq!(ask("follow /x 12"), Some(Ask::Follow { folder: "/x".into(), from: 12 }));
         let hold = Ask::Hold { folder: "/x".into(), run: "r".to_owned(), owner: "me".to_owned() };
         assert_eq!(ask("hold /x --run r --owner me"), Some(hold));
-        for line in ["", "peaks", "peaks 1,x", "peaks 1 on", "peaks 1 at 2", "follow /x -1", "describe now", "dance"] {
+        for line in [
+            "",
+            "peaks",
+            "peaks 1,x",
+            "peaks 1 on",
+            "peaks 1 at 2",
+            "company",
+            "company 1 on",
+            "follow /x -1",
+            "describe now",
+            "dance",
+        ] {
             assert_eq!(ask(line), None, "{line}");
         }
     }

@@ -46,7 +46,7 @@ impl Snapshot {
         Self { at, cpus, waited_s, ours_s }
     }
 
-    /// What else ran on `cpus` from this moment to `later`, while a child of ours used `child_s` of processor time.
+    /// What else ran on `cpus` from this moment to `later`, while children of ours used `child_s` of processor time.
     pub fn until(&self, later: &Self, cpus: &[u32], child_s: f64) -> Reading<ForeignLoad> {
         let (before, after) = match (&self.cpus, &later.cpus) {
             (Ok(before), Ok(after)) => (before, after),

@@ -15,7 +15,9 @@ use anyhow::{Context, Result};
 use ditbench_protocol::{EVENTS_FD, Event, LaunchSpec, newer_events};
 use ditbench_record::{ForeignLoad, Reading};
 
-use super::Cause;
+use super::company::Company;
+use super::reap::wait4;
+use super::{Cause, CompanyDone};
 use crate::interrupt;
 use crate::probe;
 use crate::probe::cpus;
@@ -31,10 +33,13 @@ pub struct Ended {
     pub max_rss: Option<u64>,
     /// What else ran on the CPUs that the child was allowed.
     pub foreign: Reading<ForeignLoad>,
+    /// What became of its company, where the order wanted some.
+    pub company: Option<CompanyDone>,
 }
 
 /// Starts a worker of this same program, gives it `spec` with the environment variables that its backend wants and these, and
-/// hands on its events until it ends. The order as the worker gets it is also written to `kept`: `ditbench worker < FILE` repeats the launch.
+/// hands on its events until it ends. Company that the order wants is at work before it starts, and until it has ended; without it the
+/// launch has failed. The order as the worker gets it is also written to `kept`: `ditbench worker < FILE` repeats the launch.
 ///
 /// # Errors
 /// Only when no child can be started, or its log or order cannot be written: everything else is an [`Ended`].
@@ -58,6 +63,17 @@ pub fn launch(
     // Ctrl-C reaches the whole foreground group: the run decides what becomes of its workers.
     command.process_group(0);
     let before = Snapshot::take(probe::root());
+    let mut company = match spec.company {
+        0 => None,
+        threads => match Company::start(threads, spec.cpus.as_deref().unwrap_or_default()) {
+            Ok(company) => Some(company),
+            Err(why) => {
+                let foreign = Reading::absent("no worker was started");
+                let company = Some(CompanyDone::lost(why.clone(), Reading::default()));
+                return Ok(Ended { cause: Cause::Failed { unsupported: false, why }, max_rss: None, foreign, company });
+            }
+        },
+    };
     let (mut child, events) = ditbench_pipe::spawn(&mut command, EVENTS_FD)?;
     let pid = child.id();
     let events = ditbench_pipe::lines(events, u64::MAX);
@@ -66,6 +82,7 @@ pub fn launch(
         let _ = stdin.write_all(&order);
     }
     let (mut said, mut garbled, mut forced) = (None, None, None);
+    let mut ended_company: Option<CompanyDone> = None;
     let mut engine = EngineMemory::default();
     // A worker that does not say is allowed what we are.
     let mut allowed = cpus::allowed(probe::root());
@@ -106,7 +123,13 @@ pub fn launch(
             Err(RecvTimeoutError::Timeout) => {}
         }
         if forced.is_none() {
-            forced = if interrupt::requested() {
+            forced = if company.as_ref().is_some_and(Company::is_lost) {
+                // Why is known when it is reaped.
+                let done = company.take().map(Company::end).unwrap_or_default();
+                let why = done.lost.clone().unwrap_or_default();
+                ended_company = Some(done);
+                Some(Cause::Failed { unsupported: false, why })
+            } else if interrupt::requested() {
                 Some(Cause::Interrupted)
             } else if Instant::now() > deadline {
                 Some(Cause::TimedOut(started.elapsed()))
@@ -119,14 +142,23 @@ pub fn launch(
         }
     }
     let (status, usage) = wait4(pid)?;
+    let company = ended_company.or_else(|| company.map(Company::end));
+    let lost = company.as_ref().and_then(|done| done.lost.clone());
     let cause = match forced.unwrap_or_else(|| explain(status, said, &mut errors, oom_before)) {
-        Cause::Finished => garbled.map_or(Cause::Finished, |why| Cause::Failed { unsupported: false, why }),
+        Cause::Finished => garbled.or(lost).map_or(Cause::Finished, |why| Cause::Failed { unsupported: false, why }),
         cause => cause,
     };
-    let foreign = before.until(&Snapshot::take(probe::root()), &allowed, load::cpu_s(&usage));
+    let foreign = match company.as_ref().map(|done| &done.cpu_s) {
+        // What is ours cannot be told from what is foreign.
+        Some(Reading::Denied { why } | Reading::Absent { why }) => Reading::absent(format!("of the company: {why}")),
+        known => {
+            let company_s = known.and_then(Reading::value).copied().unwrap_or_default();
+            before.until(&Snapshot::take(probe::root()), &allowed, load::cpu_s(&usage) + company_s)
+        }
+    };
     // Linux counts ru_maxrss in KiB.
     let max_rss = u64::try_from(usage.ru_maxrss).ok().and_then(|kib| kib.checked_mul(1024));
-    Ok(Ended { cause, max_rss: engine.max_rss(max_rss), foreign })
+    Ok(Ended { cause, max_rss: engine.max_rss(max_rss), foreign, company })
 }
 
 /// The order as the worker gets it: JSON that a person can read.
@@ -215,24 +247,6 @@ fn tail(errors: &mut std::fs::File) -> String {
     let lines: Vec<&str> =
         text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("note: run with")).collect();
     lines[lines.len().saturating_sub(3)..].join(" | ")
-}
-
-/// Reaps the child and gives its own resource usage, which the standard library's wait does not.
-fn wait4(pid: u32) -> std::io::Result<(ExitStatus, libc::rusage)> {
-    let mut status = 0;
-    // SAFETY: rusage is plain data for which all zeros is a valid value.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    loop {
-        // SAFETY: both pointers are to locals that live over the call; the pid is of a child that nobody else reaps.
-        let reaped = unsafe { libc::wait4(pid.cast_signed(), &mut status, 0, &mut usage) };
-        if reaped >= 0 {
-            return Ok((ExitStatus::from_raw(status), usage));
-        }
-        let error = std::io::Error::last_os_error();
-        if error.kind() != std::io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-    }
 }
 
 #[cfg(test)]

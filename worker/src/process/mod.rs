@@ -1,6 +1,8 @@
 //! A worker as a process: how it is started, and what became of it.
 
+pub mod company;
 pub mod local;
+mod reap;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,11 +33,32 @@ pub struct Observed {
     /// What else ran on the CPUs that the worker was allowed.
     #[serde(default)]
     pub foreign: Reading<ForeignLoad>,
+    /// What became of its company, where the order wanted some.
+    #[serde(default)]
+    pub company: Option<CompanyDone>,
     /// Bytes of a trace of the whole system, where one was asked for.
     #[serde(default)]
     pub system_trace: Option<Reading<u64>>,
     /// What the reader should know.
     pub notes: Vec<String>,
+}
+
+/// What a launch's company came to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CompanyDone {
+    /// Pieces of work a second, all threads together.
+    pub units_per_s: Reading<f64>,
+    /// Seconds of processor time that it used.
+    pub cpu_s: Reading<f64>,
+    /// Why the launch did not have the company that it was to have; `None` if it had.
+    pub lost: Option<String>,
+}
+
+impl CompanyDone {
+    /// It was not there from the beginning to the end, because.
+    pub fn lost(why: String, cpu_s: Reading<f64>) -> Self {
+        Self { units_per_s: Reading::absent(&why), cpu_s, lost: Some(why) }
+    }
 }
 
 /// What ended a worker.

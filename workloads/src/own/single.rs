@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ditbench_graph::Tensor;
 use ditbench_graph::weights::init::normal;
-use ditbench_onnx::axes::{FixedInput, InputSize, by_name, fix};
+use ditbench_onnx::axes::{FixedInput, InputSize, Origin, by_name, fix};
 use ditbench_onnx::model::{Dim, Model, Port, ReadError};
 use ditbench_onnx::{DType, Value, arrays};
 
@@ -71,6 +71,24 @@ fn fixed(path: &Path, model: &Model, given: &[InputSize]) -> Result<Vec<FixedInp
     })
 }
 
+/// A choice carries the size of every input, whoever gave it. What the name of an axis says, and what another input with an axis of
+/// that name has said before, was given by nobody.
+fn with_origins(model: &Model, mut inputs: Vec<FixedInput>) -> Vec<FixedInput> {
+    let mut named: Vec<&str> = Vec::new();
+    for (port, input) in model.inputs.iter().zip(&mut inputs) {
+        let extents = input.shape.iter().zip(&mut input.origins);
+        for (dim, (extent, origin)) in port.dims.iter().flatten().zip(extents) {
+            let (Dim::Named(name), Origin::Given) = (dim, *origin) else { continue };
+            if by_name(name) == Some(*extent) || named.contains(&name.as_str()) {
+                *origin = Origin::Implied;
+            } else {
+                named.push(name);
+            }
+        }
+    }
+    inputs
+}
+
 /// Builds the one stage.
 pub(super) fn build(choice: &Choice, path: &Path) -> Result<Pipeline, WorkloadError> {
     if let Some(axis) = ["guidance", "t5-tokens"].into_iter().find(|axis| choice.own(axis).is_some()) {
@@ -81,7 +99,7 @@ pub(super) fn build(choice: &Choice, path: &Path) -> Result<Pipeline, WorkloadEr
     }
     let model = open(path)?;
     let options = options_of(choice);
-    let inputs = fixed(path, &model, &options.sizes)?;
+    let inputs = with_origins(&model, fixed(path, &model, &options.sizes)?);
     let config = serde_json::json!({ "defined": is_defined([&model]), "files": { STAGE: about(path, &model) } });
     let drive =
         Graph { file: path.to_owned(), given: options.inputs, inputs: inputs.clone(), outputs: model.outputs.len() };

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use ditbench_graph::Tensor;
+use ditbench_onnx::axes::Origin;
 
 use super::*;
+use crate::pipeline::Source;
 use crate::{RunError, StageRunner};
 
 fn data(name: &str) -> PathBuf {
@@ -124,6 +126,10 @@ fn a_single_graph_takes_its_sizes_from_flags_arrays_and_names() {
     assert!(error.contains("\"ids\" [1, 7] i32: the array given is [1, 12]"), "{error}");
     let error = Own.build(&by_flag).unwrap().drive.inputs("", 7).unwrap_err().to_string();
     assert!(error.contains("\"ids\" [1, 12] i32") && error.contains("--inputs FILE.npz"), "{error}");
+    // Only what nothing else says was given, although the choice carries all of it.
+    let Source::Onnx(file) = &Own.build(&by_flag).unwrap().stages[0].source else { panic!("it is a file") };
+    let origins: Vec<&[Origin]> = file.inputs.iter().map(|input| input.origins.as_slice()).collect();
+    assert_eq!(origins, [&[Origin::Implied, Origin::Given], &[Origin::Implied, Origin::Implied]]);
     let pipeline = Own.build(&by_array).unwrap();
     assert_eq!((pipeline.stages[0].role, pipeline.files_precision().as_deref()), (Role::Other, Some("f32")));
     let mut runner = Zeros { shapes: vec![("model", vec![vec![1, 12, 5]])], fed: Vec::new() };

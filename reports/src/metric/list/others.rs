@@ -1,6 +1,6 @@
 //! What is of none of these kinds.
 
-use super::{by, not_followed};
+use super::{by, not_followed, not_judged};
 use crate::metric::Better::{Higher, Lower};
 use crate::metric::Csv::Column;
 use crate::metric::Enforce::Strict;
@@ -22,6 +22,22 @@ pub(super) const OTHERS: &[Definition] = &[
         csv: Column(270),
         glossary: "Share of the nodes of all stages that ran on the device asked for; unknown if it is unknown for one \
                    stage.",
+    },
+    Definition {
+        name: "company_share",
+        title: "what the company got done",
+        heading: "Company gets",
+        unit: Unit::Share,
+        better: Higher,
+        scale: Absolute,
+        taken: Taken::Launch(take::company_share),
+        gate: not_judged(
+            "it is of what ran beside; image_s of a cell in company is judged against the same in company",
+        ),
+        history: not_followed("image_s of a cell in company has a series of its own"),
+        shown: Shown::Main,
+        csv: Csv::WhereKnown(1000),
+        glossary: "With `--company`: how much the threads kept busy beside the worker got done, over the whole launch, as a share of what they get done alone.",
     },
     Definition {
         name: "iteration_s",

@@ -5,16 +5,14 @@ use crate::metric::Better::{Higher, Lower};
 use crate::metric::Csv::{Bounded, Column};
 use crate::metric::Enforce::{Alarm, Show, Strict};
 use crate::metric::Scale::Relative;
-use crate::metric::{Definition, Detail, Shown, Taken, Unit, take};
+use crate::metric::{Definition, Detail, Followed, Shown, Taken, Unit, take};
 use crate::record::Role;
 use crate::{first_pass, sustained};
 
-/// Of sustained launches.
-const BY_WHOLE_LAUNCH: &str = "image_s is judged, of the whole launch: how hot the room is moves this one as well";
-
-/// Of sustained launches, from run to run.
-const BY_HEAT: &str =
-    "image_s of sustained runs has a series of its own; this one moves with the heat of the room as well";
+/// Numbers of sustained launches are followed since this version of the store.
+const fn since_7(id: &'static str) -> Followed {
+    Followed::As { id, since: 7, detail: Detail::Nothing }
+}
 
 pub(super) const TIMES: &[Definition] = &[
     Definition {
@@ -24,9 +22,14 @@ pub(super) const TIMES: &[Definition] = &[
         unit: Unit::Seconds,
         better: Lower,
         scale: Relative,
-        taken: Taken::Run(|run, cell| sustained::settled(run, cell).map(|&seconds| seconds.into())),
-        gate: not_judged(BY_WHOLE_LAUNCH),
-        history: not_followed(BY_HEAT),
+        taken: Taken::Sustained(sustained::settled),
+        gate: by(
+            Strict,
+            0.03,
+            0.0005,
+            "what a user waits for when the device is hot; image_s of the whole launch mixes cool and hot and can hide it",
+        ),
+        history: since_7("settled"),
         shown: Shown::Main,
         csv: Column(700),
         glossary: "With `--sustained`: the median image of the last third of a launch, when it is as slow as it gets. \
@@ -39,9 +42,14 @@ pub(super) const TIMES: &[Definition] = &[
         unit: Unit::Seconds,
         better: Lower,
         scale: Relative,
-        taken: Taken::Run(|run, cell| sustained::at_first(run, cell).map(|&seconds| seconds.into())),
-        gate: not_judged(BY_WHOLE_LAUNCH),
-        history: not_followed(BY_HEAT),
+        taken: Taken::Sustained(sustained::at_first),
+        gate: by(
+            Alarm,
+            0.05,
+            0.001,
+            "a tenth of a launch's images, on a device that is as cool as the room lets it be",
+        ),
+        history: since_7("at_first"),
         shown: Shown::Main,
         csv: Column(710),
         glossary: "With `--sustained`: the median image of the first tenth of a launch, which begins on a cool phone, \
@@ -55,8 +63,8 @@ pub(super) const TIMES: &[Definition] = &[
         better: Higher,
         scale: Relative,
         taken: Taken::Run(|run, cell| sustained::first_cap_min(run, cell).map(|&minutes| minutes.into())),
-        gate: not_judged(BY_WHOLE_LAUNCH),
-        history: not_followed(BY_HEAT),
+        gate: not_judged("where nothing holds a launch back there is none to judge; what heat costs is in settled_s"),
+        history: since_7("first_cap"),
         shown: Shown::Main,
         csv: Column(720),
         glossary: "With `--sustained`: minutes until a sensor first showed that a launch was held back (clocks capped, \
