@@ -38,7 +38,7 @@ fn run(bench: &Bench, device: &str, steps: &str) -> Value {
 }
 
 fn run_as(bench: &Bench, what: &[&str], steps: &str, out: &str) -> Value {
-    let words = ["run", "--model", "nano", "--steps", steps, "--launches", "1", "--images", "2", "--budget", "60s"];
+    let words = ["run", "--model", "nano", "--steps", steps, "--launches", "1", "--images", "2"];
     ok(bench, &[&words[..], what, &["--out", out]].concat());
     bench.record(out)
 }

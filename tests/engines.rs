@@ -61,7 +61,7 @@ fn an_engine_that_misbehaves_is_a_row_with_its_reason() {
     for (name, status, why) in [
         ("garbled", "error", "not of the protocol"),
         ("falls", "error", "the roof fell in"),
-        ("future", "unsupported", "it speaks protocol 99"),
+        ("future", "unsupported", "it speaks engine protocol 99"),
         ("gone", "unsupported", "\"no-such-program-anywhere\" is not there"),
         ("fine", "ok", ""),
     ] {

@@ -201,12 +201,17 @@ fn a_cascade_agrees_on_every_backend_and_its_stages_have_times_of_their_own() {
     let record = bench.record("run");
     assert_eq!(cells(&record).len(), 24);
     assert_eq!(near_the_reference(&record), 22);
+    let mut compared = 0;
     for cell in cells(&record) {
         let compiled = cell["launches"][0]["compile"].as_array().unwrap();
         let stages: Vec<&str> = compiled.iter().map(|stage| stage["stage"].as_str().unwrap()).collect();
         assert_eq!(stages, ["denoiser", "denoiser_2"]);
-        assert_eq!(cell["quality"]["ok"]["latents"].as_array().map_or(4, Vec::len), 4, "two stages of two steps");
+        if let Some(latents) = cell["quality"]["ok"]["latents"].as_array() {
+            assert_eq!(latents.len(), 4, "two stages of two steps");
+            compared += 1;
+        }
     }
+    assert_eq!(compared, 22);
     assert!(
         bench.refused(&["run", "--model", "adm-64", "--augmentation", "1", "--dry-run"]).contains("reads no level")
     );

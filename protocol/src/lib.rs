@@ -119,10 +119,13 @@ pub struct SeriesPicture {
 pub struct StopRule {
     /// Images at most, the first included.
     pub images: usize,
-    /// Seconds of timed images at most; the image in flight is finished.
+    /// Seconds of timed images at most; the image in flight is finished, and there are `least`.
     pub seconds: f64,
     /// Enough when the median's 95 % interval is within ± this share of the median.
     pub relative_half_width: f64,
+    /// Images that are made however long they take, unless `images` are fewer.
+    #[serde(default)]
+    pub least: usize,
 }
 
 /// What a worker says, a line each, in the order in which it happens.

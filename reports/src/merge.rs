@@ -121,9 +121,8 @@ fn add_cell(merged: &mut Run, cell: &Cell) {
         merged.cells.push(cell.clone());
         return;
     };
-    if known.stages.is_empty() {
-        known.stages.clone_from(&cell.stages);
-    }
+    fill(known, cell);
+    let (had_none, has_none) = (not_come_to(known), not_come_to(cell));
     let from = known.launches.len() as u32;
     let more = cell.launches.iter().zip(from..).map(|(launch, index)| {
         let mut launch = launch.clone();
@@ -143,9 +142,39 @@ fn add_cell(merged: &mut Run, cell: &Cell) {
             known.warnings.push(warning);
         }
     }
-    if known.status == Status::Ok && cell.status != Status::Ok {
+    // A part that did not come to it says nothing of the cell.
+    if had_none || (known.status == Status::Ok && cell.status != Status::Ok && !has_none) {
         (known.status, known.reason) = (cell.status, cell.reason.clone());
     }
+}
+
+/// Whether a part has a row of a cell for no other reason than that it did not come to it.
+fn not_come_to(cell: &Cell) -> bool {
+    cell.status == Status::Interrupted && cell.launches.is_empty()
+}
+
+/// Takes from another part what the first does not know of a cell: it failed early, or was brief.
+fn fill(known: &mut Cell, other: &Cell) {
+    fn list<T: Clone>(known: &mut Vec<T>, other: &[T]) {
+        if known.is_empty() {
+            known.extend_from_slice(other);
+        }
+    }
+    list(&mut known.stages, &other.stages);
+    list(&mut known.sigmas, &other.sigmas);
+    list(&mut known.versions, &other.versions);
+    list(&mut known.placement, &other.placement);
+    if known.variant_about.is_empty() {
+        known.variant_about.clone_from(&other.variant_about);
+    }
+    if known.numerics.value().is_none() && other.numerics.value().is_some() {
+        known.numerics.clone_from(&other.numerics);
+    }
+    if known.memory_pass.value().is_none() && other.memory_pass.value().is_some() {
+        known.memory_pass.clone_from(&other.memory_pass);
+    }
+    known.weights = known.weights.take().or_else(|| other.weights.clone());
+    known.device = known.device.take().or_else(|| other.device.clone());
 }
 
 #[cfg(test)]
@@ -195,6 +224,20 @@ mod tests {
         let told: Vec<String> = merged.cells[0].warnings.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 2, "{told:?}");
         assert!(told[0].starts_with("launch 0 counts") && told[1].starts_with("launch 1 counts"), "{told:?}");
+    }
+
+    #[test]
+    fn what_one_part_does_not_know_of_a_cell_is_the_others() {
+        let (mut a, mut b) = (run("a", &["nano"]), run("bb", &["nano"]));
+        a.cells[0] = Cell::failed(a.cells[0].key.clone(), Status::Interrupted, "left out");
+        b.cells[0].numerics = Reading::Ok("f32".into());
+        b.cells[0].placement = vec![crate::record::StagePlacement::default()];
+        for parts in [[&a, &b], [&b, &a]] {
+            let merged = merge(&parts, "both", &BTreeSet::new()).unwrap();
+            let cell = &merged.cells[0];
+            assert_eq!((cell.status, cell.reason.as_deref(), cell.launches.len()), (Status::Ok, None, 1));
+            assert_eq!((cell.numerics.value().map(String::as_str), cell.placement.len()), (Some("f32"), 1));
+        }
     }
 
     #[test]

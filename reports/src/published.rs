@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::metric::Metric;
-use crate::record::Run;
+use crate::record::{Cell, ModelEntry, Run};
 
 /// A row of a paper: other hardware, other runtime, other size. Never to be read as a ranking against ours.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -53,10 +53,14 @@ impl Published {
 
 /// The rows of these runs' models: SnapGen++'s, where a run has one of its models, and what the records hold.
 pub(crate) fn of_runs(runs: &[&Run]) -> Vec<Published> {
-    let cells = || runs.iter().flat_map(|run| &run.cells);
     let known = snapgenpp();
-    let mut rows =
-        if cells().any(|cell| known.iter().any(|row| row.model == cell.key.model)) { known } else { Vec::new() };
+    // A user's own model may have any name, and then an entry that says which files it is.
+    let is_one = |run: &Run, cell: &Cell| {
+        let is_own = run.model(&cell.key).is_some_and(ModelEntry::is_own);
+        !is_own && known.iter().any(|row| row.model == cell.key.model)
+    };
+    let any = runs.iter().any(|run| run.cells.iter().any(|cell| is_one(run, cell)));
+    let mut rows = if any { known } else { Vec::new() };
     for model in runs.iter().flat_map(|run| &run.models) {
         for (paper, time) in model.paper.iter().flat_map(|paper| paper.times.iter().map(move |time| (paper, time))) {
             let row = Published {

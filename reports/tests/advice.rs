@@ -8,7 +8,6 @@ use ditbench_reports::advice::{
     self, Advice, Bound, Candidate, Choice, Fit, Holds, Known, Outcome, Question, Unfit, choose, faces,
 };
 use ditbench_reports::metric::Metric;
-use ditbench_reports::table::Absent;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -420,42 +419,6 @@ fn the_reference_of_others_is_as_near_to_itself_as_can_be() {
     let bounds = vec![Bound::at_least(Metric::SSIMULACRA2, 70.0)];
     let advice = ask(&[&run], &Question { bounds, ..Question::default() });
     assert_eq!((advice.outcome, best(of_first(&advice))), (Outcome::Met, "ort stock · f32 · 2\u{a0}threads"));
-}
-
-#[test]
-fn a_fleet_gets_the_best_worst_case_and_threads_are_each_machines_own() {
-    let machine = |id: &str, name: &str, cells: &[(&str, u32, f64)]| {
-        let cells = cells
-            .iter()
-            .map(|&(backend, threads, factor)| cell(CellKey { threads, ..key(backend, "f32") }, &[factor; 6]));
-        let mut run = run(id, cells.collect());
-        run.machine.cpu_model = Reading::Ok(name.into());
-        run.machine.logical_cores = Reading::Ok(8);
-        run
-    };
-    // On each machine another one is the fastest; tract is never the best, and never bad.
-    let laptop = machine("l", "Laptop", &[("ort", 4, 0.2), ("candle", 4, 2.0), ("tract", 4, 0.4)]);
-    let phone = machine("p", "Phone", &[("ort", 2, 3.0), ("candle", 2, 0.5), ("tract", 2, 0.7), ("tract", 1, 1.0)]);
-    let advice = ask(&[&laptop, &phone], &latency(10.0));
-    let decision = &advice.decisions[0];
-    let bests: Vec<&str> = decision.devices.iter().map(|device| best(&device.choice)).collect();
-    assert!(bests[0].starts_with("ort") && bests[1].starts_with("candle"), "{bests:?}");
-    let fleet = decision.fleet.as_ref().unwrap();
-    let shipped = fleet.best.as_ref().unwrap();
-    assert_eq!((fleet.outcome, shipped.label.as_str()), (Outcome::Met, "tract stock · f32"));
-    assert_eq!((shipped.worst.machine.as_str(), shipped.worst.label.contains("2\u{a0}threads")), ("Phone", true));
-    assert!(decision.fleet_says[0].contains("For all 2 machines, ship tract stock · f32"), "{:?}", decision.fleet_says);
-    assert_eq!(advice, ask(&[&phone, &laptop], &latency(10.0)));
-    // Where nothing does everywhere, each machine may still have something of its own.
-    let tight = ask(&[&laptop, &phone], &latency(1.1));
-    let fleet = tight.decisions[0].fleet.as_ref().unwrap();
-    assert_eq!((tight.outcome, fleet.outcome), (Outcome::Met, Outcome::NotMet));
-    assert!(tight.decisions[0].fleet_says[0].contains("comes nearest; on"), "{:?}", tight.decisions[0].fleet_says);
-    // A machine that gave no record leaves the answer open.
-    let absent = Absent { machine: "adb:LOST".into(), reason: "it went away".into() };
-    let open = advice::of_runs(&[&laptop, &phone], &[absent], &latency(10.0));
-    assert_eq!((open.outcome, open.decisions[0].fleet.as_ref().unwrap().outcome), (Outcome::NotSure, Outcome::NotSure));
-    assert!(faces::text::of_advice(&open).contains("adb:LOST gave no record"));
 }
 
 #[test]

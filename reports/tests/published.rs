@@ -64,5 +64,9 @@ fn a_record_that_holds_no_times_shows_snapgen_plus_pluss_for_its_models_alone() 
     assert!(
         faces.iter().all(|face| face.contains("iPhone 16 Pro Max") && face.contains("SnapGen++, arXiv 2601.08303v2"))
     );
+    // A user's own model of that name is none of the paper's.
+    let mut own = run(&["small"], &PaperCounts::default());
+    own.models[0].config = serde_json::json!({ "files": { "model": {} } });
+    assert!(self::faces(&own).0.published.is_empty());
     assert!(self::faces(&run(&["cdm-nano"], &PaperCounts::default())).0.published.is_empty());
 }

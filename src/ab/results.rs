@@ -75,7 +75,8 @@ fn none_kept(side: &str, (dir, cell): (&Path, &Cell)) -> Apart {
 
 fn unusable(error: &QualityError, what: &str) -> Option<Apart> {
     let of_base = match error {
-        QualityError::NotFinite { whose, .. } | QualityError::Zero { whose } => *whose == Whose::References,
+        QualityError::NotFinite { whose, .. } => *whose == Whose::References,
+        QualityError::Zero => true,
         QualityError::Shape { .. } => false,
     };
     (!of_base).then(|| Apart::Unusable(format!("{what}: {error}")))
@@ -118,11 +119,14 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_heads_fault_only_if_it_is_heads() {
-        for (last, image) in [([f32::NAN, 4.0], [0.5, 0.25]), ([0.0, 0.0], [0.5, 0.25]), ([3.0, 4.0], [f32::NAN, 0.25])]
-        {
+        for (last, image) in [([f32::NAN, 4.0], [0.5, 0.25]), ([3.0, 4.0], [f32::NAN, 0.25])] {
             assert!(matches!(held(last, image, [3.0, 4.0]), Some(Apart::Unusable(_))), "{last:?} {image:?}");
         }
         assert_eq!(held([3.0, 4.0], [0.5, 0.25], [f32::NAN, 4.0]), None);
+        // Nothing but zeros is as far as its base is long.
+        let zeros = held([0.0, 0.0], [0.5, 0.25], [3.0, 4.0]);
+        assert_eq!(zeros, Some(Apart::By { latents: vec![0.0, 1.0], image: Some(0.0) }));
+        assert_eq!(held([3.0, 4.0], [0.5, 0.25], [0.0, 0.0]), None);
     }
 
     #[test]

@@ -97,6 +97,12 @@ pub enum Command {
     Advise(Box<advise::AdviseArgs>),
     /// Search what this machine can do for the configuration to ship, with launches where the decision is close
     #[command(after_help = examples::TUNE)]
+    #[command(
+        mut_arg("backend", tune::searched),
+        mut_arg("precision", tune::searched),
+        mut_arg("device", tune::searched)
+    )]
+    #[command(mut_arg("threads", tune::searched), mut_arg("memory", tune::searched))]
     Tune(Box<tune::TuneArgs>),
     /// Follow how costs grow with size, threads or rungs of a ladder, from records or a run: exponents, predictions, the papers' ratios
     #[command(after_help = examples::SCALE)]
@@ -203,8 +209,8 @@ pub fn main() -> ExitCode {
     }
     let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
     let result = match cli.command {
-        Command::Run(args) => done(run::run(&args, common)),
-        Command::Profile(args) => done(profile::profile(*args, common)),
+        Command::Run(args) => run::run(&args, common),
+        Command::Profile(args) => profile::profile(*args, common),
         Command::Ab(args) => ab::ab(&args, common),
         Command::Aa(args) => ab::aa(&args, common),
         Command::Compare(args) => compare::compare(&args, common),

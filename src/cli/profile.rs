@@ -1,6 +1,7 @@
 //! `ditbench profile`: where the time of an image goes, and which operation changed.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use ditbench_record::store;
@@ -36,9 +37,9 @@ const SHOWN: usize = 15;
 ///
 /// # Errors
 /// As `ditbench run`; a run that holds no profile.
-pub fn profile(mut args: ProfileArgs, common: &Common) -> Result<()> {
+pub fn profile(mut args: ProfileArgs, common: &Common) -> Result<ExitCode> {
     if let Some([before, after]) = args.diff.as_deref() {
-        return compare(before, after);
+        return compare(before, after).map(|()| ExitCode::SUCCESS);
     }
     args.run.profiled();
     run(&args.run, common)

@@ -1,6 +1,7 @@
 //! `ditbench run`: read the plan, show it, run it.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
@@ -8,7 +9,7 @@ use super::Common;
 use crate::host::adb::{PhoneOptions, Program, choose};
 use crate::plan::{Axes, DEFAULT_PLAN, Images, Launches, Names, PlanFile, Seconds, Shard, Target};
 use crate::run::judging::{DEFAULT_PLAN as JUDGING_PLAN, Wanted};
-use crate::run::{self, Settings, WeightsChoice};
+use crate::run::{self, Anew, Settings, WeightsChoice};
 
 /// What to run: a plan file, flags over it.
 #[derive(Debug, clap::Args)]
@@ -27,8 +28,9 @@ pub struct PlanArgs {
     /// At most this many images per launch [default: the plan's, else 30; ab and aa: the plan's, else 8; profile: 6]
     #[arg(long)]
     images: Option<Images>,
-    /// Time for the whole run: 90s, 10m, 1h. The first launch of every cell is always made, except by tune [default: the plan's,
-    /// else 150s; tune: the plan's, else 20m; scale: the plan's, else 10m; ab and aa: the plan's, else none; 15m for their own default plan]
+    /// Time for the whole run: 90s, 10m, 1h. Cells that it has no room for are left out, the last of the plan first, each with a row that
+    /// says so [default: the plan's, else 150s, and then every cell gets a launch; tune: the plan's, else 20m; scale: the plan's, else 10m; ab and aa: the plan's, else
+    /// none; 15m for their own default plan]
     #[arg(long, value_name = "TIME")]
     budget: Option<Seconds>,
     /// Weights: a safetensors file, or `random` [default: the checkpoint built into ditbench, else random from the seed]
@@ -136,20 +138,30 @@ pub struct RunArgs {
 ///
 /// # Errors
 /// A mistake in the plan or the environment; failures of cells are rows, not errors.
-pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
+pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
     if let Some(path) = &args.resume {
         if let Some(flags) = args.of_the_plan() {
             bail!("--resume continues the plan that the run began with: leave out {flags}");
         }
+        let (budget_s, phone_binary) = (args.plan.budget, args.phone.phone_binary.as_deref());
+        let anew = Anew { timeout_s: args.timeout, budget_s, phone_binary };
         if run::fleet::is_fleet(path) {
             if args.plan.budget.is_some() {
                 bail!("in a run on several machines, each continues with its own budget: leave out --budget");
             }
-            return run::fleet::resume(path, common, args.timeout, args.store.as_deref());
+            run::fleet::resume(path, common, &anew, args.store.as_deref())?;
+            return Ok(ExitCode::SUCCESS);
         }
-        run::resume(path, common, args.timeout, args.plan.budget)?;
-        return args.keep(Some(path));
+        run::resume(path, common, &anew)?;
+        args.keep(Some(path))?;
+        // A search ends with its advice, whenever it ends.
+        return Ok(run::tune::advise(path)?.unwrap_or(ExitCode::SUCCESS));
     }
+    begin(args, common).map(|()| ExitCode::SUCCESS)
+}
+
+/// Begins a new run.
+fn begin(args: &RunArgs, common: &Common) -> Result<()> {
     if let Some(path) = &args.settings {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let settings: Settings =
@@ -172,6 +184,8 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         plan.ep = Some(common.ep.clone());
     }
     plan.launches = args.launches.or(plan.launches);
+    // Of a sustained run nobody expects that it keeps to a budget.
+    let leaves_out = plan.budget.is_some() && args.sustained.is_none();
     if args.first_look {
         plan.launches = Some(Launches::fixed(1));
         plan.images = plan.images.or(Some(Images::fixed(6)));
@@ -193,6 +207,7 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<()> {
         shard: args.shard,
         timeout_s: args.timeout,
         budget_s: plan.budget.unwrap_or(BUDGET),
+        leaves_out,
         launches: plan.launches.unwrap_or(LAUNCHES),
         images: plan.images.unwrap_or(IMAGES),
         prompt: plan.prompt.clone().unwrap_or_else(|| "turtle".to_owned()),

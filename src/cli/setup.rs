@@ -15,7 +15,7 @@ pub struct SetupArgs {
     /// processors, GPUs and NPUs), cuda (NVIDIA's GPUs; 1.3 GB)
     #[arg(value_name = "DEVICE", required = true)]
     devices: Vec<String>,
-    /// Fetch it even if the device's driver is not here: for an image of a machine that has it
+    /// Fetch even if the device's driver is missing here, as when preparing a system image for another machine
     #[arg(long)]
     force: bool,
 }
@@ -23,7 +23,7 @@ pub struct SetupArgs {
 /// Fetches each.
 ///
 /// # Errors
-/// Nobody knows it; there is no package for this machine, no driver; fetching failed.
+/// No such device; no package for this machine, or no driver; fetching failed.
 pub fn setup(args: &SetupArgs, common: &Common) -> Result<()> {
     let mut known = Vec::new();
     for backend in registry::listed().filter_map(|name| registry::backend(name).ok()) {
@@ -32,7 +32,7 @@ pub fn setup(args: &SetupArgs, common: &Common) -> Result<()> {
     for name in &args.devices {
         let Some((_, backend)) = known.iter().find(|(known, _)| known == name) else {
             let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-            bail!("nothing is known to set up for \"{name}\": choose from {}", names.join(", "));
+            bail!("there is no setup for \"{name}\": choose from {}", names.join(", "));
         };
         let progress = Progress::new(1);
         let options = PrepareOptions {

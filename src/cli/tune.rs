@@ -4,16 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use ditbench_record::store;
-use ditbench_reports::advice::{self, faces};
 
 use super::Common;
 use super::question::QuestionArgs;
 use super::run::PlanArgs;
 use crate::host::adb::{PhoneOptions, Program, choose};
 use crate::plan::{Images, Launches, Seconds, Target};
-use crate::run::{self, Settings, tune::open_up};
-use crate::text;
+use crate::run::{self, Settings};
 
 /// Everything that the flags and the plan leave open is searched.
 const OPEN: &str = "[[group]]\n";
@@ -50,6 +47,23 @@ pub struct TuneArgs {
     force: bool,
 }
 
+/// The help of a flag of the plan, with what a search does where it is not given, instead of a run.
+pub fn searched(flag: clap::Arg) -> clap::Arg {
+    let all = match flag.get_id().as_str() {
+        "backend" => "all that can be used here, each in every way",
+        "precision" => "all",
+        "device" => "all that show their own speed",
+        "threads" => "one, half of the cores, and all of them",
+        "memory" => "both",
+        _ => return flag,
+    };
+    let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+    let (before, rest) = help.split_once("[default: ").unwrap_or((&help, ""));
+    let after = rest.split_once(']').map_or("", |(_, after)| after);
+    let help = format!("{before}[default: {all}]{after}");
+    flag.help(help)
+}
+
 /// Searches, and advises.
 ///
 /// # Errors
@@ -65,12 +79,13 @@ pub fn tune(args: &TuneArgs, common: &Common) -> Result<ExitCode> {
     if chosen.len() > 1 {
         bail!("a search is of one machine: name it with --on; `ditbench advise` decides over the runs of several");
     }
-    let mut settings = Settings {
+    let settings = Settings {
         prompt: plan.prompt.clone().unwrap_or_else(|| "turtle".to_owned()),
         seed: plan.seed.unwrap_or(7),
         launches: args.launches.or(plan.launches).unwrap_or(LAUNCHES),
         images: plan.images.unwrap_or(IMAGES),
         budget_s: plan.budget.unwrap_or(BUDGET),
+        leaves_out: true,
         timeout_s: args.timeout,
         profile: false,
         allow_fallback: false,
@@ -79,18 +94,12 @@ pub fn tune(args: &TuneArgs, common: &Common) -> Result<ExitCode> {
         telemetry: true,
         sustained_s: None,
         judging: None,
-        tune: Some(question.clone()),
+        tune: Some(question),
         weights: args.plan.weights(),
         on: chosen.into_iter().next(),
         phone: args.phone.clone(),
         plan,
     };
-    settings.plan = open_up(&settings, common)?;
-    let Some(dir) = run::start(settings, common, args.out.as_deref(), args.dry_run, args.force)? else {
-        return Ok(ExitCode::SUCCESS);
-    };
-    let found = store::read(&dir)?;
-    let advice = advice::of_runs(&[&found.run], &[], &question);
-    text::show(&format!("\n{}", faces::text::of_advice(&advice)));
-    Ok(ExitCode::from(advice.outcome.exit_code()))
+    let begun = run::tune::start(settings, common, args.out.as_deref(), args.dry_run, args.force)?;
+    Ok(begun.map(|dir| run::tune::advise(&dir)).transpose()?.flatten().unwrap_or(ExitCode::SUCCESS))
 }

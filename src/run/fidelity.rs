@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use ditbench_record::store::{RunStore, latents_of};
-use ditbench_record::{Cell as Row, CellKey, Quality, Reading};
+use ditbench_record::{Cell as Row, CellKey, ModelEntry, Quality, Reading};
 use ditbench_reports::image::{self, RgbImage};
 use ditbench_reports::quality::{compare_images, step_divergence};
 use ditbench_workloads::trace::{load_kept, load_latents};
@@ -36,7 +36,7 @@ pub fn compare(store: &mut RunStore, cells: &[CellKey], expected: &HashMap<CellK
         if own::was_expected(&row) {
             continue;
         }
-        let is_own = run.model(key).is_some_and(own::is_own);
+        let is_own = run.model(key).is_some_and(ModelEntry::is_own);
         let reference = if is_own { own::reference(&run, key) } else { reference(rows, key) };
         row.is_reference = reference.is_some_and(|reference| reference.key == row.key);
         row.quality = match reference {

@@ -15,9 +15,9 @@ use ditbench_reports::advice::Question;
 use ditbench_reports::table::Absent;
 use serde::{Deserialize, Serialize};
 
-use super::Settings;
+use super::{Anew, Settings};
 use crate::environment::Common;
-use crate::plan::{Seconds, Target};
+use crate::plan::Target;
 use ditbench_worker::interrupt;
 
 /// The file that makes a directory one of several machines.
@@ -139,11 +139,16 @@ pub fn start(settings: &Settings, targets: &[Target], common: &Common, orders: &
 ///
 /// # Errors
 /// As [`start`].
-pub fn resume(dir: &Path, common: &Common, timeout: Seconds, store: Option<&str>) -> Result<()> {
+pub fn resume(dir: &Path, common: &Common, anew: &Anew, store: Option<&str>) -> Result<()> {
     go(dir, Fleet::read(dir)?, common, store, |member| {
         let run = dir.join(&member.dir);
         if run.join(RECORD_FILE).is_file() {
-            return vec!["--resume".into(), run.into(), "--timeout".into(), timeout.to_string().into()];
+            let timeout = anew.timeout_s.to_string();
+            let binary = anew.phone_binary.into_iter().flat_map(|binary| ["--phone-binary".into(), binary.into()]);
+            return ["--resume".into(), run.into(), "--timeout".into(), timeout.into()]
+                .into_iter()
+                .chain(binary)
+                .collect();
         }
         // It failed before it had a record.
         let settings = dir.join(format!("{}.settings.json", member.dir));

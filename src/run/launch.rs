@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ditbench_record::disturbed;
@@ -42,8 +42,10 @@ pub struct Launcher<'a> {
     pub progress: &'a Progress,
     /// Launches made so far in this run.
     pub order: u32,
-    /// Launches that the budget is meant for: each gets its share.
-    pub planned: usize,
+    /// Seconds in which the next launch makes images, and how many it makes however long they take.
+    pub images: (f64, usize),
+    /// What the last process of a cell took, without what was discarded and what was made beside it.
+    pub took: Duration,
     /// When the budget ends: until then a launch that was spoiled can be made again.
     pub until: Instant,
     /// What company gets done alone, by its threads and CPUs: measured once.
@@ -68,11 +70,11 @@ impl Launcher<'_> {
         };
         let name = cell.cell.key();
         let outputs = first.then(|| outputs(store, cell)).transpose()?;
-        let share = self.settings.budget_s.get() / self.planned.max(1) as f64;
+        let (share, least) = self.images;
         let stop = match self.settings.sustained_s.filter(|_| !cell.cell.is_yardstick) {
-            Some(time) => StopRule { images: usize::MAX, seconds: time.get(), relative_half_width: 0.0 },
-            _ if cell.cell.is_yardstick => StopRule { images: 1, seconds: share, relative_half_width: TIGHT },
-            None => StopRule { images: self.settings.images.get(), seconds: share, relative_half_width: TIGHT },
+            Some(time) => StopRule { images: usize::MAX, seconds: time.get(), relative_half_width: 0.0, least: 1 },
+            _ if cell.cell.is_yardstick => StopRule { images: 1, seconds: share, relative_half_width: TIGHT, least: 1 },
+            None => StopRule { images: self.settings.images.get(), seconds: share, relative_half_width: TIGHT, least },
         };
         let spec = self.spec(cell, prepared, outputs, stop);
         let log = store.dir().join("logs").join(format!("{}-{index}.log", cell.key.id()));
@@ -81,6 +83,7 @@ impl Launcher<'_> {
         let ((exit, launch, collected), cool) = loop {
             let begun = Instant::now();
             let (made, cool) = self.attempt(cell, &spec, &id, &log, index)?;
+            self.took = begun.elapsed();
             // Without the company that it was to have it is another measurement.
             let lost = made.0.observed.company.as_ref().and_then(|company| company.lost.clone());
             if let Some(why) = lost.filter(|_| row.discarded.len() < REDO && !interrupt::requested()) {
@@ -130,7 +133,7 @@ impl Launcher<'_> {
         row.launches.push(launch);
         if self.settings.brief {
             row.memory_pass = Reading::absent("a brief run makes no memory pass");
-        } else if first && status == Status::Ok && total_of_first(&row) < self.settings.budget_s.get() / 100.0 {
+        } else if first && status == Status::Ok && has_memory_pass(total_of_first(&row), self.settings) {
             row.memory_pass = self.memory_pass(cell, prepared, store)?;
         } else if first {
             row.memory_pass = Reading::absent(
@@ -216,7 +219,7 @@ impl Launcher<'_> {
 
     /// A launch in which nothing is timed and only memory is looked at.
     fn memory_pass(&mut self, cell: &Resolved, prepared: &Prepared, store: &RunStore) -> Result<Reading<MemoryPass>> {
-        let stop = StopRule { images: 2, seconds: self.settings.timeout_s.get(), relative_half_width: 0.0 };
+        let stop = StopRule { images: 2, seconds: self.settings.timeout_s.get(), relative_half_width: 0.0, least: 1 };
         let spec = self.spec(cell, prepared, None, stop);
         let log = store.dir().join("logs").join(format!("{}-memory.log", cell.key.id()));
         let progress = self.progress;
@@ -273,6 +276,11 @@ fn in_company(spec: &LaunchSpec, mut exit: Exit) -> Exit {
         exit.cause = Cause::Failed { unsupported: true, why };
     }
     exit
+}
+
+/// Whether a cell whose first image takes so long has a pass of its own for memory.
+pub(super) fn has_memory_pass(first_image_s: f64, settings: &Settings) -> bool {
+    first_image_s < settings.budget_s.get() / 100.0
 }
 
 /// That a spoiled launch counts, and why it was not made again.

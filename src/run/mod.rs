@@ -3,6 +3,7 @@
 //! Contract: a cell that fails is a row and the run goes on; the record on disk is whole after every launch; an
 //! interrupted run is resumed, not repeated.
 
+mod budget;
 mod collect;
 mod fidelity;
 pub mod first_look;
@@ -10,6 +11,7 @@ pub mod fleet;
 mod host;
 pub mod judging;
 mod launch;
+mod learn;
 pub mod one_image;
 mod own;
 mod prepare;
@@ -28,7 +30,7 @@ mod yardstick;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use ditbench_record::disturbed;
@@ -46,15 +48,15 @@ pub use weights::WeightsChoice;
 use crate::environment::Common;
 use crate::host::adb::PhoneOptions;
 use crate::host::{Host, PeakOf};
-use crate::plan::{Images, Launches, PlanFile, Seconds, Shard, Target};
+use crate::plan::{Estimate, Images, Launches, PlanFile, Seconds, Shard, Target};
 use ditbench_worker::{interrupt, probe};
 
 use crate::paths;
 use launch::Launcher;
 use resolve::Resolved;
 pub use resolve::resolve;
-pub use resume::resume;
-use schedule::CellState;
+pub use resume::{Anew, resume};
+use schedule::{CellState, Terms};
 use tune::Search;
 
 /// What a run was asked for, all defaults filled in. Kept in the record, so that a resumed run is the same run.
@@ -70,6 +72,9 @@ pub struct Settings {
     pub images: Images,
     /// Seconds for the whole run.
     pub budget_s: Seconds,
+    /// Whether somebody chose that budget: cells that it has no room for are then left out; otherwise each gets a launch all the same.
+    #[serde(default)]
+    pub leaves_out: bool,
     /// Seconds after which one launch is given up.
     pub timeout_s: Seconds,
     /// Whether each cell's first launch also makes an image under the runtime's profiler.
@@ -141,20 +146,38 @@ pub fn start(
     force: bool,
 ) -> Result<Option<PathBuf>> {
     let id = new_id();
-    let dir = out.map_or_else(|| Path::new("runs").join(&id), Path::to_path_buf);
+    let dir = place(out, &id, dry_run)?;
+    let host = host::open(&settings, &id)?;
+    start_on((host, id), settings, common, (!dry_run).then_some(dir), force)
+}
+
+/// The directory of a run.
+fn place(out: Option<&Path>, id: &str, dry_run: bool) -> Result<PathBuf> {
+    let dir = out.map_or_else(|| Path::new("runs").join(id), Path::to_path_buf);
     if !dry_run {
         paths::must_be_text(&dir, "choose another directory with --out DIR")?;
     }
-    let mut host = host::open(&settings, &id)?;
+    Ok(dir)
+}
+
+/// As [`start`], on a machine that was opened for the run of that id; `None` for the directory only shows it.
+fn start_on(
+    (mut host, id): (Box<dyn Host>, String),
+    settings: Settings,
+    common: &Common,
+    dir: Option<PathBuf>,
+    force: bool,
+) -> Result<Option<PathBuf>> {
     let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
     check_weights(&settings.weights, &resolved)?;
     if let Some(wanted) = &settings.judging {
         judging::show_plan(wanted, &resolved, host.as_ref())?;
     }
-    let estimates = show::plan(&settings, &resolved, host.as_ref());
-    if dry_run {
-        return Ok(None);
-    }
+    // A dry run makes no folder, and says nothing of one that cannot be made.
+    let cache = paths::cache_place(common.cache.as_ref()).ok();
+    let estimates = learn::estimates(&resolved, host.as_ref(), cache.as_deref());
+    show::plan(&settings, &resolved, &estimates, host.as_ref());
+    let Some(dir) = dir else { return Ok(None) };
     show::refuse_what_does_not_fit(&resolved, &estimates, force, host.as_ref())?;
     // What is wrong with the cache is said before there is a run's directory that holds nothing.
     paths::cache(common.cache.as_ref())?;
@@ -195,7 +218,7 @@ pub fn start(
         )));
     }
     let store = RunStore::create(&dir, run)?;
-    go(settings, resolved, store, common, host.as_mut())?;
+    go(settings, (resolved, estimates), store, common, host.as_mut())?;
     Ok(Some(dir))
 }
 
@@ -203,9 +226,7 @@ pub fn start(
 fn check_weights(weights: &WeightsChoice, cells: &[Resolved]) -> Result<()> {
     let mut said = Vec::new();
     for cell in cells {
-        if cell.is_own() && *weights != WeightsChoice::Usual {
-            own::refuse_weights(&cell.pipeline)?;
-        }
+        prepare::refuse_weights(cell, weights)?;
         if let Some(what) = prepare::unread(&weights.check(&cell.pipeline)?).filter(|what| !said.contains(what)) {
             crate::text::tell(&format!("{weights}: not used by the model: {what}"));
             said.push(what);
@@ -217,21 +238,21 @@ fn check_weights(weights: &WeightsChoice, cells: &[Resolved]) -> Result<()> {
 /// Times cells, or judges their pictures.
 fn go(
     settings: Settings,
-    resolved: Vec<Resolved>,
+    (resolved, estimates): (Vec<Resolved>, Vec<Estimate>),
     store: RunStore,
     common: &Common,
     host: &mut dyn Host,
 ) -> Result<()> {
     match settings.judging.clone() {
         Some(wanted) => judging::work(&settings, &wanted, &resolved, store, common, host),
-        None => work(settings, resolved, store, common, host),
+        None => work(settings, (resolved, estimates), store, common, host),
     }
 }
 
 /// Makes all launches, then compares and reports.
 fn work(
     settings: Settings,
-    resolved: Vec<Resolved>,
+    (resolved, estimates): (Vec<Resolved>, Vec<Estimate>),
     mut store: RunStore,
     common: &Common,
     host: &mut dyn Host,
@@ -258,7 +279,7 @@ fn work(
             progress.line(&format!("the {} peak of {threads} is doubtful: {why}", peak.kind));
         }
     }
-    let mut preparer = Preparer::new(cache, &settings, store.dir());
+    let mut preparer = Preparer::new(cache.clone(), &settings, store.dir());
     let started = Instant::now();
     let budget = settings.budget_s.duration();
     let mut launcher = Launcher {
@@ -266,7 +287,8 @@ fn work(
         host,
         progress: &progress,
         order: resume::next_order(store.run()),
-        planned: planned(&settings, &resolved),
+        images: (settings.budget_s.get() / planned(&settings, &resolved).max(1) as f64, 1),
+        took: Duration::ZERO,
         until: started + budget,
         company_alone: BTreeMap::new(),
     };
@@ -274,6 +296,7 @@ fn work(
     let yardsticks: Vec<CellKey> =
         resolved.iter().filter(|cell| cell.cell.is_yardstick).map(|cell| cell.key.clone()).collect();
     let mut states: Vec<CellState> = resolved.iter().map(|cell| resume::state(&store, cell)).collect();
+    budget::prepare(&mut states, &resolved, &estimates, &settings);
     for (index, cell) in resolved.iter().enumerate() {
         if let Some((status, why)) = cell.refusal.clone() {
             states[index].failed = true;
@@ -288,13 +311,13 @@ fn work(
             })?;
         }
     }
-    let mut search =
-        settings.tune.as_ref().map(|question| Search::new(question, &resolved, &settings, &*launcher.host));
+    let mut search = settings.tune.as_ref().map(|question| Search::new(question, &resolved, &estimates, &settings));
     loop {
         let left = budget.saturating_sub(started.elapsed());
+        let terms = Terms::of(&settings, left);
         let next = match &mut search {
             Some(search) => search.next(&mut store, &states, left)?,
-            None => schedule::next(&states, settings.launches.get(), left),
+            None => schedule::next(&states, terms),
         };
         let Some(index) = next else { break };
         if interrupt::requested() || launcher.host.gone().is_some() {
@@ -315,9 +338,15 @@ fn work(
             }
         };
         let measured = Instant::now();
+        if search.is_none() {
+            launcher.images = schedule::images(&states, terms, index);
+        }
         let row = launcher.launch(cell, &prepared, states[index].made, &mut store)?;
         states[index].made += 1;
         states[index].longest = states[index].longest.max(Some(measured.elapsed()));
+        if let Some(least) = budget::least(&row, launcher.took, settings.images.get()) {
+            states[index].took(least);
+        }
         states[index].failed = row.status != Status::Ok;
         store.put_cell(row)?;
     }
@@ -327,9 +356,12 @@ fn work(
     }
     let gone = launcher.host.gone();
     let interrupted = interrupt::requested() || gone.is_some();
-    if let Some(search) = search.as_ref().filter(|_| !interrupted) {
-        search.close(&mut store, &states)?;
+    match &search {
+        _ if interrupted => {}
+        Some(search) => search.close(&mut store, &states)?,
+        None => budget::close(&mut store, &states, &resolved, &settings, started.elapsed().as_secs_f64())?,
     }
+    learn::remember(&cache, store.run(), &resolved, &estimates);
     let after = gone.as_ref().map_or_else(|| launcher.host.calibrate(), Reading::absent);
     store.update(|run| {
         run.machine.calibration.after_s = after;

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::own;
 use super::prepare::{self, Prepared};
 use super::progress::Progress;
 use super::resolve::resolve;
@@ -44,9 +43,7 @@ pub fn make(
     let mut host = ThisMachine::default();
     let resolved = resolve(vec![request.cell.clone()], &mut host, common, &|message| progress.now(message))?;
     let Some(cell) = resolved.first() else { bail!("nothing to make") };
-    if cell.is_own() && *request.weights != WeightsChoice::Usual {
-        own::refuse_weights(&cell.pipeline)?;
-    }
+    prepare::refuse_weights(cell, request.weights)?;
     if let Some((_, why)) = &cell.refusal {
         bail!("{why}");
     }
@@ -54,12 +51,7 @@ pub fn make(
     let scratch = cache.join(format!("generate-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
     let result = (|| {
-        let weights = if cell.is_own() {
-            own::weights(&cell.pipeline, progress)?
-        } else {
-            let scheme = cell.cell.scheme;
-            prepare::prepare_weights(&cell.pipeline, request.weights, request.seed, scheme, &cache, progress)?
-        };
+        let weights = prepare::weights_of(cell, request.weights, request.seed, &cache, progress)?;
         if let Some(what) = prepare::unread(&weights.unread) {
             progress.line(&format!("{}: not used by the model: {what}", request.weights));
         }
@@ -87,7 +79,7 @@ pub fn make(
 }
 
 fn spec(cell: &super::Resolved, prepared: &Prepared, output: &Path, scratch: &Path) -> LaunchSpec {
-    let stop = StopRule { images: 1, seconds: f64::MAX, relative_half_width: 0.0 };
+    let stop = StopRule { images: 1, seconds: f64::MAX, relative_half_width: 0.0, least: 1 };
     let outputs = Outputs { image: output.to_path_buf(), latents: scratch.join("latents.safetensors") };
     LaunchSpec { outputs: Some(outputs), ..prepared.spec(cell, stop) }
 }

@@ -111,7 +111,7 @@ pub(super) fn against(expected: &Expected, row: &Row, ours: &Kept) -> Result<Qua
     };
     if latents.is_empty() && picture.value().is_none() {
         let there: Vec<&str> = wanted.keys().map(String::as_str).collect();
-        bail!("{}: has none of {}, but {}", file.display(), names.join(", "), there.join(", "));
+        bail!("{}: has none of {}; it has {}", file.display(), names.join(", "), there.join(", "));
     }
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let rerun_equal_bytes = Reading::default();
@@ -120,11 +120,6 @@ pub(super) fn against(expected: &Expected, row: &Row, ours: &Kept) -> Result<Qua
 
 fn floats(value: &Value) -> Vec<f32> {
     value.to_f64().into_iter().map(|number| number as f32).collect()
-}
-
-/// Whether a model is one that a user brought.
-pub(super) fn is_own(entry: &ModelEntry) -> bool {
-    entry.config.get("files").is_some()
 }
 
 /// Whether two models of a user's are exports of one: the same class, configs and scheduler.

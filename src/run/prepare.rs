@@ -138,11 +138,7 @@ impl Preparer {
         // The whole config: two models of one name can differ in what their weights are.
         let key = (format!("{} {}", cell.pipeline.name, cell.pipeline.config), cell.cell.scheme);
         if !self.weights.contains_key(&key) {
-            let made = if cell.is_own() {
-                own::weights(&cell.pipeline, progress)?
-            } else {
-                prepare_weights(&cell.pipeline, &self.choice, self.seed, cell.cell.scheme, &self.cache, progress)?
-            };
+            let made = weights_of(cell, &self.choice, self.seed, &self.cache, progress)?;
             self.weights.insert(key.clone(), made);
         }
         let weights = self.weights[&key].clone();
@@ -153,6 +149,31 @@ impl Preparer {
         })?;
         Ok(weights)
     }
+}
+
+/// Refuses weights for a model that has its own in its files.
+///
+/// # Errors
+/// It has, and others were named.
+pub(super) fn refuse_weights(cell: &Resolved, choice: &WeightsChoice) -> Result<()> {
+    if cell.is_own() && *choice != WeightsChoice::Usual { own::refuse_weights(&cell.pipeline) } else { Ok(()) }
+}
+
+/// The weights of a cell: of a user's own model those in its files, else as [`prepare_weights`].
+///
+/// # Errors
+/// As [`prepare_weights`]; a user's files that cannot be read.
+pub(super) fn weights_of(
+    cell: &Resolved,
+    choice: &WeightsChoice,
+    seed: u64,
+    cache: &Path,
+    progress: &Progress,
+) -> Result<PreparedWeights> {
+    if cell.is_own() {
+        return own::weights(&cell.pipeline, progress);
+    }
+    prepare_weights(&cell.pipeline, choice, seed, cell.cell.scheme, cache, progress)
 }
 
 /// The weights of a model: a user's file, else a checkpoint that ditbench carries, else initialised from the seed.

@@ -150,7 +150,7 @@ fn choose(facts: &BackendFacts, cell: &Cell, device: Option<&DeviceFacts>) -> Re
     let mut variants = facts.variants.get(of).cloned().unwrap_or_default();
     if variants.is_empty() && is_own {
         return Err(format!(
-            "{0} reads no ONNX file of a user's own: it runs ditbench's models, and a checkpoint of such a model with --weights. Run {1} on ort or tract, or on an engine of engines.toml that takes ONNX",
+            "{0} cannot read ONNX files: it runs ditbench's own models, with checkpoints for them given by --weights. Run {1} on ort or tract, or on an engine in engines.toml that takes ONNX",
             cell.backend.name, cell.choice.model
         ));
     }

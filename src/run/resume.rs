@@ -11,17 +11,29 @@ use ditbench_reports::verdict::{Difference, differences};
 
 use super::resolve::Resolved;
 use super::schedule::CellState;
-use super::{Settings, host};
+use super::{Settings, host, learn};
 use crate::environment::Common;
 use crate::host::Host;
+use crate::paths;
 use crate::plan::Seconds;
+
+/// What is said anew when a run goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Anew<'a> {
+    /// Seconds after which one launch is given up.
+    pub timeout_s: Seconds,
+    /// Seconds for the rest; `None`: as many as the run began with.
+    pub budget_s: Option<Seconds>,
+    /// The program for the phone; `None`: the one that the run began with.
+    pub phone_binary: Option<&'a Path>,
+}
 
 /// Goes on with an interrupted run.
 ///
 /// # Errors
 /// No run there, or a mistake in the environment.
-pub fn resume(path: &Path, common: &Common, timeout_s: Seconds, budget_s: Option<Seconds>) -> Result<()> {
-    crate::paths::must_be_text(path, "move the run to another directory")?;
+pub fn resume(path: &Path, common: &Common, anew: &Anew) -> Result<()> {
+    paths::must_be_text(path, "move the run to another directory")?;
     let mut store = RunStore::resume(path)?;
     let mut settings: Settings = serde_json::from_value(store.run().run.plan.clone())
         .with_context(|| format!("{}: the plan in the record cannot be read; run it again", path.display()))?;
@@ -33,8 +45,12 @@ pub fn resume(path: &Path, common: &Common, timeout_s: Seconds, budget_s: Option
     }
     settings.phone.folders.take_over(&store.run().run.plan["phone"]);
     settings.make_paths_whole(&Home::of_user());
-    settings.timeout_s = timeout_s;
-    settings.budget_s = budget_s.unwrap_or(settings.budget_s);
+    settings.timeout_s = anew.timeout_s;
+    settings.leaves_out |= anew.budget_s.is_some() && settings.sustained_s.is_none();
+    settings.budget_s = anew.budget_s.unwrap_or(settings.budget_s);
+    if let Some(binary) = anew.phone_binary {
+        settings.phone.phone_binary = Some(binary.to_owned());
+    }
     let mut host = host::open(&settings, &store.run().run.id)?;
     let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
     let changed = changed(store.run(), host.as_ref());
@@ -55,7 +71,8 @@ pub fn resume(path: &Path, common: &Common, timeout_s: Seconds, budget_s: Option
     for what in changed {
         crate::text::show(&format!("Different from when it began, as the record will say: {what}\n"));
     }
-    super::go(settings, resolved, store, common, host.as_mut())
+    let estimates = learn::estimates(&resolved, host.as_ref(), Some(&paths::cache(common.cache.as_ref())?));
+    super::go(settings, (resolved, estimates), store, common, host.as_mut())
 }
 
 /// How this program and machine differ from those that began the run: launches of both will stand in one row.
@@ -120,7 +137,8 @@ pub(super) fn state(store: &RunStore, cell: &Resolved) -> CellState {
         return CellState { once: cell.cell.is_yardstick, ..CellState::default() };
     };
     let failed = store.is_done(&cell.key) && row.status != Status::Ok;
-    CellState { made: row.good_launches().count(), failed, longest: None, once: cell.cell.is_yardstick }
+    let made = row.good_launches().count();
+    CellState { made, failed, once: cell.cell.is_yardstick, ..CellState::default() }
 }
 
 /// The place of the next launch in the order of all: after those of earlier sessions.

@@ -9,18 +9,16 @@ use ditbench_record::disturbed::several;
 use ditbench_record::store::RunStore;
 use ditbench_reports::advice::Question;
 
-use super::Settings;
 use super::resolve::Resolved;
+use super::schedule::CellState;
+use super::{Settings, budget};
 use crate::host::Host;
-use crate::plan::{Estimate, estimate};
+use crate::plan::{Basis, Estimate};
 use crate::text::{bytes, count, seconds, table};
 use ditbench_worker::probe::memory::Available;
 
-/// Prints the plan with estimates and gives them.
-pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Estimate> {
-    let peak = host.quick_peak();
-    let of = |cell: &Resolved| estimate(&cell.cell, &cell.pipeline, cell.costs, peak * cell.cell.threads.get() as f64);
-    let estimates: Vec<Estimate> = cells.iter().map(of).collect();
+/// Prints the plan with its estimates, and what each is taken from.
+pub fn plan(settings: &Settings, cells: &[Resolved], estimates: &[Estimate], host: &dyn Host) {
     if settings.judging.is_none() {
         crate::text::show(&format!(
             "Plan: {}, \"{}\", seed {}, up to {} of up to {} each.\n\n",
@@ -31,8 +29,10 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
             several(settings.images, "image")
         ));
     }
-    let rows = cells.iter().zip(&estimates).map(|(cell, estimate)| {
+    let rows = cells.iter().zip(estimates).map(|(cell, estimate)| {
         let refusal = cell.refusal.as_ref().map(|(status, _)| status.name().to_owned());
+        let unknown = || "?".to_owned();
+        let memory = estimate.memory_bytes.as_ref().map(|guess| guess.value);
         vec![
             cell.cell.choice.to_string(),
             cell.cell.backend.name.clone(),
@@ -43,44 +43,110 @@ pub fn plan(settings: &Settings, cells: &[Resolved], host: &dyn Host) -> Vec<Est
                 0 => cell.cell.threads.to_string(),
                 company => format!("{}, company {company}", cell.cell.threads),
             },
-            if cell.is_own() { "?".to_owned() } else { count(estimate.flops_per_image) },
-            refusal.clone().unwrap_or_else(|| estimate.image_s.map_or_else(|| "?".to_owned(), seconds)),
-            refusal.unwrap_or_else(|| estimate.memory_bytes.map_or_else(|| "?".to_owned(), bytes)),
+            if cell.is_own() { unknown() } else { count(estimate.flops_per_image) },
+            refusal.clone().unwrap_or_else(|| estimate.image_s().map_or_else(unknown, seconds)),
+            refusal.clone().unwrap_or_else(|| memory.map_or_else(unknown, bytes)),
+            refusal.map_or_else(|| basis(estimate), |_| String::new()),
         ]
     });
     crate::text::show(&table(
-        &["workload", "backend", "variant", "device", "precision", "threads", "FLOPs/image", "≈ image", "≈ memory"],
+        &[
+            "workload",
+            "backend",
+            "variant",
+            "device",
+            "precision",
+            "threads",
+            "FLOPs/image",
+            "≈ image",
+            "≈ memory",
+            "from",
+        ],
         rows,
     ));
-    let runs = cells.iter().zip(&estimates).filter(|(cell, _)| cell.refusal.is_none());
-    let estimated: Vec<f64> = runs.filter_map(|(_, estimate)| estimate.image_s).collect();
-    let first_round: f64 = estimated.iter().sum();
-    let memory = free(host.memory_available());
-    let known =
-        cells.iter().zip(&estimates).all(|(cell, estimate)| cell.refusal.is_some() || estimate.image_s.is_some());
-    let unknown = if known {
-        ""
+    let time = if cells.iter().all(|cell| cell.refusal.is_some()) {
+        "None of this can run here.".to_owned()
     } else {
-        ", cells marked ? aside (what their device can do, or what a model of your own computes, is not known)"
+        totals(settings, cells, estimates)
     };
-    let time = match settings.judging {
-        _ if cells.iter().all(|cell| cell.refusal.is_some()) => "None of this can run here.".to_owned(),
-        None if estimated.is_empty() => format!(
-            "How long an image takes is not known of any of these; the budget is {}.",
-            seconds(settings.budget_s.get())
-        ),
-        Some(_) => format!("One picture of every cell takes about {}{unknown}.", seconds(first_round)),
-        None => format!(
-            "The first image of every cell takes about {}{unknown}; the budget of {} goes to more images and launches.",
-            seconds(first_round),
-            seconds(settings.budget_s.get())
-        ),
-    };
+    let memory = free(host.memory_available());
     crate::text::show(&format!("\n{time} The machine has {} threads and {memory}. (≈: estimates.)\n\n", host.cores()));
     if let Some(warning) = too_many_threads(cells, host.cores()) {
         crate::text::show(&format!("{warning}\n\n"));
     }
-    estimates
+}
+
+/// What an estimate is taken from, in the words of the table.
+fn basis(estimate: &Estimate) -> String {
+    let time = estimate.times.as_ref().map(|guess| &guess.basis);
+    let memory = estimate.memory_bytes.as_ref().map(|guess| &guess.basis);
+    match (time, memory) {
+        (Some(time), Some(memory)) if memory != time && !memory.is_from_here() => format!("{time}; memory assumed"),
+        (Some(time), _) => time.to_string(),
+        (None, Some(memory)) if memory.is_from_here() => format!("memory {memory}"),
+        (None, Some(_)) => "memory assumed".to_owned(),
+        (None, None) => String::new(),
+    }
+}
+
+/// How long the plan takes, what that is taken from, and what the budget has no room for.
+fn totals(settings: &Settings, cells: &[Resolved], estimates: &[Estimate]) -> String {
+    let runs: Vec<&Estimate> =
+        cells.iter().zip(estimates).filter(|(cell, _)| cell.refusal.is_none()).map(|(_, estimate)| estimate).collect();
+    let known: Vec<&Basis> = runs.iter().filter_map(|estimate| Some(&estimate.times.as_ref()?.basis)).collect();
+    let unknown = if known.len() == runs.len() {
+        ""
+    } else {
+        ", cells marked ? aside (what their device can do, or what a model of your own computes, is not known)"
+    };
+    let budget = seconds(settings.budget_s.get());
+    if settings.judging.is_some() {
+        let picture: f64 = runs.iter().filter_map(|estimate| estimate.image_s()).sum();
+        return format!("One picture of every cell takes about {}{unknown}; {}.", seconds(picture), bases(&known));
+    }
+    if known.is_empty() {
+        return format!("How long an image takes is not known of any of these; the budget is {budget}.");
+    }
+    let states = states(settings, cells, estimates);
+    let open = states.iter().filter(|state| !state.failed);
+    let launches: Vec<(f64, usize)> = open
+        .filter_map(|state| Some((state.expected?.least.launch_s, state.wanted(settings.launches.get()))))
+        .collect();
+    let once: f64 = launches.iter().map(|(launch_s, _)| launch_s).sum();
+    let whole: f64 = launches.iter().map(|(launch_s, count)| launch_s * *count as f64).sum();
+    // A search decides by what it finds.
+    let room = settings.tune.is_none().then(|| budget::foresees(&states, cells, settings)).flatten();
+    let room = room.map(|words| format!("\n{words}")).unwrap_or_default();
+    format!(
+        "One launch of every cell takes about {}, the whole plan about {}{unknown}; the budget is {budget}. Times: {}.{room}",
+        seconds(once),
+        seconds(whole),
+        bases(&known)
+    )
+}
+
+/// `3 cells measured here, 1 cell assumed`.
+fn bases(known: &[&Basis]) -> String {
+    let count = |is: fn(&Basis) -> bool| known.iter().filter(|basis| is(basis)).count();
+    let counts = [
+        ("measured here", count(|basis| matches!(basis, Basis::Measured { .. }))),
+        ("scaled from another model or size measured here", count(|basis| matches!(basis, Basis::Scaled { .. }))),
+        ("assumed", count(|basis| matches!(basis, Basis::Assumed))),
+    ];
+    let said = counts.into_iter().filter(|(_, count)| *count > 0);
+    said.map(|(words, count)| format!("{} {words}", several(count, "cell"))).collect::<Vec<_>>().join(", ")
+}
+
+/// The cells before anything is measured.
+fn states(settings: &Settings, cells: &[Resolved], estimates: &[Estimate]) -> Vec<CellState> {
+    let state = |cell: &Resolved| CellState {
+        failed: cell.refusal.is_some(),
+        once: cell.cell.is_yardstick,
+        ..CellState::default()
+    };
+    let mut states: Vec<CellState> = cells.iter().map(state).collect();
+    budget::prepare(&mut states, cells, estimates, settings);
+    states
 }
 
 /// `20.4 GB of memory free`, and by what where that is less than the machine has.
@@ -119,7 +185,7 @@ pub fn refuse_what_does_not_fit(
     host: &dyn Host,
 ) -> Result<()> {
     let Some(available) = host.memory_available() else { return Ok(()) };
-    let needs = |(cell, estimate): (_, &Estimate)| Some((cell, estimate.memory_bytes?));
+    let needs = |(cell, estimate): (_, &Estimate)| Some((cell, estimate.memory_bytes.as_ref()?.value));
     let runs = cells.iter().zip(estimates).filter(|(cell, _)| cell.refusal.is_none()).filter_map(needs);
     let too_big = runs.into_iter().find(|(_, needed)| *needed > available.bytes);
     match too_big {

@@ -26,7 +26,8 @@ impl Launcher<'_> {
         prepared: &Prepared,
         store: &RunStore,
     ) -> Result<Reading<String>> {
-        let stop = StopRule { images: IMAGES, seconds: self.settings.timeout_s.get(), relative_half_width: 0.0 };
+        let stop =
+            StopRule { images: IMAGES, seconds: self.settings.timeout_s.get(), relative_half_width: 0.0, least: 1 };
         let spec = self.spec(cell, prepared, None, stop);
         let name = format!("traces/{}.perfetto-trace", cell.key.id());
         let path = store.dir().join(&name);

@@ -4,16 +4,18 @@
 //! opened up, cells are handed over, and what was dropped is put into the record with its reason.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use ditbench_backend_api::MemoryMode;
 use ditbench_graph::weights::Scheme;
 use ditbench_record::disturbed::several;
-use ditbench_record::store::RunStore;
+use ditbench_record::store::{self, RunStore};
 use ditbench_record::{Cell as Row, CellKey, Status, Warning};
 use ditbench_reports::advice::search::{self, Arm, Terms};
-use ditbench_reports::advice::{Candidate, Question, gather, group_of};
+use ditbench_reports::advice::{self, Candidate, Question, faces, gather, group_of};
 use ditbench_worker::registry;
 use ditbench_workloads::own as own_model;
 
@@ -22,24 +24,52 @@ use super::schedule::CellState;
 use super::{Settings, fidelity, host, own};
 use crate::environment::Common;
 use crate::host::Host;
-use crate::plan::{Axes, BackendChoice, PlanFile, Threads, estimate};
+use crate::plan::{Axes, BackendChoice, Estimate, PlanFile, Threads};
 
-/// Images of a launch, roughly, beside the seconds that a process takes to start and to load: what a launch costs before
-/// one was made.
+/// Images of a launch, roughly: what it costs before one was made.
 const IMAGES: f64 = 5.0;
-const START_S: f64 = 1.0;
 /// How the reason of a dropped cell begins.
 const DROPPED: &str = "The search dropped it after ";
 /// Dropped cells that are named on the terminal; each row of the report has its reason.
 const NAMED: usize = 12;
 
+/// Opens the machine, fills what the plan leaves open, and searches; gives the run's directory, or only shows the cells.
+///
+/// # Errors
+/// As [`super::start`]; nothing can be searched there.
+pub fn start(
+    mut settings: Settings,
+    common: &Common,
+    out: Option<&Path>,
+    dry_run: bool,
+    force: bool,
+) -> Result<Option<PathBuf>> {
+    let id = super::new_id();
+    let dir = super::place(out, &id, dry_run)?;
+    let mut host = host::open(&settings, &id)?;
+    settings.plan = open_up(&settings, common, host.as_mut())?;
+    super::start_on((host, id), settings, common, (!dry_run).then_some(dir), force)
+}
+
+/// Prints what a search has found, and gives what it exits with; `None` for a run that was no search.
+///
+/// # Errors
+/// The record cannot be read.
+pub fn advise(dir: &Path) -> Result<Option<ExitCode>> {
+    let found = store::read(dir)?;
+    let asked = found.run.run.plan.get("tune").cloned().map(serde_json::from_value::<Option<Question>>);
+    let Some(question) = asked.and_then(Result::ok).flatten() else { return Ok(None) };
+    let advice = advice::of_runs(&[&found.run], &[], &question);
+    crate::text::show(&format!("\n{}", faces::text::of_advice(&advice)));
+    Ok(Some(ExitCode::from(advice.outcome.exit_code())))
+}
+
 /// Fills what the plan leaves open with everything that the machine has: backends and their ways, devices, precisions, numbers of
 /// threads, memory modes.
 ///
 /// # Errors
-/// The machine cannot be opened, or no backend can be used there.
-pub fn open_up(settings: &Settings, common: &Common) -> Result<PlanFile> {
-    let mut host = host::open(settings, "tune")?;
+/// No backend can be used there.
+fn open_up(settings: &Settings, common: &Common, host: &mut dyn Host) -> Result<PlanFile> {
     let mut plan = settings.plan.clone();
     let common = &common.with_providers(plan.ep.as_deref());
     if plan.group.is_empty() {
@@ -135,15 +165,18 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(question: &'a Question, cells: &'a [Resolved], settings: &Settings, host: &dyn Host) -> Self {
-        let peak = host.quick_peak();
-        let launch_s = |cell: &Resolved| {
-            let peak = peak * cell.cell.threads.get() as f64;
-            let image_s = estimate(&cell.cell, &cell.pipeline, cell.costs, peak).image_s;
+    pub(super) fn new(
+        question: &'a Question,
+        cells: &'a [Resolved],
+        estimates: &[Estimate],
+        settings: &Settings,
+    ) -> Self {
+        let launch_s = |estimate: &Estimate| {
+            let times = estimate.times.as_ref().map(|times| times.value);
             // Of a device of which nothing is known, nothing is expected.
-            image_s.map_or(0.0, |image_s| START_S + IMAGES * image_s)
+            times.map_or(0.0, |times| times.ready_s + times.first_image_s + (IMAGES - 1.0) * times.image_s())
         };
-        let expected_s = cells.iter().map(launch_s).collect();
+        let expected_s = estimates.iter().map(launch_s).collect();
         Self { question, cells, expected_s, most: settings.launches.get(), compared: settings.brief }
     }
 

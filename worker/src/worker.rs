@@ -161,8 +161,9 @@ fn time_images(spec: &LaunchSpec, pipeline: &Pipeline, inputs: &Inputs, sessions
             }
             first_image = Some(trace.image);
         }
+        let is_over = started.elapsed().as_secs_f64() >= spec.stop.seconds;
         let enough = totals.len() >= spec.stop.images
-            || started.elapsed().as_secs_f64() >= spec.stop.seconds
+            || (is_over && totals.len() >= spec.stop.least)
             || tight(&totals, spec.stop.relative_half_width);
         if enough {
             return Ok(totals.len());

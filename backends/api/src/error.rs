@@ -66,7 +66,7 @@ impl BackendError {
         let input = |input: String, why: String| Err(Self::Input { graph: graph.name.clone(), input, why });
         if inputs.len() != graph.inputs.len() {
             let names: Vec<&str> = graph.inputs.iter().map(|port| port.name.as_str()).collect();
-            return input(names.join(", "), format!("{} inputs wanted, {} given", names.len(), inputs.len()));
+            return input(names.join(", "), format!("expected {} inputs, got {}", names.len(), inputs.len()));
         }
         for (port, tensor) in graph.inputs.iter().zip(inputs) {
             let value = graph.value(port.value);

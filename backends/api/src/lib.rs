@@ -71,7 +71,7 @@ pub trait Backend: Send + Sync {
     /// Why it cannot be had, and what to do, in one line.
     fn set_up(&self, name: &str, force: bool, options: &PrepareOptions) -> Result<String, String> {
         let _ = (force, options);
-        Err(format!("{} has nothing to set up for \"{name}\"", self.name()))
+        Err(format!("{} has no setup for \"{name}\"", self.name()))
     }
 
     /// What it needs on another machine, from what the user named here; `None` if it needs nothing beside the program there.
@@ -127,7 +127,7 @@ pub trait Backend: Send + Sync {
     /// As [`Backend::compile`]; a backend that reads no ONNX says so.
     fn compile_onnx(&self, model: &OnnxModel, options: &CompileOptions) -> Result<Box<dyn Session>, BackendError> {
         let _ = options;
-        let why = format!("it reads no ONNX file of a user's own, such as {}", model.name);
+        let why = format!("it cannot run ONNX files such as {}", model.name);
         Err(BackendError::Unsupported { backend: self.name(), why })
     }
 
@@ -180,7 +180,8 @@ pub trait Backend: Send + Sync {
 
 fn does_not_tell(backend: &'static str, options: &CompileOptions) -> BackendError {
     let device = &options.device;
-    let why = format!("it does not tell what \"{device}\" takes: all that it runs, it runs where it was asked to");
+    let why =
+        format!("it does not report which operations \"{device}\" takes: whatever it runs, it runs on the device that was asked for");
     BackendError::Unsupported { backend, why }
 }
 

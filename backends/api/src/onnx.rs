@@ -75,13 +75,13 @@ impl OnnxModel {
         let input = |input: String, why: String| BackendError::Input { graph: self.name.clone(), input, why };
         if inputs.len() != self.inputs.len() {
             let names: Vec<&str> = self.inputs.iter().map(|port| port.name.as_str()).collect();
-            let why = format!("{} inputs wanted, {} given", names.len(), inputs.len());
+            let why = format!("expected {} inputs, got {}", names.len(), inputs.len());
             return Err(input(names.join(", "), why));
         }
         let fed = |(port, tensor): (&FixedInput, &'a Tensor)| {
             let fail = |why: String| input(port.name.clone(), why);
             if tensor.shape() != port.shape {
-                return Err(fail(format!("wanted {:?}, found {:?}", port.shape, tensor.shape())));
+                return Err(fail(format!("expected shape {:?}, got {:?}", port.shape, tensor.shape())));
             }
             let value = match (tensor.data(), port.dtype) {
                 (TensorData::F32(_), DType::F32) | (TensorData::I64(_), DType::I64) => return Ok(Fed::AsIs(tensor)),
@@ -128,7 +128,7 @@ pub fn output(value: &Value) -> Result<Tensor, String> {
         Data::F32(numbers) => Tensor::f32(shape, numbers.clone()),
         Data::I64(numbers) => Tensor::i64(shape, numbers.clone()),
         // Cast to one of these two.
-        _ => return Err(format!("outputs of {} are not taken", value.dtype())),
+        _ => return Err(format!("outputs of type {} are not supported", value.dtype())),
     };
     tensor.map_err(|error| error.to_string())
 }

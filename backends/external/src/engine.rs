@@ -92,7 +92,7 @@ impl Engine {
         if seconds >= 0.0 && seconds <= waited + 1e-3 {
             return Ok(seconds);
         }
-        let why = format!("it says that it took {seconds} seconds, but {waited:.6} passed: times are in seconds");
+        let why = format!("it reported {seconds} seconds, but only {waited:.6} passed: times must be in seconds");
         Err(BackendError::runtime(self.name, what, why))
     }
 }
@@ -168,7 +168,7 @@ impl Talk {
         match answer.get("protocol").and_then(serde_json::Value::as_u64) {
             Some(theirs) if theirs > u64::from(VERSION) => {
                 let why = format!(
-                    "it speaks protocol {theirs} of engines, and this ditbench only up to {VERSION}: use a newer ditbench or an older engine"
+                    "it speaks engine protocol {theirs}, and this ditbench speaks up to {VERSION}: use a newer ditbench or an older engine"
                 );
                 return Err(self.break_off(name, what, why));
             }

@@ -145,7 +145,7 @@ impl Backend for External {
         let engine = self.engine()?;
         let way = self.way(&engine, options)?;
         if !way.files {
-            let why = format!("its way \"{}\" does not run ONNX files of a user's own", way.name);
+            let why = format!("its way of running \"{}\" takes no ONNX files", way.name);
             return Err(BackendError::Unsupported { backend: self.name, why });
         }
         Ok(Box::new(session::ExternalSession::of_file(&engine, model, options)?))
@@ -159,12 +159,16 @@ impl External {
         let description = &engine.description;
         let Some(way) = description.ways.iter().find(|way| way.name == options.variant) else {
             let names: Vec<&str> = description.ways.iter().map(|way| way.name.as_str()).collect();
-            return unsupported(format!("it has no way \"{}\"; it knows {}", options.variant, names.join(", ")));
+            return unsupported(format!(
+                "it has no way of running \"{}\"; it has {}",
+                options.variant,
+                names.join(", ")
+            ));
         };
         match description.devices.iter().find(|device| device.name == options.device) {
             None => {
                 let names: Vec<&str> = description.devices.iter().map(|device| device.name.as_str()).collect();
-                unsupported(format!("it has no device \"{}\"; it knows {}", options.device, names.join(", ")))
+                unsupported(format!("it has no device \"{}\"; it has {}", options.device, names.join(", ")))
             }
             Some(wire::Device { missing: Some(Missing { why, cure }), .. }) => {
                 let why = format!("{}: {why}", options.device);

@@ -87,7 +87,7 @@ impl Of {
             Self::Graph(graph, _) => {
                 let value = graph.value(graph.outputs.get(index)?.value);
                 let fits = tensor.shape() == value.shape && tensor.dtype() == value.dtype;
-                (!fits).then(|| format!("{found}, and was to be {:?} {:?}", value.dtype, value.shape))
+                (!fits).then(|| format!("{found}, but {:?} {:?} was expected", value.dtype, value.shape))
             }
             Self::File(model) => {
                 let dtype = model.model.outputs.get(index)?.dtype?;

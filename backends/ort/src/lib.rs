@@ -142,7 +142,7 @@ impl Backend for OrtBackend {
         };
         let library = found.map_err(|error| error.to_string())?;
         let path = library.to_str().ok_or_else(|| {
-            format!("the path of ONNX Runtime's library, {}, is no UTF-8: move it", library.display())
+            format!("the path of ONNX Runtime's library, {}, is not valid UTF-8: move the library", library.display())
         })?;
         let mut environment = BTreeMap::from([(LIBRARY_VARIABLE.to_owned(), path.to_owned())]);
         // A worker loads that of its own device and no other.

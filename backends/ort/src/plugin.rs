@@ -157,8 +157,8 @@ impl Plugin {
         if count(environment) > before {
             return Ok(());
         }
-        let why = format!("its library {} was loaded but offers no device here", self.path.display());
-        Err(Missing { why, cure: "Install the device's driver, or look into the provider's manual".to_owned() })
+        let why = format!("its library {} was loaded, but it offers no device here", self.path.display());
+        Err(Missing { why, cure: "Install the device's driver; the provider's manual says which".to_owned() })
     }
 }
 

@@ -41,6 +41,11 @@ impl ModelEntry {
         self.stages.iter().find(|stage| stage.name == name)
     }
 
+    /// Whether it is one that a user brought: its config says which files it is.
+    pub fn is_own(&self) -> bool {
+        self.config.get("files").is_some()
+    }
+
     /// Whether a cell ran it: same model, size and text length.
     pub fn is_of(&self, key: &CellKey) -> bool {
         (self.height, self.width, self.text_tokens) == (key.height, key.width, key.text_tokens())

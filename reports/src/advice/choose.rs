@@ -268,7 +268,7 @@ fn excess(question: &Question, candidate: &Candidate) -> f64 {
 }
 
 /// Whether measuring an unfit configuration again could make it keep the bounds: what time does not move is known all the same.
-fn is_hopeful(question: &Question, candidate: &Candidate) -> bool {
+pub(super) fn is_hopeful(question: &Question, candidate: &Candidate) -> bool {
     let lost = |standing: &Standing| standing.holds == Holds::No && !standing.bound.metric.unit().is_of_time();
     candidate.unfit.as_ref().is_some_and(|unfit| unfit.curable) && !candidate.standings(question).iter().any(lost)
 }

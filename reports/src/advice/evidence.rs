@@ -243,7 +243,7 @@ fn candidate(runs: &[&Run], key: &CellKey, question: &Question, notes: &mut Vec<
         Known::Unknown(why.unwrap_or_else(absent))
     };
     let known: BTreeMap<Metric, Known> = question.numbers().into_iter().map(|metric| (metric, of(metric))).collect();
-    let needs_steady = question.bounds.iter().map(|bound| bound.metric).chain([question.objective]);
+    let needs_steady = question.asked();
     let needs_steady = needs_steady.into_iter().any(Metric::is_of_steady_images);
     let all: Vec<&Pooled> = timed.iter().copied().chain(&pictures).collect();
     let mut caveats = Vec::new();
@@ -294,7 +294,7 @@ fn unknown(figure: Known) -> Known {
     match figure {
         Known::Unknown(why) => Known::Unknown(why),
         Known::Value(_) | Known::Launches(_) => {
-            Known::Unknown("no launch has it by itself, so there is no interval: give each more images".to_owned())
+            Known::Unknown("no launch gives it alone, so there is no interval: allow more images per launch".to_owned())
         }
     }
 }
@@ -358,9 +358,7 @@ fn unfit(newest: &Pooled, all: &[&Pooled], needs_steady: bool, caveats: &mut Vec
     if let Some(cause) = newest.spoiled.first() {
         let (spoiled, sound) = (newest.spoiled.len(), newest.launches.len());
         if sound == 0 {
-            return curable(format!(
-                "it was spoiled in every launch: {cause}. Measure it again when the machine is at rest"
-            ));
+            return curable(format!("it was spoiled in every launch: {cause}. Measure it again on a quiet machine"));
         }
         caveats.push(format!("{spoiled} of {} launches were spoiled and do not count here: {cause}", spoiled + sound));
     }
@@ -393,7 +391,7 @@ fn unfit(newest: &Pooled, all: &[&Pooled], needs_steady: bool, caveats: &mut Vec
             // Heat is what was measured; whether it settled is judged above.
             Caution::NotSteady { .. } if settles => {}
             Caution::NotSteady { launches, of, state } if needs_steady && launches == of => {
-                return curable(format!("it was never steady: {state}. Give its launches more images"));
+                return curable(format!("it was never steady: {state}. Allow more images per launch"));
             }
             Caution::NotSteady { .. } | Caution::Bimodal { .. } | Caution::MoreThreads { .. } => {
                 caveats.push(caution.long());

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::candidate::{Candidate, Fit, better};
-use super::choose::Outcome;
+use super::choose::{Outcome, is_hopeful};
 use super::question::Question;
 use crate::record::CellKey;
 
@@ -34,10 +34,24 @@ pub struct Shipped {
     pub worst: Member,
     /// Every machine.
     pub members: Vec<Member>,
-    /// Machines on which it misses a bound, failed, or was never measured.
+    /// Machines on which it misses a bound, or failed.
     pub lacks: Vec<String>,
     /// Machines on which it is not sure.
     pub unsure: Vec<String>,
+    /// Machines on which it was never measured, or not soundly, and measuring it could help.
+    pub unmeasured: Vec<String>,
+}
+
+impl Shipped {
+    /// Machines on which it is not known whether it keeps the bounds.
+    fn open(&self) -> usize {
+        self.unsure.len() + self.unmeasured.len()
+    }
+
+    /// Whether it keeps the bounds on every machine that gave a record.
+    fn keeps_all(&self) -> bool {
+        self.lacks.is_empty() && self.open() == 0
+    }
 }
 
 /// The choice for all machines.
@@ -67,34 +81,39 @@ pub fn choose(question: &Question, machines: &[(String, Vec<&Candidate>)], absen
     let mut found: Vec<Shipped> =
         configurations.iter().filter_map(|(key, label)| shipped(question, machines, key, label)).collect();
     let objective = question.objective;
-    // Machines that lack it, then those where it is not sure, then the worst case; the name last, which makes it an order.
+    // Machines where it will not do, then those where that is not known, then the worst case; the name last, which makes it an order.
     found.sort_by(|a, b| {
         let worst = || better(objective, a.worst.value, b.worst.value);
-        let counts = a.lacks.len().cmp(&b.lacks.len()).then(a.unsure.len().cmp(&b.unsure.len()));
+        let counts = a.lacks.len().cmp(&b.lacks.len()).then(a.open().cmp(&b.open()));
         counts.then_with(worst).then_with(|| a.label.cmp(&b.label))
     });
     let outcome = match found.first() {
-        Some(best) if best.lacks.is_empty() && best.unsure.is_empty() && absent.is_empty() => Outcome::Met,
+        Some(best) if best.keeps_all() && absent.is_empty() => Outcome::Met,
         Some(best) if best.lacks.is_empty() => Outcome::NotSure,
         Some(_) | None => Outcome::NotMet,
     };
     let mut found = found.into_iter();
     let best = found.next();
-    let runner_up = found.next().filter(|next| next.lacks.is_empty() && next.unsure.is_empty());
+    let runner_up = found.next().filter(Shipped::keeps_all);
     Some(Fleet { outcome, machines: machines.len() + absent.len(), best, runner_up, absent: absent.to_vec() })
 }
 
 /// A configuration over all machines; `None` if it is of use on none.
 fn shipped(question: &Question, machines: &[(String, Vec<&Candidate>)], key: &CellKey, label: &str) -> Option<Shipped> {
     let numbers = question.numbers();
-    let (mut members, mut lacks, mut unsure) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut members, mut lacks, mut unsure, mut unmeasured) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (machine, candidates) in machines {
         let own = candidates.iter().copied().filter(|candidate| candidate.ships_as() == *key);
         let order =
             |a: &&Candidate, b: &&Candidate| a.fit(question).cmp(&b.fit(question)).then_with(|| a.order(b, &numbers));
-        let best = own.min_by(order).map(|candidate| (candidate.fit(question), candidate));
+        let best = own.clone().min_by(order).map(|candidate| (candidate.fit(question), candidate));
         let Some((fit @ (Fit::Keeps | Fit::Unsure), candidate)) = best else {
-            lacks.push(machine.clone());
+            let helps = best.is_none() || own.clone().any(|candidate| is_hopeful(question, candidate));
+            if helps {
+                unmeasured.push(machine.clone())
+            } else {
+                lacks.push(machine.clone())
+            }
             continue;
         };
         if fit == Fit::Unsure {
@@ -109,5 +128,5 @@ fn shipped(question: &Question, machines: &[(String, Vec<&Candidate>)], key: &Ce
     // What is not known counts as worst.
     let worse = |a: &&Member, b: &&Member| -> Ordering { better(question.objective, a.value, b.value) };
     let worst = members.iter().max_by(worse)?.clone();
-    Some(Shipped { label: label.to_owned(), worst, members, lacks, unsure })
+    Some(Shipped { label: label.to_owned(), worst, members, lacks, unsure, unmeasured })
 }

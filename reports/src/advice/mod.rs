@@ -108,8 +108,7 @@ fn decide(evidence: &[Evidence], all: &[Evidence], absent: &[Absent], question: 
 fn device(place: &Evidence, all: &[Evidence], question: &Question) -> Device {
     let choice = choose(question, &place.candidates);
     let mut notes = place.notes.clone();
-    let asked = question.bounds.iter().map(|bound| bound.metric).chain([question.objective]);
-    let timed = asked.into_iter().any(|metric| metric.unit().is_of_time());
+    let timed = question.asked().any(|metric| metric.unit().is_of_time());
     if timed && choice.best.as_ref().is_some_and(|best| best.sustained) {
         notes.push("Times are of sustained runs: settled images, where a launch has enough of them.".to_owned());
     } else if timed && choice.best.is_some() {

@@ -87,7 +87,7 @@ pub fn number(name: &str) -> Result<Metric, String> {
     let known = |metric: &Metric| metric.basis() != crate::metric::Basis::Iterations;
     Metric::named(name).filter(known).ok_or_else(|| {
         let names: Vec<String> = Metric::all().filter(known).map(Metric::name).collect();
-        format!("\"{name}\" is no number of a configuration: choose from {}", names.join(", "))
+        format!("\"{name}\" is not a number of a configuration: choose from {}", names.join(", "))
     })
 }
 
@@ -121,10 +121,14 @@ impl Default for Question {
 }
 
 impl Question {
+    /// The numbers that it speaks of: those that are bounded, then the one that decides.
+    pub fn asked(&self) -> impl DoubleEndedIterator<Item = Metric> {
+        self.bounds.iter().map(|bound| bound.metric).chain([self.objective])
+    }
+
     /// The number that says how good pictures are: what a bound is on, else the usual one.
     pub fn quality(&self) -> Metric {
-        let asked = self.bounds.iter().map(|bound| bound.metric).chain([self.objective]);
-        asked.rev().find(|metric| metric.is_of_pictures()).unwrap_or(Metric::SSIMULACRA2)
+        self.asked().rev().find(|metric| metric.is_of_pictures()).unwrap_or(Metric::SSIMULACRA2)
     }
 
     /// The numbers that matter, each once, in the order in which they decide among equals: the objective, what is bounded,
@@ -179,7 +183,7 @@ mod tests {
         assert_eq!(named_value("ssimulacra2=70"), Ok((Metric::SSIMULACRA2, 70.0)));
         assert_eq!(named_value("denoiser_step_2_s=10ms"), Ok((Metric::DENOISER_STEP.step(2), 0.01)));
         assert!(named_value("speed=1").unwrap_err().contains("image_s, p90_s"));
-        assert!(named_value("iteration_s=1").unwrap_err().contains("no number of a configuration"));
+        assert!(named_value("iteration_s=1").unwrap_err().contains("not a number of a configuration"));
         assert!(named_value("image_s").unwrap_err().contains("NAME=VALUE"));
         assert!(named_value("image_s=fast").unwrap_err().contains("2s or 500ms"));
     }

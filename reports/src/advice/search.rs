@@ -13,6 +13,7 @@ use super::candidate::{Candidate, Fit};
 use super::known::{CONFIDENCE, Known};
 use super::question::{Bound, Question};
 use crate::metric::{Better, Metric, Scale};
+use crate::record::disturbed::several;
 use crate::stats::{all_finite, interval, median};
 
 /// A better one by less than this share is not searched for.
@@ -189,8 +190,8 @@ fn misses(bound: &Bound, known: &Known, ends: [f64; 2]) -> String {
     let nearest = nearest.map_or_else(String::new, |nearest| bound.metric.show(nearest));
     match known {
         Known::Launches(values) => {
-            let launches = if values.len() == 1 { "launch" } else { "launches" };
-            format!("misses {}: {nearest} at best, by {} {launches}", bound.words(), values.len())
+            let launches = several(values.len(), "launch");
+            format!("misses {}: {nearest} at best, by {launches}", bound.words())
         }
         Known::Value(_) | Known::Unknown(_) => format!("misses {}: {nearest}", bound.words()),
     }
@@ -213,7 +214,6 @@ struct Noise(Vec<(Metric, f64)>);
 
 impl Noise {
     fn of(question: &Question, arms: &[Arm]) -> Self {
-        let asked = question.bounds.iter().map(|bound| bound.metric).chain([question.objective]);
         let pooled = |metric: Metric| {
             let lists = arms.iter().filter_map(|arm| logs(arm.candidate?.known(metric)));
             let (mut squares, mut free) = (WORTH * USUAL_NOISE.powi(2), WORTH);
@@ -223,7 +223,7 @@ impl Noise {
             }
             (metric, squares / free)
         };
-        Self(asked.map(pooled).collect())
+        Self(question.asked().map(pooled).collect())
     }
 
     /// Where a number may lie; `None` if it is not known.

@@ -183,7 +183,7 @@ fn unsure(question: &Question, choice: &Choice, best: &Weighed) -> Vec<String> {
     // What misses a bound is no promise; only what was spoiled is left, then.
     if best.standings.iter().any(|standing| standing.holds == Holds::No) {
         let mut says = without(question, choice);
-        says[0] = format!("Nothing that was measured soundly keeps {}.", question.words());
+        says[0] = format!("No sound measurement keeps {}.", question.words());
         says.push(format!("The nearest is {}: {}.", best.label, beyond(best)));
         return says;
     }
@@ -196,9 +196,9 @@ fn unsure(question: &Question, choice: &Choice, best: &Weighed) -> Vec<String> {
     let first = format!("Not sure yet: {} {looks}{}.", best.label, prefixed(": ", &numbers));
     let mut open: Vec<String> = best.open().into_iter().map(open).collect();
     if best.value(question.objective).is_none() {
-        open.push(format!("{} is not known of it", question.objective.title()));
+        open.push(format!("{} is unknown", question.objective.title()));
     }
-    let open = format!("What is open: {}.", open.join("; "));
+    let open = format!("Still open: {}.", open.join("; "));
     let more = format!("{}.", text::uppercase_first(&settles(best)));
     let others = choice.weighed.iter().skip(1).filter(|other| other.missed().is_empty()).count();
     let others = match others {
@@ -287,10 +287,12 @@ pub fn of_fleet(question: &Question, fleet: &Fleet) -> Vec<String> {
             if !best.unsure.is_empty() {
                 says.push(format!("It is not sure on {}.", text::list(&best.unsure)));
             }
+            if !best.unmeasured.is_empty() {
+                says.push(format!("It has no sound measurement on {}: measure it there.", text::list(&best.unmeasured)));
+            }
         }
         Outcome::NotMet => says.push(format!(
-            "No configuration is known to keep every bound on all {count} machines. {} comes nearest; on {} it misses a bound, failed \
-             or was not measured.",
+            "No configuration keeps every bound on all {count} machines. {} comes nearest; on {} it misses a bound or failed.",
             best.label,
             text::list(&best.lacks)
         )),

@@ -41,11 +41,11 @@ pub(super) fn samples(run: &Run, cell: &Cell) -> Reading<Figure> {
 /// The share of a phone's battery that an hour takes.
 pub(super) fn battery_share_per_hour(run: &Run, cell: &Cell) -> Reading<Figure> {
     if run.machine.phone.is_none() {
-        return Reading::absent("only a phone tells what its battery holds");
+        return Reading::absent("only a phone reports its battery's capacity");
     }
     of_battery(run, cell).and_then(|energy| {
         let share = energy.percent_per_hour.map(|percent| Figure::from(percent / 100.0));
-        Reading::or_absent(share, "the phone does not tell what its battery holds")
+        Reading::or_absent(share, "the phone does not report its battery's capacity")
     })
 }
 

@@ -38,19 +38,9 @@ impl Unit {
         }
     }
 
-    /// Whether nothing less than nothing can be meant.
-    fn is_positive(self) -> bool {
-        match self {
-            Self::Seconds | Self::Minutes | Self::Bytes | Self::Joules | Self::Gigaflops => true,
-            Self::Share
-            | Self::Hits
-            | Self::Relative
-            | Self::Decibels
-            | Self::Similarity
-            | Self::Points
-            | Self::Thousandths
-            | Self::Count => false,
-        }
+    /// Whether it is an amount: nothing less than nothing can be meant.
+    fn is_amount(self) -> bool {
+        self.is_of_time() || matches!(self, Self::Bytes | Self::Gigaflops)
     }
 }
 
@@ -61,7 +51,8 @@ impl Metric {
     /// What is no such value, and how one is written.
     pub fn read(self, text: &str) -> Result<f64, String> {
         let (units, example) = self.unit().written();
-        let refuse = || format!("\"{text}\" is no value of {} ({}): write {example}", self.name(), self.unit().name());
+        let refuse =
+            || format!("\"{text}\" is not a value of {} ({}): write {example}", self.name(), self.unit().name());
         let trimmed = text.trim();
         let end = trimmed.find(|c: char| !(c.is_ascii_digit() || "+-.eE".contains(c))).unwrap_or(trimmed.len());
         let (number, unit) = trimmed.split_at(end);
@@ -72,7 +63,7 @@ impl Metric {
             _ => units.iter().find(|(name, _)| *name == unit).ok_or_else(refuse)?.1,
         };
         let value = number * size;
-        let possible = value.is_finite() && (value > 0.0 || !self.unit().is_positive());
+        let possible = value.is_finite() && (value >= 0.0 || !self.unit().is_amount());
         if possible { Ok(value) } else { Err(refuse()) }
     }
 }
@@ -88,6 +79,7 @@ mod tests {
             (Metric::IMAGE, "500 ms", 0.5),
             (Metric::IMAGE, "1.5m", 90.0),
             (Metric::IMAGE, "2", 2.0),
+            (Metric::named("export_s").unwrap(), "0", 0.0),
             (Metric::PEAK, "1GiB", 1_073_741_824.0),
             (Metric::PEAK, "1GB", 1e9),
             (Metric::PEAK, "5e6", 5e6),
@@ -107,7 +99,6 @@ mod tests {
             (Metric::IMAGE, ""),
             (Metric::IMAGE, "2 GiB"),
             (Metric::IMAGE, "-2s"),
-            (Metric::IMAGE, "0"),
             (Metric::IMAGE, "soon"),
             (Metric::PEAK, "1G"),
             (Metric::PEAK, "inf"),

@@ -50,7 +50,7 @@ pub(super) fn peak_of_launch(launch: &Launch) -> Reading<f64> {
 }
 
 /// Where the peak of a cell was measured, and how much it was.
-pub(crate) fn peak_memory(cell: &Cell) -> (Option<u64>, &'static str) {
+pub fn peak_memory(cell: &Cell) -> (Option<u64>, &'static str) {
     if let Some(peak) = cell.memory_pass.value().and_then(MemoryPass::peak_bytes) {
         return (Some(peak), "a process of its own");
     }

@@ -42,12 +42,9 @@ pub enum QualityError {
         /// `NaN`, `inf`, `-inf`.
         value: f64,
     },
-    /// A signal is zero throughout, so there is no relative distance or angle.
-    #[error("{whose} values are all zero: no relative distance and no angle")]
-    Zero {
-        /// Which signal.
-        whose: Whose,
-    },
+    /// The reference is zero throughout, so there is no relative distance or angle.
+    #[error("the reference's values are all zero: no relative distance and no angle")]
+    Zero,
 }
 
 /// One of two signals that are compared.
@@ -68,7 +65,8 @@ impl std::fmt::Display for Whose {
     }
 }
 
-/// Relative L2 distance ‖a − b‖₂ ÷ ‖b‖₂ and cosine a·b ÷ (‖a‖₂‖b‖₂), summed in f64.
+/// Relative L2 distance ‖a − b‖₂ ÷ ‖b‖₂ and cosine a·b ÷ (‖a‖₂‖b‖₂), summed in f64. Of an `a` that is zero throughout, which points
+/// nowhere, the distance is 1 and the cosine counts as 0: a wrong result, not one without a distance.
 fn distance_and_cosine(pairs: impl Iterator<Item = (f64, f64)>) -> Result<(f64, f64), QualityError> {
     let (mut difference, mut ours, mut reference, mut product) = (0.0, 0.0, 0.0, 0.0);
     for (index, (a, b)) in pairs.enumerate() {
@@ -82,18 +80,17 @@ fn distance_and_cosine(pairs: impl Iterator<Item = (f64, f64)>) -> Result<(f64, 
         reference += b * b;
         product += a * b;
     }
-    for (whose, norm) in [(Whose::Ours, ours), (Whose::References, reference)] {
-        if norm == 0.0 {
-            return Err(QualityError::Zero { whose });
-        }
+    if reference == 0.0 {
+        return Err(QualityError::Zero);
     }
-    Ok(((difference / reference).sqrt(), product / (ours.sqrt() * reference.sqrt())))
+    let cosine = if ours == 0.0 { 0.0 } else { product / (ours.sqrt() * reference.sqrt()) };
+    Ok(((difference / reference).sqrt(), cosine))
 }
 
 /// How far a latent is from the reference's after the same step (0 is the first). Both in the same layout.
 ///
 /// # Errors
-/// They differ in length, one is zero throughout, or a value is not finite.
+/// They differ in length, the reference is zero throughout, or a value is not finite.
 pub fn step_divergence(step: u32, ours: &[f32], reference: &[f32]) -> Result<StepDivergence, QualityError> {
     if ours.len() != reference.len() {
         let values = |signal: &[f32]| format!("{} values", signal.len());
@@ -174,7 +171,13 @@ pub(crate) mod tests {
         let said = |ours: &[f32], reference: &[f32]| step_divergence(0, ours, reference).unwrap_err().to_string();
         assert!(said(&[1.0, f32::NAN], &[1.0, 1.0]).contains("our value 1 is NaN"));
         assert!(said(&[1.0], &[1.0, 1.0]).contains("1 values against the reference's 2 values"));
-        assert!(said(&[0.0, 0.0], &[1.0, 1.0]).contains("our values are all zero"));
+        assert!(said(&[1.0, 1.0], &[0.0, 0.0]).contains("reference's values are all zero"));
+    }
+
+    #[test]
+    fn nothing_but_zeros_is_as_far_from_the_reference_as_that_is_long() {
+        let divergence = step_divergence(0, &[0.0, 0.0], &[3.0, 4.0]).unwrap();
+        assert_eq!((divergence.relative_l2, divergence.cosine), (1.0, 0.0));
     }
 
     #[test]

@@ -262,7 +262,7 @@ impl Maker<'_> {
         let files = self.inputs(cell, store.dir())?;
         let total = files.inputs.len();
         let order = series::order(&files, &store.dir().join(folder))?;
-        let stop = StopRule { images: 1, seconds: f64::MAX, relative_half_width: 0.0 };
+        let stop = StopRule { images: 1, seconds: f64::MAX, relative_half_width: 0.0, least: 1 };
         let spec = LaunchSpec { series: Some(order), ..prepared.spec(cell, stop) };
         let logs = store.dir().join("logs");
         std::fs::create_dir_all(&logs).context("cannot make the folder for workers' logs")?;

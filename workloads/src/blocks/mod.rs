@@ -9,4 +9,6 @@ pub(crate) mod pixart;
 pub(crate) mod schedule;
 pub(crate) mod taesd;
 pub(crate) mod time;
+#[cfg(test)]
+pub(crate) mod to_zero;
 pub(crate) mod tokenizer;

@@ -13,7 +13,9 @@ pub(super) static AXES: [Axis; 2] = [
         default: "100",
         parse: |text| match text.parse::<u16>() {
             Ok(level) if level < 1000 => Ok(level.to_string()),
-            _ => Err(format!("\"{text}\" is no level of augmentation: write thousandths of the timesteps, 0 to 999")),
+            _ => {
+                Err(format!("\"{text}\" is not a level of augmentation: write thousandths of the timesteps, 0 to 999"))
+            }
         },
         show: |value| format!("augmentation {value}"),
     },

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use ditbench_graph::weights::Net;
-use ditbench_graph::{Init, Op, Tensor};
+use ditbench_graph::{Init, Op};
 
 use super::*;
-use crate::{RunError, StageRunner, workload};
+use crate::blocks::to_zero::ToZero;
+use crate::workload;
 
 fn config(model: &str, side: usize) -> ModelConfig {
     ModelConfig::of(model, square(side)).unwrap()
@@ -96,23 +97,6 @@ fn all_models_read_one_file_and_run_their_part_of_it() {
     assert_eq!(shifted, (0..7).map(|i| format!("blocks.{}", 4 * i + 2)).collect::<Vec<_>>());
 }
 
-/// Gives velocities that lead from the noise to zero.
-struct ToZero(Vec<String>, Vec<f32>);
-
-impl StageRunner for ToZero {
-    type Error = RunError;
-
-    fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
-        self.0.push(stage.to_owned());
-        let filled = |shape: &[usize]| Tensor::f32(shape, vec![0.5; shape.iter().product()]);
-        Ok(vec![match stage {
-            TEXT_ENCODER => filled(&[1, 16, 128])?,
-            DENOISER => Tensor::f32(inputs[0].shape(), self.1.clone())?,
-            _ => filled(&[1, 3, 128, 128])?,
-        }])
-    }
-}
-
 #[test]
 fn a_perfect_velocity_ends_at_the_clean_latent() {
     let choice = Choice::new(NAME, "elastic-nano-lite-half", square(128), 3);
@@ -120,10 +104,10 @@ fn a_perfect_velocity_ends_at_the_clean_latent() {
     assert_eq!((pipeline.name.as_str(), pipeline.family.as_str()), ("elastic-nano-lite-half", "elastic-nano"));
     let inputs = pipeline.drive.inputs("a red apple", 7).unwrap();
     let noise = inputs.tensor("noise").unwrap().as_f32().unwrap().to_vec();
-    let mut runner = ToZero(Vec::new(), noise);
+    let mut runner = ToZero::new(noise, 128);
     let trace = pipeline.drive.image(&inputs, &mut runner).unwrap();
     assert!(trace.latents[2].iter().all(|v| v.abs() < 1e-5));
-    assert_eq!(runner.0, [TEXT_ENCODER, DENOISER, DENOISER, DENOISER, DECODER]);
+    assert_eq!(runner.asked, [TEXT_ENCODER, DENOISER, DENOISER, DENOISER, DECODER]);
     let error = |choice: Choice| workload::build(&choice).map(|_| ()).unwrap_err().to_string();
     assert!(error(Choice { size: square(100), ..choice.clone() }).contains("try 128×128"));
     assert!(error(choice.with("class", "1")).contains("no axis \"class\""));

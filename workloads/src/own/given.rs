@@ -22,7 +22,7 @@ pub enum GivenError {
     #[error("{}: a model of your own is a folder with model_index.json or an .onnx file", .0.display())]
     Kind(PathBuf),
     /// A name that a table cannot use.
-    #[error("\"{0}\" is no name for a model: use letters, digits, \".\", \"-\" and \"_\", as in NAME=PATH")]
+    #[error("\"{0}\" is not a name for a model: use letters, digits, \".\", \"-\" and \"_\", as in NAME=PATH")]
     Name(String),
 }
 

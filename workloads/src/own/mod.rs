@@ -42,7 +42,7 @@ static AXES: [Axis; 2] = [
         default: "",
         parse: |text| match text.parse::<usize>() {
             Ok(count @ 2..=65536) => Ok(count.to_string()),
-            _ => Err(format!("\"{text}\" is no count of text tokens: write a number from 2 to 65536")),
+            _ => Err(format!("\"{text}\" is not a count of text tokens: write a number from 2 to 65536")),
         },
         show: |value| format!("{value} T5 tokens"),
     },
@@ -207,7 +207,7 @@ impl Workload for Own {
 
     fn build(&self, choice: &Choice) -> Result<Pipeline, WorkloadError> {
         let path = path_of(choice)
-            .ok_or_else(|| WorkloadError::Choice(format!("{} has no path: it is no user's model", choice.model)))?;
+            .ok_or_else(|| WorkloadError::Choice(format!("{} has no path: it is not a user's model", choice.model)))?;
         if is_single(choice) { single::build(choice, path) } else { folder::build(choice, path) }
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn sizes(
     if let (Some(file), false) = (inputs, fixed.iter().any(|input| arrays.contains_key(&input.name))) {
         let names = |words: Vec<&str>| words.join(", ");
         return Err(wrong(format!(
-            "{}: holds none of the inputs of {} ({}), but {}",
+            "{}: holds none of the inputs of {} ({}); it has {}",
             file.display(),
             path.display(),
             names(fixed.iter().map(|input| input.name.as_str()).collect()),

@@ -1,9 +1,10 @@
 //! Counts to the last parameter, the ladder as ratios, and the way from a prompt to an image.
 
-use ditbench_graph::{Op, Tensor};
+use ditbench_graph::Op;
 
 use super::*;
-use crate::{RunError, StageRunner, workload};
+use crate::blocks::to_zero::ToZero;
+use crate::workload;
 
 fn counts(model: &str, side: usize, rung: &str) -> (u64, f64) {
     let mut config = ModelConfig::of(model, square(side)).unwrap();
@@ -68,23 +69,6 @@ fn the_ladders_steps_are_the_papers() {
     }
 }
 
-/// Gives velocities that lead from the noise to zero.
-struct ToZero(Vec<String>, Vec<f32>);
-
-impl StageRunner for ToZero {
-    type Error = RunError;
-
-    fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
-        self.0.push(stage.to_owned());
-        let filled = |shape: &[usize]| Tensor::f32(shape, vec![0.5; shape.iter().product()]);
-        Ok(vec![match stage {
-            TEXT_ENCODER => filled(&[1, 16, 128])?,
-            DENOISER => Tensor::f32(inputs[0].shape(), self.1.clone())?,
-            _ => filled(&[1, 3, 64, 64])?,
-        }])
-    }
-}
-
 #[test]
 fn a_perfect_velocity_ends_at_the_clean_latent() {
     let choice = Choice::new(NAME, "snapgen-nano", square(64), 3).with("ladder", "mqa");
@@ -92,10 +76,10 @@ fn a_perfect_velocity_ends_at_the_clean_latent() {
     assert_eq!((pipeline.name.as_str(), pipeline.stages.len()), ("snapgen-nano-mqa", 3));
     let inputs = pipeline.drive.inputs("a red apple", 7).unwrap();
     let noise = inputs.tensor("noise").unwrap().as_f32().unwrap().to_vec();
-    let mut runner = ToZero(Vec::new(), noise);
+    let mut runner = ToZero::new(noise, 64);
     let trace = pipeline.drive.image(&inputs, &mut runner).unwrap();
     assert!(trace.latents[2].iter().all(|v| v.abs() < 1e-5));
-    assert_eq!(runner.0, [TEXT_ENCODER, DENOISER, DENOISER, DENOISER, DECODER]);
+    assert_eq!(runner.asked, [TEXT_ENCODER, DENOISER, DENOISER, DENOISER, DECODER]);
     // What has no text encoder feeds seeded features.
     let dreamlite = workload::build(&Choice::new(NAME, "dreamlite", square(64), 1)).unwrap();
     assert_eq!(dreamlite.stages.len(), 2);

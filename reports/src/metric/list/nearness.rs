@@ -13,8 +13,8 @@ const BY_LATENT: &str = "latent_relative_l2 is followed: it moves first";
 pub(super) const NEARNESS: &[Definition] = &[
     Definition {
         name: "latent_relative_l2",
-        title: "latent off the reference",
-        heading: "Off the reference",
+        title: "latent error",
+        heading: "Latent error",
         unit: Unit::Relative,
         better: Lower,
         scale: Relative,
@@ -34,7 +34,7 @@ pub(super) const NEARNESS: &[Definition] = &[
     },
     Definition {
         name: "image_relative_l2",
-        title: "image off the reference",
+        title: "image error",
         heading: "Image L2",
         unit: Unit::Relative,
         better: Lower,

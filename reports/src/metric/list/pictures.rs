@@ -101,8 +101,8 @@ pub(super) const PICTURES: &[Definition] = &[
     },
     Definition {
         name: "prompts_latent_relative_l2",
-        title: "latent off the reference, many prompts",
-        heading: "Latents off the reference",
+        title: "latent error, many prompts",
+        heading: "Latent error",
         unit: Unit::Relative,
         better: Lower,
         scale: Relative,
