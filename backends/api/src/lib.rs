@@ -180,8 +180,9 @@ pub trait Backend: Send + Sync {
 
 fn does_not_tell(backend: &'static str, options: &CompileOptions) -> BackendError {
     let device = &options.device;
-    let why =
-        format!("it does not report which operations \"{device}\" takes: whatever it runs, it runs on the device that was asked for");
+    let why = format!(
+        "it does not report which operations \"{device}\" takes: whatever it runs, it runs on the device that was asked for"
+    );
     BackendError::Unsupported { backend, why }
 }
 
