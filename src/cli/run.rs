@@ -29,8 +29,8 @@ pub struct PlanArgs {
     #[arg(long)]
     images: Option<Images>,
     /// Time for the whole run: 90s, 10m, 1h. Cells that it has no room for are left out, the last of the plan first, each with a row that
-    /// says so [default: the plan's, else 150s, and then every cell gets a launch; tune: the plan's, else 20m; scale: the plan's, else 10m; ab and aa: the plan's, else
-    /// none; 15m for their own default plan]
+    /// says so [default: the plan's, else 150s, and then every cell gets a launch; scale: likewise, else 10m; tune: the plan's, else
+    /// 20m; ab and aa: the plan's, else none; 15m for their own default plan]
     #[arg(long, value_name = "TIME")]
     budget: Option<Seconds>,
     /// Weights: a safetensors file, or `random` [default: the checkpoint built into ditbench, else random from the seed]

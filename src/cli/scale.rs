@@ -132,6 +132,7 @@ fn measure(args: &ScaleArgs, common: &Common) -> Result<Option<PathBuf>> {
         launches: args.launches.or(plan.launches).unwrap_or(LAUNCHES),
         images: plan.images.unwrap_or(IMAGES),
         budget_s: plan.budget.unwrap_or(BUDGET),
+        leaves_out: plan.budget.is_some(),
         timeout_s: args.timeout,
         profile: args.profile,
         allow_fallback: false,

@@ -113,7 +113,7 @@ fn keep(spec: &LaunchSpec, log: &Path) -> std::io::Result<()> {
 /// How following ended.
 pub enum Followed {
     /// The launch is over.
-    Over(Exit),
+    Over(Box<Exit>),
     /// The phone stayed away; the launch may still be at work.
     Away(AdbError),
 }
@@ -125,7 +125,7 @@ pub fn follow(session: &mut Session, order: &Order, on_event: &mut dyn FnMut(f64
     let mut place: u64 = 0;
     let mut telemetry: Vec<Telemetry> = Vec::new();
     let mut drops = 0u32;
-    let over = |cause: Cause| Followed::Over(Exit { cause, max_rss: None, observed: Observed::default() });
+    let over = |cause: Cause| Followed::Over(Box::new(Exit { cause, max_rss: None, observed: Observed::default() }));
     loop {
         let script = format!("exec {} agent follow {} {place}", quote(&session.program), quote(&folder));
         let stream = match session.device.open(&script) {
@@ -160,7 +160,7 @@ pub fn follow(session: &mut Session, order: &Order, on_event: &mut dyn FnMut(f64
                                     .notes
                                     .push(format!("the connection to the phone broke {drops} times during the launch"));
                             }
-                            return Followed::Over(*exit);
+                            return Followed::Over(exit);
                         }
                         // A line that a full disk cut off; the launch's end says so.
                         Err(_) => {}

@@ -355,12 +355,12 @@ impl Host for Phone {
                 exit.observed.clock = clock;
                 let finished = exit.cause == Cause::Finished;
                 match self.finish(order, finished) {
-                    Ok(()) => Ok(exit),
+                    Ok(()) => Ok(*exit),
                     // Interrupted while fetching: what was measured is on the phone and goes with our files.
                     Err(error) if error.is_drop() || error == AdbError::Interrupted => Ok(self.away(&error)),
                     Err(error) => {
                         exit.observed.notes.push(format!("not all results came back: {error}"));
-                        Ok(exit)
+                        Ok(*exit)
                     }
                 }
             }
