@@ -15,26 +15,30 @@ pub(super) struct Blocks {
 /// Rows of a task at most: packed, a block of K of them is under half of a second-level cache.
 const ROWS: usize = 192;
 
+/// Outputs of a task at most where K is more than one block: 384 KiB, so that they wait in the second-level cache for the next.
+const OUTPUTS: usize = 96 * 1024;
+
 /// Every tile's height divides this.
 const HEIGHT: usize = 12;
 
 /// Columns that could be multiplied in the time in which a row is packed, and rows in the time in which a panel is unpacked.
 const PACKING: [usize; 2] = [24, 6];
 
-/// The sizes that promise the least time on the threads of rayon's current pool.
-pub(super) fn blocks(m: usize, n: usize, k: usize) -> Blocks {
-    let panels = n.div_ceil(PANEL);
+/// The sizes that promise the least time on the threads of rayon's current pool, for blocks of K of `depth`.
+pub(super) fn blocks(m: usize, n: usize, k: usize, depth: usize) -> Blocks {
     let most = rayon::current_num_threads().min(m * n * k / WORTH).max(1);
-    best(m, panels, most)
+    best(m, n.div_ceil(PANEL), most, if k > depth { OUTPUTS } else { usize::MAX })
 }
 
 /// The same on `threads` threads: packing and unpacking are work that small tasks repeat; with few tasks a thread waits for
 /// the last one, half of one on average even if their number suits the threads, because threads are not equally fast.
-fn best(m: usize, panels: usize, threads: usize) -> Blocks {
+fn best(m: usize, panels: usize, threads: usize, outputs: usize) -> Blocks {
     let mut best = (f64::INFINITY, Blocks { rows: m, panels });
     for row_tasks in m.div_ceil(ROWS)..=m.div_ceil(HEIGHT).min(m.div_ceil(ROWS) + 4 * threads) {
         let rows = m.div_ceil(row_tasks).next_multiple_of(HEIGHT).min(ROWS);
-        for col_tasks in 1..=(4 * threads).min(panels.div_ceil(2)) {
+        let most = (outputs / rows / PANEL).max(2);
+        let fewest = panels.div_ceil(most);
+        for col_tasks in fewest..=(4 * threads).min(panels.div_ceil(2)).max(fewest) {
             let columns = panels.div_ceil(col_tasks).next_multiple_of(2).min(panels);
             let tasks = m.div_ceil(rows) * panels.div_ceil(columns);
             let one = ((rows.min(m) + PACKING[1]) * (columns * PANEL + PACKING[0])) as f64;

@@ -75,7 +75,7 @@ pub(super) fn product<P: Product>(
     if m == 0 || n == 0 {
         return;
     }
-    let Blocks { rows: row_block, panels: col_block } = blocks(m, n, k);
+    let Blocks { rows: row_block, panels: col_block } = blocks(m, n, k, P::DEPTH);
     let panels = n.div_ceil(PANEL);
     let (row_tasks, col_tasks) = (m.div_ceil(row_block), panels.div_ceil(col_block));
     let out = Shared::new(y);
@@ -165,6 +165,12 @@ impl<P: Product> Kernel for Task<'_, P> {
                         unsafe {
                             let a = packed.add(row * row_floats);
                             let c = self.out.ptr().add((self.first_row + row) * n + column);
+                            // The products take long enough for y to arrive, if it has left the cache since its last block of K.
+                            for r in 0..h {
+                                for line in (0..columns).step_by(LINE / 4) {
+                                    S::prefetch(c.wrapping_add(r * n + line).cast());
+                                }
+                            }
                             if columns > S::W {
                                 P::tile::<S, 2>(h, depth, a, vectors, c, n, &end);
                             } else {
