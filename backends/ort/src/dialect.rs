@@ -1,9 +1,12 @@
 //! How a graph is written for ONNX Runtime, by way of running.
 
+use std::collections::BTreeMap;
+
 use ditbench_graph::onnx::{Dialect, QuantizedLinear};
+use ditbench_graph::weights::Scheme;
 
 use crate::name::DeviceName;
-use crate::provider::{OPENVINO, QNN};
+use crate::provider::{CUDA, OPENVINO, QNN, WEBGPU};
 
 /// With ONNX Runtime's own operators where they are faster on a CPU; linears of 4 and 8 bits compute in f32.
 pub fn exact() -> Dialect {
@@ -55,6 +58,12 @@ pub(crate) fn of(variant: &str) -> Option<Dialect> {
     }
 }
 
+/// The ways in which a provider's devices run precisions where the user names none.
+pub(crate) fn ways(provider: &str) -> BTreeMap<String, String> {
+    let half = [WEBGPU, QNN, CUDA].contains(&provider).then(|| (Scheme::F16.name().to_owned(), HALF.to_owned()));
+    half.into_iter().collect()
+}
+
 /// The same for a device, by its name: without what the device's provider refuses.
 pub(crate) fn on_device(dialect: Dialect, device: &str) -> Dialect {
     match DeviceName::parse(device).provider {
@@ -69,6 +78,15 @@ pub(crate) fn on_device(dialect: Dialect, device: &str) -> Dialect {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn devices_of_16_bits_run_16_bit_weights_as_they_are() {
+        for name in [WEBGPU, QNN, CUDA] {
+            assert_eq!(ways(name).get("f16").map(String::as_str), Some(HALF), "{name}");
+        }
+        assert!(ways(OPENVINO).is_empty() && ways("xnnpack").is_empty());
+        assert!(of(HALF).unwrap().half);
+    }
 
     #[test]
     fn a_device_gets_the_ways_dialect_without_what_it_refuses() {

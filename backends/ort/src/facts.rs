@@ -8,7 +8,7 @@ use ort::memory::DeviceType;
 
 use crate::provider::{CUDA, QNN, WEBGPU};
 use crate::vulkan::{self, Adapter};
-use crate::{built_in, nvidia, provider};
+use crate::{built_in, dialect, nvidia, provider};
 
 /// What is known of the hardware behind a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Hardware {
             memory_bytes: self.memory_bytes,
             driver: self.driver,
             nature: self.nature,
-            ways: provider::ways(provider),
+            ways: dialect::ways(provider),
             ..DeviceFacts::new(name, &built_in::about(provider)).of_kind(kind)
         }
     }

@@ -6,15 +6,12 @@
 
 mod packages;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use ditbench_backend_api::Numerics;
 use ditbench_fetch::Package;
-use ditbench_graph::weights::Scheme;
 use ort::memory::DeviceType;
 
-use crate::dialect::HALF;
 use crate::words::CUDA_PROVIDER;
 
 /// CUDA's name as a device.
@@ -107,12 +104,6 @@ pub(crate) fn numerics(name: &str, hardware: DeviceType, told: &[(String, String
     }
 }
 
-/// The ways in which a provider's devices run precisions where the user names none.
-pub(crate) fn ways(name: &str) -> BTreeMap<String, String> {
-    let half = [WEBGPU, QNN, CUDA].contains(&name).then(|| (Scheme::F16.name().to_owned(), HALF.to_owned()));
-    half.into_iter().collect()
-}
-
 /// Whether QNN's library for this machine simulates its NPU, rather than driving one.
 pub(crate) fn simulates() -> bool {
     cfg!(target_arch = "x86_64")
@@ -160,15 +151,6 @@ mod tests {
         assert_eq!(numerics(CUDA, DeviceType::GPU, &rounded, Numerics::F32), Numerics::F16);
         let fast = [("load_config".to_owned(), "{\"CPU\":{\"EXECUTION_MODE_HINT\":\"PERFORMANCE\"}}".to_owned())];
         assert_eq!(numerics(OPENVINO, DeviceType::CPU, &fast, Numerics::F32), Numerics::F16);
-    }
-
-    #[test]
-    fn devices_of_16_bits_run_16_bit_weights_as_they_are() {
-        for name in [WEBGPU, QNN, CUDA] {
-            assert_eq!(ways(name).get("f16").map(String::as_str), Some(HALF), "{name}");
-        }
-        assert!(ways(OPENVINO).is_empty() && ways("xnnpack").is_empty());
-        assert!(crate::dialect::of(HALF).unwrap().half);
     }
 
     #[test]
