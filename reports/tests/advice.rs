@@ -452,3 +452,36 @@ fn what_no_launch_gives_by_itself_is_not_sure() {
     assert_eq!(ask(Metric::FIRST_IMAGE, 3.0).outcome, Outcome::Met);
     assert_eq!(ask(Metric::DENOISER_STEP.step(1), 1.3).outcome, Outcome::Met);
 }
+
+/// Alone and in company are two decisions; that of the cell alone says what company costs, or that this is not known.
+#[test]
+fn company_is_a_decision_of_its_own() {
+    let alone = cell(key("ort", "f32"), &factors(8, 0.01, 1));
+    let mut beside = cell(CellKey { company: 1, ..key("ort", "f32") }, &[3.0; 8]);
+    beside.launches.iter_mut().for_each(|launch| launch.calibration = Default::default());
+    let notes = |cells: Vec<Cell>| -> Vec<(String, String)> {
+        let advice = advice::of_runs(&[&run("a", cells)], &[], &Question::default());
+        let of = |decision: &advice::Decision| (decision.workload.clone(), decision.devices[0].notes.join(" "));
+        advice.decisions.iter().map(of).collect()
+    };
+    let [(_, only)] = &notes(vec![alone.clone()])[..] else { panic!("one decision") };
+    assert!(only.contains("Times are of the worker alone") && only.contains("--company 0,1"), "{only}");
+    let [(_, of_alone), (workload, in_company)] = &notes(vec![alone, beside])[..] else { panic!("two decisions") };
+    assert!(workload.ends_with("in company of 1"), "{workload}");
+    let plain = of_alone.replace('\u{a0}', " ");
+    assert!(
+        plain.contains("in company of 1 its image takes 3.0") && plain.contains("times as long (6.00 s)"),
+        "{plain}"
+    );
+    assert!(
+        in_company.contains("Times are in company of 1") && in_company.contains("kept 1 thread busy"),
+        "{in_company}"
+    );
+    // Where workloads compete, those two still do not.
+    let question = Question { across_workloads: true, ..Question::default() };
+    let record = run(
+        "a",
+        vec![cell(key("ort", "f32"), &[1.0; 8]), cell(CellKey { company: 1, ..key("ort", "f32") }, &[0.5; 8])],
+    );
+    assert_eq!(advice::of_runs(&[&record], &[], &question).decisions.len(), 2);
+}

@@ -173,7 +173,7 @@ fn what_is_no_store_is_refused_with_what_to_do() {
     server.sql(
         "bench",
         "DROP INDEX ditbench_history.point_of_run; ALTER TABLE ditbench_history.series DROP COLUMN conditions; \
-         ALTER TABLE ditbench_history.series DROP COLUMN cpus; ALTER TABLE ditbench_history.series DROP COLUMN own; ALTER TABLE ditbench_history.run DROP COLUMN toolchain; \
+         ALTER TABLE ditbench_history.series DROP COLUMN cpus; ALTER TABLE ditbench_history.series DROP COLUMN own; ALTER TABLE ditbench_history.series DROP COLUMN company; ALTER TABLE ditbench_history.run DROP COLUMN toolchain; \
          UPDATE ditbench_history.schema_version SET version = 1",
     );
     assert_eq!(server.open("bench", Missing::Refuse).unwrap().runs().unwrap().len(), 11);

@@ -279,7 +279,7 @@ fn an_older_store_is_brought_up_to_date_and_keeps_what_it_holds() {
                  DELETE FROM point WHERE series IN (SELECT id FROM series WHERE conditions <> ''); \
                  DELETE FROM series WHERE conditions <> ''; \
                  UPDATE run SET content_sha256 = 'of what an older program made of it'; \
-                 ALTER TABLE series DROP COLUMN own; ALTER TABLE series DROP COLUMN conditions; ALTER TABLE series DROP COLUMN cpus; ALTER TABLE run DROP COLUMN toolchain; PRAGMA user_version = 1";
+                 ALTER TABLE series DROP COLUMN company; ALTER TABLE series DROP COLUMN own; ALTER TABLE series DROP COLUMN conditions; ALTER TABLE series DROP COLUMN cpus; ALTER TABLE run DROP COLUMN toolchain; PRAGMA user_version = 1";
     connection.execute_batch(older).unwrap();
     drop(connection);
     let mut store = create(&path);
@@ -312,7 +312,7 @@ fn a_store_of_an_older_program_takes_its_points_anew_and_goes_on_in_the_same_ser
     let before = ids(&connection);
     let old = "UPDATE point SET value = value * 1.001 WHERE launches = 1; DELETE FROM point WHERE run = 'run-00004'; \
                UPDATE run SET record = 'damaged' WHERE id = 'run-00007'; \
-               ALTER TABLE series DROP COLUMN own; PRAGMA user_version = 4";
+               ALTER TABLE series DROP COLUMN company; ALTER TABLE series DROP COLUMN own; PRAGMA user_version = 4";
     connection.execute_batch(old).unwrap();
     let mut store = create(&path);
     assert_eq!(ids(&connection), before, "a series has another id");
@@ -385,7 +385,7 @@ fn a_store_of_an_older_program_goes_on_with_the_same_series() {
     let before = ids(&connection);
     connection
         .execute_batch(
-            "ALTER TABLE series DROP COLUMN own;
+            "ALTER TABLE series DROP COLUMN company; ALTER TABLE series DROP COLUMN own;
              UPDATE series SET model = 'tiny-w0.5' WHERE model = 'tiny';
              PRAGMA user_version = 5; PRAGMA wal_checkpoint(TRUNCATE)",
         )

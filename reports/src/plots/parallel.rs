@@ -17,8 +17,9 @@ const FEWEST: usize = 3;
 const MOST: usize = 6;
 /// More lines than this cannot be followed by name.
 const NAMED: usize = 6;
-const LEFT: i32 = 36;
-const RIGHT: i32 = WIDTH - 36;
+/// Half of the widest title stands on either side of an axis.
+const LEFT: i32 = 44;
+const RIGHT: i32 = WIDTH - LEFT;
 /// The best end of every axis, and the worst.
 const TOP: i32 = 66;
 const BOTTOM: i32 = 262;
@@ -195,7 +196,7 @@ fn label(question: &Question, choice: &Choice, configuration: &Weighed, metrics:
 /// The axis with its title and its ends.
 fn head(canvas: &Canvas, axis: &Axis, step: i32) -> Result<(), PlotError> {
     canvas.path(vec![(axis.x, TOP), (axis.x, BOTTOM)], 1, Ink::Grid, 1.0)?;
-    let lines = wrap(axis.metric.definition().heading, step - 4, SMALL);
+    let lines = wrap(axis.metric.definition().heading, (step - 4).min(2 * LEFT - 8), SMALL);
     for (place, line) in (0..).zip(lines.iter().take(3)) {
         canvas.text(line, (axis.x, 7 + place * LINE), SMALL, Anchor::Middle, Ink::Text)?;
     }
