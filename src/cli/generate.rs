@@ -62,6 +62,7 @@ pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
         threads: args.threads.unwrap_or_else(|| Threads::nearest(ditbench_worker::probe::machine::cores())),
         memory: args.memory,
         pinned: None,
+        group: 0,
         is_yardstick: false,
     };
     let output = std::path::absolute(&args.output).context("cannot resolve the output's path")?;

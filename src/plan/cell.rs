@@ -29,6 +29,9 @@ pub struct Cell {
     /// The CPUs that it may run on; `None` where the system decides.
     #[serde(default)]
     pub pinned: Option<Pinned>,
+    /// Which group of the plan it is of: 0, 1, …
+    #[serde(default)]
+    pub group: usize,
     /// Whether it is there, made once, only for others to be held against.
     #[serde(default)]
     pub is_yardstick: bool,

@@ -38,7 +38,7 @@ pub(super) fn count(axes: &Axes) -> u128 {
 }
 
 /// The cells of one group.
-pub(super) fn expand(axes: &Axes, cores: &Cores) -> Result<Vec<Cell>, PlanError> {
+pub(super) fn expand(axes: &Axes, group: usize, cores: &Cores) -> Result<Vec<Cell>, PlanError> {
     let models = or(&axes.model, "model", || vec![workload::ALL[0].models()[0].name.to_owned()])?;
     let backend = |(name, variant): (&str, Option<&str>)| BackendChoice {
         name: name.to_owned(),
@@ -69,7 +69,17 @@ pub(super) fn expand(axes: &Axes, cores: &Cores) -> Result<Vec<Cell>, PlanError>
             for (device, ((pinned, threads), memory)) in product(&devices, &product(&placed, &memories)) {
                 for (scheme, backend) in product(schemes, backends) {
                     let (choice, device, pinned) = (choice.clone(), device.clone(), pinned.clone());
-                    cells.push(Cell { choice, backend, device, scheme, threads, memory, pinned, is_yardstick: false });
+                    cells.push(Cell {
+                        choice,
+                        backend,
+                        device,
+                        scheme,
+                        threads,
+                        memory,
+                        pinned,
+                        group,
+                        is_yardstick: false,
+                    });
                 }
             }
         }

@@ -35,6 +35,7 @@ pub(super) fn add(cells: &mut Vec<Cell>, cores: Threads) {
         threads: cores,
         memory: MemoryMode::Fast,
         pinned: None,
+        group: 0,
         is_yardstick: true,
     }));
 }
