@@ -63,6 +63,7 @@ pub fn generate(args: &GenerateArgs, common: &Common) -> Result<()> {
         memory: args.memory,
         pinned: None,
         company: Company::fixed(0),
+        group: 0,
         is_yardstick: false,
     };
     let output = std::path::absolute(&args.output).context("cannot resolve the output's path")?;

@@ -32,6 +32,9 @@ pub struct Cell {
     /// Threads that are kept busy beside it; 0 alone.
     #[serde(default = "nobody")]
     pub company: Company,
+    /// Which group of the plan it is of: 0, 1, …
+    #[serde(default)]
+    pub group: usize,
     /// Whether it is there, made once, only for others to be held against.
     #[serde(default)]
     pub is_yardstick: bool,

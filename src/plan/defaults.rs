@@ -40,7 +40,7 @@ pub(super) fn count(axes: &Axes) -> u128 {
 }
 
 /// The cells of one group.
-pub(super) fn expand(axes: &Axes, cores: &Cores) -> Result<Vec<Cell>, PlanError> {
+pub(super) fn expand(axes: &Axes, group: usize, cores: &Cores) -> Result<Vec<Cell>, PlanError> {
     let models = or(&axes.model, "model", || vec![workload::ALL[0].models()[0].name.to_owned()])?;
     let backend = |(name, variant): (&str, Option<&str>)| BackendChoice {
         name: name.to_owned(),
@@ -73,9 +73,18 @@ pub(super) fn expand(axes: &Axes, cores: &Cores) -> Result<Vec<Cell>, PlanError>
                 // A cell and the same in company follow each other: they are there to be held against each other.
                 for ((scheme, backend), company) in product(&product(schemes, backends), &companies) {
                     let (choice, device, pinned) = (choice.clone(), device.clone(), pinned.clone());
-                    let is_yardstick = false;
-                    let cell = Cell { choice, backend, device, scheme, threads, memory, pinned, company, is_yardstick };
-                    cells.push(cell);
+                    cells.push(Cell {
+                        choice,
+                        backend,
+                        device,
+                        scheme,
+                        threads,
+                        memory,
+                        pinned,
+                        company,
+                        group,
+                        is_yardstick: false,
+                    });
                 }
             }
         }

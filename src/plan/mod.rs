@@ -229,8 +229,8 @@ impl PlanFile {
                  several plans"
             )));
         }
-        let all: Vec<Cell> =
-            self.group.iter().map(|group| defaults::expand(group, cores)).collect::<Result<Vec<_>, _>>()?.concat();
+        let groups = self.group.iter().zip(0..).map(|(axes, group)| defaults::expand(axes, group, cores));
+        let all: Vec<Cell> = groups.collect::<Result<Vec<_>, _>>()?.concat();
         // Before cells of one name are taken for one.
         brought::check_names(all.iter().map(|cell| &cell.choice))?;
         let mut seen = HashSet::new();

@@ -50,7 +50,7 @@ pub(super) fn least(row: &Row, took: Duration, most: usize) -> Option<Least> {
     Some(Least::of(ready_s, first.total_s, stats::median(&further).unwrap_or(first.total_s), most))
 }
 
-/// The comparison of each cell: cells of one workload and precision are made together or not at all.
+/// The comparison of each cell: cells of one group, workload and precision are made together or not at all.
 fn comparisons(cells: &[Resolved]) -> Vec<usize> {
     let mut known: Vec<&Resolved> = Vec::new();
     cells
@@ -58,8 +58,8 @@ fn comparisons(cells: &[Resolved]) -> Vec<usize> {
         .map(|cell| {
             let same = |other: &&Resolved| {
                 // What others are held against comes with the first of them.
-                let precision = cell.cell.is_yardstick || other.key.precision == cell.key.precision;
-                other.cell.choice == cell.cell.choice && precision
+                let (one, two) = ((other.cell.group, &other.key.precision), (cell.cell.group, &cell.key.precision));
+                other.cell.choice == cell.cell.choice && (cell.cell.is_yardstick || one == two)
             };
             known.iter().position(same).unwrap_or_else(|| {
                 known.push(cell);
@@ -133,7 +133,7 @@ pub(super) fn close(
             })?;
             continue;
         }
-        let each = state.expected.map(|expected| format!(" of about {} each", seconds(expected.least.launch_s)));
+        let each = schedule::next_s(states, place).map(|each| format!(" of about {} each", seconds(each)));
         let why = format!(
             "left out: the budget of {budget} had no room for its {}{}. --budget {enough} has room for it",
             several(missing, "launch"),
@@ -183,19 +183,15 @@ mod tests {
     use crate::plan::PlanFile;
 
     #[test]
-    fn all_backends_of_a_workload_in_one_precision_are_one_comparison_in_the_order_of_the_plan() {
-        let plan = "[[group]]\nmodel = 'nano'\nbackend = 'reference'\nprecision = 'f32'\n\
-                    [[group]]\nmodel = ['nano', 'tiny']\nbackend = ['candle', 'tract']\nprecision = ['q4', 'f32']";
+    fn a_groups_backends_for_a_workload_in_one_precision_are_one_comparison_in_the_order_of_the_plan() {
+        let plan = "[[group]]\nmodel = ['nano', 'tiny']\nbackend = ['candle', 'tract']\nprecision = ['q4', 'f32']\n\
+                    [[group]]\nmodel = 'nano'\nbackend = 'candle:stock'\nprecision = ['q4', 'f32']";
         let mut cells = PlanFile::parse(plan, "t").unwrap().cells(2).unwrap();
-        let yardstick = crate::plan::Cell { is_yardstick: true, ..cells[8].clone() };
+        let yardstick =
+            crate::plan::Cell { is_yardstick: true, backend: "reference".parse().unwrap(), ..cells[5].clone() };
         cells.push(yardstick);
         let cells: Vec<Resolved> = cells.into_iter().map(Resolved::of).collect();
-        assert_eq!(
-            comparisons(&cells),
-            [0, 1, 1, 0, 0, 2, 2, 3, 3, 2],
-            "{:?}",
-            cells.iter().map(comparison).collect::<Vec<_>>()
-        );
+        assert_eq!(comparisons(&cells), [0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 2]);
     }
 
     #[test]

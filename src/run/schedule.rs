@@ -1,7 +1,7 @@
 //! Which launch comes next, which cells a budget has room for, and how long a launch may go on making images.
 //!
 //! Contract: rounds go up and down the list in turn (A B … B A …), so that a machine that drifts does not favour the cells at one end.
-//! Cells of one workload and precision are a comparison, which is made as a whole or not at all. Comparisons come in the order of the plan: one gets
+//! Cells of one group, workload and precision are a comparison, which is made as a whole or not at all. Comparisons come in the order of the plan: one gets
 //! its launches if all of them fit into what those before it leave of the budget, and is left out otherwise. Whether they do is judged anew
 //! before each launch, by what launches took as soon as some are made. The first comparison always gets a launch of each cell, whatever the budget:
 //! a run without a row would say nothing. So does every comparison where nobody gave the run a budget. What is left over goes to more images.
@@ -183,6 +183,12 @@ pub fn images(cells: &[CellState], terms: Terms, place: usize) -> (f64, usize) {
     let places = &comparisons(cells)[cell.comparison];
     let own = cell.next(scale(cells, places)).map_or(0.0, |least| least.images_s);
     (own + share, LEAST)
+}
+
+/// Seconds that a cell's next launch takes at least, as far as is known now.
+pub fn next_s(cells: &[CellState], place: usize) -> Option<f64> {
+    let scale = scale(cells, &comparisons(cells)[cells[place].comparison]);
+    cells[place].next(scale).map(|least| least.launch_s)
 }
 
 /// The cells that get no launch, as far as is known now.

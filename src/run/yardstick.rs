@@ -36,6 +36,7 @@ pub(super) fn add(cells: &mut Vec<Cell>, cores: Threads) {
         memory: MemoryMode::Fast,
         pinned: None,
         company: Company::fixed(0),
+        group: 0,
         is_yardstick: true,
     }));
 }
