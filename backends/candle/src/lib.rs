@@ -5,7 +5,7 @@
 //! | `tuned` | f32, f16, palette4 | ditbench's kernels as candle custom operations |
 //! | `tuned-int8` | q4, q8, mixed | the same; activations of quantized linears are rounded to 8 bits |
 //! | `tuned-exact` | q4, q8, mixed | the same; quantized weights are unpacked in cache, everything computed in f32 |
-//! | `stock` | all | candle's own operations, `QMatMul` on Q4_0 and Q8_0 for quantized linears |
+//! | `stock` | all | candle's own operations, `QMatMul` on Q4_0 and Q8_0 for quantized linears; a depthwise convolution is one convolution for each channel |
 //! | `stock-q8` | q4, mixed | `stock`, with 4-bit weights widened exactly to Q8_0, for which candle has faster kernels |
 
 mod load;
@@ -110,7 +110,12 @@ impl Backend for Candle {
         .expanding();
         match scheme {
             Scheme::F32 => {
-                vec![tuned("ditbench's kernels as candle custom operations"), stock("candle's own operations")]
+                vec![
+                    tuned("ditbench's kernels as candle custom operations"),
+                    stock(
+                        "candle's own operations, which run a depthwise convolution as one convolution for each channel",
+                    ),
+                ]
             }
             Scheme::F16 | Scheme::Palette4 => vec![
                 tuned("ditbench's kernels; weights are unpacked to f32 at load").expanding(),

@@ -1,6 +1,7 @@
 //! The order of work: which nodes run together, and which values can be freed afterwards.
 
 use ditbench_graph::Graph;
+use ditbench_graph::fused::Geglu;
 use ditbench_graph::{Activation, Op};
 
 /// Nodes that run as one, and what can be freed after them.
@@ -8,14 +9,23 @@ use ditbench_graph::{Activation, Op};
 pub struct Step {
     /// The first node.
     pub head: usize,
-    /// The node that is computed along with it, if any: its output is the step's.
-    pub tail: Option<usize>,
+    /// The nodes that are computed along with it, in order: the last one's output is the step's.
+    pub joined: Vec<usize>,
+    /// The node under whose name the step's time is told.
+    pub named: usize,
     /// Values (by index) that nothing reads afterwards.
     pub free: Vec<usize>,
 }
 
+impl Step {
+    /// The node whose output is the step's.
+    pub fn last(&self) -> usize {
+        self.joined.last().copied().unwrap_or(self.head)
+    }
+}
+
 /// The steps of a graph. With `fuse`, a node whose only reader can be computed along with it is joined to it:
-/// layer norm with modulation, linear with GELU (tanh), convolution with ReLU.
+/// layer norm with modulation, linear with GELU (tanh), convolution with ReLU, group norm with SiLU. So are the four nodes of a gated unit.
 pub fn steps(graph: &Graph, fuse: bool) -> Vec<Step> {
     let readers = graph.readers();
     let made_by = producers(graph);
@@ -23,6 +33,12 @@ pub fn steps(graph: &Graph, fuse: bool) -> Vec<Step> {
     let mut joined = vec![false; graph.nodes.len()];
     for head in 0..graph.nodes.len() {
         if joined[head] {
+            continue;
+        }
+        if let Some(unit) = Some(head).filter(|_| fuse).and_then(|head| Geglu::at(graph, head)) {
+            let nodes = vec![unit.gate, unit.gelu, unit.product];
+            nodes.iter().for_each(|node| joined[*node] = true);
+            steps.push(Step { head, joined: nodes, named: unit.gelu, free: Vec::new() });
             continue;
         }
         let output = graph.nodes[head].output;
@@ -37,12 +53,12 @@ pub fn steps(graph: &Graph, fuse: bool) -> Vec<Step> {
         if let Some(tail) = tail {
             joined[tail] = true;
         }
-        steps.push(Step { head, tail, free: Vec::new() });
+        steps.push(Step { head, joined: tail.into_iter().collect(), named: head, free: Vec::new() });
     }
     let kept: Vec<usize> = graph.outputs.iter().map(|port| port.value.0).collect();
     let mut last = vec![None; graph.values.len()];
     for (index, step) in steps.iter().enumerate() {
-        for node in [Some(step.head), step.tail].into_iter().flatten() {
+        for &node in std::iter::once(&step.head).chain(&step.joined) {
             // What nobody reads is freed at once.
             last[graph.nodes[node].output.0] = Some(index);
             for input in &graph.nodes[node].inputs {
@@ -74,6 +90,7 @@ fn fits(graph: &Graph, head: usize, tail: usize) -> bool {
         (Op::LayerNorm { weight: None, bias: None, .. }, Op::Modulate) => tail.inputs[0] == head.output,
         (Op::Linear { .. }, Op::Activation(Activation::GeluTanh)) => true,
         (Op::Conv2d { .. }, Op::Activation(Activation::Relu)) => true,
+        (Op::GroupNorm { .. }, Op::Activation(Activation::Silu)) => true,
         _ => false,
     }
 }
@@ -110,6 +127,20 @@ mod tests {
     }
 
     #[test]
+    fn a_gated_unit_is_one_step_under_the_name_of_its_gelu() {
+        let mut b = GraphBuilder::new("toy");
+        let x = b.input("x", &[1, 4, 8], DType::F32);
+        let value = b.slice("value", x, 2, 0, 4);
+        let gate = b.slice("gate", x, 2, 4, 8);
+        let gate = b.activation("gelu", gate, Activation::GeluErf);
+        let y = b.node("gated", Op::Mul, &[value, gate]);
+        b.output("y", y);
+        let graph = b.finish().unwrap();
+        assert_eq!(steps(&graph, true), [Step { head: 0, joined: vec![1, 2, 3], named: 2, free: vec![0, 1, 2, 3] }]);
+        assert_eq!(steps(&graph, false).len(), 4, "the runtime's own operations are not joined");
+    }
+
+    #[test]
     fn a_value_with_two_readers_is_not_fused_away() {
         let mut b = GraphBuilder::new("toy");
         let x = b.input("x", &[1, 4, 8], DType::F32);
@@ -117,6 +148,6 @@ mod tests {
         let g = b.activation("gelu", h, Activation::GeluTanh);
         let y = b.node("add", Op::Add, &[h, g]);
         b.output("y", y);
-        assert!(steps(&b.finish().unwrap(), true).iter().all(|step| step.tail.is_none()));
+        assert!(steps(&b.finish().unwrap(), true).iter().all(|step| step.joined.is_empty()));
     }
 }

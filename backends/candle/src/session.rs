@@ -8,7 +8,7 @@ use ditbench_backend_api::{
 };
 use ditbench_graph::Op;
 use ditbench_graph::weights::Weights;
-use ditbench_graph::{Graph, Tensor, TensorData};
+use ditbench_graph::{Graph, Tensor, TensorData, ValueId};
 
 use crate::load::{Ledger, Loaded, load};
 use crate::plan::{Step, steps};
@@ -47,7 +47,17 @@ impl CandleSession {
     }
 
     /// One pass; `watch` is told of each step and how long it took.
-    fn pass(&self, inputs: &[Tensor], mut watch: impl FnMut(&Step, Instant)) -> Result<Vec<Tensor>, BackendError> {
+    ///
+    /// With our kernels it runs on a thread of their pool: from outside, every kernel would wake a thread of the pool and wait to be woken
+    /// by it, which takes longer than most kernels of a small model do.
+    fn pass(&self, inputs: &[Tensor], watch: impl FnMut(&Step, Instant) + Send) -> Result<Vec<Tensor>, BackendError> {
+        match self.way {
+            Way::Tuned { .. } => rayon::scope(|_| self.walk(inputs, watch)),
+            Way::Stock { .. } => self.walk(inputs, watch),
+        }
+    }
+
+    fn walk(&self, inputs: &[Tensor], mut watch: impl FnMut(&Step, Instant)) -> Result<Vec<Tensor>, BackendError> {
         BackendError::check_inputs(&self.graph, inputs)?;
         let mut values: Vec<Option<CandleTensor>> = vec![None; self.graph.values.len()];
         for (port, tensor) in self.graph.inputs.iter().zip(inputs) {
@@ -55,7 +65,7 @@ impl CandleSession {
         }
         for step in &self.steps {
             let begun = Instant::now();
-            let node = &self.graph.nodes[step.tail.unwrap_or(step.head)];
+            let node = &self.graph.nodes[step.last()];
             let result = self.compute(step, &values).map_err(|error| BackendError::runtime(NAME, &node.name, error))?;
             values[node.output.0] = Some(result);
             for &value in &step.free {
@@ -69,9 +79,10 @@ impl CandleSession {
 
     fn compute(&self, step: &Step, values: &[Option<CandleTensor>]) -> candle_core::Result<CandleTensor> {
         let head = &self.graph.nodes[step.head];
-        let tail = step.tail.map(|tail| &self.graph.nodes[tail]);
-        // The head's inputs, then the tail's others: cheap clones, a tensor is a handle.
-        let others = tail.into_iter().flat_map(|tail| tail.inputs.iter().filter(|&&input| input != head.output));
+        let joined = || step.joined.iter().map(|&node| &self.graph.nodes[node]);
+        let inside = |input: &ValueId| *input == head.output || joined().any(|node| node.output == *input);
+        // The head's inputs, then the others': cheap clones, a tensor is a handle.
+        let others = joined().flat_map(|node| &node.inputs).filter(|input| !inside(input));
         let x = head
             .inputs
             .iter()
@@ -81,14 +92,17 @@ impl CandleSession {
         let loaded = &self.loaded[step.head];
         match (&head.op, loaded) {
             (Op::Reshape { shape }, _) => x[0].contiguous()?.reshape(shape.as_slice()),
-            (Op::Transpose { perm }, _) => x[0].permute(perm.as_slice())?.contiguous(),
-            (Op::Concat { axis }, _) => CandleTensor::cat(&x, *axis),
-            (Op::Slice { axis, start, end }, _) => x[0].narrow(*axis, *start, end - start)?.contiguous(),
-            (Op::Scale { factor }, _) => &x[0] * f64::from(*factor),
-            (Op::Add, _) if x[0].dims() == x[1].dims() => match self.way {
-                Way::Tuned { .. } => tuned::add(&x[0], &x[1]),
-                Way::Stock { .. } => &x[0] + &x[1],
+            (Op::Transpose { perm }, _) => match self.way {
+                Way::Tuned { .. } => tuned::transpose(&x[0], perm),
+                Way::Stock { .. } => x[0].permute(perm.as_slice())?.contiguous(),
             },
+            (Op::Concat { axis }, _) => CandleTensor::cat(&x, *axis),
+            (Op::Slice { axis, start, end }, _) if step.joined.is_empty() => {
+                x[0].narrow(*axis, *start, end - start)?.contiguous()
+            }
+            (Op::Scale { factor }, _) => &x[0] * f64::from(*factor),
+            (Op::Add | Op::Mul, _) if matches!(self.way, Way::Tuned { .. }) => tuned::combine(&head.op, &x[0], &x[1]),
+            (Op::Add, _) if x[0].dims() == x[1].dims() => &x[0] + &x[1],
             (Op::Add, _) => x[0].broadcast_add(&x[1]),
             (Op::Mul, _) => x[0].broadcast_mul(&x[1]),
             (Op::Parameter { .. }, Loaded::Table(table)) => Ok(table.clone()),
@@ -98,7 +112,7 @@ impl CandleSession {
                 table.index_select(&x[0].flatten_all()?, 0)?.reshape(shape)
             }
             (op, loaded) => match self.way {
-                Way::Tuned { .. } => tuned::compute(op, tail.map(|tail| &tail.op), loaded, &x),
+                Way::Tuned { .. } => tuned::compute(op, joined().next_back().map(|node| &node.op), loaded, &x),
                 Way::Stock { .. } => stock::compute(op, loaded, &x),
             },
         }
@@ -149,14 +163,11 @@ impl Session for CandleSession {
         let mut nodes = Vec::new();
         let start = Instant::now();
         self.pass(inputs, |step, begun| {
-            let head = &self.graph.nodes[step.head];
-            let op = match step.tail.map(|tail| &self.graph.nodes[tail]) {
-                Some(tail) => format!("{}+{}", head.op.kind(), tail.op.kind()),
-                None => head.op.kind().to_owned(),
-            };
+            let all = std::iter::once(&step.head).chain(&step.joined);
+            let kinds: Vec<&str> = all.map(|&node| self.graph.nodes[node].op.kind()).collect();
             nodes.push(NodeTime {
-                scope: Some(head.name.clone()),
-                op,
+                scope: Some(self.graph.nodes[step.named].name.clone()),
+                op: kinds.join("+"),
                 device: DEVICE.to_owned(),
                 start_s: begun.duration_since(start).as_secs_f64(),
                 duration_s: begun.elapsed().as_secs_f64(),

@@ -12,8 +12,8 @@
 //! |---|---|
 //! | [`linear`] | y = x·Wᵀ + b for f32, 4-bit and 8-bit W; the last two with f32 or int8 activations |
 //! | [`attention`] | softmax(q·kᵀ)·v, tiled; full, causal, block-local; grouped query heads |
-//! | [`conv`] | 2-D convolution, NCHW |
-//! | [`elementwise`] | activations, normalisation, modulation, gates, rotary embedding, upsampling |
+//! | [`conv`] | 2-D convolution, NCHW: of each channel alone, of single pixels, and of anything else |
+//! | [`elementwise`] | activations, normalisation, modulation, gates, gated units, rotary embedding, upsampling, pooling |
 //! | [`peak`] | no kernel: what this machine can do at most, for a roofline |
 
 pub mod attention;

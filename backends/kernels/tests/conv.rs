@@ -87,6 +87,58 @@ fn blocks_of_rows_and_columns_meet() {
 }
 
 #[test]
+fn each_channel_alone() {
+    // Strips at both edges, one strip that is both, strips between them, more bands than one, and every tail.
+    for (h, w) in [(1, 1), (2, 3), (9, 15), (16, 32), (33, 33), (70, 97), (130, 128)] {
+        for (kernel, padding) in [(3, 1), (5, 2), (7, 3), (3, 0), (5, 4)] {
+            if h + 2 * padding >= kernel && w + 2 * padding >= kernel {
+                check([h, w], spec(5, 5, [kernel, kernel], 1, padding, 5), 2, w % 2 == 0);
+            }
+        }
+        for (kernel, stride) in [([3, 3], 2), ([5, 5], 2), ([3, 3], 3), ([2, 4], 1), ([1, 1], 1), ([4, 3], 2)] {
+            check([h, w], spec(3, 3, kernel, stride, 2, 3), 2, w % 2 == 1);
+        }
+    }
+    // More padding than kernel: whole windows outside the image.
+    check([3, 40], spec(2, 2, [3, 3], 1, 5, 2), 1, false);
+    check([3, 40], spec(2, 2, [3, 3], 2, 5, 2), 1, false);
+}
+
+#[test]
+fn single_pixels() {
+    for (h, w) in [(1, 1), (3, 5), (4, 12), (7, 23), (20, 40)] {
+        for (i, o) in [(1, 1), (3, 8), (33, 13), (200, 7)] {
+            check([h, w], spec(i, o, [1, 1], 1, 0, 1), 2, w % 2 == 0);
+        }
+    }
+    // Wide enough for a block of one panel.
+    check([5, 20], spec(1500, 9, [1, 1], 1, 0, 1), 1, false);
+    // In groups, with padding, or in steps it is none.
+    check([8, 9], spec(6, 4, [1, 1], 1, 0, 2), 1, false);
+    check([8, 9], spec(6, 4, [1, 1], 1, 1, 1), 1, false);
+    check([8, 9], spec(6, 4, [1, 1], 2, 0, 1), 1, false);
+}
+
+/// The lanes and the bands that tasks get must not show: not in the last bit.
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    for s in [spec(24, 24, [3, 3], 1, 1, 24), spec(24, 24, [3, 3], 2, 1, 24), spec(48, 40, [1, 1], 1, 0, 1)] {
+        let (x, image) = (values(s.in_channels * 60 * 50, 1), [60, 50]);
+        let weight = values(s.out_channels * s.in_channels / s.groups * s.kernel[0] * s.kernel[1], 2);
+        let packed = PackedConv::pack(&weight, s).unwrap();
+        let [oh, ow] = s.output(60, 50);
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut y = vec![f32::NAN; s.out_channels * oh * ow];
+            pool.install(|| conv2d(Isa::best(), &x, image, &packed, None, false, &mut y)).unwrap();
+            y.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+        };
+        let one = with(1);
+        assert!([2, 3, 7].into_iter().all(|threads| with(threads) == one), "{s:?}");
+    }
+}
+
+#[test]
 fn wrong_shapes_are_errors() {
     assert!(PackedConv::pack(&[0.0; 36], spec(4, 3, [3, 3], 1, 1, 2)).is_err());
     assert!(PackedConv::pack(&[0.0; 35], spec(2, 2, [3, 3], 1, 1, 1)).is_err());
@@ -106,5 +158,19 @@ proptest! {
         kh in 1usize..5, kw in 1usize..5, stride in 1usize..4, padding in 0usize..4, relu: bool,
     ) {
         check([h, w], spec(icg * groups, ocg * groups, [kh, kw], stride, padding, groups), 1, relu);
+    }
+
+    #[test]
+    fn any_depthwise_shape(
+        h in 4usize..20, w in 4usize..80, channels in 1usize..5,
+        kh in 1usize..8, square: bool, kw in 1usize..6, stride in 1usize..4, padding in 2usize..5, relu: bool,
+    ) {
+        let kernel = if square { [kh, kh] } else { [kh, kw] };
+        check([h, w], spec(channels, channels, kernel, stride, padding, channels), 2, relu);
+    }
+
+    #[test]
+    fn any_pointwise_shape(h in 1usize..20, w in 1usize..30, i in 1usize..40, o in 1usize..20, relu: bool) {
+        check([h, w], spec(i, o, [1, 1], 1, 0, 1), 2, relu);
     }
 }

@@ -138,6 +138,14 @@ fn check_norm(batch: usize, tokens: usize, dim: usize) {
             a + f64::from(gate[i / dim]) * (b - a)
         });
         assert_near(&y, &t, 1e-6, &what("lerp"));
+        e::add_rows(isa, &x, &gate, dim, &mut y).unwrap();
+        assert_near(&y, &truth(&|i, _| f64::from(x[i]) + f64::from(gate[i / dim])), 1e-6, &what("add_rows"));
+        e::mul_rows(isa, &x, &gate, dim, &mut y).unwrap();
+        assert_near(&y, &truth(&|i, _| f64::from(x[i]) * f64::from(gate[i / dim])), 1e-6, &what("mul_rows"));
+        let turned: Vec<f32> =
+            (0..len).map(|i| x[i / dim / tokens * tokens * dim + i % tokens * dim + i / tokens % dim]).collect();
+        e::transpose(isa, &x, tokens, dim, &mut y).unwrap();
+        assert_eq!(y, turned, "{}", what("transpose"));
     }
 }
 
@@ -211,13 +219,50 @@ fn wrong_shapes_are_errors() {
     assert!(e::rope(isa, &[0.0; 6], 2, 1, 3, &[0.0; 2], &[0.0; 2], &mut [0.0; 6]).is_err());
     assert!(e::gated_add(isa, &[0.0; 8], &[0.0; 8], &[0.0; 3], 2, 2, &mut [0.0; 8]).is_err());
     assert!(e::lerp(isa, &[0.0; 8], &[0.0; 8], &[0.0; 3], 2, &mut [0.0; 8]).is_err());
+    assert!(e::add_rows(isa, &[0.0; 8], &[0.0; 3], 2, &mut [0.0; 8]).is_err());
+    assert!(e::mul_rows(isa, &[0.0; 8], &[0.0; 4], 3, &mut [0.0; 8]).is_err());
+    assert!(e::transpose(isa, &[0.0; 8], 3, 2, &mut [0.0; 8]).is_err());
+    assert!(e::transpose(isa, &[0.0; 8], 4, 2, &mut [0.0; 7]).is_err());
     assert!(e::upsample_nearest2x(isa, &[0.0; 5], [2, 2], &mut [0.0; 20]).is_err());
     assert!(e::average_pool2x(isa, &[0.0; 20], [2, 2], &mut [0.0; 5]).is_err());
     assert!(e::average_pool2x(isa, &[0.0; 12], [2, 2], &mut [0.0; 4]).is_err());
 }
 
+fn check_geglu(rows: usize, dim: usize) {
+    let x: Vec<f32> = values(rows * 2 * dim, 9).iter().map(|v| v * 1.5).collect();
+    let truth: Vec<f64> = x
+        .chunks(2 * dim)
+        .flat_map(|row| row[..dim].iter().zip(&row[dim..]))
+        .map(|(value, gate)| {
+            let gate = f64::from(*gate);
+            f64::from(*value) * 0.5 * gate * (1.0 + libm::erf(gate / 2f64.sqrt()))
+        })
+        .collect();
+    for isa in Isa::available() {
+        let mut y = vec![f32::NAN; rows * dim];
+        e::geglu(isa, &x, dim, &mut y).unwrap();
+        assert_near(&y, &truth, 1e-6, &format!("geglu {isa} {rows} x {dim}"));
+    }
+}
+
+#[test]
+fn gated_units() {
+    for (rows, dim) in [(1, 1), (3, 17), (5, 64), (2, 9000), (700, 48)] {
+        check_geglu(rows, dim);
+    }
+    let isa = Isa::best();
+    assert!(e::geglu(isa, &[0.0; 12], 3, &mut [0.0; 5]).is_err());
+    assert!(e::geglu(isa, &[0.0; 6], 3, &mut [0.0; 6]).is_err());
+    assert!(e::geglu(isa, &[], 0, &mut []).is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn gated_units_of_any_shape(rows in 1usize..30, dim in 1usize..100) {
+        check_geglu(rows, dim);
+    }
+
     #[test]
     fn norms_of_any_shape(batch in 1usize..4, tokens in 1usize..20, dim in 2usize..100) {
         check_norm(batch, tokens, dim);
@@ -247,6 +292,7 @@ fn group_and_root_mean_square_norms() {
                     + f64::from(bias[channel])
             }));
         }
+        let group_silu: Vec<f64> = group.iter().map(|v| v * sigmoid(*v)).collect();
         // The same numbers as rows of `channels`.
         let mut root = Vec::new();
         for row in x.chunks(channels) {
@@ -256,14 +302,19 @@ fn group_and_root_mean_square_norms() {
         for isa in Isa::available() {
             let what = format!("{isa} {batch} {groups} {of_group} {pixels}");
             let mut y = vec![f32::NAN; x.len()];
-            e::group_norm(isa, &x, pixels, groups, &weight, &bias, 1e-5, &mut y).unwrap();
+            e::group_norm(isa, &x, pixels, groups, &weight, &bias, 1e-5, false, &mut y).unwrap();
             assert_near(&y, &group, 2e-6, &format!("group norm {what}"));
+            e::group_norm(isa, &x, pixels, groups, &weight, &bias, 1e-5, true, &mut y).unwrap();
+            assert_near(&y, &group_silu, 2e-6, &format!("group norm and SiLU {what}"));
             e::rms_norm(isa, &x, channels, &weight, 1e-5, &mut y).unwrap();
             assert_near(&y, &root, 2e-6, &format!("rms norm {what}"));
         }
     }
     let isa = Isa::best();
     let mut y = [0.0; 6];
-    assert!(e::group_norm(isa, &[0.0; 6], 2, 2, &[1.0; 3], &[0.0; 3], 1e-5, &mut y).is_err(), "2 groups of 3 channels");
+    assert!(
+        e::group_norm(isa, &[0.0; 6], 2, 2, &[1.0; 3], &[0.0; 3], 1e-5, false, &mut y).is_err(),
+        "2 groups of 3 channels"
+    );
     assert!(e::rms_norm(isa, &[0.0; 6], 4, &[1.0; 4], 1e-5, &mut y).is_err());
 }

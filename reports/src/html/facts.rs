@@ -146,6 +146,9 @@ pub(super) fn conditions(page: &mut Page, runs: &[&Run]) {
         for line in versions(run) {
             fact(page, "Backend", &line);
         }
+        for line in ways(run) {
+            fact(page, "Way of running", &line);
+        }
         page.raw("</dl>\n<p class=\"small\">Command line</p>\n");
         page.line(&format!("<pre>{}</pre>", escape(&info.command_line.join(" "))));
         let plan = serde_json::to_string_pretty(&info.plan).unwrap_or_default();
@@ -308,6 +311,12 @@ fn versions(run: &Run) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What each way of running does, in its backend's words.
+fn ways(run: &Run) -> Vec<String> {
+    let said = run.cells.iter().filter(|cell| !cell.variant_about.is_empty());
+    each_once(said.map(|cell| format!("{} {}: {}", cell.key.backend, cell.key.variant, cell.variant_about)))
 }
 
 fn short(hash: &str) -> String {

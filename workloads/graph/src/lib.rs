@@ -6,6 +6,7 @@
 
 mod builder;
 pub mod cost;
+pub mod fused;
 pub mod hash;
 mod infer;
 pub mod onnx;

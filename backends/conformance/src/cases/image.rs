@@ -59,6 +59,20 @@ pub(super) fn add(all: &mut Cases) {
             bias: false,
         },
         Conv { name: "3x3.depthwise", groups: 5, outputs: 10, ..plain },
+        Conv { name: "3x3.each_channel", groups: 5, outputs: 5, input: [2, 5, 7, 9], ..plain },
+        // Wide enough that most of a row is far from both edges, high enough for several bands of rows.
+        Conv { name: "3x3.each_channel.large", groups: 3, outputs: 3, input: [1, 3, 70, 133], bias: false, ..plain },
+        Conv { name: "3x3.each_channel.strided", groups: 4, outputs: 4, stride: 2, input: [1, 4, 15, 40], ..plain },
+        Conv {
+            name: "5x5.each_channel",
+            kernel: [5, 5],
+            padding: 2,
+            groups: 4,
+            outputs: 4,
+            input: [1, 4, 9, 38],
+            ..plain
+        },
+        Conv { name: "1x1.deep", kernel: [1, 1], padding: 0, input: [2, 130, 9, 13], outputs: 20, ..plain },
         // The last row and column are read by no window.
         Conv { name: "2x2.left_over", kernel: [2, 2], stride: 2, padding: 0, input: [1, 3, 7, 5], ..plain },
         // How the judge's network halves an image: a 5×5 window, padded on one side more, is a 6×6 one with a row of zeros.

@@ -9,19 +9,21 @@ pub(super) fn add(all: &mut Cases) {
     activations(all);
     norms(all);
     other_norms(all);
+    gated_units(all);
     modulations(all);
     tables(all);
 }
 
 /// Every form in which the models add or multiply, and the rest of NumPy's.
 fn broadcasts(all: &mut Cases) {
-    let forms: [(&str, &[usize], &[usize]); 8] = [
+    let forms: [(&str, &[usize], &[usize]); 9] = [
         ("same", &[2, 7, 9], &[2, 7, 9]),
         ("over_batch", &[2, 6, 16], &[1, 6, 16]),
         ("over_batch_left", &[1, 6, 16], &[2, 6, 16]),
         ("over_tokens", &[2, 1, 16], &[2, 5, 16]),
         ("both", &[2, 1, 16], &[1, 2, 16]),
         ("last_axis", &[2, 3, 5, 1], &[2, 3, 5, 8]),
+        ("channels", &[2, 6, 5, 7], &[2, 6, 1, 1]),
         ("lower_rank", &[2, 3, 5], &[5]),
         ("rank_five", &[2, 3, 1, 2, 5], &[3, 4, 1, 1]),
     ];
@@ -144,6 +146,27 @@ fn other_norms(all: &mut Cases) {
         b.rms_norm("norm", x, 1e-6)
     });
     edit(all.last(), |_, v| 1e-4 * v);
+}
+
+/// What a linear's gated unit is written as, and what only looks like it: the halves exchanged, and a gate that others read too.
+fn gated_units(all: &mut Cases) {
+    for (name, shape, exchanged, also) in [
+        ("plain", [2, 5, 34], false, false),
+        ("long_rows", [1, 3, 2000], false, false),
+        ("exchanged", [1, 5, 34], true, false),
+        ("gate_read_again", [1, 5, 34], false, true),
+    ] {
+        all.add(&format!("gated_unit.{name}"), |b| {
+            let (x, half) = (input(b, "x", &shape), shape[2] / 2);
+            let first = b.slice("first", x, 2, 0, half);
+            let second = b.slice("second", x, 2, half, 2 * half);
+            let (value, gate) = if exchanged { (second, first) } else { (first, second) };
+            let gelu = b.activation("gelu", gate, Activation::GeluErf);
+            let y = b.node("gated", Op::Mul, &[value, gelu]);
+            if also { b.node("add", Op::Add, &[y, gelu]) } else { y }
+        });
+        edit(all.last(), |_, v| 3.0 * v);
+    }
 }
 
 fn modulations(all: &mut Cases) {

@@ -172,6 +172,86 @@ fn rows3<'x, F: Pointwise<3>>(
     });
 }
 
+/// x + r.
+#[derive(Clone, Copy)]
+struct Plus(f32);
+
+impl Pointwise<1> for Plus {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(self, [x]: [S::V; 1]) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { S::add(x, S::splat(self.0)) }
+    }
+}
+
+/// x·r.
+#[derive(Clone, Copy)]
+struct Times(f32);
+
+impl Pointwise<1> for Times {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(self, [x]: [S::V; 1]) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { S::mul(x, S::splat(self.0)) }
+    }
+}
+
+/// Rows of a function that each row's own number makes.
+struct Rows1<'a, F> {
+    f: fn(f32) -> F,
+    x: &'a [f32],
+    r: &'a [f32],
+    dim: usize,
+    y: &'a mut [f32],
+}
+
+impl<F: Pointwise<1>> Kernel for Rows1<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        for ((x, r), y) in self.x.chunks_exact(self.dim).zip(self.r).zip(self.y.chunks_exact_mut(self.dim)) {
+            // SAFETY: the caller's.
+            unsafe { pointwise::<S, F, 1>((self.f)(*r), [x], y) }
+        }
+    }
+}
+
+fn rows1<F: Pointwise<1>>(
+    name: &'static str,
+    isa: Isa,
+    f: fn(f32) -> F,
+    (x, r, dim): (&[f32], &[f32], usize),
+    y: &mut [f32],
+) -> Result<(), KernelError> {
+    isa.require()?;
+    check(name, dim > 0 && x.len().is_multiple_of(dim), || format!("{} elements are not rows of {dim}", x.len()))?;
+    check_len(name, "y", y.len(), x.len())?;
+    check_len(name, "r", r.len(), x.len() / dim)?;
+    let rows = rows_of(dim);
+    let chunk = rows * dim;
+    y.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).zip(r.par_chunks(rows)).for_each(|((y, x), r)| {
+        // SAFETY: `isa` was checked.
+        unsafe { dispatch(isa, Rows1 { f, x, r, dim, y }) }
+    });
+    Ok(())
+}
+
+/// y = x + r, one r for each row of `dim` elements (`[B, C, pixels]` and `[B, C]`). x and y `[.., D]` with D = `dim`, r `[..]`.
+///
+/// # Errors
+/// If a length does not fit, or this machine lacks `isa`.
+pub fn add_rows(isa: Isa, x: &[f32], r: &[f32], dim: usize, y: &mut [f32]) -> Result<(), KernelError> {
+    rows1("add_rows", isa, Plus, (x, r, dim), y)
+}
+
+/// y = x·r, one r for each row of `dim` elements (`[B, C, pixels]` and `[B, C]`). x and y `[.., D]` with D = `dim`, r `[..]`.
+///
+/// # Errors
+/// If a length does not fit, or this machine lacks `isa`.
+pub fn mul_rows(isa: Isa, x: &[f32], r: &[f32], dim: usize, y: &mut [f32]) -> Result<(), KernelError> {
+    rows1("mul_rows", isa, Times, (x, r, dim), y)
+}
+
 struct Lerp<'a> {
     a: &'a [f32],
     b: &'a [f32],

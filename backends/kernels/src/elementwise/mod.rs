@@ -1,20 +1,25 @@
-//! Kernels that are bound by memory: activations, normalisation, modulation, gates, rotary embedding, upsampling, pooling.
+//! Kernels that are bound by memory: activations, normalisation, modulation, gates, gated units, rotary embedding, upsampling, pooling,
+//! and turning matrices.
 //!
 //! Vectors along the last axis, tasks along the others. Each is one pass over its inputs; an activation may also be
 //! asked of a linear as its [`Epilogue`](crate::linear::Epilogue), which saves the pass.
 
 mod activation;
 mod blend;
+mod gate;
 mod norm;
 mod pool;
 mod rope;
+mod transpose;
 mod upsample;
 
 pub use activation::{gelu_erf, gelu_tanh, quick_gelu, relu, relu6, sigmoid, silu, tanh};
-pub use blend::{add, gated_add, lerp, modulate};
+pub use blend::{add, add_rows, gated_add, lerp, modulate, mul_rows};
+pub use gate::geglu;
 pub use norm::{group_norm, layer_norm, layer_norm_modulate, rms_norm};
 pub use pool::average_pool2x;
 pub use rope::rope;
+pub use transpose::transpose;
 pub use upsample::upsample_nearest2x;
 
 use crate::KernelError;

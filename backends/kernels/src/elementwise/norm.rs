@@ -3,9 +3,9 @@
 
 use rayon::prelude::*;
 
-use super::{batches, rows_of};
+use super::{Pointwise, batches, pointwise, rows_of};
 use crate::error::{check, check_len};
-use crate::simd::{Kernel, Simd, dispatch};
+use crate::simd::{Kernel, Simd, dispatch, math};
 use crate::{Isa, KernelError};
 
 /// What follows the normalisation of a row: x̂·(one + factor) + offset.
@@ -45,20 +45,13 @@ impl Kernel for Norm<'_> {
     }
 }
 
-/// One row. The mean first, then the variance of what is left: no cancellation when the mean is large.
+/// Mean (0 unless `centred`) and 1/√(variance + eps). The mean first, then the variance of what is left: no cancellation when the mean
+/// is large.
 ///
 /// # Safety
-/// As [`Kernel::run`]; factor and offset are null or as long as x; y is as long as x.
+/// As [`Kernel::run`].
 #[inline(always)]
-unsafe fn row<S: Simd>(
-    x: &[f32],
-    centred: bool,
-    eps: f32,
-    one: f32,
-    factor: *const f32,
-    offset: *const f32,
-    y: &mut [f32],
-) {
+unsafe fn moments<S: Simd>(x: &[f32], centred: bool, eps: f32) -> (f32, f32) {
     let len = x.len();
     // Four sums for the sake of latency.
     let step = 4 * S::W;
@@ -97,8 +90,30 @@ unsafe fn row<S: Simd>(
         for x in &x[i..] {
             square += (x - mean) * (x - mean);
         }
-        let inverse = S::splat(1.0 / (square / len as f32 + eps).sqrt());
-        i = 0;
+        (mean, 1.0 / (square / len as f32 + eps).sqrt())
+    }
+}
+
+/// One row.
+///
+/// # Safety
+/// As [`Kernel::run`]; factor and offset are null or as long as x; y is as long as x.
+#[inline(always)]
+unsafe fn row<S: Simd>(
+    x: &[f32],
+    centred: bool,
+    eps: f32,
+    one: f32,
+    factor: *const f32,
+    offset: *const f32,
+    y: &mut [f32],
+) {
+    let len = x.len();
+    // SAFETY: full vectors end at or before len, the last reads and writes what is left.
+    unsafe {
+        let (mean, inverse) = moments::<S>(x, centred, eps);
+        let (mean_v, inverse) = (S::splat(mean), S::splat(inverse));
+        let mut i = 0;
         while i < len {
             let left = len - i;
             let mut v = S::mul(S::sub(load::<S>(x.as_ptr().add(i), left), mean_v), inverse);
@@ -205,6 +220,26 @@ pub fn rms_norm(isa: Isa, x: &[f32], dim: usize, weight: &[f32], eps: f32, y: &m
     Ok(())
 }
 
+/// (x − mean)·factor + offset, then x·sigmoid(x) of that if `silu`.
+#[derive(Clone, Copy)]
+struct Channel {
+    mean: f32,
+    factor: f32,
+    offset: f32,
+    silu: bool,
+}
+
+impl Pointwise<1> for Channel {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(self, [x]: [S::V; 1]) -> S::V {
+        // SAFETY: the caller's.
+        unsafe {
+            let x = S::fma(S::sub(x, S::splat(self.mean)), S::splat(self.factor), S::splat(self.offset));
+            if self.silu { math::silu::<S>(x) } else { x }
+        }
+    }
+}
+
 /// One group of channels of an image.
 struct Group<'a> {
     x: &'a [f32],
@@ -212,6 +247,7 @@ struct Group<'a> {
     eps: f32,
     weight: &'a [f32],
     bias: &'a [f32],
+    silu: bool,
     y: &'a mut [f32],
 }
 
@@ -219,18 +255,19 @@ impl Kernel for Group<'_> {
     type Output = ();
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: no factor, no offset; y is as long as x.
-        unsafe { row::<S>(self.x, true, self.eps, 0.0, std::ptr::null(), std::ptr::null(), self.y) }
-        for (y, (weight, bias)) in self.y.chunks_exact_mut(self.pixels).zip(self.weight.iter().zip(self.bias)) {
-            for v in y {
-                *v = *v * weight + bias;
-            }
+        // SAFETY: the caller's.
+        let (mean, inverse) = unsafe { moments::<S>(self.x, true, self.eps) };
+        let channels = self.x.chunks_exact(self.pixels).zip(self.y.chunks_exact_mut(self.pixels));
+        for ((x, y), (weight, offset)) in channels.zip(self.weight.iter().zip(self.bias)) {
+            let channel = Channel { mean, factor: inverse * weight, offset: *offset, silu: self.silu };
+            // SAFETY: the caller's.
+            unsafe { pointwise::<S, Channel, 1>(channel, [x], y) }
         }
     }
 }
 
-/// y = (x − mean)/√(variance + eps) over each of `groups` groups of neighbouring channels of an image, then ·weight + bias of each channel.
-/// x and y `[B, C, pixels]` with C = weight's length, a multiple of `groups`. B is what is left of x.
+/// y = (x − mean)/√(variance + eps) over each of `groups` groups of neighbouring channels of an image, then ·weight + bias of each channel, then
+/// v·sigmoid(v) of that if `silu`. x and y `[B, C, pixels]` with C = weight's length, a multiple of `groups`. B is what is left of x.
 ///
 /// # Errors
 /// If a length does not fit, or this machine lacks `isa`.
@@ -243,6 +280,7 @@ pub fn group_norm(
     weight: &[f32],
     bias: &[f32],
     eps: f32,
+    silu: bool,
     y: &mut [f32],
 ) -> Result<(), KernelError> {
     const NAME: &str = "group_norm";
@@ -263,7 +301,7 @@ pub fn group_norm(
         let at = i % groups * of_group;
         let (weight, bias) = (&weight[at..at + of_group], &bias[at..at + of_group]);
         // SAFETY: `isa` was checked.
-        unsafe { dispatch(isa, Group { x, pixels, eps, weight, bias, y }) }
+        unsafe { dispatch(isa, Group { x, pixels, eps, weight, bias, silu, y }) }
     });
     Ok(())
 }

@@ -27,6 +27,7 @@ pub(crate) fn register(reader: &mut tract_onnx::Onnx, int8: bool) {
         "DitLayerNorm",
         "DitLayerNormModulate",
         "DitGroupNorm",
+        "DitGeglu",
         "DitRmsNorm",
         "DitModulate",
         "DitGatedAdd",
@@ -48,7 +49,8 @@ enum Node {
     Conv2d { stride: usize, padding: usize, groups: usize, relu: bool },
     LayerNorm { eps: f32, weight: bool, bias: bool },
     LayerNormModulate { eps: f32 },
-    GroupNorm { groups: usize, eps: f32 },
+    GroupNorm { groups: usize, eps: f32, silu: bool },
+    Geglu,
     RmsNorm { eps: f32 },
     Modulate,
     GatedAdd,
@@ -88,7 +90,12 @@ fn other(_: &ParsingContext, node: &NodeProto) -> Built {
             bias: node.get_attr("bias")?,
         },
         "DitLayerNormModulate" => Node::LayerNormModulate { eps: node.get_attr("epsilon")? },
-        "DitGroupNorm" => Node::GroupNorm { groups: node.get_attr("groups")?, eps: node.get_attr("epsilon")? },
+        "DitGroupNorm" => Node::GroupNorm {
+            groups: node.get_attr("groups")?,
+            eps: node.get_attr("epsilon")?,
+            silu: node.get_attr("silu")?,
+        },
+        "DitGeglu" => Node::Geglu,
         "DitRmsNorm" => Node::RmsNorm { eps: node.get_attr("epsilon")? },
         "DitModulate" => Node::Modulate,
         "DitGatedAdd" => Node::GatedAdd,
@@ -134,6 +141,11 @@ impl Expansion for Node {
                 shape[last] = n.to_dim();
                 s.equals(&outputs[0].shape, shape)
             }),
+            Self::Geglu => s.given(&inputs[0].shape, move |s, mut shape| {
+                let last = shape.len() - 1;
+                shape[last] = shape[last].clone() / 2;
+                s.equals(&outputs[0].shape, shape)
+            }),
             Self::Conv2d { stride, padding, .. } => {
                 s.given_2(&inputs[0].shape, &inputs[1].shape, move |s, mut shape, kernel| {
                     shape[1] = kernel[0].clone();
@@ -174,6 +186,7 @@ impl Expansion for Node {
                 let [h, w] = weight.spec().output(output[2], output[3]);
                 output = tvec![output[0], weight.spec().out_channels, h, w];
             }
+            Kernel::Geglu => output[last] /= 2,
             Kernel::Upsample2x => output = tvec![output[0], output[1], 2 * output[2], 2 * output[3]],
             Kernel::AveragePool2x => output = tvec![output[0], output[1], output[2] / 2, output[3] / 2],
             _ => {}
@@ -232,9 +245,11 @@ impl Node {
                 (Kernel::LayerNorm { eps: *eps, weight, bias }, 1)
             }
             Self::LayerNormModulate { eps } => (Kernel::LayerNormModulate { eps: *eps }, 3),
-            Self::GroupNorm { groups, eps } => {
-                (Kernel::GroupNorm { groups: *groups, eps: *eps, weight: constant(1)?, bias: constant(2)? }, 1)
+            Self::GroupNorm { groups, eps, silu } => {
+                let (weight, bias) = (constant(1)?, constant(2)?);
+                (Kernel::GroupNorm { groups: *groups, eps: *eps, weight, bias, silu: *silu }, 1)
             }
+            Self::Geglu => (Kernel::Geglu, 1),
             Self::RmsNorm { eps } => (Kernel::RmsNorm { eps: *eps, weight: constant(1)? }, 1),
             Self::Modulate => (Kernel::Modulate, 3),
             Self::GatedAdd => (Kernel::GatedAdd, 3),

@@ -40,7 +40,8 @@ pub(super) enum Kernel {
     Conv2d { weight: PackedConv, bias: Option<Vec<f32>>, relu: bool },
     LayerNorm { eps: f32, weight: Option<Vec<f32>>, bias: Option<Vec<f32>> },
     LayerNormModulate { eps: f32 },
-    GroupNorm { groups: usize, eps: f32, weight: Vec<f32>, bias: Vec<f32> },
+    GroupNorm { groups: usize, eps: f32, weight: Vec<f32>, bias: Vec<f32>, silu: bool },
+    Geglu,
     RmsNorm { eps: f32, weight: Vec<f32> },
     Modulate,
     GatedAdd,
@@ -64,6 +65,7 @@ impl Kernel {
             Self::LayerNorm { .. } => "DitLayerNorm",
             Self::LayerNormModulate { .. } => "DitLayerNormModulate",
             Self::GroupNorm { .. } => "DitGroupNorm",
+            Self::Geglu => "DitGeglu",
             Self::RmsNorm { .. } => "DitRmsNorm",
             Self::Modulate => "DitModulate",
             Self::GatedAdd => "DitGatedAdd",
@@ -101,9 +103,10 @@ impl Kernel {
             Self::LayerNormModulate { eps } => {
                 elementwise::layer_norm_modulate(isa, x[0], tokens, dim, x[1], x[2], *eps, y)
             }
-            Self::GroupNorm { groups, eps, weight, bias } => {
-                elementwise::group_norm(isa, x[0], shape[2] * shape[3], *groups, weight, bias, *eps, y)
+            Self::GroupNorm { groups, eps, weight, bias, silu } => {
+                elementwise::group_norm(isa, x[0], shape[2] * shape[3], *groups, weight, bias, *eps, *silu, y)
             }
+            Self::Geglu => elementwise::geglu(isa, x[0], dim / 2, y),
             Self::RmsNorm { eps, weight } => elementwise::rms_norm(isa, x[0], dim, weight, *eps, y),
             Self::Modulate => elementwise::modulate(isa, x[0], tokens, dim, x[1], x[2], y),
             Self::GatedAdd => elementwise::gated_add(isa, x[0], x[1], x[2], tokens, dim, y),

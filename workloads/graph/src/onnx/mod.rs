@@ -29,7 +29,7 @@ pub use cache::{Cached, write_cached};
 pub use dialect::{AttentionForm, Dialect, GeluForm, LinearForm, QuantizedLinear};
 
 /// Changes whenever the same graph would be written differently: part of the key of cached files.
-pub const WRITER_VERSION: u32 = 2;
+pub const WRITER_VERSION: u32 = 3;
 /// The first version of ONNX Runtime whose `MatMulNBits` runs 8-bit weights on a processor; tried with 1.22.1, which refuses them.
 pub const EIGHT_BITS_SINCE: &str = "1.23";
 /// ONNX's file format.

@@ -1,18 +1,16 @@
-//! 2-D convolution (cross-correlation) on NCHW images, zero padding, groups.
+//! A convolution over several input channels.
 //!
-//! Direct, with the lanes along a row of pixels: a register tile is a few output channels by up to three vectors of
+//! Direct: a register tile is a few output channels by up to three vectors of
 //! pixels, and its operands for input channel i and tap (u, v) are a broadcast weight and an (unaligned) run of row y + u
 //! from column x + v on. A task owns a block of output pixels of one group; it first copies the input that the block
 //! needs to scratch, with the padding written out, so that the inner loop has no edges. With a stride, the copy holds
 //! one plane for each tap instead (im2col of the block), and the same loop runs over them as a 1 × 1 convolution.
-//! Each output is one f32 sum in the order (i, u, v).
 
 use rayon::prelude::*;
 
-use crate::error::{check, check_len};
+use super::{Call, ConvSpec, TILE, store};
 use crate::simd::{Kernel, Simd, dispatch};
 use crate::tile::{Shared, accumulate, heights, with_height, with_scratch};
-use crate::{Isa, KernelError};
 
 /// Columns of a block of output pixels: two times three vectors of the widest instruction set.
 const BLOCK_COLUMNS: usize = 96;
@@ -20,111 +18,11 @@ const BLOCK_COLUMNS: usize = 96;
 /// Floats of scratch that a block of several rows may take: 192 KiB, which leaves room for the weights in a second-level cache.
 const BLOCK_FLOATS: usize = 48 * 1024;
 
-/// Output channels of a tile in the packed weights.
-const TILE: usize = 8;
-
-/// What a convolution's weight and geometry are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ConvSpec {
-    /// I: channels of the input.
-    pub in_channels: usize,
-    /// O: channels of the output.
-    pub out_channels: usize,
-    /// kh, kw.
-    pub kernel: [usize; 2],
-    /// Step, the same along rows and columns.
-    pub stride: usize,
-    /// Rows and columns of zeros added on each of the four sides.
-    pub padding: usize,
-    /// Channels are cut into this many independent groups; divides I and O.
-    pub groups: usize,
-}
-
-impl ConvSpec {
-    /// Rows and columns of the output for an image of `height` rows and `width` columns:
-    /// ⌊(size + 2·padding − kernel)/stride⌋ + 1, or 0 where the kernel does not fit.
-    pub fn output(&self, height: usize, width: usize) -> [usize; 2] {
-        let one = |size: usize, kernel: usize| {
-            (size + 2 * self.padding).checked_sub(kernel).map_or(0, |room| room / self.stride + 1)
-        };
-        [one(height, self.kernel[0]), one(width, self.kernel[1])]
-    }
-}
-
-/// A convolution's weight `[O, I/groups, kh, kw]` in the layout of [`conv2d`]: for each group, tiles of 8 output
-/// channels (the last one filled with zeros), `[tile][i][u][v][8]`. The layout is the same for every instruction set.
-#[derive(Clone, Debug)]
-pub struct PackedConv {
-    spec: ConvSpec,
-    data: Vec<f32>,
-}
-
-impl PackedConv {
-    /// Packs a weight `[O, I/groups, kh, kw]`.
-    ///
-    /// # Errors
-    /// If a size is 0, groups does not divide I and O, or the length does not fit.
-    pub fn pack(weight: &[f32], spec: ConvSpec) -> Result<Self, KernelError> {
-        const NAME: &str = "PackedConv::pack";
-        let ConvSpec { in_channels: i, out_channels: o, kernel: [kh, kw], stride, groups, .. } = spec;
-        check(NAME, [i, o, kh, kw, stride, groups].iter().all(|v| *v > 0), || format!("a size is 0 in {spec:?}"))?;
-        check(NAME, i % groups == 0 && o % groups == 0, || {
-            format!("{groups} groups do not divide {i} and {o} channels")
-        })?;
-        check_len(NAME, "weight", weight.len(), o * (i / groups) * kh * kw)?;
-        let (depth, per_group) = (i / groups * kh * kw, o / groups);
-        let tiles = per_group.div_ceil(TILE);
-        let mut data = vec![0.0; groups * tiles * depth * TILE];
-        for (channel, row) in weight.chunks_exact(depth).enumerate() {
-            let (group, c) = (channel / per_group, channel % per_group);
-            let tile = &mut data[(group * tiles + c / TILE) * depth * TILE..][..depth * TILE];
-            for (out, v) in tile.chunks_exact_mut(TILE).zip(row) {
-                out[c % TILE] = *v;
-            }
-        }
-        Ok(Self { spec, data })
-    }
-
-    /// The geometry.
-    pub fn spec(&self) -> &ConvSpec {
-        &self.spec
-    }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        std::mem::size_of_val(self.data.as_slice())
-    }
-}
-
-/// y = conv(x) + bias, then max(y, 0) if `relu`. x `[B, I, h, w]` with `image` = \[h, w\], bias `[O]`,
-/// y `[B, O, h', w']` with h', w' from [`ConvSpec::output`]. B is what is left of x.
-///
-/// # Errors
-/// If a length does not fit, or this machine lacks `isa`.
-pub fn conv2d(
-    isa: Isa,
-    x: &[f32],
-    image: [usize; 2],
-    weight: &PackedConv,
-    bias: Option<&[f32]>,
-    relu: bool,
-    y: &mut [f32],
-) -> Result<(), KernelError> {
-    const NAME: &str = "conv2d";
-    isa.require()?;
+pub(super) fn run(call: &Call<'_>, y: &mut [f32]) {
+    let Call { isa, x, image, weight, bias, relu, output: [oh, ow] } = *call;
     let ConvSpec { in_channels: ic, out_channels: oc, kernel: [kh, kw], stride, groups, .. } = weight.spec;
     let [h, w] = image;
-    let [oh, ow] = weight.spec.output(h, w);
-    check(NAME, h > 0 && w > 0 && oh > 0 && ow > 0, || format!("an image of {h} x {w} is smaller than the kernel"))?;
     let batch = x.len() / (ic * h * w);
-    check_len(NAME, "x", x.len(), batch * ic * h * w)?;
-    check_len(NAME, "y", y.len(), batch * oc * oh * ow)?;
-    if let Some(b) = bias {
-        check_len(NAME, "bias", b.len(), oc)?;
-    }
-    if y.is_empty() {
-        return Ok(());
-    }
     let (icg, ocg) = (ic / groups, oc / groups);
     let direct = stride == 1;
     let columns = BLOCK_COLUMNS.min(ow);
@@ -142,7 +40,7 @@ pub fn conv2d(
     };
     let (row_blocks, col_blocks) = (oh.div_ceil(rows), ow.div_ceil(columns));
     let target = Shared::new(y);
-    // Small tasks (depthwise convolutions) are taken several at a time.
+    // Small tasks (a few channels a group) are taken several at a time.
     let work = planes * rows * columns * ocg.max(8);
     (0..batch * groups * row_blocks * col_blocks).into_par_iter().with_min_len((1 << 16) / work + 1).for_each(|task| {
         let (at, block) = (task / (row_blocks * col_blocks), task % (row_blocks * col_blocks));
@@ -174,7 +72,6 @@ pub fn conv2d(
             unsafe { dispatch(isa, task) };
         });
     });
-    Ok(())
 }
 
 /// A block of output pixels and its scratch.
@@ -319,15 +216,7 @@ unsafe fn tile<S: Simd, const H: usize, const NV: usize>(
             |t| operands.wrapping_add(*offsets.add(t)),
         );
         for (r, acc) in acc.into_iter().enumerate() {
-            for (v, acc) in acc.into_iter().enumerate() {
-                let s = if task.relu { S::max(S::splat(0.0), acc) } else { acc };
-                let to = to.add(r * task.plane + v * S::W);
-                if left >= (v + 1) * S::W {
-                    S::store(to, s);
-                } else {
-                    S::store_n(to, s, left - v * S::W);
-                }
-            }
+            store::<S, NV>(acc, task.relu, to.add(r * task.plane), left);
         }
     }
 }

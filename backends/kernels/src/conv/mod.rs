@@ -1,0 +1,185 @@
+//! 2-D convolution (cross-correlation) on NCHW images, zero padding, groups.
+//!
+//! Three kernels, chosen by the weight's shape; each keeps the lanes along a row of pixels, and each output is one f32 sum in
+//! the order (input channel, row, column of the window), whichever computes it:
+//!
+//! | kernel | for | roof |
+//! |---|---|---|
+//! | `depthwise` | one input and one output channel a group | memory: 18 FLOPs an element read and written for a 3 × 3 window |
+//! | `pointwise` | 1 × 1 over all channels, stride 1, no padding | arithmetic: a product of matrices, pixels as columns |
+//! | `dense` | everything else | arithmetic |
+
+mod dense;
+mod depthwise;
+mod pointwise;
+
+use crate::error::{check, check_len};
+use crate::simd::Simd;
+use crate::{Isa, KernelError};
+
+/// Output channels of a tile in the packed weights.
+const TILE: usize = 8;
+
+/// What a convolution's weight and geometry are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvSpec {
+    /// I: channels of the input.
+    pub in_channels: usize,
+    /// O: channels of the output.
+    pub out_channels: usize,
+    /// kh, kw.
+    pub kernel: [usize; 2],
+    /// Step, the same along rows and columns.
+    pub stride: usize,
+    /// Rows and columns of zeros added on each of the four sides.
+    pub padding: usize,
+    /// Channels are cut into this many independent groups; divides I and O.
+    pub groups: usize,
+}
+
+impl ConvSpec {
+    /// Rows and columns of the output for an image of `height` rows and `width` columns:
+    /// ⌊(size + 2·padding − kernel)/stride⌋ + 1, or 0 where the kernel does not fit.
+    pub fn output(&self, height: usize, width: usize) -> [usize; 2] {
+        let one = |size: usize, kernel: usize| {
+            (size + 2 * self.padding).checked_sub(kernel).map_or(0, |room| room / self.stride + 1)
+        };
+        [one(height, self.kernel[0]), one(width, self.kernel[1])]
+    }
+
+    fn form(&self) -> Form {
+        let one_each = self.in_channels == self.groups && self.out_channels == self.groups;
+        match *self {
+            Self { groups: 1, kernel: [1, 1], stride: 1, padding: 0, .. } => Form::Pointwise,
+            _ if one_each => Form::Depthwise,
+            _ => Form::Dense,
+        }
+    }
+}
+
+/// Which kernel a convolution is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Depthwise,
+    Pointwise,
+    Dense,
+}
+
+/// A convolution's weight `[O, I/groups, kh, kw]` in the layout of [`conv2d`], the same for every instruction set: as given for a
+/// depthwise convolution; else for each group tiles of 8 output channels (the last one filled with zeros), `[tile][i][u][v][8]`.
+#[derive(Clone, Debug)]
+pub struct PackedConv {
+    spec: ConvSpec,
+    data: Vec<f32>,
+}
+
+impl PackedConv {
+    /// Packs a weight `[O, I/groups, kh, kw]`.
+    ///
+    /// # Errors
+    /// If a size is 0, groups does not divide I and O, or the length does not fit.
+    pub fn pack(weight: &[f32], spec: ConvSpec) -> Result<Self, KernelError> {
+        const NAME: &str = "PackedConv::pack";
+        let ConvSpec { in_channels: i, out_channels: o, kernel: [kh, kw], stride, groups, .. } = spec;
+        check(NAME, [i, o, kh, kw, stride, groups].iter().all(|v| *v > 0), || format!("a size is 0 in {spec:?}"))?;
+        check(NAME, i % groups == 0 && o % groups == 0, || {
+            format!("{groups} groups do not divide {i} and {o} channels")
+        })?;
+        check_len(NAME, "weight", weight.len(), o * (i / groups) * kh * kw)?;
+        if spec.form() == Form::Depthwise {
+            return Ok(Self { spec, data: weight.to_vec() });
+        }
+        let (depth, per_group) = (i / groups * kh * kw, o / groups);
+        let tiles = per_group.div_ceil(TILE);
+        let mut data = vec![0.0; groups * tiles * depth * TILE];
+        for (channel, row) in weight.chunks_exact(depth).enumerate() {
+            let (group, c) = (channel / per_group, channel % per_group);
+            let tile = &mut data[(group * tiles + c / TILE) * depth * TILE..][..depth * TILE];
+            for (out, v) in tile.chunks_exact_mut(TILE).zip(row) {
+                out[c % TILE] = *v;
+            }
+        }
+        Ok(Self { spec, data })
+    }
+
+    /// The geometry.
+    pub fn spec(&self) -> &ConvSpec {
+        &self.spec
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        std::mem::size_of_val(self.data.as_slice())
+    }
+}
+
+/// A call whose lengths fit: what every kernel here is given.
+struct Call<'a> {
+    isa: Isa,
+    /// `[B, I, h, w]`.
+    x: &'a [f32],
+    /// h, w: neither is 0.
+    image: [usize; 2],
+    weight: &'a PackedConv,
+    /// `[O]`.
+    bias: Option<&'a [f32]>,
+    relu: bool,
+    /// Rows and columns of y: neither is 0.
+    output: [usize; 2],
+}
+
+/// y = conv(x) + bias, then max(y, 0) if `relu`. x `[B, I, h, w]` with `image` = \[h, w\], bias `[O]`,
+/// y `[B, O, h', w']` with h', w' from [`ConvSpec::output`]. B is what is left of x.
+///
+/// # Errors
+/// If a length does not fit, or this machine lacks `isa`.
+pub fn conv2d(
+    isa: Isa,
+    x: &[f32],
+    image: [usize; 2],
+    weight: &PackedConv,
+    bias: Option<&[f32]>,
+    relu: bool,
+    y: &mut [f32],
+) -> Result<(), KernelError> {
+    const NAME: &str = "conv2d";
+    isa.require()?;
+    let ConvSpec { in_channels, out_channels, .. } = weight.spec;
+    let [h, w] = image;
+    let output = weight.spec.output(h, w);
+    let [oh, ow] = output;
+    check(NAME, h > 0 && w > 0 && oh > 0 && ow > 0, || format!("an image of {h} x {w} is smaller than the kernel"))?;
+    let batch = x.len() / (in_channels * h * w);
+    check_len(NAME, "x", x.len(), batch * in_channels * h * w)?;
+    check_len(NAME, "y", y.len(), batch * out_channels * oh * ow)?;
+    if let Some(b) = bias {
+        check_len(NAME, "bias", b.len(), out_channels)?;
+    }
+    let call = Call { isa, x, image, weight, bias, relu, output };
+    match weight.spec.form() {
+        Form::Depthwise => depthwise::run(&call, y),
+        Form::Pointwise => pointwise::run(&call, y),
+        Form::Dense => dense::run(&call, y),
+    }
+    Ok(())
+}
+
+/// Writes `left` pixels, max(v, 0) of each if `relu`.
+///
+/// # Safety
+/// As [`crate::simd::Kernel::run`]; `to` is writable for `left` ≤ NV·W.
+#[inline(always)]
+unsafe fn store<S: Simd, const NV: usize>(values: [S::V; NV], relu: bool, to: *mut f32, left: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        for (n, v) in values.into_iter().enumerate() {
+            let v = if relu { S::max(S::splat(0.0), v) } else { v };
+            let to = to.wrapping_add(n * S::W);
+            match left.saturating_sub(n * S::W) {
+                0 => {}
+                left if left >= S::W => S::store(to, v),
+                left => S::store_n(to, v, left),
+            }
+        }
+    }
+}
