@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::reading::{AnySample, STAGES};
-use super::{Calibration, CellStage, ForeignLoad, Reading, Role, StageSeconds, Status};
+use super::{Calibration, CellStage, Count, Counter, Counters, ForeignLoad, Reading, Role, StageSeconds, Status};
 
 /// One process of a cell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -63,6 +63,9 @@ pub struct Launch {
     /// What else ran on its CPUs, from its start to its end.
     #[serde(default)]
     pub foreign: Reading<ForeignLoad>,
+    /// The processor's counters; `None` in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<Counters>,
 }
 
 impl Launch {
@@ -151,6 +154,9 @@ pub struct Sample {
     pub ended_s: Option<f64>,
     /// Reserved for a known cause for which it does not count: `None` in this version. Outliers are labelled, never removed.
     pub removed: Option<String>,
+    /// What the processor's counters counted around it; empty where there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub counts: BTreeMap<Counter, Count>,
 }
 
 impl Sample {
@@ -187,8 +193,8 @@ impl TryFrom<AnySample> for Sample {
             }
             _ => return Err("the sample has no `stages`".to_owned()),
         };
-        let AnySample { image, total_s, harness_s, ended_s, removed, .. } = any;
-        Ok(Self { image, total_s, stages, harness_s, ended_s, removed })
+        let AnySample { image, total_s, harness_s, ended_s, removed, counts, .. } = any;
+        Ok(Self { image, total_s, stages, harness_s, ended_s, removed, counts })
     }
 }
 

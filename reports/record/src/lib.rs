@@ -7,6 +7,7 @@
 
 mod cell;
 pub mod conditions;
+pub mod counts;
 pub mod cpus;
 pub mod csv;
 mod device;
@@ -36,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cell::{Cell, PlacementShare, ProfileRow, StagePlacement, Version, WeightsUse};
 pub use conditions::Condition;
+pub use counts::{Count, Counted, Counter, Counters, FunctionCount, StageCounts};
 pub use device::Device;
 pub use file::open_regular;
 pub use foreign::ForeignLoad;

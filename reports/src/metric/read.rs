@@ -35,13 +35,14 @@ impl Unit {
             Self::Points => (&[], "70"),
             Self::Thousandths => (&[], "5"),
             Self::Count => (&[], "100"),
+            Self::Events => (&[("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)], "500M or 2G"),
         }
     }
 
     /// Whether nothing less than nothing can be meant.
     fn is_positive(self) -> bool {
         match self {
-            Self::Seconds | Self::Minutes | Self::Bytes | Self::Joules | Self::Gigaflops => true,
+            Self::Seconds | Self::Minutes | Self::Bytes | Self::Joules | Self::Gigaflops | Self::Events => true,
             Self::Share
             | Self::Hits
             | Self::Relative
