@@ -143,7 +143,7 @@ fn a_sustained_run_is_told_by_what_it_settled_at() {
     csv::write_table(&table, &mut csv).unwrap();
     let csv = String::from_utf8(csv).unwrap();
     let columns = "settled_s,at_first_s,first_cap_min,energy_samples,battery_share_per_hour,held_back";
-    assert!(csv.lines().next().unwrap().ends_with(columns), "{csv}");
+    assert!(csv.lines().next().unwrap().contains(columns), "{csv}");
     let json = serde_json::to_value(&table).unwrap();
     assert!(json["rows"][0]["held_back"]["ok"][0].as_str().unwrap().contains("big cores"));
     // A phone of which nothing tells whether it was held back does not say that nothing did.

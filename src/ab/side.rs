@@ -57,15 +57,15 @@ pub struct Side {
 }
 
 impl Side {
-    /// Lets the program make one image of every cell; launches of that are not kept, they were made one side after the
+    /// Lets the program make one image of every cell, with these further flags; launches of that are not kept, they were made one side after the
     /// other.
     ///
     /// # Errors
     /// The program cannot be run, or refuses the plan.
-    pub fn check(program: Program, cells: &[SingleCell], dir: &Path) -> Result<Self> {
+    pub fn check(program: Program, cells: &[SingleCell], dir: &Path, more: &[&str]) -> Result<Self> {
         let mut plan = cells.first().map(|cell| cell.plan.clone()).unwrap_or_default();
         plan.group = cells.iter().flat_map(|cell| cell.plan.group.clone()).collect();
-        program.run(&plan, 1, dir, &[])?;
+        program.run(&plan, 1, dir, more)?;
         let mut store = RunStore::resume(dir)
             .with_context(|| format!("{} succeeded but left no readable record: is it a ditbench?", program.label))?;
         store.update(|run| {
