@@ -10,6 +10,8 @@ mod common;
 mod lab;
 #[path = "common/on_phone.rs"]
 mod on_phone;
+#[path = "common/optional.rs"]
+mod optional;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,51 +20,15 @@ use std::process::{Command, ExitCode, Stdio};
 use common::{Bench, text};
 use ditbench_workloads::trace::load_latents;
 use lab::Lab;
+use optional::Test;
 
-/// A test: its name, and what it does with the build and qemu; why it could not.
-type Test = (&'static str, fn(&Path, &Path) -> Result<(), String>);
-
-const TESTS: [Test; 2] = [
-    ("the_static_build_computes_what_this_machine_computes", compare),
-    ("a_whole_run_on_a_phone_of_64_bit_arm", on_a_phone),
+const TESTS: [Test<(PathBuf, PathBuf)>; 2] = [
+    ("the_static_build_computes_what_this_machine_computes", |(program, qemu)| compare(program, qemu)),
+    ("a_whole_run_on_a_phone_of_64_bit_arm", |(program, qemu)| on_a_phone(program, qemu)),
 ];
 
-/// A main of our own: the usual one can only tell after the fact that a test was not run, by counting it as passed.
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| name.contains(wanted.as_str()));
-    let wanted: Vec<&Test> = TESTS.iter().filter(|(name, _)| is_wanted(name) && !has("--ignored")).collect();
-    if has("--list") {
-        TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
-        return ExitCode::SUCCESS;
-    }
-    println!("\nrunning {} test{}", wanted.len(), if wanted.len() == 1 { "" } else { "s" });
-    let (mut passed, mut ignored, mut failed) = (0, 0, 0);
-    for (name, test) in &wanted {
-        let done = what_is_needed().and_then(|(program, qemu)| test(&program, &qemu));
-        match (done, std::env::var_os("DITBENCH_NEED_AARCH64").is_some()) {
-            (Ok(()), _) => {
-                println!("test {name} ... ok");
-                passed += 1;
-            }
-            (Err(why), false) => {
-                println!("test {name} ... ignored, NOT RUN: {why}");
-                ignored += 1;
-            }
-            (Err(why), true) => {
-                println!("test {name} ... FAILED: not run: {why}");
-                failed += 1;
-            }
-        }
-    }
-    let result = if failed == 0 { "ok" } else { "FAILED" };
-    let filtered = TESTS.len() - wanted.len();
-    println!(
-        "\ntest result: {result}. {passed} passed; {failed} failed; {ignored} ignored; 0 measured; {filtered} filtered out\n"
-    );
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    optional::main(&TESTS, "DITBENCH_NEED_AARCH64", what_is_needed)
 }
 
 /// The build and qemu, or which of the two there is not.

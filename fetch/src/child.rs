@@ -4,6 +4,7 @@
 //! to end, and after a while it is made to, with all that it started; nothing of it is left when this returns. It dies with
 //! us, also when we are killed.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Output, Stdio};
@@ -19,7 +20,19 @@ const LOOK: Duration = Duration::from_millis(20);
 /// # Errors
 /// It cannot be started or waited for. [`io::ErrorKind::Interrupted`] if it had to be killed.
 pub fn output(command: &mut Command, stop: &dyn Fn() -> bool, grace: Duration) -> io::Result<Output> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    with_input(command, Stdio::null(), stop, grace)
+}
+
+/// The same with a file as its standard input.
+///
+/// # Errors
+/// As [`output`].
+pub fn fed(command: &mut Command, input: File, stop: &dyn Fn() -> bool, grace: Duration) -> io::Result<Output> {
+    with_input(command, input.into(), stop, grace)
+}
+
+fn with_input(command: &mut Command, input: Stdio, stop: &dyn Fn() -> bool, grace: Duration) -> io::Result<Output> {
+    command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     die_with_parent(command);
     let mut child = command.spawn()?;
     let group = child.id().cast_signed();
@@ -101,6 +114,15 @@ mod tests {
             (output.status.code(), &output.stdout[..], &output.stderr[..]),
             (Some(3), &b"out\n"[..], &b"err\n"[..])
         );
+    }
+
+    #[test]
+    fn it_reads_the_file_that_it_is_fed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("input");
+        std::fs::write(&file, "from a file").unwrap();
+        let output = fed(&mut shell("cat"), File::open(&file).unwrap(), &|| false, Duration::ZERO).unwrap();
+        assert_eq!(output.stdout, b"from a file");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use ditbench_backend_api::{
     CompileOptions, CompileReport, MemoryMode, MemoryReport, Numerics, Placement, Profile, VersionReport,
 };
-use ditbench_record::{MemoryMark, StageSeconds};
+use ditbench_record::{Count, Counter, MemoryMark, Reading, StageSeconds};
 use ditbench_workloads::Choice;
 use serde::{Deserialize, Serialize};
 
@@ -144,6 +144,9 @@ pub enum Event {
         /// CPUs that the kernel lets it use, after pinning: `0-3`.
         #[serde(default)]
         cpus_allowed: Option<String>,
+        /// What each of the processor's counters counts, or why it does not.
+        #[serde(default)]
+        counters: BTreeMap<Counter, Reading<String>>,
     },
     /// Memory at a moment.
     Memory(MemoryMark),
@@ -166,6 +169,9 @@ pub enum Event {
         total_s: f64,
         /// Bytes of the image are those of the launch's first.
         same_bytes: bool,
+        /// What the processor's counters counted around it; empty where there are none.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        counts: BTreeMap<Counter, Count>,
     },
     /// One image of a series is on disk.
     Made {
@@ -183,6 +189,9 @@ pub enum Event {
         stage: String,
         /// What it says.
         memory: MemoryReport,
+        /// Instructions of each pass of one image more, which is not timed.
+        #[serde(default)]
+        instructions: Reading<Vec<f64>>,
     },
     /// Where a stage's nodes run.
     Placed {

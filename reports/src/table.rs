@@ -187,9 +187,11 @@ impl Row {
             Taken::Stage(role) => stages.seconds(role),
             Taken::Steps(role) => stats::median(&stages.by_role(role)),
             Taken::Launch(_)
+            | Taken::LaunchOf(_)
             | Taken::Image(_)
             | Taken::Sustained(_)
             | Taken::Cell(_)
+            | Taken::Counted(_)
             | Taken::Run(_)
             | Taken::Pictures(_)
             | Taken::Benchmark => None,

@@ -2,7 +2,8 @@
 //! image's alone.
 //!
 //! Contract: a simulator of a device, and a driver that computes on the processor, show where nodes ran and what came out. What grows
-//! with their time is left out of every face: table, ranking, headline, gate, history and advice take it for absent.
+//! with their time, or counts the processor's instructions, is left out of every face: table, ranking, headline, gate, history and
+//! advice take it for absent.
 
 use crate::metric::{Metric, Unit};
 use crate::record::{Cell, Device};
@@ -21,7 +22,8 @@ fn of_company(metric: Metric, cell: &Cell) -> Option<String> {
 
 fn of_device(metric: Metric, cell: &Cell) -> Option<String> {
     let device = cell.device.as_ref().filter(|device| !device.shows_speed())?;
-    let is_rate = metric.unit() == Unit::Gigaflops || [Metric::PEAK_SHARE, Metric::BATTERY].contains(&metric);
+    let is_rate = [Unit::Gigaflops, Unit::Events].contains(&metric.unit())
+        || [Metric::PEAK_SHARE, Metric::BATTERY].contains(&metric);
     let of_speed = metric.unit().is_of_time() || is_rate;
     of_speed.then(|| reason(&cell.key.device, device))
 }
@@ -61,6 +63,8 @@ mod tests {
                 Metric::PEAK_SHARE,
                 Metric::ENERGY,
                 Metric::BATTERY,
+                Metric::INSTRUCTIONS,
+                Metric::COUNTED,
             ] {
                 assert!(withheld.contains(&metric), "{nature}: {metric}");
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ditbench_record::store::LoadedRun;
 use ditbench_record::{
-    self as record, Company, ImageQuality, MemoryMark, MemoryPass, ModelEntry, Peak, Reading, Run, Stage, StageCompile,
+    self as record, Company, Count, Counted, Counter, Counters, ImageQuality, MemoryMark, MemoryPass, ModelEntry, Peak, Reading, Run, Stage, StageCompile, StageCounts,
     Telemetry, WeightsUse,
 };
 use ditbench_reports::history::series::extract;
@@ -36,6 +36,8 @@ fn timed() -> Run {
     cell.numerics = Reading::Ok("f32".into());
     cell.weights =
         Some(WeightsUse { disk_bytes: Some(20 << 20), resident_bytes: Some(30 << 20), ..WeightsUse::default() });
+    let counted = Counted { instructions: 1_000_000_000, stages: stage_counts(), ..Counted::default() };
+    cell.counted = Some(Reading::Ok(counted));
     let mark = MemoryMark { high_water: Some(1010 << 20), rss_anon: Some(700 << 20), ..MemoryMark::default() };
     cell.memory_pass =
         Reading::Ok(MemoryPass { marks: vec![mark], runtime_peak_bytes: Some(500 << 20), ..MemoryPass::default() });
@@ -54,6 +56,11 @@ fn timed() -> Run {
         launch.telemetry = (0..20).map(reading).collect();
         let (units_per_s, alone_units_per_s) = (Reading::Ok(60.0), Reading::Ok(100.0));
         launch.company = Some(Company { threads: 1, units_per_s, alone_units_per_s, ..Company::default() });
+        let events = Counter::ALL.map(|counter| (counter, Reading::Ok("user space".to_owned())));
+        launch.counters = Some(Counters { events: events.into(), stages: Reading::Ok(stage_counts()) });
+        for sample in &mut launch.samples {
+            sample.counts = Counter::ALL.map(|counter| (counter, Count { count: 5e8, counted: 1.0 })).into();
+        }
         launch.compile =
             vec![StageCompile { stage: "denoiser".into(), export_s: 1.5, load_s: 0.5, ..StageCompile::default() }];
     }
@@ -67,6 +74,14 @@ fn timed() -> Run {
         });
     }
     run
+}
+
+fn stage_counts() -> Vec<StageCounts> {
+    let of = |(stage, instructions): (&str, &[f64])| StageCounts {
+        stage: stage.into(),
+        instructions: instructions.to_vec(),
+    };
+    [("text_encoder", &[1e8][..]), ("denoiser", &[4e8, 3e8]), ("decoder", &[1e8])].map(of).to_vec()
 }
 
 /// A sustained run of a phone on its battery, in which every number of such runs is there.

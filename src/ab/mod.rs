@@ -5,6 +5,7 @@
 //! `run --brief` of one cell. All records are kept below the directory of the comparison.
 
 pub mod build;
+mod count;
 pub mod results;
 mod side;
 
@@ -18,6 +19,7 @@ use ditbench_reports::verdict::noise::Noise;
 use ditbench_reports::verdict::plan::{Build, Next, Plan, Settings as PlanSettings, Step};
 use ditbench_reports::verdict::{self, Apart, Design, Options, Verdict};
 
+pub use count::Valgrind;
 pub use side::{Program, Side, SingleCell};
 
 use crate::run::Progress;
@@ -35,8 +37,10 @@ pub struct Comparison {
     pub cells: Vec<SingleCell>,
     /// Images of a launch.
     pub images: usize,
-    /// Pairs of launches, looks, budget.
-    pub plan: PlanSettings,
+    /// Pairs of launches, looks, budget; `None`: nothing is timed.
+    pub plan: Option<PlanSettings>,
+    /// Counts the instructions of an image of each cell and side.
+    pub count: Option<Valgrind>,
     /// Thresholds and what is allowed.
     pub options: Options,
     /// Where records go.
@@ -48,14 +52,30 @@ pub struct Comparison {
 /// # Errors
 /// A program that cannot be run, a record that cannot be read, Ctrl-C.
 pub fn compare(comparison: Comparison) -> Result<Verdict> {
-    let Comparison { base, head, cells, images, plan, mut options, dir } = comparison;
+    let Comparison { base, head, cells, images, plan, count, mut options, dir } = comparison;
     let started = Instant::now();
     let timed = timed(&cells);
-    let progress = Progress::new(2 * timed.len() * plan.most as usize);
-    let mut sides = check_both(base, head, &cells, &dir, &progress)?;
+    let launches = plan.map_or(0, |plan| plan.most as usize) + usize::from(count.is_some());
+    let progress = Progress::new(2 * timed.len() * launches);
+    // On a machine that is so busy that an image takes seconds, memory is measured all the same.
+    let patient: &[&str] = if count.is_some() { &["--budget", "1h"] } else { &[] };
+    let mut sides = check_both(base, head, &cells, &dir, &progress, patient)?;
     options.apart = apart(&sides)?;
+    // What cannot be compared at all is refused before anything is counted.
+    judge(&sides, &options)?;
+    if let Some(valgrind) = &count {
+        count_both(valgrind, &cells, &mut sides, &progress)?;
+    }
+    let Some(plan) = plan else {
+        progress.finish();
+        sides.0.save()?;
+        sides.1.save()?;
+        // Neither side's record was made at another time than the other's.
+        options.design = Design::Paired;
+        return judge(&sides, &options);
+    };
     let mut plan = Plan::new(timed, plan, options);
-    // What cannot be compared at all is refused, and what is wrong is known, before anything is measured.
+    // What is wrong is known before anything is timed.
     plan.checked(judge(&sides, &plan.options())?);
     loop {
         match plan.next(started.elapsed()) {
@@ -86,12 +106,13 @@ pub fn compare(comparison: Comparison) -> Result<Verdict> {
 /// # Errors
 /// As [`compare`].
 pub fn against_itself(comparison: Comparison, deals: usize, seed: u64) -> Result<(Noise, Verdict)> {
-    let Comparison { base, head, cells, images, plan, mut options, dir } = comparison;
+    let Comparison { base, head, cells, images, plan, count: _, mut options, dir } = comparison;
     let started = Instant::now();
+    let plan = plan.unwrap_or_default();
     let pairs = plan.most.next_multiple_of(2);
     let timed = timed(&cells);
     let progress = Progress::new(2 * timed.len() * pairs as usize);
-    let mut sides = check_both(base, head, &cells, &dir, &progress)?;
+    let mut sides = check_both(base, head, &cells, &dir, &progress, &[])?;
     (options.apart, options.design) = (apart(&sides)?, Design::Paired);
     judge(&sides, &options)?;
     // No look and no early stop: the noise is wanted of all launches that the budget allows.
@@ -118,12 +139,31 @@ fn check_both(
     cells: &[SingleCell],
     dir: &Path,
     progress: &Progress,
+    more: &[&str],
 ) -> Result<(Side, Side)> {
     let check = |program: Program, name: &str| {
         progress.now(format!("{name}: one image of every cell"));
-        Side::check(program, cells, &dir.join(name))
+        Side::check(program, cells, &dir.join(name), more)
     };
     Ok((check(base, "base")?, check(head, "head")?))
+}
+
+/// Counts each cell on both sides, one beside the other: what else runs does not change a count.
+fn count_both(valgrind: &Valgrind, cells: &[SingleCell], sides: &mut (Side, Side), progress: &Progress) -> Result<()> {
+    for cell in cells.iter().filter(|cell| cell.timed) {
+        progress.now(format!("{}: counting the instructions of an image", cell.id));
+        let (base, head) = (&mut sides.0, &mut sides.1);
+        let (base, head) = std::thread::scope(|scope| {
+            let base = scope.spawn(|| base.count(cell, valgrind));
+            let head = head.count(cell, valgrind);
+            (base.join(), head)
+        });
+        let base = base.unwrap_or_else(|_| bail!("counting base failed: a fault of this program"))?;
+        for (name, outcome) in [("base", base), ("head", head?)] {
+            progress.launch_done(&format!("{name} {}", cell.id), &outcome);
+        }
+    }
+    Ok(())
 }
 
 /// How far head's results are from base's.

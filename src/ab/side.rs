@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use ditbench_fetch::child;
 use ditbench_record::store::{self, RunStore};
-use ditbench_record::{CellKey, Kind, Launch, Run, Status, Warning};
+use ditbench_record::{CellKey, Kind, Launch, Reading, Run, Status, Warning};
 use ditbench_worker::interrupt;
 
+use super::count::Valgrind;
 use crate::environment::Common;
 use crate::plan::PlanFile;
 use crate::run::WeightsChoice;
@@ -56,15 +57,15 @@ pub struct Side {
 }
 
 impl Side {
-    /// Lets the program make one image of every cell; launches of that are not kept, they were made one side after the
+    /// Lets the program make one image of every cell, with these further flags; launches of that are not kept, they were made one side after the
     /// other.
     ///
     /// # Errors
     /// The program cannot be run, or refuses the plan.
-    pub fn check(program: Program, cells: &[SingleCell], dir: &Path) -> Result<Self> {
+    pub fn check(program: Program, cells: &[SingleCell], dir: &Path, more: &[&str]) -> Result<Self> {
         let mut plan = cells.first().map(|cell| cell.plan.clone()).unwrap_or_default();
         plan.group = cells.iter().flat_map(|cell| cell.plan.group.clone()).collect();
-        program.run(&plan, 1, dir, &[])?;
+        program.run(&plan, 1, dir, more)?;
         let mut store = RunStore::resume(dir)
             .with_context(|| format!("{} succeeded but left no readable record: is it a ditbench?", program.label))?;
         store.update(|run| {
@@ -120,6 +121,31 @@ impl Side {
         })
     }
 
+    /// Counts the instructions of an image of a cell that ended well; gives what became of it, in words.
+    ///
+    /// # Errors
+    /// Files that cannot be read or written, Ctrl-C. That it cannot be counted is no error: it is in the record.
+    pub fn count(&mut self, cell: &SingleCell, valgrind: &Valgrind) -> Result<String> {
+        let ended_well = self.store.run().cell(&cell.key).is_some_and(|mine| mine.status == Status::Ok);
+        if !ended_well {
+            return Ok("not counted: it does not work".to_owned());
+        }
+        let dir = std::path::absolute(self.store.dir()).context("resolving the folder of the comparison")?;
+        let order = dir.join("specs").join(format!("{}-0.json", cell.id));
+        self.program.must_be_as_it_was()?;
+        let counted = valgrind.count(&self.program.file, &order, &dir.join("counts").join(&cell.id))?;
+        let says = match &counted {
+            Reading::Ok(counted) => format!("{} instructions", text::count(counted.instructions as f64)),
+            Reading::Denied { why } | Reading::Absent { why } => format!("not counted: {why}"),
+        };
+        self.store.update(|run| {
+            if let Some(mine) = run.cells.iter_mut().find(|mine| mine.key == cell.key) {
+                mine.counted = Some(counted);
+            }
+        })?;
+        Ok(says)
+    }
+
     /// Its record so far.
     pub fn run(&self) -> &Run {
         self.store.run()
@@ -158,14 +184,7 @@ impl Program {
         if self.weights != WeightsChoice::Usual {
             command.arg("--weights").arg(self.weights.to_string());
         }
-        let made = std::fs::metadata(&self.file).and_then(|found| Ok((found.len(), found.modified()?)));
-        if made.ok() != Some(self.made) {
-            bail!(
-                "{} is no longer the program with which this comparison began: it was rebuilt or removed. Compare \
-                 again, or compare copies of the programs",
-                self.file.display()
-            );
-        }
+        self.must_be_as_it_was()?;
         // Asked to stop, the run keeps what it has measured and ends by itself.
         let output = child::output(&mut command, &interrupt::requested, GRACE);
         let output = output.with_context(|| format!("cannot start {}", self.file.display()))?;
@@ -175,6 +194,18 @@ impl Program {
             let said = String::from_utf8_lossy(&output.stderr);
             let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
             bail!("{} ({}) ended with {}: {last}", self.label, self.file.display(), output.status);
+        }
+        Ok(())
+    }
+
+    fn must_be_as_it_was(&self) -> Result<()> {
+        let made = std::fs::metadata(&self.file).and_then(|found| Ok((found.len(), found.modified()?)));
+        if made.ok() != Some(self.made) {
+            bail!(
+                "{} is no longer the program with which this comparison began: it was rebuilt or removed. Compare \
+                 again, or compare copies of the programs",
+                self.file.display()
+            );
         }
         Ok(())
     }

@@ -13,9 +13,9 @@ use super::Common;
 use super::gate::{GateArgs, noise_file};
 use super::run::PlanArgs;
 use crate::ab::build::{self, Commit};
-use crate::ab::{self, Comparison, Program, SingleCell};
+use crate::ab::{self, Comparison, Program, SingleCell, Valgrind};
 use crate::host::ThisMachine;
-use crate::plan::{Images, PlanFile, Seconds};
+use crate::plan::{Images, PlanFile, Seconds, Threads};
 use crate::text::{self, seconds, table, tell};
 
 /// Arguments of `ditbench ab`.
@@ -37,6 +37,10 @@ pub struct AbArgs {
     /// The newer revision
     #[arg(long, value_name = "REV")]
     head_rev: Option<String>,
+    /// Count the instructions of one image of each cell on one thread, in valgrind's callgrind, and judge those: deterministic, so that
+    /// a busy machine is no obstacle. Nothing is timed unless --pairs says so; where a time is decided, that decides
+    #[arg(long)]
+    count: bool,
     #[command(flatten)]
     measure: MeasureArgs,
     #[command(flatten)]
@@ -66,14 +70,16 @@ struct MeasureArgs {
     /// Pairs of launches (one of each build) before the first look at the results; `aa` makes all its pairs and looks once
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1000))]
     first: u32,
-    /// At most this many pairs of launches
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1000))]
-    pairs: u32,
+    /// At most this many pairs of launches [default: 20; ab --count: none]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pairs: Option<u32>,
     /// Directory for the comparison: records of both sides, and the verdict [default: runs/ab-TIME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
+/// Pairs of launches at most, where nobody says.
+const PAIRS: u32 = 20;
 /// Images of a launch, unless the plan says.
 const IMAGES: Images = Images::fixed(8);
 /// Ways in which `aa` deals its launches to two sides.
@@ -84,11 +90,13 @@ const DEALS: usize = 1000;
 /// # Errors
 /// A build that cannot be made or run; Ctrl-C.
 pub fn ab(args: &AbArgs, common: &Common) -> Result<ExitCode> {
+    // Before anything is built.
+    let count = args.count.then(Valgrind::find).transpose()?;
     let head_commit = args.head_rev.as_deref().map(build::commit).transpose()?;
     let base_commit = args.base_rev.as_deref().map(|name| args.base_commit(name, head_commit.as_ref())).transpose()?;
     let base = program(args.base.as_deref(), base_commit.as_ref(), &args.measure, common)?;
     let head = program(args.head.as_deref(), head_commit.as_ref(), &args.measure, common)?;
-    let comparison = args.measure.comparison((base, head), &args.gate, common)?;
+    let comparison = args.measure.comparison((base, head), count, &args.gate, common)?;
     let dir = comparison.dir.clone();
     let verdict = ab::compare(comparison)?;
     args.gate.publish(&verdict, Some(&dir))
@@ -123,7 +131,7 @@ pub fn aa(args: &AaArgs, common: &Common) -> Result<ExitCode> {
         base.label.push_str(" without telemetry");
         head.label.push_str(", with telemetry");
     }
-    let mut comparison = args.measure.comparison((base, head), &args.gate, common)?;
+    let mut comparison = args.measure.comparison((base, head), None, &args.gate, common)?;
     // The gate's own thresholds: noise that was found before must not hide what is found now.
     comparison.options.noise = None;
     if args.telemetry {
@@ -193,27 +201,40 @@ fn program(file: Option<&Path>, commit: Option<&Commit>, measure: &MeasureArgs, 
 }
 
 impl MeasureArgs {
-    fn comparison(&self, (base, head): (Program, Program), gate: &GateArgs, common: &Common) -> Result<Comparison> {
-        let plan = self.plan.plan_or(COMPARED)?;
+    fn comparison(
+        &self,
+        (base, head): (Program, Program),
+        count: Option<Valgrind>,
+        gate: &GateArgs,
+        common: &Common,
+    ) -> Result<Comparison> {
+        let mut plan = self.plan.plan_or(COMPARED)?;
+        if count.is_some() {
+            on_one_thread(&mut plan)?;
+        }
         let dir = self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("ab-{}", stamp())));
         crate::paths::must_be_text(&dir, "choose another directory with --out DIR")?;
         if dir.exists() {
             bail!("{} already exists: choose another directory with --out DIR", dir.display());
         }
         let cells = single_cells(&plan, common)?;
-        let settings = PlanSettings {
-            first: self.first.min(self.pairs),
-            most: self.pairs,
+        let most = self.pairs.or(count.is_none().then_some(PAIRS));
+        let settings = most.map(|most| PlanSettings {
+            first: self.first.min(most),
+            most,
             budget: plan.budget.map(Seconds::duration),
             ..PlanSettings::default()
-        };
+        });
         let timed = cells.iter().filter(|cell| cell.timed).count();
+        let counted = count.as_ref().map(|_| "one image of each build counted".to_owned());
+        let launched = settings.map(|settings| {
+            let budget = plan.budget.map_or_else(String::new, |budget| format!(", {} at most", seconds(budget.get())));
+            format!("{} to {} pairs of launches each{budget}", settings.first, settings.most)
+        });
         text::show(&format!(
-            "{timed} {}, {} to {} pairs of launches each{}.\nbase: {}\nhead: {}\n\n",
+            "{timed} {}, {}.\nbase: {}\nhead: {}\n\n",
             if timed == 1 { "cell" } else { "cells" },
-            settings.first,
-            settings.most,
-            plan.budget.map_or_else(String::new, |budget| format!(", {} at most", seconds(budget.get()))),
+            counted.into_iter().chain(launched).collect::<Vec<_>>().join(", "),
             base.label,
             head.label,
         ));
@@ -223,6 +244,7 @@ impl MeasureArgs {
             images: plan.images.unwrap_or(IMAGES).get(),
             cells,
             plan: settings,
+            count,
             options: gate.options(common)?,
             dir: std::path::absolute(&dir)?,
         })
@@ -239,6 +261,17 @@ precision = 'f32'
 [[group]]
 model = 'nano'
 ";
+
+/// A count is of one thread: with more, how long they wait for each other would be in it.
+fn on_one_thread(plan: &mut PlanFile) -> Result<()> {
+    for group in &mut plan.group {
+        let threads = group.threads.get_or_insert_with(|| vec![Threads::fixed(1)]);
+        if threads.iter().any(|threads| threads.get() != 1) {
+            bail!("--count counts on one thread: leave --threads out, or say --threads 1");
+        }
+    }
+    Ok(())
+}
 
 /// Each cell of a plan as a plan of its own, its way of running named: two builds may have different defaults.
 fn single_cells(plan: &PlanFile, common: &Common) -> Result<Vec<SingleCell>> {

@@ -30,6 +30,7 @@ Examples:
   ditbench ab --base-rev main                         this program against the branch main
   ditbench ab --base target/old/ditbench --budget 10m
   ditbench ab --base-rev v0.1.0 --head-rev HEAD --model nano --backend candle --precision f32,q4
+  ditbench ab --base-rev main --count                 on a noisy machine: count instructions instead
   ditbench ab --base-rev main --junit verdict.xml --markdown verdict.md";
 
 /// `ditbench aa`.

@@ -1,8 +1,11 @@
 //! A worker's events, put together to a launch of the record.
 
+use std::collections::BTreeMap;
+
 use ditbench_backend_api::{CompileReport, MemoryReport, Numerics, Placement, Profile, VersionReport};
 use ditbench_record::{
-    CellStage, Launch, MemoryMark, PlacementShare, Role, Sample, StageCompile, StagePlacement, Status,
+    CellStage, Counter, Counters, Launch, MemoryMark, PlacementShare, Reading, Role, Sample, StageCompile, StageCounts,
+    StagePlacement, Status,
 };
 use ditbench_reports::stats::steady;
 
@@ -36,6 +39,10 @@ pub struct Collected {
     pub runtime_memory: Vec<MemoryReport>,
     /// Passes under the profiler.
     pub profiled: Vec<(String, Option<u32>, Profile)>,
+    /// What the processor's counters count.
+    pub counters: BTreeMap<Counter, Reading<String>>,
+    /// Instructions by stage.
+    pub instructions: Vec<(String, Reading<Vec<f64>>)>,
     /// SHA-256 of the image's raw output, once it is on disk.
     pub image_sha256: Option<String>,
 }
@@ -45,7 +52,8 @@ impl Collected {
     pub fn take(&mut self, at_s: f64, event: Event) {
         self.at_s = at_s;
         match event {
-            Event::Started { pid, version, cpus_allowed, .. } => {
+            Event::Started { pid, version, cpus_allowed, counters, .. } => {
+                self.counters = counters;
                 self.cpus_allowed = cpus_allowed;
                 self.pid = Some(pid);
                 self.version = Some(version);
@@ -55,7 +63,7 @@ impl Collected {
                 self.compile.push((stage.clone(), report));
                 self.numerics.push((stage, numerics));
             }
-            Event::Image { index, stages, total_s, same_bytes } => {
+            Event::Image { index, stages, total_s, same_bytes, counts } => {
                 let mut sample = Sample {
                     image: u32::try_from(index).unwrap_or(u32::MAX),
                     total_s,
@@ -63,13 +71,17 @@ impl Collected {
                     harness_s: 0.0,
                     ended_s: Some(at_s),
                     removed: None,
+                    counts,
                 };
                 sample.harness_s = total_s - sample.in_stages_s();
                 self.samples.push(sample);
                 self.same_bytes.push(same_bytes);
             }
             Event::Saved { image_sha256 } => self.image_sha256 = Some(image_sha256),
-            Event::Ran { memory, .. } => self.runtime_memory.push(memory),
+            Event::Ran { stage, memory, instructions } => {
+                self.runtime_memory.push(memory);
+                self.instructions.push((stage, instructions));
+            }
             Event::Placed { stage, placement } => self.placement.push((stage, placement)),
             Event::Profiled { stage, step, profile } => self.profiled.push((stage, step, profile)),
             Event::Made { .. } | Event::Finished | Event::Failed { .. } => {}
@@ -99,8 +111,25 @@ impl Collected {
             steady: steady::of(&self.samples.iter().map(|sample| sample.total_s).collect::<Vec<f64>>()),
             memory: self.memory.clone(),
             max_rss_bytes: max_rss.filter(|_| !self.went_on()),
+            counters: self.counters(),
             ..Launch::default()
         }
+    }
+
+    /// `None` of a worker that knows nothing of counters, or died before it told.
+    fn counters(&self) -> Option<Counters> {
+        let stages = self.instructions.iter().map(|(stage, instructions)| match instructions {
+            Reading::Ok(instructions) => Ok(StageCounts { stage: stage.clone(), instructions: instructions.clone() }),
+            Reading::Denied { why } => Err(Reading::denied(why)),
+            Reading::Absent { why } => Err(Reading::absent(why)),
+        });
+        let stages: Result<Vec<StageCounts>, Reading<Vec<StageCounts>>> = stages.collect();
+        let stages = match stages {
+            Ok(stages) if stages.is_empty() => Reading::absent("the worker ended before it told"),
+            Ok(stages) => Reading::Ok(stages),
+            Err(why) => why,
+        };
+        (!self.counters.is_empty()).then(|| Counters { events: self.counters.clone(), stages })
     }
 
     /// Whether it did more after its images, which the kernel's last word on its memory has in it too: then the high-water mark

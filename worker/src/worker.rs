@@ -17,10 +17,12 @@ use ditbench_workloads::{Inputs, Pipeline, Role, RunError, Source, Stage, StageR
 
 use crate::events::{self, say};
 use crate::measure;
+use crate::measure::counters::Counters;
 use crate::measure::pin;
+use crate::measure::valgrind::Marks;
 use crate::probe::memory;
 use ditbench_protocol::{Event, LaunchSpec, Series, VERSION, read_order};
-use ditbench_record::StageSeconds;
+use ditbench_record::{Counter, Reading, StageSeconds};
 
 /// Reads the spec, runs, exits with 0 if all went well.
 pub fn main() -> ExitCode {
@@ -63,12 +65,14 @@ fn order() -> Result<LaunchSpec, String> {
 }
 
 fn launch(spec: &LaunchSpec) -> Result<()> {
+    // Before any thread is started: what a thread does counts for the one that started it.
+    let mut counters = Counters::open();
     let backend = crate::registry::of(spec).map_err(anyhow::Error::msg)?;
     // Before any thread is started: they inherit it.
     let pinned = spec.cpus.as_deref().map_or(Ok(()), pin::to);
     let (version, cpus_allowed) = (backend.version(), pin::allowed());
     let pid = backend.process().unwrap_or_else(std::process::id);
-    say(&Event::Started { protocol: VERSION, pid, version, cpus_allowed });
+    say(&Event::Started { protocol: VERSION, pid, version, cpus_allowed, counters: counters.events() });
     pinned.map_err(anyhow::Error::msg)?;
     say(&Event::Memory(memory::mark(backend.process(), "started")));
     let pipeline = workload::build(&spec.choice)?;
@@ -82,9 +86,10 @@ fn launch(spec: &LaunchSpec) -> Result<()> {
     if let Some(series) = &spec.series {
         return make_series(&pipeline, series, &mut sessions);
     }
-    let samples = time_images(spec, &pipeline, &inputs, &mut sessions)?;
-    say(&Event::Memory(memory::mark(sessions.process, if samples > 1 { "steady" } else { "ended" })));
-    // First of all: what follows takes memory of its own.
+    let totals = time_images(spec, &pipeline, &inputs, &mut sessions, &mut counters)?;
+    say(&Event::Memory(memory::mark(sessions.process, if totals.len() > 1 { "steady" } else { "ended" })));
+    sessions.counting = count_stages(counters, &totals, &pipeline, &inputs, &mut sessions)?;
+    // Before the rest: what follows takes memory of its own.
     sessions.tell_memory();
     if spec.profile {
         profile(&pipeline, &inputs, &mut sessions)?;
@@ -130,13 +135,29 @@ fn check_finite(trace: &Trace) -> Result<()> {
     )
 }
 
-/// Times images until the rule says stop. The first is saved where that is asked for.
-fn time_images(spec: &LaunchSpec, pipeline: &Pipeline, inputs: &Inputs, sessions: &mut Sessions) -> Result<usize> {
+/// Times images until the rule says stop, and gives their seconds. The first is saved where that is asked for. Under callgrind the
+/// second counts: the first one that may be steady.
+fn time_images(
+    spec: &LaunchSpec,
+    pipeline: &Pipeline,
+    inputs: &Inputs,
+    sessions: &mut Sessions,
+    counters: &mut Counters,
+) -> Result<Vec<f64>> {
     let started = Instant::now();
     let mut totals: Vec<f64> = Vec::new();
     let mut first_image: Option<Vec<f32>> = None;
     loop {
+        let second = totals.len() == 1;
+        if second {
+            sessions.marks.begin();
+        }
+        let before = counters.read();
         let trace = image(pipeline, inputs, sessions)?;
+        let counts = counters.read().since(&before);
+        if second {
+            sessions.marks.end();
+        }
         // After the clock has stopped, before the image counts as one.
         check_finite(&trace).with_context(|| format!("image {} of the launch", totals.len()))?;
         let same_bytes = match &first_image {
@@ -148,6 +169,7 @@ fn time_images(spec: &LaunchSpec, pipeline: &Pipeline, inputs: &Inputs, sessions
             stages: trace.times.stages.iter().map(seconds).collect(),
             total_s: trace.times.total.as_secs_f64(),
             same_bytes,
+            counts,
         });
         totals.push(trace.times.total.as_secs_f64());
         if first_image.is_none() {
@@ -166,7 +188,7 @@ fn time_images(spec: &LaunchSpec, pipeline: &Pipeline, inputs: &Inputs, sessions
             || (is_over && totals.len() >= spec.stop.least)
             || tight(&totals, spec.stop.relative_half_width);
         if enough {
-            return Ok(totals.len());
+            return Ok(totals);
         }
     }
 }
@@ -175,6 +197,34 @@ fn time_images(spec: &LaunchSpec, pipeline: &Pipeline, inputs: &Inputs, sessions
 fn tight(totals: &[f64], relative_half_width: f64) -> bool {
     // Ten beyond the first: enough for the steady-state rule to have something to look at.
     totals.len() > 10 && measure::precision::relative_half_width(&totals[1..]) <= relative_half_width
+}
+
+/// Seconds of an image beyond which no other is made only to count its stages.
+const LONG_S: f64 = 5.0;
+
+/// One image more, in which instructions are counted stage by stage: reading counters in a timed one would take time from it. Gives
+/// what is said of stages: nothing where they were not counted, and why.
+fn count_stages(
+    counters: Counters,
+    totals: &[f64],
+    pipeline: &Pipeline,
+    inputs: &Inputs,
+    sessions: &mut Sessions,
+) -> Result<Reading<BTreeMap<String, Vec<f64>>>> {
+    if let Some(why) = counters.why_no_instructions() {
+        return Ok(Reading::absent(why));
+    }
+    if sessions.marks.runs_in_valgrind() || totals.last().is_none_or(|seconds| *seconds > LONG_S) {
+        return Ok(Reading::absent(format!(
+            "its stages are counted in one image more, which is not made where an image takes more than {LONG_S} s"
+        )));
+    }
+    let mut counted = CountsOfEachPass { sessions, counters, counts: BTreeMap::new(), missed: false };
+    image(pipeline, inputs, &mut counted)?;
+    Ok(Reading::or_absent(
+        (!counted.missed).then_some(counted.counts),
+        "the processor's counters took turns, and that of instructions had too few",
+    ))
 }
 
 /// Passes of one stage under the profiler: each node's time is their median.
@@ -234,6 +284,10 @@ pub struct Sessions {
     process: Option<u32>,
     /// How long the last pass took, where the session's own clock counts.
     took: Option<Duration>,
+    /// For callgrind.
+    marks: Marks,
+    /// Instructions of each pass, by stage; why they were not counted.
+    counting: Reading<BTreeMap<String, Vec<f64>>>,
 }
 
 impl Sessions {
@@ -255,7 +309,7 @@ impl Sessions {
             Ok(Ready { id: stage.id.clone(), role: stage.role, session })
         };
         let ready = pipeline.stages.iter().map(make).collect::<Result<_>>()?;
-        Ok(Self { ready, process: backend.process(), took: None })
+        Ok(Self { ready, process: backend.process(), took: None, marks: Marks::find(), counting: Reading::default() })
     }
 
     fn of(&mut self, stage: &str) -> Result<&mut Ready, RunError> {
@@ -265,7 +319,8 @@ impl Sessions {
 
     fn tell_memory(&self) {
         for Ready { id, session, .. } in &self.ready {
-            say(&Event::Ran { stage: id.clone(), memory: session.memory() });
+            let instructions = self.counting.map(|counts| counts.get(id).cloned().unwrap_or_default());
+            say(&Event::Ran { stage: id.clone(), memory: session.memory(), instructions });
         }
     }
 
@@ -281,9 +336,13 @@ impl StageRunner for Sessions {
     type Error = RunError;
 
     fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        let marks = self.marks;
         let session = &mut self.of(stage)?.session;
+        marks.stage_begins();
         let outputs = session.run(inputs);
-        self.took = session.took();
+        marks.stage_ended(stage);
+        let took = session.took();
+        self.took = took;
         Ok(outputs?)
     }
 
@@ -304,6 +363,29 @@ impl StageRunner for InputsOfEachPass<'_> {
     fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
         self.seen.push((stage.to_owned(), inputs.to_vec()));
         self.sessions.run(stage, inputs)
+    }
+}
+
+/// Counts the instructions of each pass.
+struct CountsOfEachPass<'a> {
+    sessions: &'a mut Sessions,
+    counters: Counters,
+    counts: BTreeMap<String, Vec<f64>>,
+    /// Whether a pass had no count.
+    missed: bool,
+}
+
+impl StageRunner for CountsOfEachPass<'_> {
+    type Error = RunError;
+
+    fn run(&mut self, stage: &str, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        let before = self.counters.read();
+        let outputs = self.sessions.run(stage, inputs)?;
+        match self.counters.read().since(&before).get(&Counter::Instructions) {
+            Some(count) => self.counts.entry(stage.to_owned()).or_default().push(count.count),
+            None => self.missed = true,
+        }
+        Ok(outputs)
     }
 }
 

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CellKey, CellStage, Device, Judged, Launch, MemoryPass, Quality, Reading, Role, Sample, Status, Steady, Warning,
+    CellKey, CellStage, Counted, Device, Judged, Launch, MemoryPass, Quality, Reading, Role, Sample, Status, Steady,
+    Warning,
 };
 
 /// One row of a run.
@@ -50,6 +51,9 @@ pub struct Cell {
     /// Memory, measured in a process of its own in which nothing is timed.
     #[serde(default)]
     pub memory_pass: Reading<MemoryPass>,
+    /// Instructions of one image, counted in a simulator where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Reading<Counted>>,
     /// Nearness to the reference cell.
     #[serde(default)]
     pub quality: Reading<Quality>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::reading::{AnySample, STAGES};
-use super::{Calibration, CellStage, Company, ForeignLoad, Reading, Role, StageSeconds, Status};
+use super::{Calibration, CellStage, Company, Count, Counter, Counters, ForeignLoad, Reading, Role, StageSeconds, Status};
 
 /// One process of a cell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,9 @@ pub struct Launch {
     /// What was kept busy beside it; `None` where nothing was ([`crate::CellKey::company`] is 0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub company: Option<Company>,
+    /// The processor's counters; `None` in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<Counters>,
 }
 
 impl Launch {
@@ -154,6 +157,9 @@ pub struct Sample {
     pub ended_s: Option<f64>,
     /// Reserved for a known cause for which it does not count: `None` in this version. Outliers are labelled, never removed.
     pub removed: Option<String>,
+    /// What the processor's counters counted around it; empty where there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub counts: BTreeMap<Counter, Count>,
 }
 
 impl Sample {
@@ -190,8 +196,8 @@ impl TryFrom<AnySample> for Sample {
             }
             _ => return Err("the sample has no `stages`".to_owned()),
         };
-        let AnySample { image, total_s, harness_s, ended_s, removed, .. } = any;
-        Ok(Self { image, total_s, stages, harness_s, ended_s, removed })
+        let AnySample { image, total_s, harness_s, ended_s, removed, counts, .. } = any;
+        Ok(Self { image, total_s, stages, harness_s, ended_s, removed, counts })
     }
 }
 

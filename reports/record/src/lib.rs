@@ -8,6 +8,7 @@
 mod cell;
 mod company;
 pub mod conditions;
+pub mod counts;
 pub mod cpus;
 pub mod csv;
 mod device;
@@ -38,6 +39,7 @@ use serde::{Deserialize, Serialize};
 pub use cell::{Cell, PlacementShare, ProfileRow, StagePlacement, Version, WeightsUse};
 pub use company::Company;
 pub use conditions::Condition;
+pub use counts::{Count, Counted, Counter, Counters, FunctionCount, StageCounts};
 pub use device::Device;
 pub use file::open_regular;
 pub use foreign::ForeignLoad;

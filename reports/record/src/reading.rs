@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 
 use super::naming::{self, BATCHED, IN_NAME, SAMPLER, TEXT_TOKENS};
-use super::{Role, StageSeconds};
+use super::{Count, Counter, Role, StageSeconds};
 
 /// The stages of version 1, with their roles.
 pub(crate) const STAGES: [(&str, Role); 3] =
@@ -26,6 +26,8 @@ pub(crate) struct AnySample {
     pub(crate) ended_s: Option<f64>,
     #[serde(default)]
     pub(crate) removed: Option<String>,
+    #[serde(default)]
+    pub(crate) counts: BTreeMap<Counter, Count>,
 }
 
 /// A cell's key, as version 1 or this one writes it.

@@ -62,6 +62,8 @@ pub enum Unit {
     Thousandths,
     /// How many.
     Count,
+    /// How many of something of which there are millions: instructions, misses.
+    Events,
 }
 
 /// Which way is better.
@@ -95,6 +97,19 @@ pub enum Basis {
     Iterations,
     /// One number of each record, the same whenever it is measured again: judged by its value.
     Value,
+    /// Instructions of one image, counted one by one in a simulator: the same again but for what chance decides in a program, such as
+    /// the order of a hash table. Judged by its value, where time is not sure.
+    Counted,
+}
+
+impl Basis {
+    /// Whether there is one number of each side, so that no chance and no interval is to be spoken of.
+    pub fn is_by_value(self) -> bool {
+        match self {
+            Self::Value | Self::Counted => true,
+            Self::Launches | Self::Iterations => false,
+        }
+    }
 }
 
 /// What a number's outcome means for the whole verdict.

@@ -11,7 +11,7 @@ use super::taken::{Figure, Taken};
 use super::{ALL, Metric};
 use crate::estimate::{self, NO_LAUNCH, NO_STEADY_IMAGE};
 use crate::pictures::JudgedRow;
-use crate::record::{Cell, Judged, Launch, Reading, Role, Run, Sample};
+use crate::record::{Cell, Counted, Judged, Launch, Reading, Role, Run, Sample};
 use crate::stats::{self, median};
 use crate::withheld;
 
@@ -22,6 +22,7 @@ pub fn of_launch(metric: Metric, run: &Run, cell: &Cell, launch: &Launch) -> Opt
     match metric.definition().taken {
         Taken::Launch(of) => of(launch).value().copied(),
         Taken::Sustained(of) => of(run, launch).value().copied(),
+        Taken::LaunchOf(of) => of(cell, launch).value().copied(),
         Taken::Image(of) => of_images(&|image| Some(of(image))),
         Taken::Stage(role) => of_images(&|image| cell.seconds(image, role)),
         Taken::Steps(role) => {
@@ -32,7 +33,7 @@ pub fn of_launch(metric: Metric, run: &Run, cell: &Cell, launch: &Launch) -> Opt
                 None => median(&stats::steps_of(&images)),
             }
         }
-        Taken::Cell(_) | Taken::Run(_) | Taken::Pictures(_) | Taken::Benchmark => None,
+        Taken::Cell(_) | Taken::Counted(_) | Taken::Run(_) | Taken::Pictures(_) | Taken::Benchmark => None,
     }
 }
 
@@ -40,8 +41,10 @@ pub fn of_launch(metric: Metric, run: &Run, cell: &Cell, launch: &Launch) -> Opt
 pub fn of_cell(metric: Metric, cell: &Cell) -> Option<f64> {
     match metric.definition().taken {
         Taken::Cell(of) => of(cell).value().map(|figure| figure.value),
+        Taken::Counted(of) => counted(of, cell).value().map(|figure| figure.value),
         Taken::Pictures(of) => of(&JudgedRow::of(cell.judged.as_ref()?)).value().map(|figure| figure.value),
         Taken::Launch(_)
+        | Taken::LaunchOf(_)
         | Taken::Image(_)
         | Taken::Stage(_)
         | Taken::Steps(_)
@@ -70,7 +73,9 @@ fn figure(metric: Metric, run: &Run, cell: &Cell) -> Reading<Figure> {
         }
         Taken::Launch(of) => over_launches(metric, run, cell, |launch| of(launch).why().map(str::to_owned)),
         Taken::Sustained(of) => over_launches(metric, run, cell, |launch| of(run, launch).why().map(str::to_owned)),
+        Taken::LaunchOf(of) => over_launches(metric, run, cell, |launch| of(cell, launch).why().map(str::to_owned)),
         Taken::Steps(_) => over_launches(metric, run, cell, |_| Some(NO_STEADY_IMAGE.to_owned())),
+        Taken::Counted(of) => counted(of, cell),
         Taken::Cell(of) => of(cell),
         Taken::Run(of) => of(run, cell),
         Taken::Pictures(of) => match &cell.judged {
@@ -78,6 +83,13 @@ fn figure(metric: Metric, run: &Run, cell: &Cell) -> Reading<Figure> {
             None => Reading::absent("no pictures of many prompts were judged (`run --quality full`)"),
         },
         Taken::Benchmark => Reading::absent("criterion's benchmarks have it, cells do not"),
+    }
+}
+
+fn counted(of: fn(&Cell, &Counted) -> Reading<Figure>, cell: &Cell) -> Reading<Figure> {
+    match &cell.counted {
+        Some(counted) => counted.and_then(|counted| of(cell, counted)),
+        None => Reading::absent("nothing was counted in a simulator (`ab --count`)"),
     }
 }
 

@@ -4,6 +4,7 @@
 //! row of it decides anything about a number. One name is one estimator: what a launch or a record gives stands in [`take`],
 //! and a cell's number is the median of its launches' numbers.
 
+mod counts;
 mod definition;
 mod energy;
 mod figures;
@@ -82,6 +83,10 @@ impl Metric {
     pub const RETRIEVAL: Self = Self::of("retrieval_at_1");
     /// PSNR to the reference cell's pictures of many prompts.
     pub const PROMPTS_PSNR: Self = Self::of("prompts_psnr_db");
+    /// Instructions of an image by the processor's own counter.
+    pub const INSTRUCTIONS: Self = Self::of("image_instructions");
+    /// Instructions of an image, counted in a simulator.
+    pub const COUNTED: Self = Self::of("counted_instructions");
     /// Seconds of an iteration of a criterion benchmark.
     pub const ITERATION: Self = Self::of("iteration_s");
 }
@@ -158,10 +163,12 @@ impl Metric {
         match self.definition().taken {
             Taken::Steps(_) => self.step.is_none(),
             Taken::Launch(_)
+            | Taken::LaunchOf(_)
             | Taken::Image(_)
             | Taken::Stage(_)
             | Taken::Sustained(_)
             | Taken::Cell(_)
+            | Taken::Counted(_)
             | Taken::Run(_)
             | Taken::Pictures(_)
             | Taken::Benchmark => false,
@@ -206,9 +213,10 @@ impl Metric {
     /// What its samples are.
     pub fn basis(self) -> Basis {
         match self.definition().taken {
-            Taken::Launch(_) | Taken::Image(_) | Taken::Stage(_) | Taken::Steps(_) | Taken::Sustained(_) => {
+            Taken::Launch(_) | Taken::LaunchOf(_) | Taken::Image(_) | Taken::Stage(_) | Taken::Steps(_) | Taken::Sustained(_) => {
                 Basis::Launches
             }
+            Taken::Counted(_) => Basis::Counted,
             Taken::Cell(_) | Taken::Run(_) | Taken::Pictures(_) => Basis::Value,
             Taken::Benchmark => Basis::Iterations,
         }
@@ -241,7 +249,7 @@ impl Metric {
         match self.definition().taken {
             Taken::Image(_) | Taken::Stage(_) | Taken::Steps(_) | Taken::Sustained(_) | Taken::Run(_) => true,
             Taken::Cell(_) => self.unit() == Unit::Seconds,
-            Taken::Launch(_) | Taken::Pictures(_) | Taken::Benchmark => false,
+            Taken::Launch(_) | Taken::LaunchOf(_) | Taken::Counted(_) | Taken::Pictures(_) | Taken::Benchmark => false,
         }
     }
 

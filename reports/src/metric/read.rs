@@ -35,12 +35,13 @@ impl Unit {
             Self::Points => (&[], "70"),
             Self::Thousandths => (&[], "5"),
             Self::Count => (&[], "100"),
+            Self::Events => (&[("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)], "500M or 2G"),
         }
     }
 
     /// Whether it is an amount: nothing less than nothing can be meant.
     fn is_amount(self) -> bool {
-        self.is_of_time() || matches!(self, Self::Bytes | Self::Gigaflops)
+        self.is_of_time() || matches!(self, Self::Bytes | Self::Gigaflops | Self::Events)
     }
 }
 

@@ -19,7 +19,7 @@ impl Unit {
             Self::Similarity => "1 for equal",
             Self::Points => "points, 100 for equal",
             Self::Thousandths => "thousandths",
-            Self::Count => "count",
+            Self::Count | Self::Events => "count",
         }
     }
 
@@ -36,7 +36,8 @@ impl Unit {
             | Self::Similarity
             | Self::Points
             | Self::Thousandths
-            | Self::Count => false,
+            | Self::Count
+            | Self::Events => false,
         }
     }
 }
@@ -60,6 +61,7 @@ impl Metric {
             Unit::Points => format!("{value:.1}"),
             Unit::Thousandths => text::minus(format!("{value:.1}")),
             Unit::Count => format!("{value:.0}"),
+            Unit::Events => text::count(value),
         }
     }
 
@@ -83,6 +85,7 @@ impl Metric {
                 Unit::Bytes => text::bytes(size as u64),
                 Unit::Joules => format!("{}\u{a0}J", text::significant(size, 3)),
                 Unit::Gigaflops => text::operations(size),
+                Unit::Events => text::count(size),
                 Unit::Hits | Unit::Relative | Unit::Similarity | Unit::Points | Unit::Thousandths | Unit::Count => {
                     text::significant(size, 3)
                 }

@@ -4,13 +4,15 @@ use serde::Serialize;
 
 use crate::estimate::Estimate;
 use crate::pictures::JudgedRow;
-use crate::record::{Bounded, Cell, Launch, Reading, Role, Run, Sample};
+use crate::record::{Bounded, Cell, Counted, Launch, Reading, Role, Run, Sample};
 
 /// How a number is taken, and so what its samples are.
 #[derive(Clone, Copy)]
 pub enum Taken {
     /// A number of each launch.
     Launch(fn(&Launch) -> Reading<f64>),
+    /// A number of each launch, for which the cell's stages are needed.
+    LaunchOf(fn(&Cell, &Launch) -> Reading<f64>),
     /// A number of each timed image; a launch has the median of its images'.
     Image(fn(&Sample) -> f64),
     /// The seconds of each timed image in all stages of a role; a launch has the median of its images'.
@@ -22,6 +24,8 @@ pub enum Taken {
     Sustained(fn(&Run, &Launch) -> Reading<f64>),
     /// One number of the cell.
     Cell(fn(&Cell) -> Reading<Figure>),
+    /// One number of the image that was counted in a simulator, where one was.
+    Counted(fn(&Cell, &Counted) -> Reading<Figure>),
     /// One number of the cell, for which the run's models and peaks are needed.
     Run(fn(&Run, &Cell) -> Reading<Figure>),
     /// One number of the pictures of many prompts.
@@ -34,11 +38,13 @@ impl std::fmt::Debug for Taken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Launch(_) => "Launch",
+            Self::LaunchOf(_) => "LaunchOf",
             Self::Image(_) => "Image",
             Self::Stage(_) => "Stage",
             Self::Steps(_) => "Steps",
             Self::Sustained(_) => "Sustained",
             Self::Cell(_) => "Cell",
+            Self::Counted(_) => "Counted",
             Self::Run(_) => "Run",
             Self::Pictures(_) => "Pictures",
             Self::Benchmark => "Benchmark",

@@ -74,7 +74,7 @@ impl Scale {
 /// Whether twice as much means something. Minutes until a device is held back can be 0.
 pub(super) fn is_ratio(unit: Unit) -> bool {
     match unit {
-        Unit::Seconds | Unit::Bytes | Unit::Joules | Unit::Gigaflops | Unit::Relative => true,
+        Unit::Seconds | Unit::Bytes | Unit::Joules | Unit::Gigaflops | Unit::Relative | Unit::Events => true,
         Unit::Minutes
         | Unit::Share
         | Unit::Hits

@@ -8,6 +8,7 @@ use crate::record::{Cell, CellKey, Run, Status};
 use crate::stats::{fdr, power};
 use crate::{table, text};
 
+use super::counted;
 use super::design::Design;
 use super::fit::{self, Difference};
 use super::judge::{self, Measured, Samples, Terms, Threshold};
@@ -90,6 +91,7 @@ pub fn compare(base: &Side, head: &Side, options: &Options) -> Result<Verdict, C
             judge::decide(one, q, tests, terms)
         });
         cell.verdict.metrics = decided.collect();
+        counted::settle(&mut cell.verdict.metrics);
         verdict.cells.push(cell.verdict);
     }
     verdict.settle();
@@ -297,13 +299,20 @@ fn measure(
     let foreign = independent.then(|| drift::foreign(base, head)).flatten();
     notes.extend(machine.iter().chain(&foreign).map(|doubt| doubt.says.clone()));
     notes.extend(independent.then(|| drift::unknown(base, head)).flatten());
+    let counts = counted::look(base, head);
+    notes.extend(counts.notes);
     let mut measured: Vec<Measured> = Vec::new();
     let mut unpaired = 0;
     for metric in metrics {
+        if metric.basis() == Basis::Counted && !counts.comparable {
+            continue;
+        }
         let of = |side: &Side, cells| samples::of_cells(metric, &side.runs, cells);
         let (base, head) = (of(base_side, base), of(head_side, head));
         // Where images are so long that each launch made only one, the first image is the one to judge.
         let stands_in = metric == Metric::FIRST_IMAGE && measured.iter().all(|one| one.verdict.metric != Metric::IMAGE);
+        // What was counted needs no launch.
+        let stands_in = stands_in && !(counts.comparable && base.is_empty() && head.is_empty());
         // A cell without any launch has a time all the same: one that is missing, so that it cannot be well.
         if base.is_empty() && head.is_empty() && !stands_in {
             continue;

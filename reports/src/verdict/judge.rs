@@ -133,7 +133,7 @@ pub(super) fn measure(samples: &Samples, threshold: &Threshold, terms: Terms) ->
     let (gate, limit) = (judged(gate_shown), judged(limit_shown));
     let paired = samples.pairs.is_some();
     let mut measured = Measured { verdict, worse: None, gate, limit, shift: None, paired, doubts: Vec::new() };
-    if metric.basis() == Basis::Value {
+    if metric.basis().is_by_value() {
         by_value(&mut measured, threshold);
     } else {
         by_ranks(&mut measured, samples, terms);
@@ -239,15 +239,16 @@ pub(super) fn decide(measured: Measured, q: Option<f64>, tests: usize, terms: Te
         verdict.why = format!("{side} has no {}", verdict.metric.title());
         return verdict;
     }
-    if verdict.basis == Basis::Value {
+    if verdict.basis.is_by_value() {
         let worse = shift.unwrap_or(0.0);
         // Past the rounding of a sum or a quotient, so that a threshold of 0 is not tripped by it.
         let slack = 1e-12 * verdict.base.unwrap_or(0.0).abs();
         verdict.outcome = if worse > limit + slack { Outcome::Regressed } else { Outcome::Ok };
         verdict.improved = -worse > limit + slack;
+        let how = if verdict.basis == Basis::Counted { "counted" } else { "by value" };
         verdict.why = match verdict.outcome {
-            Outcome::Regressed => "worse by more than the threshold, by value".into(),
-            _ => "within the threshold, by value".into(),
+            Outcome::Regressed => format!("worse by more than the threshold, {how}"),
+            _ => format!("within the threshold, {how}"),
         };
         return verdict;
     }

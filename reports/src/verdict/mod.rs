@@ -9,6 +9,7 @@
 
 pub mod aa;
 mod compare;
+mod counted;
 pub mod criterion;
 mod design;
 mod drift;

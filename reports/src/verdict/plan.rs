@@ -23,7 +23,7 @@ use crate::stats::sequence;
 
 use super::design::Design;
 use super::sides::Options;
-use super::{Basis, CellState, CellVerdict, Outcome, Verdict};
+use super::{CellState, CellVerdict, Outcome, Verdict};
 
 /// Which build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -275,7 +275,7 @@ impl Plan {
                 continue;
             }
             // What fails whatever its speed, or by a number that each build has once, needs no further launch.
-            let once = cell.metrics.iter().any(|one| one.fails() && one.basis == Basis::Value);
+            let once = cell.metrics.iter().any(|one| one.fails() && one.basis.is_by_value());
             let by_launches = cell.findings.is_empty() && !once;
             *state = match cell.outcome {
                 Some(Outcome::Inconclusive) if !was_flagged => State::Open,

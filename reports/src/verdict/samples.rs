@@ -29,7 +29,7 @@ pub(super) fn of_cells(metric: Metric, runs: &[&Run], cells: &[(usize, &Cell)]) 
                 let value = metric::of_launch(metric, runs.get(record)?, cell, launch)?;
                 Some(Taken { record, launch: launch.index, order: launch.order, value })
             })),
-            Basis::Value => {
+            Basis::Value | Basis::Counted => {
                 let value = metric::of_cell(metric, cell);
                 taken.extend(value.map(|value| Taken { record, launch: 0, order: 0, value }));
             }

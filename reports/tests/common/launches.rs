@@ -46,6 +46,7 @@ pub fn launch(index: u32, factor: f64) -> Launch {
                 .to_vec(),
             harness_s: at(0.01),
             removed: None,
+            counts: Default::default(),
             ended_s: None,
         }
     };

@@ -286,7 +286,13 @@ mod tests {
 
     #[test]
     fn memory_is_that_of_the_process_that_computes() {
-        let started = |pid| Event::Started { protocol: 1, pid, version: Default::default(), cpus_allowed: None };
+        let started = |pid| Event::Started {
+            protocol: 1,
+            pid,
+            version: Default::default(),
+            cpus_allowed: None,
+            counters: Default::default(),
+        };
         let marks = [Some(70), Some(90), None]
             .map(|high_water| Event::Memory(MemoryMark { high_water, ..MemoryMark::default() }));
         for (pid, wanted) in [(5, Some(1000)), (6, Some(90))] {

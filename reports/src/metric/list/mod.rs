@@ -1,5 +1,6 @@
 //! Every number, a row each. What adds a number adds a row here, the function that takes it, a line in the glossary and a test.
 
+mod counts;
 mod memory;
 mod nearness;
 mod others;
@@ -26,8 +27,15 @@ const fn not_judged(why: &'static str) -> Judged {
     Judged::Not { why }
 }
 
-const PARTS: [&[Definition]; 6] =
-    [times::TIMES, memory::MEMORY, rates::RATES, nearness::NEARNESS, pictures::PICTURES, others::OTHERS];
+const PARTS: [&[Definition]; 7] = [
+    times::TIMES,
+    memory::MEMORY,
+    rates::RATES,
+    counts::COUNTS,
+    nearness::NEARNESS,
+    pictures::PICTURES,
+    others::OTHERS,
+];
 
 const COUNT: usize = {
     let (mut count, mut part) = (0, 0);

@@ -146,6 +146,7 @@ fn row(page: &mut String, metric: &MetricVerdict) {
         if metric.outcome == Outcome::Regressed { format!(", {}", metric.magnitude.name()) } else { String::new() };
     let samples = match metric.basis {
         Basis::Value => "by value".to_owned(),
+        Basis::Counted => "counted".to_owned(),
         Basis::Launches | Basis::Iterations => format!("{} + {}", metric.base_samples, metric.head_samples),
     };
     let _ = writeln!(

@@ -206,6 +206,7 @@ fn row(name: Option<&str>, metric: &MetricVerdict) -> String {
     };
     let samples = match metric.basis {
         Basis::Value => "by value".to_owned(),
+        Basis::Counted => "counted".to_owned(),
         Basis::Launches | Basis::Iterations => format!("{}+{}", metric.base_samples, metric.head_samples),
     };
     format!(

@@ -51,14 +51,16 @@ pub(super) fn sides(verdict: &Verdict) -> String {
     format!("base {}, head {}", side(&verdict.base), side(&verdict.head))
 }
 
-/// Numbers that deserve a line of their own: the strict ones that launches decide, and whatever fails or is undecided. Single
-/// denoiser steps only where the steps together do not say the same.
+/// Numbers that deserve a line of their own: the strict ones that launches or counts decide, the time of an image where counts decided in
+/// its place, and whatever fails or is undecided. Single denoiser steps only where the steps together do not say the same.
 pub(super) fn notable(cell: &CellVerdict) -> Vec<&MetricVerdict> {
     let steps = cell.metric(Metric::DENOISER_STEP).is_some_and(MetricVerdict::fails);
     let wanted = |metric: &&MetricVerdict| {
         let decided_by_launches = metric.enforce == Enforce::Strict && metric.basis != Basis::Value;
+        let beside_counts =
+            cell.metric(Metric::COUNTED).is_some() && [Metric::IMAGE, Metric::COUNTED].contains(&metric.metric);
         let told = metric.metric.of_step().is_some() && steps;
-        (decided_by_launches || metric.fails() || metric.undecided()) && !told
+        (decided_by_launches || beside_counts || metric.fails() || metric.undecided()) && !told
     };
     cell.metrics.iter().filter(wanted).collect()
 }
@@ -126,10 +128,17 @@ pub(super) fn method(verdict: &Verdict) -> String {
     };
     let (confidence, level, tests) = (trimmed(1.0 - method.level), trimmed(method.level), method.tests);
     let power = trimmed(method.power);
+    let counts = |cell: &CellVerdict| cell.metric(Metric::COUNTED).is_some();
+    let counted = if verdict.cells.iter().any(counts) {
+        " Counted numbers are of one image in a simulator and are judged by their value: where the time of an image is decided, that decides; \
+         else they do."
+    } else {
+        ""
+    };
     format!(
         "Changes are Hodges-Lehmann shifts with {confidence} % intervals; {design}; q by Benjamini-Hochberg over \
          {tests} tests. Regressed: the whole interval is above the threshold and q is at most {level} %. Ok: the whole \
          interval is below it. The changes that launches could detect are detected with a probability of {power} \
-         %.{noise}"
+         %.{noise}{counted}"
     )
 }

@@ -62,6 +62,7 @@ fn row(metric: &MetricVerdict) -> [String; 6] {
     let q = metric.q.map(|_| format!("q {}", q(metric)));
     let size = match metric.basis {
         Basis::Value => String::new(),
+        Basis::Counted => "counted".to_owned(),
         Basis::Launches | Basis::Iterations => format!("n {}+{}", metric.base_samples, metric.head_samples),
     };
     [
