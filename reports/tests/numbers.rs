@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ditbench_record::store::LoadedRun;
 use ditbench_record::{
-    self as record, Company, Count, Counted, Counter, Counters, ImageQuality, MemoryMark, MemoryPass, ModelEntry, Peak, Reading, Run, Stage, StageCompile, StageCounts,
-    Telemetry, WeightsUse,
+    self as record, Company, Count, Counted, Counter, Counters, ImageQuality, MemoryMark, MemoryPass, ModelEntry, Peak,
+    Reading, Run, Stage, StageCompile, StageCounts, Telemetry, WeightsUse,
 };
 use ditbench_reports::history::series::extract;
 use ditbench_reports::metric::{Basis, Csv, Followed, Judged, Metric, Shown, Unit};

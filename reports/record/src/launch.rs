@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::reading::{AnySample, STAGES};
-use super::{Calibration, CellStage, Company, Count, Counter, Counters, ForeignLoad, Reading, Role, StageSeconds, Status};
+use super::{
+    Calibration, CellStage, Company, Count, Counter, Counters, ForeignLoad, Reading, Role, StageSeconds, Status,
+};
 
 /// One process of a cell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

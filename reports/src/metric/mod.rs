@@ -213,9 +213,12 @@ impl Metric {
     /// What its samples are.
     pub fn basis(self) -> Basis {
         match self.definition().taken {
-            Taken::Launch(_) | Taken::LaunchOf(_) | Taken::Image(_) | Taken::Stage(_) | Taken::Steps(_) | Taken::Sustained(_) => {
-                Basis::Launches
-            }
+            Taken::Launch(_)
+            | Taken::LaunchOf(_)
+            | Taken::Image(_)
+            | Taken::Stage(_)
+            | Taken::Steps(_)
+            | Taken::Sustained(_) => Basis::Launches,
             Taken::Counted(_) => Basis::Counted,
             Taken::Cell(_) | Taken::Run(_) | Taken::Pictures(_) => Basis::Value,
             Taken::Benchmark => Basis::Iterations,
