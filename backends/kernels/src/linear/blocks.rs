@@ -52,3 +52,34 @@ fn best(m: usize, panels: usize, threads: usize, outputs: usize) -> Blocks {
     }
     best.1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_have_whole_tiles_whole_pairs_of_panels_and_outputs_that_stay_in_cache() {
+        for m in [1, 5, 12, 191, 193, 1024, 5000] {
+            for panels in [1, 2, 3, 48, 256] {
+                for (threads, outputs) in [(1, OUTPUTS), (2, OUTPUTS), (7, usize::MAX)] {
+                    let found = best(m, panels, threads, outputs);
+                    let Blocks { rows, panels: columns } = found;
+                    let words = format!("{m} rows, {panels} panels, {threads} threads: {found:?}");
+                    assert!((1..=ROWS.min(m)).contains(&rows) && (rows % HEIGHT == 0 || rows == m), "{words}");
+                    assert!((1..=panels).contains(&columns) && (columns % 2 == 0 || columns == panels), "{words}");
+                    assert!(columns <= 2 || rows * columns * PANEL <= outputs, "{words}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn large_products_keep_all_threads_busy_and_small_ones_stay_here() {
+        for threads in [2, 7] {
+            let Blocks { rows, panels } = best(1024, 192, threads, OUTPUTS);
+            let tasks = 1024usize.div_ceil(rows) * 192usize.div_ceil(panels);
+            assert!(tasks.div_ceil(threads) * threads * 8 <= tasks * 9, "{tasks} tasks of {threads} threads");
+        }
+        assert_eq!(blocks(16, 64, 64, 512), Blocks { rows: 16, panels: 4 });
+    }
+}
