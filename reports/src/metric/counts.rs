@@ -85,7 +85,8 @@ mod tests {
             launches: vec![launch.clone()],
             ..Cell::default()
         };
-        let of = |name: &str| crate::metric::of_launch(Metric::named(name).unwrap(), &cell, &launch);
+        let run = crate::sample::run();
+        let of = |name: &str| crate::metric::of_launch(Metric::named(name).unwrap(), &run, &cell, &launch);
         assert_eq!((of("image_instructions"), of("denoiser_pass_instructions")), (Some(110.0), Some(30.0)));
         assert_eq!((of("text_encoder_instructions"), of("decoder_instructions")), (Some(7.0), None));
         let why = crate::metric::of(Metric::named("decoder_instructions").unwrap(), &Default::default(), &cell);
