@@ -160,7 +160,8 @@ mod tests {
     #[test]
     fn what_took_turns_is_scaled_and_says_so_and_what_hardly_counted_is_nothing() {
         let before = raw(1_000, 500, 400);
-        let since = |count, enabled, running| raw(1_000 + count, 500 + enabled, 400 + running).since(before);
+        let since =
+            |count: u64, enabled: u64, running: u64| raw(1_000 + count, 500 + enabled, 400 + running).since(before);
         assert_eq!(since(900, 100, 100), Some(Count { count: 900.0, counted: 1.0 }));
         assert_eq!(since(900, 100, 50), Some(Count { count: 1_800.0, counted: 0.5 }));
         assert_eq!(since(900, 100, 24), None, "less than a quarter of the time");
