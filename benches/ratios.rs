@@ -1,12 +1,13 @@
 //! The ratios that ditbench is to reach, each measured in one run and in turns (a b b a): the median and the interval of its
 //! pairs. No bound is enforced: look at the lines.
 //!
-//! `cargo bench --bench ratios`, or parts: `cargo bench --bench ratios -- harness attention small`
+//! `cargo bench --bench ratios`, or parts: `cargo bench --bench ratios -- harness attention depthwise small`
 //!
 //! | part | what |
 //! |---|---|
 //! | `harness` | an image through our pipeline against the same passes of the same sessions called directly |
 //! | `attention` | the time in the attention of Down and Up, dense over sparse, `small` with one block a stage at 1024² |
+//! | `depthwise` | the time in the depthwise convolutions of SnapGen's denoiser at 1024², every backend over ONNX Runtime, and `stock` over `tuned` |
 //! | `small` | a denoiser pass of the whole `small` at 512² (8 GB of weights in the cache): to its floor, and backends to ONNX Runtime in f32 |
 //!
 //! ONNX Runtime against Python's, and tract against a bare tract: `cargo bench -p ditbench-ort --bench python`,
@@ -15,16 +16,18 @@
 mod common;
 mod ratio;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::{backends, cache, session, threads};
-use ditbench_backend_api::Session;
+use ditbench_backend_api::{Backend, NodeTime, Session};
 use ditbench_conformance::inputs;
-use ditbench_graph::Tensor;
 use ditbench_graph::cost;
 use ditbench_graph::weights::prepare::{Source, prepare};
 use ditbench_graph::weights::{Scheme, Weights};
+use ditbench_graph::{ConvShape, DType, Graph, GraphBuilder, Op, Tensor};
 use ditbench_kernels::{Isa, peak};
+use ditbench_workloads::snapgen;
 use ditbench_workloads::snapgenpp::pipeline::{self, Feed, Rule};
 use ditbench_workloads::snapgenpp::{ImageSize, Layout, Model, ModelConfig, Rung, Variant};
 use ditbench_workloads::{RunError, StageRunner};
@@ -32,7 +35,8 @@ use ratio::{Estimate, line, ratio, seconds};
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let parts: [(&str, fn()); 3] = [("harness", harness), ("attention", attention), ("small", small)];
+    let parts: [(&str, fn()); 4] =
+        [("harness", harness), ("attention", attention), ("depthwise", depthwise), ("small", small)];
     // `cargo test --benches` runs benches too, to see that they start.
     if std::env::args().any(|arg| arg == "--test") {
         return;
@@ -137,6 +141,71 @@ fn attention() {
             line(&format!("{name} {}, whole pass", variant.name), whole, "");
         }
     }
+}
+
+/// SnapGen's depthwise convolutions, each shape once; how often the denoiser has it, by name; elements that all of them read.
+fn depthwise_layers() -> (Graph, BTreeMap<String, usize>, usize) {
+    let size = ditbench_workloads::ImageSize { height: 1024, width: 1024 };
+    let config = snapgen::ModelConfig::of("snapgen", size).expect("a model of SnapGen's");
+    let whole = snapgen::denoiser(&config).expect("a denoiser");
+    let mut counts = BTreeMap::new();
+    for node in &whole.nodes {
+        let shape = whole.shape(node.inputs.first().copied().unwrap_or(node.output));
+        if matches!(node.op, Op::Conv2d { groups, .. } if groups == shape[1]) {
+            *counts.entry(shape.to_vec()).or_insert(0) += 1;
+        }
+    }
+    let elements = counts.iter().map(|(shape, count)| shape.iter().product::<usize>() * count).sum();
+    let mut b = GraphBuilder::new("depthwise");
+    let named = counts.into_iter().map(|(shape, count)| {
+        let (name, groups) = (format!("each_{}_at_{}", shape[1], shape[2]), shape[1]);
+        let x = b.input(&format!("{name}_x"), &shape, DType::F32);
+        let window = ConvShape { kernel: 3, stride: 1, padding: 1, groups, bias: false };
+        let y = b.conv(&name, x, groups, window, 1.0);
+        b.output(&format!("{name}_y"), y);
+        (name, count)
+    });
+    let named = named.collect();
+    (b.finish().expect("a graph"), named, elements)
+}
+
+fn depthwise() {
+    println!("\nThe depthwise convolutions of SnapGen's denoiser at 1024², f32, {} threads", threads());
+    let (graph, counts, elements) = depthwise_layers();
+    let (stored, feed) = (ditbench_conformance::weights(&graph, Scheme::F32, 1), inputs(&graph, 1));
+    // As the profiler tells: what goes into a session and comes out of it is copied, and would hide the half of it.
+    let inside = |session: &mut dyn Session| {
+        let profile = session.profile(&feed).expect("a profile");
+        let of = |node: &NodeTime| counts.get(node.scope.as_deref()?).map(|count| *count as f64 * node.duration_s);
+        profile.nodes.iter().filter_map(of).sum::<f64>()
+    };
+    let made = |backend: &dyn Backend, variant: &str| session(backend, &graph, &stored, variant);
+    let backends = backends();
+    let mut first: Option<(String, Box<dyn Session>)> = None;
+    for (name, backend) in &backends {
+        let mut of_backend: Vec<(String, Box<dyn Session>)> = Vec::new();
+        for variant in backend.variants(Scheme::F32) {
+            let mut session = made(backend.as_ref(), &variant.name);
+            let label = format!("{name} {}", variant.name);
+            line(&format!("{label}: seconds a pass"), Estimate::of((0..7).map(|_| inside(session.as_mut()))), "");
+            if let Some((against, reference)) = &mut first {
+                let over = ratio(6, || inside(reference.as_mut()), || inside(session.as_mut()));
+                line(&format!("{label} over {against}"), over, "");
+            }
+            of_backend.push((label, session));
+        }
+        if let [(tuned, a), (stock, b)] = &mut of_backend[..] {
+            line(&format!("{stock} over {tuned}"), ratio(6, || inside(a.as_mut()), || inside(b.as_mut())), "");
+        }
+        if first.is_none() {
+            first = of_backend.into_iter().next();
+        }
+    }
+    println!(
+        "{:.0} MB read and as many written a pass, {} layers",
+        4e-6 * elements as f64,
+        counts.values().sum::<usize>()
+    );
 }
 
 fn small() {

@@ -174,6 +174,25 @@ fn models_that_read_parts_of_one_file_agree_on_every_backend() {
     assert_eq!((files("f32").len(), files("mixed").len()), (1, 1));
 }
 
+/// The precisions that the other tests leave out: each of these models in one of them.
+#[test]
+fn the_other_precisions_of_the_small_models_agree_on_every_backend() {
+    let bench = Bench::new();
+    let mut plan = "launches = 1\nimages = 1\n".to_owned();
+    for (model, precision) in [("edgedit-nano", "palette4"), ("snapgen-nano", "mixed"), ("cdm-nano", "q8")] {
+        for (backends, precision) in [("'reference'", "f32"), ("'reference', 'candle', 'tract', 'ort'", precision)] {
+            plan += &format!(
+                "[[group]]\nmodel = '{model}'\nbackend = [{backends}]\nprecision = '{precision}'\nsteps = 1\n"
+            );
+        }
+    }
+    std::fs::write(bench.path("plan.toml"), plan).unwrap();
+    bench.ok(&["run", "--plan", "plan.toml", "--out", "run"]);
+    let record = bench.record("run");
+    assert_eq!(cells(&record).len(), 15);
+    assert_eq!(near_the_reference(&record), 12);
+}
+
 #[test]
 fn a_cascade_agrees_on_every_backend_and_its_stages_have_times_of_their_own() {
     let bench = Bench::new();
@@ -233,8 +252,7 @@ fn an_image_and_a_comparison_find_onnx_runtime_as_a_run_does() {
 #[test]
 fn a_library_that_was_named_is_the_one_that_is_used_or_the_row_says_why_not() {
     let bench = Bench::new();
-    let arguments =
-        ["run", "--backend", "ort,candle", "--precision", "f32", "--launches", "1", "--images", "1", "--brief"];
+    let arguments = ["run", "--backend", "ort,candle", "--precision", "f32", "--launches", "1", "--images", "1"];
     bench.ok(&[&arguments[..], &["--ort-lib", "nowhere.so", "--out", "run"]].concat());
     let record = bench.record("run");
     let cells = cells(&record);

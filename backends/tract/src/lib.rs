@@ -12,6 +12,7 @@
 //! Files written for tract are kept in the cache folder by the hash of graph, weights and dialect.
 
 pub mod dialect;
+mod gemm;
 mod load;
 mod ops;
 mod own;

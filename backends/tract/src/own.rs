@@ -13,7 +13,7 @@ use ditbench_backend_api::{
 };
 use ditbench_graph::Tensor;
 use ditbench_onnx::model::{Operator, Storage};
-use ditbench_onnx::{Data, Value};
+use ditbench_onnx::{DType, Data, Value};
 use rayon::ThreadPool;
 use tract_core::prelude::{
     DatumType, IntoTValue, RunOptions, TValue, TVec, Tensor as TractTensor, TractResult, TypedModel, TypedSimplePlan,
@@ -23,7 +23,7 @@ use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::*;
 
 use crate::session::{computing, timed, to_tract};
-use crate::{DEVICE, NAME};
+use crate::{DEVICE, NAME, gemm};
 
 /// The one way of running a file.
 const STOCK: &str = "stock";
@@ -76,7 +76,11 @@ pub(crate) fn load(model: &OnnxModel, options: &CompileOptions) -> Result<OwnSes
     // tract takes a pool of one thread for no pool at all and then uses all processors.
     let executor = if options.threads == 1 { Executor::SingleThread } else { Executor::MultiThread(Arc::clone(&pool)) };
     let plan = multithread_tract_scope(executor.clone(), || -> TractResult<Arc<TypedSimplePlan>> {
-        let typed: TypedModel = tract_onnx::onnx().model_for_path(&model.file)?.into_optimized()?;
+        let mut reader = tract_onnx::onnx();
+        if model.model.stored.contains_key(&DType::F16) {
+            gemm::register(&mut reader);
+        }
+        let typed: TypedModel = reader.model_for_path(&model.file)?.into_optimized()?;
         TypedSimplePlan::new_with_options(typed, &RunOptions { executor: Some(executor), ..RunOptions::default() })
     })
     .map_err(|error| failed(model, "loading", &error))?;
