@@ -43,6 +43,11 @@ fn a_search_ends_with_the_advice_and_leaves_an_ordinary_run() {
     let again = run(&bench, &[&["advise", "found"], &BOUNDS[..]].concat());
     assert_eq!(again.status.code(), output.status.code());
     assert!(said.ends_with(&text(&again.stdout)), "{said}\n---\n{}", text(&again.stdout));
+    // So does the search when it is resumed, with what that makes of it.
+    let resumed = run(&bench, &["run", "--resume", "found"]);
+    let words = text(&resumed.stdout);
+    assert!(matches!(resumed.status.code(), Some(0 | 3)), "{words}\n{}", text(&resumed.stderr));
+    assert!(words.contains("Under steady image at most 5.00"), "{words}");
     if output.status.code() == Some(0) {
         assert_eq!(launches("f32"), Some(6), "the best is made sure");
         assert!(said.contains("Ship scripted"), "{said}");
