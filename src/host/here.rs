@@ -131,7 +131,7 @@ impl Host for ThisMachine {
         }
         let exit = exit?;
         observed.foreign = exit.foreign;
-        observed.company = exit.company;
+        observed.company = exit.company.map(Box::new);
         Ok(Exit { cause: exit.cause, max_rss: exit.max_rss, observed })
     }
 }

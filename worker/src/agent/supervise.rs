@@ -113,7 +113,7 @@ pub(super) fn supervise(folder: &Path) -> Result<()> {
     let (cause, max_rss) = match ended {
         Ok(exit) => {
             observed.foreign = exit.foreign;
-            observed.company = exit.company;
+            observed.company = exit.company.map(Box::new);
             (exit.cause, exit.max_rss)
         }
         Err(error) => (failed(format!("cannot start a worker on the phone: {error:#}")), None),

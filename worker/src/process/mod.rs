@@ -35,7 +35,7 @@ pub struct Observed {
     pub foreign: Reading<ForeignLoad>,
     /// What became of its company, where the order wanted some.
     #[serde(default)]
-    pub company: Option<CompanyDone>,
+    pub company: Option<Box<CompanyDone>>,
     /// Bytes of a trace of the whole system, where one was asked for.
     #[serde(default)]
     pub system_trace: Option<Reading<u64>>,
