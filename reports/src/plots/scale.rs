@@ -21,7 +21,9 @@ const DASH: f64 = 5.0;
 
 /// The figure of a series; `None` with fewer than three points, through which every line looks right.
 pub(crate) fn of_series(series: &Series) -> Result<Option<Figure>, PlotError> {
-    let mut curves: Vec<&Curve> = series.curves.iter().filter(|curve| curve.points.len() > 2).collect();
+    // What stays the same would take the height from what grows. Threads leave the work as it is.
+    let shown = |curve: &&Curve| curve.points.len() > 2 && (series.axis == Along::Threads || curve.grows());
+    let mut curves: Vec<&Curve> = series.curves.iter().filter(shown).collect();
     // The image first, then what takes longest.
     let last = |curve: &Curve| curve.points.last().map_or(0.0, |point| point.seconds);
     if let [_, stages @ ..] = curves.as_mut_slice() {
@@ -68,7 +70,7 @@ pub(crate) fn of_series(series: &Series) -> Result<Option<Figure>, PlotError> {
     let key = (1..).zip(&curves);
     Ok(Some(Figure {
         id: "scale",
-        title: name,
+        title: format!("Time against {}", series.axis.counts()),
         svg,
         caption: "Dots are measured (medians over launches); the line is the power law through them, straight on two logarithmic axes. At the \
                   right end the dashed line is the law without the largest point, and the bar beside that dot is where it should then lie with \

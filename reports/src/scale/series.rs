@@ -13,6 +13,8 @@ use crate::table;
 
 /// Parts of a profiled pass that are shown: those that take most at the largest place.
 const PARTS: usize = 8;
+/// Counts with a smaller exponent do not grow.
+const FLAT: f64 = 0.01;
 
 /// Cells of one machine that differ in one axis alone.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -103,7 +105,19 @@ pub struct Work {
     pub share_last: f64,
 }
 
+impl Curve {
+    /// Whether its work grows along the axis, as far as it is counted: a text encoder's does not with the size of the image.
+    pub fn grows(&self) -> bool {
+        self.operations.is_none_or(|growth| !growth.is_flat())
+    }
+}
+
 impl Growth {
+    /// Whether it is the same everywhere.
+    pub fn is_flat(self) -> bool {
+        self.exponent.abs() < FLAT
+    }
+
     fn of(points: &[(f64, f64)]) -> Option<Self> {
         let exponent = |points: &[(f64, f64)]| Law::fit(points).value().map(|law| law.exponent);
         let last = exponent(&points[points.len().checked_sub(2)?..]);
@@ -144,7 +158,7 @@ pub(super) fn of(axis: Axis, cells: &[(Place, &Measured)], machine: &str, predic
         label: label(axis, last.1),
         backend: last.1.cell.key.backend.clone(),
         curves,
-        profiled: profiled(axis, cells, predict),
+        profiled: profiled(axis, cells),
         work: if grows { work(cells) } else { Vec::new() },
         threads: threads.flatten(),
         notes: notes(cells),
@@ -195,8 +209,9 @@ fn finished(axis: Axis, of: String, role: Option<Role>, points: Vec<Point>, pred
     Some(Curve { of, role, check: law::check(&held_out), points, operations, held_out, law, predicted })
 }
 
-/// Parts of a pass under the profiler, by stage, kind of block and operation.
-fn profiled(axis: Axis, cells: &[(Place, &Measured)], predict: &[Place]) -> Vec<Curve> {
+/// Parts of a pass under the profiler, by stage, kind of block and operation. Nothing is predicted of them: the profiler slows them
+/// down by shares that nobody knows.
+fn profiled(axis: Axis, cells: &[(Place, &Measured)]) -> Vec<Curve> {
     let rows: Vec<(&Place, &Vec<ProfileRow>)> = cells
         .iter()
         .filter_map(|(place, cell)| Some((place, cell.cells.iter().find_map(|cell| cell.profile.value())?)))
@@ -224,7 +239,7 @@ fn profiled(axis: Axis, cells: &[(Place, &Measured)], predict: &[Place]) -> Vec<
         };
         let (stage, block, op) = part;
         let name = format!("{}: {op} in {block}", stage.replace('_', " "));
-        finished(axis, name, None, rows.iter().filter_map(point).collect(), predict)
+        finished(axis, name, None, rows.iter().filter_map(point).collect(), &[])
     };
     parts.iter().filter_map(of).collect()
 }

@@ -16,18 +16,24 @@ const SMALL: f64 = 0.005;
 pub fn exponent(law: Option<&Law>) -> String {
     let Some(law) = law else { return "-".to_owned() };
     match law.interval {
-        Some(Interval { low, high }) => format!("{:.2} [{low:.2}, {high:.2}]", law.exponent),
-        None => format!("{:.2} (2 points)", law.exponent),
+        Some(Interval { low, high }) => format!("{} [{}, {}]", two(law.exponent), two(low), two(high)),
+        None => format!("{} (2 points)", two(law.exponent)),
     }
+}
+
+/// Two decimals, and no minus before nothing.
+fn two(value: f64) -> String {
+    let text = format!("{value:.2}");
+    if text == "-0.00" { "0.00".to_owned() } else { text }
 }
 
 /// `1.18`; `1.18 (1.02 to 1.35)` where it is not the same at both ends.
 pub fn growth(growth: Growth) -> String {
     let Growth { exponent, first, last } = growth;
     if (last - first).abs() < BENT {
-        return format!("{exponent:.2}");
+        return two(exponent);
     }
-    format!("{exponent:.2} ({first:.2} to {last:.2})")
+    format!("{} ({} to {})", two(exponent), two(first), two(last))
 }
 
 fn time(value: f64, interval: Option<Interval>) -> String {
@@ -41,7 +47,8 @@ pub(super) fn of_series(series: &Series) -> Vec<String> {
     let unit = series.axis.counts();
     if series.axis != Axis::Threads {
         says.extend(series.curves.first().and_then(|curve| against_operations(curve, unit)));
-        says.extend(held_out(&series.curves));
+        let curves: Vec<&Curve> = series.curves.iter().filter(|curve| curve.grows()).collect();
+        says.extend(held_out(&curves));
     }
     if let Some(threads) = &series.threads {
         says.push(match &threads.serial {
@@ -60,7 +67,7 @@ pub(super) fn of_series(series: &Series) -> Vec<String> {
         });
     }
     says.extend(work(&series.work, unit));
-    for curve in series.curves.iter().chain(&series.profiled) {
+    for curve in series.curves.iter().filter(|curve| curve.grows()) {
         says.extend(curve.predicted.iter().map(|predicted| prediction(curve, predicted)));
     }
     says
@@ -70,8 +77,7 @@ pub(super) fn of_series(series: &Series) -> Vec<String> {
 fn against_operations(curve: &Curve, unit: &str) -> Option<String> {
     let (law, counted) = (curve.law.value()?, curve.operations?);
     let Interval { low, high } = law.interval?;
-    let both =
-        format!("time grows as {unit}^{:.2} [{low:.2}, {high:.2}], operations as ^{}", law.exponent, growth(counted));
+    let both = format!("time grows as {unit}^{}, operations as ^{}", exponent(Some(law)), growth(counted));
     Some(if low > counted.exponent {
         format!("The {}'s {both}: each operation takes longer where there are more.", curve.of)
     } else if high < counted.exponent {
@@ -82,10 +88,10 @@ fn against_operations(curve: &Curve, unit: &str) -> Option<String> {
 }
 
 /// What came of holding points out: the largest of each curve, and how many of the others.
-fn held_out(curves: &[Curve]) -> Vec<String> {
+fn held_out(curves: &[&Curve]) -> Vec<String> {
     let mut says = Vec::new();
     let largest: Vec<(&Curve, &HeldOut)> =
-        curves.iter().filter_map(|curve| Some((curve, curve.held_out.last()?))).collect();
+        curves.iter().filter_map(|curve| Some((*curve, curve.held_out.last()?))).collect();
     let Some((_, first)) = largest.first() else {
         return vec![format!(
             "The law is unchecked: it takes 3 points to hold one out, and {} for an interval.",
@@ -139,6 +145,7 @@ fn work(all: &[Work], unit: &str) -> Vec<String> {
     let of = |stage: &&str| {
         let own = all.iter().filter(|work| work.stage == **stage);
         let mut own: Vec<&Work> = own.filter(|work| work.share_first.max(work.share_last) >= SMALL).collect();
+        own.retain(|_| all.iter().any(|work| work.stage == **stage && !work.growth.is_flat()));
         own.sort_by(|a, b| b.growth.exponent.total_cmp(&a.growth.exponent));
         let one = |work: &&Work| {
             let (first, last) = (percent(work.share_first), percent(work.share_last));
