@@ -73,14 +73,15 @@ pub fn measure_int8(isa: Isa, threads: usize, budget: Duration) -> Result<PeakSa
 pub fn measure_grouped(isa: Isa, format: Grouped, threads: usize, budget: Duration) -> Result<PeakSample, KernelError> {
     let [n, k] = TILE;
     let blocks = |bytes: usize| vec![0x33; n * k / GROUP * bytes];
-    // SAFETY: `repeat` checks `isa`.
     match format {
         Grouped::Q4 => {
             let weight = PackedQ4::pack(&blocks(PackedQ4::BLOCK_BYTES), n, k)?;
+            // SAFETY: `repeat` checks `isa`.
             repeat(isa, threads, budget, "GOP/s", || unsafe { dispatch(isa, Groups(&weight)) })
         }
         Grouped::Q8 => {
             let weight = PackedQ8::pack(&blocks(PackedQ8::BLOCK_BYTES), n, k)?;
+            // SAFETY: `repeat` checks `isa`.
             repeat(isa, threads, budget, "GOP/s", || unsafe { dispatch(isa, Groups(&weight)) })
         }
     }
