@@ -84,7 +84,7 @@ fn itself_and_another(_: &()) -> Result<(), String> {
 fn refused(_: &()) -> Result<(), String> {
     let bench = Bench::new();
     let program = env!("CARGO_BIN_EXE_ditbench");
-    let ab = |more: &[&str]| [&["ab", "--count", "--base", program, "--out", "ab"], &CELL[..], more].concat();
+    let ab = |more: &[&'static str]| [&["ab", "--count", "--base", program, "--out", "ab"], &CELL[..], more].concat();
     assert!(bench.refused(&ab(&["--threads", "2"])).contains("--count counts on one thread"));
     let mut without = bench.command(&ab(&[]));
     let without = without.env("PATH", bench.dir()).output().unwrap();
