@@ -4,7 +4,7 @@
 #
 #   scripts/ci/gate.sh [BASE_REV] [ditbench ab's own flags…]
 #
-# --count counts instructions in valgrind in place of timing, which finds 1 % on any machine.
+# --count counts instructions in valgrind in place of timing: other people's work does not change them.
 #
 # On a shared runner most of the noise is other people's work: start with the strict numbers only (gate.toml), let
 # `ditbench aa` tell what the runner's noise is, and treat exit code 3 as a question, not as a failure.
