@@ -1,7 +1,9 @@
 //! How a product is cut into tasks.
 
-use super::driver::PANEL;
 use crate::tile::WORTH;
+
+/// Columns of a panel.
+pub(super) const PANEL: usize = 16;
 
 /// The sizes of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

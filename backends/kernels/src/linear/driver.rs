@@ -6,13 +6,10 @@
 //! summed by one task in order of K, whatever the blocks, so that the number of threads does not change a bit.
 
 use super::Epilogue;
-use super::blocks::{Blocks, blocks};
+use super::blocks::{Blocks, PANEL, blocks};
 use crate::Isa;
 use crate::simd::{Kernel, Simd, dispatch, math};
 use crate::tile::{Shared, heights, spread, with_scratch};
-
-/// Columns of a panel.
-pub(super) const PANEL: usize = 16;
 
 /// Bytes of a cache line, at least.
 const LINE: usize = 64;

@@ -1,7 +1,8 @@
 //! The f32 linear: panels of the weight are used in place.
 
 use super::Epilogue;
-use super::driver::{PANEL, product};
+use super::blocks::PANEL;
+use super::driver::product;
 use super::float::{Float, Panels};
 use crate::error::check_len;
 use crate::simd::Simd;

@@ -1,6 +1,7 @@
 //! The product with f32 activations: what weights must give, and the register tile.
 
-use super::driver::{End, PANEL, Product, Vectors, finish};
+use super::blocks::PANEL;
+use super::driver::{End, Product, Vectors, finish};
 use crate::simd::Simd;
 use crate::tile::with_height;
 

@@ -10,7 +10,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::GROUP;
-use super::driver::{End, PANEL, Product, Vectors, finish};
+use super::blocks::PANEL;
+use super::driver::{End, Product, Vectors, finish};
 use crate::simd::{Format, Simd};
 use crate::tile::with_height;
 

@@ -5,7 +5,8 @@
 //! vectors, byte i of an output's ggml block in vector i/4 (low nibble k = i, high nibble k = 16 + i); an 8-bit group is
 //! eight, byte k in vector k/4. The scales, as f16, lie apart: `[panel][group][16]`. Hence 4.5 and 8.5 bits a weight.
 
-use super::driver::{PANEL, product};
+use super::blocks::PANEL;
+use super::driver::product;
 use super::float::{self, Float, Panels};
 use super::int8::{Groups, Integer};
 use super::{Epilogue, GROUP};
