@@ -115,7 +115,7 @@ fn whatever_an_engine_does_wrong_is_said() {
         ("run", "cut", "its results cannot be read"),
         ("run", "nothing", "it left no results"),
         ("run", "clock", "it reported 99 seconds"),
-        ("run", "negative", "times are in seconds"),
+        ("run", "negative", "times must be in seconds"),
         ("compile", "clock", "it reported 99 seconds"),
         ("compile", "numerics", "unknown variant `f31`"),
         ("describe", "newer", "it speaks engine protocol 99, and this ditbench speaks up to 1"),

@@ -399,7 +399,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (text, words) in [
-            ("[metrics.image_ms]\nmax_change = 1\nreason = \"x\"", "no metric \"image_ms\". There are image_s"),
+            ("[metrics.image_ms]\nmax_change = 1\nreason = \"x\"", "no metric \"image_ms\". There are "),
             (
                 "[metrics.compile_s]\nenforce = \"show\"",
                 "compile_s is not judged: only a cell's first launch writes files; load_s",

@@ -102,7 +102,7 @@ pub(super) const PICTURES: &[Definition] = &[
     Definition {
         name: "prompts_latent_relative_l2",
         title: "latent error, many prompts",
-        heading: "Latent error",
+        heading: "Latent errors",
         unit: Unit::Relative,
         better: Lower,
         scale: Relative,
