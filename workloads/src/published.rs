@@ -9,8 +9,15 @@ use ditbench_graph::hash;
 use ditbench_graph::weights::WeightsError;
 use ditbench_graph::weights::cache::lock;
 
-/// Nano's super-network: `models/nano/nano.safetensors`, see the model card beside it.
-const NANO: &[u8] = include_bytes!("../../models/nano/nano.safetensors");
+/// Nano's super-network: `models/nano/nano.safetensors`, see the model card beside it. The program for phones, which is sent what
+/// it reads, goes without.
+const NANO: Option<&[u8]> = {
+    #[cfg(feature = "checkpoint")]
+    let carried: Option<&[u8]> = Some(include_bytes!("../../models/nano/nano.safetensors"));
+    #[cfg(not(feature = "checkpoint"))]
+    let carried: Option<&[u8]> = None;
+    carried
+};
 
 /// What is said of a published checkpoint in records and tables.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,7 +28,7 @@ pub struct Published {
     pub sha256: &'static str,
     /// Widths of the nets in it as shares of the widest.
     pub widths: &'static [f64],
-    bytes: &'static [u8],
+    bytes: Option<&'static [u8]>,
 }
 
 /// Nano's checkpoint.
@@ -39,12 +46,16 @@ impl Published {
     /// The checkpoint as a file in `cache`: found there whole, or written.
     ///
     /// # Errors
-    /// A cache that cannot be written.
+    /// A cache that cannot be written; a build that carries no checkpoints.
     pub fn file(&self, cache: &Path) -> Result<PathBuf, WeightsError> {
         let folder = cache.join("weights");
         let short = self.sha256.get(..16).unwrap_or(self.sha256);
         let path = folder.join(format!("published-{}-{short}.safetensors", self.model));
-        let is_whole = || std::fs::read(&path).is_ok_and(|found| found == self.bytes);
+        let Some(bytes) = self.bytes else {
+            let why = "this build carries no checkpoints: build it with the feature `checkpoint`".to_owned();
+            return Err(WeightsError::File { path, why });
+        };
+        let is_whole = || std::fs::read(&path).is_ok_and(|found| found == bytes);
         if is_whole() {
             return Ok(path);
         }
@@ -56,19 +67,19 @@ impl Published {
         let _lock = lock(&folder)?;
         if !is_whole() {
             let temporary = folder.join(format!(".published-{}.part", self.model));
-            std::fs::write(&temporary, self.bytes).map_err(fail)?;
+            std::fs::write(&temporary, bytes).map_err(fail)?;
             std::fs::rename(&temporary, &path).map_err(fail)?;
         }
         Ok(path)
     }
 
-    /// Whether the bytes that the program carries have the hash that is said of them.
+    /// Whether the program carries its bytes, and they have the hash that is said of them.
     pub fn is_intact(&self) -> bool {
-        hash::sha256(self.bytes) == self.sha256
+        self.bytes.is_some_and(|bytes| hash::sha256(bytes) == self.sha256)
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "checkpoint"))]
 mod tests {
     use ditbench_graph::weights::Weights;
 
@@ -89,6 +100,6 @@ mod tests {
         // A damaged copy is written anew.
         std::fs::write(&path, b"cut off").unwrap();
         assert_eq!(published.file(cache.path()).unwrap(), path);
-        assert_eq!(std::fs::read(&path).unwrap(), NANO);
+        assert_eq!(std::fs::read(&path).ok().as_deref(), NANO);
     }
 }
