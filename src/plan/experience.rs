@@ -15,7 +15,7 @@ const VERSION: u32 = 1;
 /// What one cell took in one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Remembered {
-    /// Version of this line: [`VERSION`].
+    /// Version of this line: `VERSION`.
     pub version: u32,
     /// The machine, by the fingerprint that a history knows it by.
     pub machine: String,

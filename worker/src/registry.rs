@@ -130,7 +130,7 @@ pub fn backend(name: &str) -> Result<Box<dyn Backend>, String> {
 /// What stands in the place of a precision for the ways of running a user's own ONNX file.
 pub const OF_FILES: &str = "onnx";
 
-/// Sets what [`environment`] names, where it is not set: the first thing that a program does which may load a backend's library. A worker
+/// Sets what `environment` names, where it is not set: the first thing that a program does which may load a backend's library. A worker
 /// and an agent need it as much as a host, on a phone too.
 ///
 /// # Safety
