@@ -208,7 +208,7 @@ impl MeasureArgs {
         gate: &GateArgs,
         common: &Common,
     ) -> Result<Comparison> {
-        let mut plan = self.plan.plan_or(COMPARED)?;
+        let mut plan = self.plan.plan_or(COMPARED, common)?;
         if count.is_some() {
             on_one_thread(&mut plan)?;
         }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use ditbench_record::Run;
 use ditbench_reports::advice::{self, Advice, faces};
 
+use super::format::Format;
 use super::question::QuestionArgs;
 use super::report;
 use crate::text;
@@ -25,18 +26,6 @@ pub struct AdviseArgs {
     /// Directory for the advice in every format (advice.json, advice.md), with the report that it is drawn in
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-}
-
-/// A face of the advice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For a terminal
-    #[default]
-    Text,
-    /// For an issue or a pull request
-    Markdown,
-    /// For a program
-    Json,
 }
 
 /// Advises.

@@ -9,7 +9,7 @@ use super::Common;
 use crate::host::adb::{PhoneOptions, Program, choose};
 use crate::plan::{Axes, DEFAULT_PLAN, Images, Launches, Names, PlanFile, Seconds, Shard, Target};
 use crate::run::judging::{DEFAULT_PLAN as JUDGING_PLAN, Wanted};
-use crate::run::{self, Anew, Settings, WeightsChoice};
+use crate::run::{self, Anew, Settings, Usual, WeightsChoice};
 
 /// What to run: a plan file, flags over it.
 #[derive(Debug, clap::Args)]
@@ -39,9 +39,7 @@ pub struct PlanArgs {
 }
 
 /// What a run takes where neither flags nor the plan say.
-const BUDGET: Seconds = Seconds::fixed(150.0);
-const LAUNCHES: Launches = Launches::fixed(3);
-const IMAGES: Images = Images::fixed(30);
+const USUAL: Usual = Usual { launches: Launches::fixed(3), images: Images::fixed(30), budget: Seconds::fixed(150.0) };
 /// The plan of a first look where no flag names cells: one group, to be filled by what the phone has.
 const FIRST_LOOK: &str = "[[group]]\n";
 
@@ -174,17 +172,14 @@ fn begin(args: &RunArgs, common: &Common) -> Result<()> {
         (false, true) => JUDGING_PLAN,
         (false, false) => DEFAULT_PLAN,
     };
-    let mut plan = args.plan.plan_or(default)?;
+    let mut plan = args.plan.plan_or(default, common)?;
     if judging.is_some() && plan.has_company() {
         bail!(
             "--company is for runs that time one prompt; --quality full makes the pictures of a fixed list: leave one of the two out"
         );
     }
-    if !common.ep.is_empty() {
-        plan.ep = Some(common.ep.clone());
-    }
     plan.launches = args.launches.or(plan.launches);
-    // Of a sustained run nobody expects that it keeps to a budget.
+    // Of a sustained run nobody expects that it keeps to a budget; that of a first look is not the user's.
     let leaves_out = plan.budget.is_some() && args.sustained.is_none();
     if args.first_look {
         plan.launches = Some(Launches::fixed(1));
@@ -206,25 +201,18 @@ fn begin(args: &RunArgs, common: &Common) -> Result<()> {
         sustained_s,
         shard: args.shard,
         timeout_s: args.timeout,
-        budget_s: plan.budget.unwrap_or(BUDGET),
         leaves_out,
-        launches: plan.launches.unwrap_or(LAUNCHES),
-        images: plan.images.unwrap_or(IMAGES),
-        prompt: plan.prompt.clone().unwrap_or_else(|| "turtle".to_owned()),
-        seed: plan.seed.unwrap_or(7),
         weights: args.plan.weights(),
         profile: args.profile,
         brief: args.brief,
         allow_fallback: args.allow_fallback,
         judging,
-        tune: None,
-        on: None,
         phone: PhoneOptions {
             sustained: sustained_s.is_some(),
             no_telemetry: args.telemetry == "off",
             ..args.phone.clone()
         },
-        plan,
+        ..Settings::of(plan, USUAL)
     };
     let wanted = args.on.clone().or_else(|| settings.plan.on.clone()).unwrap_or_default();
     let chosen = choose(&wanted, &Program::find())?;
@@ -324,7 +312,7 @@ impl PlanArgs {
     ///
     /// # Errors
     /// A plan that cannot be read.
-    pub fn plan_or(&self, default: &str) -> Result<PlanFile> {
+    pub fn plan_or(&self, default: &str, common: &Common) -> Result<PlanFile> {
         let mut plan = match &self.plan {
             Some(path) => {
                 let text = std::fs::read_to_string(path)
@@ -341,6 +329,9 @@ impl PlanArgs {
         plan.seed = self.seed.or(plan.seed);
         plan.images = self.images.or(plan.images);
         plan.budget = self.budget.or(plan.budget);
+        if !common.ep.is_empty() {
+            plan.ep = Some(common.ep.clone());
+        }
         Ok(plan)
     }
 

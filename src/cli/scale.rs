@@ -10,19 +10,18 @@ use ditbench_reports::scale::{self, Place, Scale, axis, faces};
 use ditbench_reports::table::Absent;
 
 use super::Common;
+use super::format::Format;
+use super::one_machine::OneMachine;
 use super::report;
 use super::run::PlanArgs;
-use crate::host::adb::{PhoneOptions, Program, choose};
-use crate::plan::{Images, Launches, PlanFile, Seconds, Target};
+use crate::plan::{Images, Launches, PlanFile, Seconds};
 use crate::run::fleet::Results;
-use crate::run::{self, Settings};
+use crate::run::{self, Settings, Usual};
 use crate::text;
 
 /// What flags leave open is as in any run.
 const OPEN: &str = "[[group]]\n";
-const BUDGET: Seconds = Seconds::fixed(600.0);
-const LAUNCHES: Launches = Launches::fixed(3);
-const IMAGES: Images = Images::fixed(30);
+const USUAL: Usual = Usual { launches: Launches::fixed(3), images: Images::fixed(30), budget: Seconds::fixed(600.0) };
 
 /// Arguments of `ditbench scale`.
 #[derive(Debug, clap::Args)]
@@ -48,32 +47,8 @@ pub struct ScaleArgs {
     /// Also make an image under each runtime's profiler: exponents of blocks and operations
     #[arg(long)]
     profile: bool,
-    /// Where to measure: local, adb (the one phone) or adb:SERIAL [default: local]
-    #[arg(long, value_name = "MACHINE")]
-    on: Option<Target>,
     #[command(flatten)]
-    phone: PhoneOptions,
-    /// Time limit per launch
-    #[arg(long, value_name = "TIME", default_value = "10m")]
-    timeout: Seconds,
-    /// Show the plan with estimated times and memory, and stop
-    #[arg(long)]
-    dry_run: bool,
-    /// Start even if a cell does not seem to fit in memory
-    #[arg(long)]
-    force: bool,
-}
-
-/// A face of the analysis.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For a terminal
-    #[default]
-    Text,
-    /// For an issue or a pull request
-    Markdown,
-    /// For a program
-    Json,
+    machine: OneMachine,
 }
 
 impl ScaleArgs {
@@ -109,45 +84,21 @@ pub fn scale(args: &ScaleArgs, common: &Common) -> Result<()> {
 
 /// Runs the plan, as `run` would, and gives its directory; `None` where it was only shown.
 fn measure(args: &ScaleArgs, common: &Common) -> Result<Option<PathBuf>> {
-    let mut plan = args.plan.plan_or(OPEN)?;
+    let mut plan = args.plan.plan_or(OPEN, common)?;
+    plan.launches = args.launches.or(plan.launches);
     if !varies(&plan) {
         bail!(
             "nothing varies: give several values, as in --size 256,384,512,768 or --threads 1,2,4, or --ladder with several rungs; or give \
              runs to read"
         );
     }
-    if !common.ep.is_empty() {
-        plan.ep = Some(common.ep.clone());
-    }
-    let wanted = args.on.clone().map(|on| vec![on]).or_else(|| plan.on.clone()).unwrap_or_default();
-    let chosen = choose(&wanted, &Program::find())?;
-    if chosen.len() > 1 {
-        bail!(
-            "a curve is of one machine: name it with --on; `ditbench run` measures on several, and `ditbench scale RUN…` reads them"
-        );
-    }
+    let otherwise = "a curve is of one machine: name it with --on; `ditbench run` measures on several, and `ditbench scale RUN…` reads them";
     let settings = Settings {
-        prompt: plan.prompt.clone().unwrap_or_else(|| "turtle".to_owned()),
-        seed: plan.seed.unwrap_or(7),
-        launches: args.launches.or(plan.launches).unwrap_or(LAUNCHES),
-        images: plan.images.unwrap_or(IMAGES),
-        budget_s: plan.budget.unwrap_or(BUDGET),
-        leaves_out: plan.budget.is_some(),
-        timeout_s: args.timeout,
         profile: args.profile,
-        allow_fallback: false,
-        brief: false,
-        shard: None,
-        telemetry: true,
-        sustained_s: None,
-        judging: None,
-        tune: None,
         weights: args.plan.weights(),
-        on: chosen.into_iter().next(),
-        phone: args.phone.clone(),
-        plan,
+        ..args.machine.settings(plan, USUAL, otherwise)?
     };
-    run::start(settings, common, args.out.as_deref(), args.dry_run, args.force)
+    run::start(settings, common, args.out.as_deref(), args.machine.dry_run, args.machine.force)
 }
 
 /// Whether a plan has cells that differ in what costs are followed over.
@@ -173,9 +124,9 @@ impl ScaleArgs {
             (!self.plan.says_nothing(), "a flag of a plan (--model, --size, --plan and the like)"),
             (self.launches.is_some(), "--launches"),
             (self.profile, "--profile"),
-            (self.on.is_some(), "--on"),
-            (self.dry_run, "--dry-run"),
-            (self.force, "--force"),
+            (self.machine.on.is_some(), "--on"),
+            (self.machine.dry_run, "--dry-run"),
+            (self.machine.force, "--force"),
         ];
         given.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
     }

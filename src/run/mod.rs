@@ -115,7 +115,43 @@ pub struct Settings {
     pub plan: PlanFile,
 }
 
+/// What a command takes where neither its flags nor the plan say.
+#[derive(Clone, Copy, Debug)]
+pub struct Usual {
+    /// Launches per cell, at most.
+    pub launches: Launches,
+    /// Images per launch, at most.
+    pub images: Images,
+    /// Time for the whole run.
+    pub budget: Seconds,
+}
+
 impl Settings {
+    /// A run of a plan on this machine, with nothing asked for beyond it.
+    pub fn of(plan: PlanFile, usual: Usual) -> Self {
+        Self {
+            prompt: plan.prompt.clone().unwrap_or_else(|| "turtle".to_owned()),
+            seed: plan.seed.unwrap_or(7),
+            launches: plan.launches.unwrap_or(usual.launches),
+            images: plan.images.unwrap_or(usual.images),
+            budget_s: plan.budget.unwrap_or(usual.budget),
+            leaves_out: plan.budget.is_some(),
+            timeout_s: Seconds::fixed(600.0),
+            profile: false,
+            brief: false,
+            allow_fallback: false,
+            shard: None,
+            telemetry: true,
+            sustained_s: None,
+            judging: None,
+            tune: None,
+            weights: WeightsChoice::default(),
+            on: None,
+            phone: PhoneOptions::default(),
+            plan,
+        }
+    }
+
     /// Paths as they were before the record hid the user's home folder in them.
     fn make_paths_whole(&mut self, home: &Home) {
         let judge = self.judging.as_mut().and_then(|wanted| wanted.judge.as_mut());
