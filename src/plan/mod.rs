@@ -91,8 +91,8 @@ pub struct Axes {
     #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = axes::parse_memory)]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub memory: Option<Vec<MemoryMode>>,
-    /// Company: so many threads are kept busy beside the worker all the time; 0,1 measures alone and beside one, as cells of their
-    /// own [default: 0, alone]
+    /// Keep this many threads busy beside the worker for the whole launch; 0,1 measures each cell alone and with one busy thread, as
+    /// separate cells [default: 0]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     #[serde(skip_serializing_if = "Option::is_none", with = "axes::one_or_many")]
     pub company: Option<Vec<Company>>,
