@@ -122,7 +122,7 @@ fn add_cell(merged: &mut Run, cell: &Cell) {
         return;
     };
     fill(known, cell);
-    let (had_none, has_none) = (not_come_to(known), not_come_to(cell));
+    let (had_none, has_none) = (known.not_come_to(), cell.not_come_to());
     let from = known.launches.len() as u32;
     let more = cell.launches.iter().zip(from..).map(|(launch, index)| {
         let mut launch = launch.clone();
@@ -146,11 +146,6 @@ fn add_cell(merged: &mut Run, cell: &Cell) {
     if had_none || (known.status == Status::Ok && cell.status != Status::Ok && !has_none) {
         (known.status, known.reason) = (cell.status, cell.reason.clone());
     }
-}
-
-/// Whether a part has a row of a cell for no other reason than that it did not come to it.
-fn not_come_to(cell: &Cell) -> bool {
-    cell.status == Status::Interrupted && cell.launches.is_empty()
 }
 
 /// Takes from another part what the first does not know of a cell: it failed early, or was brief.

@@ -11,6 +11,7 @@ use crate::first_pass::{self, FirstPass};
 use crate::metric::{Figures, Metric, Shown, Taken, take};
 use crate::pictures::JudgedRow;
 use crate::published::{self, Published};
+use crate::record::disturbed::several;
 use crate::record::{Cell, CellKey, Device, Launch, Reading, Role, Run, Status, conditions, cpus};
 use crate::stages::StageTimes;
 use crate::{roof, stats, sustained, whose, withheld};
@@ -294,17 +295,18 @@ impl Row {
     }
 
     /// Threads, the cores that they are pinned to, and what memory is spent on unless it is speed: `2 threads`, `1 thread on big`,
-    /// `1 thread · small memory`.
+    /// `1 thread · small memory`; of a key whose threads are blank (0) the rest.
     pub fn threads(&self) -> String {
-        let threads =
-            if self.key.threads == 1 { "1\u{a0}thread".into() } else { format!("{}\u{a0}threads", self.key.threads) };
-        let threads = match &self.cores {
-            _ if !self.has_threads() && self.key.memory == "fast" => return String::new(),
-            _ if !self.has_threads() => return format!("{} memory", self.key.memory),
-            Some(cores) => format!("{threads} on {cores}"),
-            None => threads,
+        let threads = match self.key.threads {
+            0 => None,
+            1 => Some("1\u{a0}thread".to_owned()),
+            threads => Some(format!("{threads}\u{a0}threads")),
         };
-        if self.key.memory == "fast" { threads } else { format!("{threads} · {} memory", self.key.memory) }
+        let cores = self.cores.as_ref().map(|cores| format!("on {cores}"));
+        let who = threads.into_iter().chain(cores).collect::<Vec<_>>().join(" ");
+        let who = Some(who).filter(|who| self.has_threads() && !who.is_empty());
+        let memory = (self.key.memory != "fast").then(|| format!("{} memory", self.key.memory));
+        who.into_iter().chain(memory).collect::<Vec<_>>().join(" · ")
     }
 }
 
@@ -316,9 +318,13 @@ pub(crate) fn label(run: &Run, key: &CellKey) -> String {
 
 /// The same without what each machine sets for itself (threads, cores): `ort int8 · q4`.
 pub(crate) fn ships(key: &CellKey) -> String {
-    let who = Row { key: key.clone(), ..Row::default() }.who();
-    let memory = if key.memory == "fast" { String::new() } else { format!(" · {} memory", key.memory) };
-    format!("{who} · {}{memory}", key.precision)
+    Row { key: CellKey { threads: 0, ..key.alone() }, ..Row::default() }.label()
+}
+
+/// What is run and what runs it, each once: the workload, and a label without the company that the workload names. What cells of
+/// a curve differ in is blank in its key, and not said.
+pub(crate) fn setting(run: &Run, key: &CellKey) -> (String, String) {
+    (workload(key), label(run, &key.alone()))
 }
 
 /// The names of the cores that a list of CPUs is, on this run's machine.
@@ -345,17 +351,22 @@ pub fn columns(rows: &[&Row], place: Shown) -> Vec<Metric> {
     Metric::shown(place).filter(|metric| rows.iter().any(|row| row.says(*metric).is_some())).collect()
 }
 
-/// What is the same for rows that can be compared: `tiny, 512×512, 4 steps, 77 text tokens`. What is in company is apart.
+/// What is the same for rows that can be compared: `tiny, 512×512, 4 steps, 77 text tokens`. What is in company is apart; what is
+/// blank in the key is not said.
 pub fn workload(key: &CellKey) -> String {
-    let batch = if key.batch == 1 { String::new() } else { format!(", batch {}", key.batch) };
-    let steps = if key.steps == 1 { "1 step".into() } else { format!("{} steps", key.steps) };
-    let sampler = key.unusual_sampler().map(|sampler| format!(", {sampler}")).unwrap_or_default();
-    // A model without text has none to tell.
-    let text = key.text_tokens().map(|tokens| format!(", {tokens} text tokens")).unwrap_or_default();
-    // A single graph of a user's own makes no image.
-    let size = if key.width == 0 { String::new() } else { format!("{}×{}, ", key.width, key.height) };
-    let company = key.in_company().map(|company| format!(", {company}")).unwrap_or_default();
-    format!("{}, {size}{steps}{sampler}{text}{batch}{company}", key.name())
+    let parts = [
+        // Of no model, what stands behind its name is left.
+        Some(key.name().trim_start_matches('-').to_owned()).filter(|name| !name.is_empty()),
+        // A single graph of a user's own makes no image.
+        (key.width > 0).then(|| format!("{}×{}", key.width, key.height)),
+        (key.steps > 0).then(|| several(key.steps, "step")),
+        key.unusual_sampler().map(str::to_owned),
+        // A model without text has none to tell.
+        key.text_tokens().map(|tokens| format!("{tokens} text tokens")),
+        (key.batch > 1).then(|| format!("batch {}", key.batch)),
+        key.in_company(),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// What rows of one table share: the workload and, where that is not the processor, the device.

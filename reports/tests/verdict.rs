@@ -1,6 +1,6 @@
 //! The rules of the verdict, each with a planted fault that must be seen and its absence that must not.
 
-use ditbench_record::{PlacementShare, Reading, Run, Status};
+use ditbench_record::{Cell, PlacementShare, Reading, Run, Status};
 use ditbench_reports::verdict::{
     Apart, Basis, CellState, CompareError, Design, Difference, Fault, Gate, Magnitude, Metric, Options, Outcome, Side,
     ThresholdFrom, Verdict, aa, compare, noise,
@@ -229,6 +229,32 @@ fn cells_that_are_gone_failed_new_or_mended() {
     assert_eq!((of("tract").state, of("tract").outcome), (CellState::Fixed, None));
     assert_eq!((of("new").state, of("new").outcome), (CellState::New, None));
     assert_eq!((of("reference").state, of("reference").outcome), (CellState::FailedOnBoth, None));
+}
+
+/// What a budget has no room for is no fault of the build, and not well either.
+#[test]
+fn a_cell_that_a_run_did_not_come_to_is_neither_broken_nor_mended() {
+    let good = |backend: &str, seed| cell(key(backend, "f32"), &factors(8, 0.01, seed));
+    let left_out = |backend: &str| Cell::failed(key(backend, "f32"), Status::Interrupted, "no room in 5m");
+    let base = run("a", vec![good("ort", 1), good("candle", 2), left_out("tract"), left_out("reference")]);
+    let head = run("b", vec![good("ort", 3), left_out("candle"), good("tract", 4), left_out("reference")]);
+    let verdict = judge(&base, &head);
+    assert_eq!(verdict.exit_code(), 3);
+    for (backend, side) in [("candle", "head"), ("tract", "base")] {
+        let cell = verdict.cell(&key(backend, "f32").id()).unwrap();
+        assert_eq!((cell.state, cell.outcome, cell.findings.len()), (CellState::LeftOut, Some(Outcome::Inconclusive), 0));
+        let says = format!("not measured in {side}: no room in 5m");
+        assert!(cell.unchecked.iter().any(|said| said.contains(&says)), "{:?}", cell.unchecked);
+    }
+    assert!(verdict.cautions.iter().any(|said| said.contains("on either side") && said.contains("reference")));
+    // A launch that was stopped in its midst did begin, and the other record has it.
+    let mut again = run("c", vec![good("candle", 5)]);
+    let sides = |head: &[&Run]| Side::of_runs("head", head.iter().copied());
+    let one = run("a", vec![good("candle", 2)]);
+    let two = compare(&Side::of_runs("base", [&one]), &sides(&[&head, &again]), &Options::default()).unwrap();
+    assert_eq!(two.cell(&key("candle", "f32").id()).unwrap().state, CellState::Compared);
+    again.cells[0].status = Status::Interrupted;
+    assert_eq!(judge(&one, &again).cells[0].state, CellState::Broken);
 }
 
 #[test]

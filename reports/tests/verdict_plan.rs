@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ditbench_record::Status;
+use ditbench_record::{Counted, Reading, Status};
 use ditbench_reports::verdict::plan::{Build, Next, Plan, Settings, Step, Stop};
 use ditbench_reports::verdict::{Options, Outcome, Side, Verdict, compare};
 
@@ -175,6 +175,36 @@ fn what_fails_before_any_launch_is_not_measured() {
     assert!(steps.len() == 20 && steps.iter().all(|step| step.cell.contains("tract")));
     let verdict = plan.verdict().unwrap();
     assert_eq!((verdict.findings().count(), verdict.outcome), (2, Outcome::Regressed));
+}
+
+/// Counts decide a cell only where its time does not: as long as there are pairs to make, the time may still.
+#[test]
+fn counts_end_nothing_as_long_as_the_time_is_undecided() {
+    let counted = |instructions| Some(Reading::Ok(Counted { by: "callgrind".into(), instructions, ..Counted::default() }));
+    let of = |name: &str, seed, instructions| {
+        let mut cell = cell(key("ort", "f32"), &factors(20, 0.1, seed));
+        cell.counted = counted(instructions);
+        run(name, vec![cell])
+    };
+    for (instructions, ended) in [(1_000_000, Outcome::Ok), (1_100_000, Outcome::Regressed)] {
+        let mut plan = Plan::new([key("ort", "f32").id()], Settings::default(), Options::default());
+        let (base, head) = (of("base", 1, 1_000_000), of("head", 2, instructions));
+        let look = |plan: &Plan| {
+            let found =
+                compare(&Side::of_runs("base", [&base]), &Side::of_runs("head", [&head]), &plan.options()).unwrap();
+            assert_eq!(found.outcome, ended, "the counts decide for now");
+            found
+        };
+        assert_eq!(steps(plan.next(Duration::ZERO)).len(), 20);
+        assert_eq!(plan.next(Duration::ZERO), Next::Look);
+        plan.look(look(&plan));
+        let more = steps(plan.next(Duration::ZERO));
+        assert!(more.len() == 20 && more.iter().all(|step| !step.confirming), "{more:?}");
+        assert_eq!(plan.next(Duration::ZERO), Next::Look);
+        plan.look(look(&plan));
+        assert_eq!(plan.next(Duration::ZERO), Next::Stop(Stop::Launches));
+        assert_eq!(plan.verdict().unwrap().outcome, ended);
+    }
 }
 
 #[test]

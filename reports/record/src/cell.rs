@@ -95,6 +95,11 @@ impl Cell {
         self.status == Status::Ok || self.good_launches().next().is_some()
     }
 
+    /// Whether its row says no more than that the run did not come to it: it was stopped, or its budget had no room.
+    pub fn not_come_to(&self) -> bool {
+        self.status == Status::Interrupted && self.launches.is_empty() && self.discarded.is_empty()
+    }
+
     /// Whether it computes in 64-bit floats: others are held against it, and nobody ships it.
     pub fn is_in_64_bits(&self) -> bool {
         self.numerics.value().is_some_and(|numerics| numerics == "f64")
@@ -103,6 +108,26 @@ impl Cell {
     /// Whether its times are those of the device that it names.
     pub fn shows_speed(&self) -> bool {
         self.device.as_ref().is_none_or(Device::shows_speed)
+    }
+
+    /// Whether the machine's processor computes, as far as is known.
+    pub fn is_on_processor(&self) -> bool {
+        self.device.as_ref().is_none_or(|device| device.kind.is_none() || device.is_processor())
+    }
+
+    /// How it failed, or some of its launches did: what works most of the time has times, and is no result to rely on. `None` for what did
+    /// not fail, or was only interrupted.
+    pub fn failure(&self) -> Option<String> {
+        let is_bad = |status: Status| !matches!(status, Status::Ok | Status::Interrupted);
+        let bad: Vec<&Launch> = self.launches.iter().filter(|launch| is_bad(launch.status)).collect();
+        let reason = |own: Option<&String>| {
+            own.or(self.reason.as_ref()).cloned().unwrap_or_else(|| "no reason was recorded".to_owned())
+        };
+        if let Some(first) = bad.first() {
+            let (count, of, reason) = (bad.len(), self.launches.len(), reason(first.reason.as_ref()));
+            return Some(format!("{}: {count} of {of} launches failed: {reason}", first.status.name()));
+        }
+        is_bad(self.status).then(|| format!("{}: {}", self.status.name(), reason(None)))
     }
 
     /// Launches that ended well.

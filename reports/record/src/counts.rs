@@ -65,7 +65,8 @@ pub struct Counters {
     /// What each counts; or why it does not count here.
     #[serde(default)]
     pub events: BTreeMap<Counter, Reading<String>>,
-    /// Instructions by stage of one image more, which is not timed because reading counters between stages takes time.
+    /// Instructions by stage of one more image, which is not timed because reading counters between stages takes time: in a cell's first
+    /// launch.
     #[serde(default)]
     pub stages: Reading<Vec<StageCounts>>,
 }
@@ -84,9 +85,15 @@ pub struct StageCounts {
 pub struct Counted {
     /// By what: `callgrind of valgrind-3.19.0`.
     pub by: String,
-    /// What the backend said of itself there, its kernels' instruction set with it: the simulator's processor is another than the machine's.
+    /// Versions of the backend, and what else it said of itself there.
     #[serde(default)]
     pub runtime: Vec<String>,
+    /// The instruction set of its kernels there, where it knows: the simulator's processor is another than the machine's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<String>,
+    /// Whether the system refused to switch off the randomness of addresses: then two counts of one program differ by more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_random_addresses: bool,
     /// Of the whole image.
     pub instructions: u64,
     /// Of each stage, in the order in which they first ran.

@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::cpus;
 use crate::held::{self, HeldBack};
-use crate::{CpusUsed, ForeignLoad, Launch, Machine, Peak, Status};
+use crate::{Cell, CpusUsed, ForeignLoad, Launch, Machine, Peak, Run, Status};
 
 /// Share of the CPUs that other programs, or other machines on the same hardware, may take; below it the times of single images
 /// hardly move.
@@ -76,6 +76,28 @@ pub fn spoiled(launch: &Launch, machine: &Machine, threads: u32) -> Option<Cause
     let stolen = || load.and_then(stolen).map(|share| Cause::Stolen { share });
     let foreign = || load.filter(|load| is_busy(load, threads)).map(|load| Cause::Foreign { load: load.clone() });
     held::back(launch, machine).map(Cause::HeldBack).or_else(stolen).or_else(foreign)
+}
+
+/// The launches of a cell that ended well and count, and what spoiled the others that did. A known cause, and nothing else, removes one.
+pub fn sound<'a>(run: &Run, cell: &'a Cell) -> (Vec<&'a Launch>, Vec<Cause>) {
+    let (mut sound, mut spoiled_by) = (Vec::new(), Vec::new());
+    for launch in cell.good_launches() {
+        // What slows the processor down is no reason to distrust another device.
+        let cause = spoiled(launch, &run.machine, cell.key.threads).filter(|_| cell.is_on_processor());
+        match cause {
+            // Where that is what is measured.
+            Some(Cause::HeldBack(_)) if run.is_sustained() => sound.push(launch),
+            Some(cause) => spoiled_by.push(cause),
+            None => sound.push(launch),
+        }
+    }
+    (sound, spoiled_by)
+}
+
+/// Cores that threads can have: those that they are pinned to, else those of the machine that can run them. Only phones pin, and they
+/// have no hyper-threads.
+pub fn cores_of(pinned: &str, usable: Option<u32>) -> Option<u32> {
+    cpus::parse(pinned).and_then(|list| u32::try_from(list.len()).ok()).or(usable)
 }
 
 /// The largest share of ten seconds, in percent, in which tasks waited for memory around a launch, if it is beyond
@@ -159,9 +181,7 @@ pub fn peak_doubts(peak: &Peak, all: &[Peak], cores: Option<u32>) -> Vec<PeakDou
     // Memory may be one thread's alone; arithmetic is not.
     let one =
         all.iter().find(|one| (&one.kind, &one.cpus, one.threads) == (&peak.kind, &peak.cpus, 1) && one.value > 0.0);
-    // On CPUs of its own it can have those: phones have no hyper-threads.
-    let pinned = cpus::parse(&peak.cpus).and_then(|list| u32::try_from(list.len()).ok());
-    let cores = pinned.or(cores);
+    let cores = cores_of(&peak.cpus, cores);
     let has_cores = peak.kind != BANDWIDTH && peak.threads > 1 && cores.is_some_and(|cores| peak.threads <= cores);
     if let Some(times) = one.filter(|_| has_cores).map(|one| peak.value / one.value).filter(|times| *times < MORE) {
         doubts.push(PeakDoubt::NotMore { times });
@@ -199,7 +219,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::{Calibration, Reading, Telemetry};
+    use crate::{Calibration, CellKey, Device, Reading, Telemetry};
 
     fn load(cpus: u32, wall_s: f64, foreign: f64, stolen: f64) -> ForeignLoad {
         let own_s = 0.4 * wall_s * f64::from(cpus);
@@ -259,6 +279,21 @@ mod tests {
         for status in [Status::Oom, Status::Error, Status::Timeout, Status::Interrupted] {
             assert_eq!(spoiled(&launch(status), &Machine::default(), 2), None, "{status:?}");
         }
+    }
+
+    #[test]
+    fn a_busy_processor_does_not_spoil_another_device() {
+        let run = Run::default();
+        let key = CellKey { threads: 2, ..CellKey::default() };
+        let of = |kind: Option<&str>| Cell {
+            key: key.clone(),
+            device: kind.map(|kind| Device { kind: Some(kind.into()), ..Device::default() }),
+            launches: vec![launch(load(2, 10.0, 0.25, 0.0)), launch(load(2, 10.0, 0.0, 0.0))],
+            ..Cell::default()
+        };
+        let counts = |cell: &Cell| (sound(&run, cell).0.len(), sound(&run, cell).1.len());
+        assert_eq!([of(None), of(Some("cpu"))].map(|cell| counts(&cell)), [(1, 1); 2]);
+        assert_eq!(counts(&of(Some("gpu"))), (2, 0));
     }
 
     #[test]

@@ -70,16 +70,11 @@ struct Pooled<'a> {
 }
 
 impl<'a> Pooled<'a> {
-    /// Takes the launches of a run in: a known cause, and nothing else, removes one.
+    /// Takes the launches of a run in.
     fn take(&mut self, run: &'a Run, cell: &'a Cell) {
-        for launch in cell.good_launches() {
-            match disturbed::spoiled(launch, &run.machine, cell.key.threads) {
-                // Where it is what is measured.
-                Some(Cause::HeldBack(_)) if run.is_sustained() => self.launches.push((run, launch)),
-                Some(cause) => self.spoiled.push(cause),
-                None => self.launches.push((run, launch)),
-            }
-        }
+        let (sound, spoiled) = disturbed::sound(run, cell);
+        self.launches.extend(sound.into_iter().map(|launch| (run, launch)));
+        self.spoiled.extend(spoiled);
     }
 }
 
@@ -324,16 +319,8 @@ fn unfit(newest: &Pooled, all: &[&Pooled], needs_steady: bool, caveats: &mut Vec
         return lasting(withheld::reason(&newest.cell.key.device, device));
     }
     for cell in all.iter().map(|pooled| &pooled.cell) {
-        let of = cell.launches.len();
-        let bad: Vec<&Launch> =
-            cell.launches.iter().filter(|l| !matches!(l.status, Status::Ok | Status::Interrupted)).collect();
-        if let Some(first) = bad.first() {
-            let reason = first.reason.as_deref().or(cell.reason.as_deref()).unwrap_or("no reason was recorded");
-            return lasting(format!("{}: {} of {of} launches failed: {reason}", first.status.name(), bad.len()));
-        }
-        if !matches!(cell.status, Status::Ok | Status::Interrupted) {
-            let reason = cell.reason.as_deref().unwrap_or("no reason was recorded");
-            return lasting(format!("{}: {reason}", cell.status.name()));
+        if let Some(why) = cell.failure() {
+            return lasting(why);
         }
         let (findings, unchecked) = faults(cell, &Gate::default());
         if let Some(finding) = findings.first() {

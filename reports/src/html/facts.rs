@@ -367,7 +367,7 @@ fn reading_terms() -> Vec<(&'static str, &'static str)> {
         (
             "Status",
             "ok; error: the backend failed; oom: out of memory; timeout; unsupported: the backend cannot do this here; \
-             interrupted: the run was stopped, and --resume continues it.",
+             interrupted: the run was stopped or its budget had no room for the cell, and --resume continues it.",
         ),
         (
             "Other hardware",

@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::record::CellKey;
+use crate::record::disturbed::several;
 
 /// An axis along which a cost grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -12,15 +13,13 @@ pub enum Axis {
     Size,
     /// Threads that computing may use.
     Threads,
-    /// Images made at once.
-    Batch,
     /// Denoiser steps.
     Steps,
     /// Text tokens that the denoiser attends to.
     TextTokens,
 }
 
-/// A value on an axis.
+/// A value on an axis. Sizes of as many pixels are different places: 512×768 and 768×512.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     /// The axis.
@@ -40,14 +39,13 @@ impl Serialize for Place {
 
 impl Axis {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 5] = [Self::Size, Self::Threads, Self::Batch, Self::Steps, Self::TextTokens];
+    pub const ALL: [Self; 4] = [Self::Size, Self::Threads, Self::Steps, Self::TextTokens];
 
     /// The name of its flag.
     pub fn name(self) -> &'static str {
         match self {
             Self::Size => "size",
             Self::Threads => "threads",
-            Self::Batch => "batch",
             Self::Steps => "steps",
             Self::TextTokens => "text-tokens",
         }
@@ -58,7 +56,6 @@ impl Axis {
         match self {
             Self::Size => "pixels",
             Self::Threads => "threads",
-            Self::Batch => "images made at once",
             Self::Steps => "denoiser steps",
             Self::TextTokens => "text tokens",
         }
@@ -71,7 +68,6 @@ impl Axis {
             // A single graph of a user's own has no size.
             Self::Size => (key.width > 0 && key.height > 0).then(|| size(key.width, key.height)),
             Self::Threads => of(key.threads),
-            Self::Batch => of(key.batch),
             Self::Steps => of(key.steps),
             Self::TextTokens => of(key.text_tokens()?),
         }
@@ -83,7 +79,6 @@ impl Axis {
         match self {
             Self::Size => (rest.width, rest.height) = (0, 0),
             Self::Threads => rest.threads = 0,
-            Self::Batch => rest.batch = 0,
             Self::Steps => rest.steps = 0,
             Self::TextTokens => drop(rest.own.remove("text_tokens")),
         }
@@ -91,18 +86,30 @@ impl Axis {
     }
 }
 
+impl Place {
+    /// In a sentence: `512×512`, `8 steps`.
+    pub fn words(&self) -> String {
+        match self.axis {
+            Axis::Size => self.says.clone(),
+            Axis::Threads => several(&self.says, "thread"),
+            Axis::Steps => several(&self.says, "step"),
+            Axis::TextTokens => several(&self.says, "text token"),
+        }
+    }
+}
+
 fn size(width: u32, height: u32) -> Place {
     Place { axis: Axis::Size, x: f64::from(width) * f64::from(height), says: format!("{width}×{height}") }
 }
 
-/// Reads what is to be predicted: `2048`, `768x512`, `batch=8`.
+/// Reads what is to be predicted: `2048`, `768x512`, `steps=8`.
 ///
 /// # Errors
 /// What is no place on an axis of which times can be told without measuring.
 pub fn read(text: &str) -> Result<Place, String> {
     let wrong = || {
         format!(
-            "\"{text}\" is not a value to predict: write a size (2048, 768x512), or AXIS=VALUE with one of size, batch, steps, text-tokens"
+            "\"{text}\" is not a value to predict: write a size (2048, 768x512), or AXIS=VALUE with one of size, steps, text-tokens"
         )
     };
     let (name, value) = text.split_once('=').unwrap_or(("size", text));
@@ -117,7 +124,7 @@ pub fn read(text: &str) -> Result<Place, String> {
             Some((width, height)) => Ok(size(number(width)?, number(height)?)),
             None => number(value).map(|side| size(side, side)),
         },
-        Axis::Batch | Axis::Steps | Axis::TextTokens => {
+        Axis::Steps | Axis::TextTokens => {
             let n = number(value)?;
             Ok(Place { axis, x: f64::from(n), says: n.to_string() })
         }
@@ -133,9 +140,10 @@ mod tests {
         let of = |text: &str| read(text).map(|place| (place.axis, place.x, place.says));
         assert_eq!(of("2048"), Ok((Axis::Size, 2048.0 * 2048.0, "2048×2048".to_owned())));
         assert_eq!(of("size=768x512"), Ok((Axis::Size, 768.0 * 512.0, "768×512".to_owned())));
-        assert_eq!(of("batch=8"), Ok((Axis::Batch, 8.0, "8".to_owned())));
+        assert_eq!(of("steps=8"), Ok((Axis::Steps, 8.0, "8".to_owned())));
+        assert_eq!(read("steps=8").unwrap().words(), "8 steps");
         assert!(read("threads=8").unwrap_err().contains("measure it with --threads"));
-        for bad in ["", "0", "x", "batch=", "size=-4", "colour=3", "99999999"] {
+        for bad in ["", "0", "x", "steps=", "batch=8", "size=-4", "colour=3", "99999999"] {
             assert!(read(bad).unwrap_err().contains("AXIS=VALUE"), "{bad}");
         }
     }

@@ -8,7 +8,7 @@ use crate::record::{Cell, CellKey, Run, Status};
 use crate::stats::{fdr, power};
 use crate::{table, text};
 
-use super::counted;
+use super::counted::{self, Look};
 use super::design::Design;
 use super::fit::{self, Difference};
 use super::judge::{self, Measured, Samples, Terms, Threshold};
@@ -53,9 +53,7 @@ pub fn compare(base: &Side, head: &Side, options: &Options) -> Result<Verdict, C
     let terms = Terms { level: options.level.unwrap_or(options.gate.level), power: power::USUAL_POWER };
     let mut open = cells(base, head, options, terms, &mut cautions);
     open.extend(benches(base, head, options, terms));
-    if !open
-        .iter()
-        .any(|cell| matches!(cell.verdict.state, CellState::Compared | CellState::FailedOnBoth | CellState::Fixed))
+    if open.iter().all(|cell| matches!(cell.verdict.state, CellState::New | CellState::Broken))
         && open.iter().any(|cell| cell.verdict.state == CellState::New)
     {
         let names = |state| {
@@ -183,16 +181,23 @@ fn cells(base: &Side, head: &Side, options: &Options, terms: Terms, cautions: &m
         }
     }
     let later = first_created(head) >= first_created(base);
-    let mut open = Vec::new();
+    let (mut open, mut nowhere) = (Vec::new(), Vec::new());
     for key in keys {
         let in_base = in_side(base, key);
         let in_head = in_side(head, key);
+        if in_base.is_empty() && in_head.is_empty() {
+            nowhere.push(key.id());
+            continue;
+        }
         open.push(cell(key, (base, &in_base), (head, &in_head), options, terms, later));
     }
     let failed = open.iter().filter(|cell| cell.verdict.state == CellState::FailedOnBoth).count();
     if failed > 0 {
         let cells = if failed == 1 { "cell" } else { "cells" };
         cautions.push(format!("{failed} {cells} failed on both sides and were not compared"));
+    }
+    if !nowhere.is_empty() {
+        cautions.push(format!("not measured on either side, and so not compared: {}", nowhere.join(", ")));
     }
     // Records of pairs are judged while they are still being made.
     if options.design == Design::Independent {
@@ -214,8 +219,16 @@ fn first_created<'a>(side: &Side<'a>) -> Option<&'a str> {
     side.runs.iter().map(|run| run.run.created.as_str()).min()
 }
 
+/// The cell in those records of a side that came to it.
 fn in_side<'a>(side: &Side<'a>, key: &CellKey) -> Vec<(usize, &'a Cell)> {
-    side.runs.iter().enumerate().filter_map(|(n, run)| Some((n, run.cell(key)?))).collect()
+    let cells = side.runs.iter().enumerate().filter_map(|(n, run)| Some((n, run.cell(key)?)));
+    cells.filter(|(_, cell)| !cell.not_come_to()).collect()
+}
+
+/// Why a side has nothing of a cell, where its records have a row that they did not come to.
+fn left_out(side: &Side, key: &CellKey) -> Option<String> {
+    let row = side.runs.iter().find_map(|run| run.cell(key).filter(|cell| cell.not_come_to()))?;
+    Some(row.reason.clone().unwrap_or_else(|| "the run did not come to it".to_owned()))
 }
 
 /// A side, and a cell in those of its records that have it.
@@ -234,7 +247,11 @@ fn cell(
     let unsteady = !good(base) && base.iter().any(|(_, cell)| cell.good_launches().next().is_some());
     // One record in which it failed is enough: a cell that works sometimes does not work.
     let broken = head.is_empty() || head.iter().any(|(_, cell)| cell.status != Status::Ok);
+    // A row that a run did not come to says nothing for or against the build.
+    let left_out = |side: &Side, cells: &[(usize, &Cell)]| cells.is_empty().then(|| left_out(side, key)).flatten();
+    let (out_of_base, out_of_head) = (left_out(base_side, base), left_out(head_side, head));
     let state = match (good(base), base.is_empty()) {
+        _ if out_of_base.is_some() || out_of_head.is_some() => CellState::LeftOut,
         (true, _) if broken => CellState::Broken,
         (true, _) => CellState::Compared,
         (false, true) => CellState::New,
@@ -260,7 +277,10 @@ fn cell(
     }
     match state {
         CellState::Compared | CellState::New | CellState::Fixed => verdict.unchecked = unchecked,
-        CellState::Broken | CellState::FailedOnBoth => {}
+        CellState::Broken | CellState::FailedOnBoth | CellState::LeftOut => {}
+    }
+    for (side, why) in [("base", out_of_base), ("head", out_of_head)] {
+        verdict.unchecked.extend(why.map(|why| format!("it was not measured in {side}: {why}")));
     }
     if state == CellState::Compared {
         verdict.notes.extend(fit::other_versions(base, head));
@@ -300,21 +320,30 @@ fn measure(
     notes.extend(machine.iter().chain(&foreign).map(|doubt| doubt.says.clone()));
     notes.extend(independent.then(|| drift::unknown(base, head)).flatten());
     let counts = counted::look(base, head);
-    notes.extend(counts.notes);
+    let (said, comparable) = match &counts {
+        Look::None => (&[][..], false),
+        Look::Incomparable(said) => (&said[..], false),
+        Look::Comparable(said) => (&said[..], true),
+    };
+    notes.extend_from_slice(said);
+    // Counts that decide need no time beside them.
+    let are_enough = comparable && options.gate.rule(Metric::COUNTED, id).enforce != Enforce::Show;
     let mut measured: Vec<Measured> = Vec::new();
     let mut unpaired = 0;
     for metric in metrics {
-        if metric.basis() == Basis::Counted && !counts.comparable {
+        let is_missing = metric == Metric::COUNTED && matches!(counts, Look::Incomparable(_));
+        if metric.basis() == Basis::Counted && !comparable && !is_missing {
             continue;
         }
-        let of = |side: &Side, cells| samples::of_cells(metric, &side.runs, cells);
+        let of = |side: &Side, cells| if is_missing { Vec::new() } else { samples::of_cells(metric, &side.runs, cells) };
         let (base, head) = (of(base_side, base), of(head_side, head));
         // Where images are so long that each launch made only one, the first image is the one to judge.
         let stands_in = metric == Metric::FIRST_IMAGE && measured.iter().all(|one| one.verdict.metric != Metric::IMAGE);
-        // What was counted needs no launch.
-        let stands_in = stands_in && !(counts.comparable && base.is_empty() && head.is_empty());
-        // A cell without any launch has a time all the same: one that is missing, so that it cannot be well.
-        if base.is_empty() && head.is_empty() && !stands_in {
+        let nothing = base.is_empty() && head.is_empty();
+        let stands_in = stands_in && !(are_enough && nothing);
+        // A cell without any launch has a time all the same, and one that was to be counted a count: one that is missing, so that it
+        // cannot be well.
+        if nothing && !stands_in && !is_missing {
             continue;
         }
         let mut threshold = Threshold {
@@ -345,6 +374,9 @@ fn measure(
             None => Samples { metric, base: values(&base), head: values(&head), pairs: None, confirming: None },
         };
         let mut one = judge::measure(&samples, &threshold, terms);
+        if is_missing {
+            "there are no counts of both sides that can be compared".clone_into(&mut one.verdict.why);
+        }
         if independent && metric.moves_with_the_machine() {
             one.doubts.extend(machine.iter().chain(&foreign).cloned());
             one.doubts.extend(drift::of_launches(&base, &head, later));

@@ -1,13 +1,15 @@
 //! Counted instructions beside time: which of them judges a cell, what moved, and what no count can see.
 //!
-//! Contract: time is the judge wherever it is sure. Where it is not, or was not measured, instructions that were counted one by one
-//! decide in its place. Those of the processor's own counters can only raise an alarm, and only where time is not sure.
+//! Contract: time is the judge wherever it is judged and sure. Where it is not, or was not measured, instructions that were counted one
+//! by one decide in its place. Those of the processor's own counters can only raise an alarm, and only where time is not sure. Where
+//! counting was asked for and gave nothing to compare, the count is undecided: a number that is missing is never well.
 
 use crate::metric::{Enforce, Metric};
 use crate::record::{Cell, Counted, FunctionCount, Reading};
 use crate::text;
 
-use super::{MetricVerdict, Outcome};
+use super::gate::Gate;
+use super::{CellVerdict, MetricVerdict, Outcome};
 
 /// Functions that a note names.
 const NAMED: usize = 5;
@@ -16,25 +18,38 @@ const NOTABLE: f64 = 0.001;
 
 /// Lets time or the counted instructions of a cell decide, every number being decided by itself.
 pub(super) fn settle(metrics: &mut [MetricVerdict]) {
-    let known = |metric: Metric| metrics.iter().find(|one| one.metric == metric).map(|one| (one.outcome, one.enforce));
+    let known = |metric: Metric| metrics.iter().find(|one| one.metric == metric);
     // Where no launch made a steady image, the first one stands for it.
-    let time = known(Metric::IMAGE).or(known(Metric::FIRST_IMAGE).filter(|(_, enforce)| *enforce == Enforce::Strict));
-    let counted = known(Metric::COUNTED).filter(|(_, enforce)| *enforce != Enforce::Show);
+    let time = known(Metric::IMAGE)
+        .filter(|one| one.enforce != Enforce::Show)
+        .or(known(Metric::FIRST_IMAGE).filter(|one| one.enforce == Enforce::Strict))
+        .map(|one| one.outcome);
+    let counted = known(Metric::COUNTED).filter(|one| one.enforce != Enforce::Show).map(|one| one.outcome);
     match (time, counted) {
-        (Some((Outcome::Ok | Outcome::Regressed, _)), _) => {
-            for one in metrics.iter_mut().filter(|one| is_of_instructions(one.metric) && one.fails()) {
+        (Some(Outcome::Ok | Outcome::Regressed), _) => {
+            let settled = |one: &&mut MetricVerdict| is_of_instructions(one.metric) && (one.fails() || one.undecided());
+            for one in metrics.iter_mut().filter(settled) {
                 one.enforce = Enforce::Show;
                 one.why.push_str("; the time is decided, and decides");
             }
         }
-        (Some((Outcome::Inconclusive, _)), Some((Outcome::Ok | Outcome::Regressed, _))) => {
+        (Some(Outcome::Inconclusive), Some(Outcome::Ok | Outcome::Regressed)) => {
             for one in metrics.iter_mut().filter(|one| is_time(one.metric) && one.undecided()) {
                 one.enforce = Enforce::Show;
                 one.why.push_str("; the counted instructions decide");
             }
         }
-        (Some((Outcome::Inconclusive, _)) | None, _) => {}
+        (Some(Outcome::Inconclusive) | None, _) => {}
     }
+}
+
+/// Whether counts decide a cell only as long as its time, which this gate judges, is not sure: further launches can still decide it.
+pub(super) fn stand_in(cell: &CellVerdict, gate: &Gate) -> bool {
+    let time = cell.metric(Metric::IMAGE).or(cell.metric(Metric::FIRST_IMAGE));
+    let decided = cell.metric(Metric::COUNTED).is_some_and(|one| one.outcome != Outcome::Inconclusive);
+    decided
+        && time.is_some_and(|one| one.outcome == Outcome::Inconclusive)
+        && gate.rule(Metric::IMAGE, &cell.id).enforce == Enforce::Strict
 }
 
 fn is_of_instructions(metric: Metric) -> bool {
@@ -45,17 +60,26 @@ fn is_time(metric: Metric) -> bool {
     [Metric::IMAGE, Metric::FIRST_IMAGE].contains(&metric)
 }
 
-/// What there is to say of the counts of a cell; and whether they can be compared.
-pub(super) struct Look {
-    pub notes: Vec<String>,
-    pub comparable: bool,
+/// What there is to say of the counts of a cell; and whether there are any that can be compared.
+pub(super) enum Look {
+    /// Nobody asked for them.
+    None,
+    /// They were asked for and cannot be compared; why, in sentences.
+    Incomparable(Vec<String>),
+    /// They can be; what is to be known of them.
+    Comparable(Vec<String>),
 }
 
-/// Looks at the counts of both sides, of the last record that has any.
+/// The record of a side whose count is compared: the last that was to have one.
+pub(super) fn last<'a>(cells: &[(usize, &'a Cell)]) -> Option<(usize, &'a Cell)> {
+    cells.iter().rev().find(|(_, cell)| cell.counted.is_some()).copied()
+}
+
+/// Looks at the counts of both sides.
 pub(super) fn look(base: &[(usize, &Cell)], head: &[(usize, &Cell)]) -> Look {
-    let of = |cells: &[(usize, &Cell)]| cells.iter().rev().find_map(|(_, cell)| cell.counted.clone());
+    let of = |cells: &[(usize, &Cell)]| last(cells).and_then(|(_, cell)| cell.counted.clone());
     let (base, head) = match (of(base), of(head)) {
-        (None, None) => return Look { notes: Vec::new(), comparable: false },
+        (None, None) => return Look::None,
         (Some(Reading::Ok(base)), Some(Reading::Ok(head))) => (base, head),
         (base, head) => {
             let why = |side: &str, counted: Option<Reading<Counted>>| match counted {
@@ -63,27 +87,37 @@ pub(super) fn look(base: &[(usize, &Cell)], head: &[(usize, &Cell)]) -> Look {
                 Some(counted) => counted.why().map(|why| format!("{side} was not counted: {why}")),
             };
             let notes = [why("base", base), why("head", head)].into_iter().flatten().collect();
-            return Look { notes, comparable: false };
+            return Look::Incomparable(notes);
         }
     };
-    if (&base.by, &base.runtime) != (&head.by, &head.runtime) {
-        let says = |counted: &Counted| format!("{} ({})", counted.by, counted.runtime.join(", "));
+    // Of another simulator, or of kernels for another processor, they are counts of something else. That the builds' own versions differ
+    // is what is compared.
+    let other_kernels = base.kernels.as_ref().zip(head.kernels.as_ref()).is_some_and(|(base, head)| base != head);
+    if base.by != head.by || other_kernels {
         let note = format!(
-            "the counts are not compared: base's are of {}, head's of {}. Count both sides with the same `ditbench ab --count`",
-            says(&base),
-            says(&head)
+            "the counts are not compared: base's are by {}, head's by {}. Count both sides with the same `ditbench ab --count`",
+            with_kernels(&base),
+            with_kernels(&head)
         );
-        return Look { notes: vec![note], comparable: false };
+        return Look::Incomparable(vec![note]);
     }
-    let kernels = head.runtime.iter().find(|detail| detail.contains("kernels")).map(|kernels| format!(" ({kernels})"));
     let mut notes = vec![format!(
-        "counted by {} on one thread{}: it does not see what this machine's caches, memory and clocks cost, what threads wait, and \
+        "counted by {} on one thread: it does not see what this machine's caches, memory and clocks cost, what threads wait, and \
          kernels for CPU features that the simulator lacks, such as AVX-512",
-        head.by,
-        kernels.unwrap_or_default()
+        with_kernels(&head)
     )];
+    if base.at_random_addresses || head.at_random_addresses {
+        notes.push("the system let the counted programs' memory lie at random addresses, so counts vary by more than usual".to_owned());
+    }
     notes.extend(moved(&base, &head));
-    Look { notes, comparable: true }
+    Look::Comparable(notes)
+}
+
+fn with_kernels(counted: &Counted) -> String {
+    match &counted.kernels {
+        Some(kernels) => format!("{} ({kernels})", counted.by),
+        None => counted.by.clone(),
+    }
 }
 
 /// Which functions the difference is in.

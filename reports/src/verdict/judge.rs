@@ -235,8 +235,10 @@ pub(super) fn decide(measured: Measured, q: Option<f64>, tests: usize, terms: Te
     let Measured { mut verdict, worse, gate, limit, shift, paired, doubts } = measured;
     verdict.q = q;
     if verdict.base.is_none() || verdict.head.is_none() {
-        let side = if verdict.base.is_none() { "base" } else { "head" };
-        verdict.why = format!("{side} has no {}", verdict.metric.title());
+        if verdict.why.is_empty() {
+            let side = if verdict.base.is_none() { "base" } else { "head" };
+            verdict.why = format!("{side} has no {}", verdict.metric.title());
+        }
         return verdict;
     }
     if verdict.basis.is_by_value() {

@@ -184,6 +184,8 @@ pub enum CellState {
     New,
     /// Failed on both sides.
     FailedOnBoth,
+    /// One side has it, and the other did not come to it: it was stopped, or its budget had no room.
+    LeftOut,
 }
 
 /// The verdict on one cell, or one criterion benchmark.
@@ -363,7 +365,10 @@ impl Verdict {
 
 impl CellVerdict {
     pub(crate) fn settle(&mut self) {
-        let judged = self.state == CellState::Compared || self.state == CellState::Broken || !self.findings.is_empty();
+        let judged = match self.state {
+            CellState::Compared | CellState::Broken | CellState::LeftOut => true,
+            CellState::Fixed | CellState::New | CellState::FailedOnBoth => !self.findings.is_empty(),
+        };
         let failed = !self.findings.is_empty() || self.metrics.iter().any(MetricVerdict::fails);
         self.outcome = judged.then_some(if failed {
             Outcome::Regressed

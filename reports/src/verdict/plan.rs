@@ -2,7 +2,8 @@
 //!
 //! Contract: launches come in balanced order, A B B A, cell by cell, so that neighbours in time are a pair and a drift of the
 //! machine falls out of their difference. Every look spends a part of the level ([`crate::stats::sequence`]), so that looking
-//! often costs no false alarms. A cell leaves the plan once it is decided. A cell that a look flags gets one confirming block
+//! often costs no false alarms. A cell leaves the plan once it is decided, by its time where that is judged: counted instructions, which
+//! stand in for a time that is not sure, end nothing. A cell that a look flags gets one confirming block
 //! of its own; its regression stands only if that block shows it too. It ends when every cell is decided, the most
 //! launches are made, or the budget is spent; the first A B B A of every cell is always made.
 //!
@@ -23,7 +24,7 @@ use crate::stats::sequence;
 
 use super::design::Design;
 use super::sides::Options;
-use super::{CellState, CellVerdict, Outcome, Verdict};
+use super::{Basis, CellState, CellVerdict, Outcome, Verdict, counted};
 
 /// Which build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -274,12 +275,15 @@ impl Plan {
             if self.confirming && !was_flagged {
                 continue;
             }
+            let fails = |of: fn(Basis) -> bool| cell.metrics.iter().any(|one| one.fails() && of(one.basis));
             // What fails whatever its speed, or by a number that each build has once, needs no further launch.
-            let once = cell.metrics.iter().any(|one| one.fails() && one.basis.is_by_value());
-            let by_launches = cell.findings.is_empty() && !once;
+            let once = !cell.findings.is_empty() || fails(|basis| basis == Basis::Value);
+            let by_launches = !once && fails(|basis| !basis.is_by_value());
+            let stand_in = !once && counted::stand_in(cell, &self.options.gate);
             *state = match cell.outcome {
-                Some(Outcome::Inconclusive) if !was_flagged => State::Open,
                 Some(Outcome::Regressed) if by_launches && !was_flagged => State::Flagged(*pairs),
+                Some(Outcome::Inconclusive) if !was_flagged => State::Open,
+                Some(_) if stand_in && !was_flagged => State::Open,
                 _ => State::Decided,
             };
             self.seen.insert(id.clone(), cell.clone());

@@ -7,6 +7,8 @@ use crate::metric::{self, Basis, Metric, Unit};
 use crate::record::{Cell, Launch, Reading, Role, Run};
 use crate::withheld;
 
+use super::counted;
+
 /// Decibels beyond which 8-bit images look the same and a difference is a handful of pixels.
 const PSNR_CAP_DB: f64 = 60.0;
 
@@ -29,6 +31,8 @@ pub(super) fn of_cells(metric: Metric, runs: &[&Run], cells: &[(usize, &Cell)]) 
                 let value = metric::of_launch(metric, runs.get(record)?, cell, launch)?;
                 Some(Taken { record, launch: launch.index, order: launch.order, value })
             })),
+            // One record's: what is said of it is of no other.
+            Basis::Counted if counted::last(cells).is_some_and(|(last, _)| last != record) => {}
             Basis::Value | Basis::Counted => {
                 let value = metric::of_cell(metric, cell);
                 taken.extend(value.map(|value| Taken { record, launch: 0, order: 0, value }));

@@ -73,6 +73,7 @@ pub(super) fn state(cell: &CellVerdict) -> &'static str {
         (CellState::New, _) => "new",
         (CellState::Fixed, _) => "works now",
         (CellState::FailedOnBoth, _) => "failed on both sides",
+        (CellState::LeftOut, _) => "not measured on one side",
         (CellState::Compared, outcome) => outcome.map_or("not judged", Outcome::name),
     }
 }
