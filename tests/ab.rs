@@ -212,6 +212,28 @@ fn a_shallow_clone_gets_its_cure() {
     }
 }
 
+/// Where nothing is timed, no noise excuses what cannot be told.
+#[test]
+fn the_example_for_pull_requests_fails_where_something_could_not_be_counted() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/ci/github-gate.yml");
+    let example = std::fs::read_to_string(example).unwrap();
+    let (_, step) = example.split_once("- name: Verdict").unwrap();
+    let (_, script) = step.split_once("run: |\n").unwrap();
+    let ends = |code: &str, flags: &str| {
+        let script = script.replace("${{ steps.gate.outputs.code }}", code);
+        Command::new("bash").args(["-e", "-c", &script]).env("FLAGS", flags).output().unwrap().status.code()
+    };
+    for (code, flags, want) in [
+        ("3", "--budget 20m", 0),
+        ("3", "--count", 3),
+        ("3", "--model nano --count --pairs 4", 3),
+        ("1", "--count", 1),
+        ("0", "--count", 0),
+    ] {
+        assert_eq!(ends(code, flags), Some(want), "{code} {flags}");
+    }
+}
+
 /// What github-gate.yml holds a pull request against, where its base went on after its last push.
 #[test]
 fn the_example_for_pull_requests_charges_nobody_elses_commits() {

@@ -12,9 +12,10 @@ use std::process::{Command, ExitCode, Stdio};
 use common::{Bench, text};
 use optional::Test;
 
-const TESTS: [Test<()>; 2] = [
+const TESTS: [Test<()>; 3] = [
     ("a_build_against_itself_and_against_one_that_computes_otherwise", itself_and_another),
-    ("what_cannot_be_counted_is_refused_or_inconclusive", refused),
+    ("a_build_that_cannot_be_counted_is_inconclusive_whatever_is_said_of_time", not_counted),
+    ("what_cannot_be_counted_is_refused", refused),
 ];
 
 fn main() -> ExitCode {
@@ -78,6 +79,30 @@ fn itself_and_another(_: &()) -> Result<(), String> {
     bench.ok(&["history", "import", "same/base/record.json", "--store", "history.sqlite"]);
     let series = bench.ok(&["history", "series", "--store", "history.sqlite", "--metric", "counted_instructions"]);
     assert!(series.contains("counted"), "{series}");
+    Ok(())
+}
+
+fn not_counted(_: &()) -> Result<(), String> {
+    let bench = Bench::new();
+    let program = env!("CARGO_BIN_EXE_ditbench");
+    // As a build that is older than orders in files.
+    let older = bench.path("older");
+    let script = format!(
+        "#!/bin/sh\n{program} \"$@\"\ncode=$?\nfor word; do [ \"$last\" = --out ] && rm -rf \"$word/specs\"; last=$word; done\n\
+         exit $code\n"
+    );
+    std::fs::write(&older, script).unwrap();
+    std::fs::set_permissions(&older, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let older = older.display().to_string();
+    let fixed = ["ab", "--count", "--noise", "none", "--base", &older, "--head", program, "--out", "ab"];
+    let counted = bench.run(&[&fixed[..], &CELL].concat());
+    let said = text(&counted.stdout);
+    assert_eq!(counted.status.code(), Some(3), "{said}\n{}", text(&counted.stderr));
+    assert!(said.contains("keeps no orders in specs/"), "{said}");
+    assert!(bench.record("ab/head")["cells"][0]["counted"]["ok"].is_object(), "the other one was counted");
+    std::fs::write(bench.path("untimed.toml"), "[metrics.image_s]\nenforce = \"show\"\n").unwrap();
+    let again = bench.run(&["compare", "ab/base", "ab/head", "--noise", "none", "--gate", "untimed.toml"]);
+    assert_eq!(again.status.code(), Some(3), "{}\n{}", text(&again.stdout), text(&again.stderr));
     Ok(())
 }
 

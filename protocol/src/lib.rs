@@ -55,6 +55,9 @@ pub struct LaunchSpec {
     pub stop: StopRule,
     /// Whether to make one more image, apart from the timed ones, under the runtime's profiler.
     pub profile: bool,
+    /// What of the processor's counters is read.
+    #[serde(default)]
+    pub counters: Counting,
     /// Whether to find out, when all is measured, where nodes run: it may take a pass of its own, and so time and memory.
     #[serde(default)]
     pub placement: bool,
@@ -85,6 +88,19 @@ impl LaunchSpec {
             allow_fallback: self.allow_fallback,
         }
     }
+}
+
+/// What of the processor's counters a launch reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counting {
+    /// Nothing: none is opened.
+    Off,
+    /// All of them, around each image.
+    #[default]
+    Images,
+    /// As well the instructions of each stage, in one more image, which is not timed.
+    Stages,
 }
 
 /// Files that a launch writes.
@@ -189,7 +205,7 @@ pub enum Event {
         stage: String,
         /// What it says.
         memory: MemoryReport,
-        /// Instructions of each pass of one image more, which is not timed.
+        /// Instructions of each pass of one more image, which is not timed.
         #[serde(default)]
         instructions: Reading<Vec<f64>>,
     },

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::record::{Cell, Kind, ModelEntry, Reading, Run, Status, Warning};
+use crate::record::{Cell, Counted, Kind, ModelEntry, Reading, Run, Status, Warning};
 use crate::verdict::{Difference, differences, named};
 
 /// Why records cannot be merged.
@@ -168,6 +168,11 @@ fn fill(known: &mut Cell, other: &Cell) {
     if known.memory_pass.value().is_none() && other.memory_pass.value().is_some() {
         known.memory_pass.clone_from(&other.memory_pass);
     }
+    let is_known =
+        |counted: &Option<Reading<Counted>>| counted.as_ref().is_some_and(|counted| counted.value().is_some());
+    if known.counted.is_none() || (!is_known(&known.counted) && is_known(&other.counted)) {
+        known.counted.clone_from(&other.counted);
+    }
     known.weights = known.weights.take().or_else(|| other.weights.clone());
     known.device = known.device.take().or_else(|| other.device.clone());
 }
@@ -227,11 +232,14 @@ mod tests {
         a.cells[0] = Cell::failed(a.cells[0].key.clone(), Status::Interrupted, "left out");
         b.cells[0].numerics = Reading::Ok("f32".into());
         b.cells[0].placement = vec![crate::record::StagePlacement::default()];
+        a.cells[0].counted = Some(Reading::absent("no valgrind"));
+        b.cells[0].counted = Some(Reading::Ok(Counted { instructions: 7, ..Counted::default() }));
         for parts in [[&a, &b], [&b, &a]] {
             let merged = merge(&parts, "both", &BTreeSet::new()).unwrap();
             let cell = &merged.cells[0];
             assert_eq!((cell.status, cell.reason.as_deref(), cell.launches.len()), (Status::Ok, None, 1));
             assert_eq!((cell.numerics.value().map(String::as_str), cell.placement.len()), (Some("f32"), 1));
+            assert_eq!(cell.counted, b.cells[0].counted);
         }
     }
 

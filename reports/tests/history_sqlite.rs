@@ -366,6 +366,31 @@ fn killed_writers_lose_no_committed_record() {
     storm.rage(&|| unreachable!("there is no server to crash"));
 }
 
+/// Counts were followed when stores were of version 7 already: one that was made before has none of them.
+#[test]
+fn a_store_from_before_counts_were_followed_gets_them() {
+    let (_dir, path) = temp();
+    let mut run = numbered(1);
+    let cell = run.cells.iter_mut().find(|cell| cell.has_result()).unwrap();
+    let counted = record::Counted { by: "callgrind".into(), instructions: 7, ..record::Counted::default() };
+    cell.counted = Some(record::Reading::Ok(counted));
+    let mut store = create(&path);
+    assert_eq!(store.import(&run).unwrap(), Imported::New);
+    let series = store.series().unwrap();
+    assert!(series.iter().any(|one| one.key.metric.name() == "counted_instructions"));
+    drop(store);
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "DELETE FROM point WHERE series IN (SELECT id FROM series WHERE metric = 'counted_instructions');
+             DELETE FROM series WHERE metric = 'counted_instructions';
+             PRAGMA user_version = 7; PRAGMA wal_checkpoint(TRUNCATE)",
+        )
+        .unwrap();
+    drop(connection);
+    assert_eq!(create(&path).series().unwrap(), series);
+}
+
 /// As the programs before keys had a map left it: a model's name with what sets it apart, and no column for the rest.
 #[test]
 fn a_store_of_an_older_program_goes_on_with_the_same_series() {

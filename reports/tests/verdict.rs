@@ -3,7 +3,7 @@
 use ditbench_record::{Cell, PlacementShare, Reading, Run, Status};
 use ditbench_reports::verdict::{
     Apart, Basis, CellState, CompareError, Design, Difference, Fault, Gate, Magnitude, Metric, Options, Outcome, Side,
-    ThresholdFrom, Verdict, aa, compare, noise,
+    ThresholdFrom, Verdict, aa, compare, faces, noise,
 };
 
 #[path = "common/launches.rs"]
@@ -240,9 +240,13 @@ fn a_cell_that_a_run_did_not_come_to_is_neither_broken_nor_mended() {
     let head = run("b", vec![good("ort", 3), left_out("candle"), good("tract", 4), left_out("reference")]);
     let verdict = judge(&base, &head);
     assert_eq!(verdict.exit_code(), 3);
+    assert!(faces::headline(&verdict).contains("2 cells not measured on one side"), "{}", faces::headline(&verdict));
     for (backend, side) in [("candle", "head"), ("tract", "base")] {
         let cell = verdict.cell(&key(backend, "f32").id()).unwrap();
-        assert_eq!((cell.state, cell.outcome, cell.findings.len()), (CellState::LeftOut, Some(Outcome::Inconclusive), 0));
+        assert_eq!(
+            (cell.state, cell.outcome, cell.findings.len()),
+            (CellState::LeftOut, Some(Outcome::Inconclusive), 0)
+        );
         let says = format!("not measured in {side}: no room in 5m");
         assert!(cell.unchecked.iter().any(|said| said.contains(&says)), "{:?}", cell.unchecked);
     }

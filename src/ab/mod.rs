@@ -47,6 +47,10 @@ pub struct Comparison {
     pub dir: PathBuf,
 }
 
+/// On a machine that is so busy that an image takes seconds, a check measures memory all the same: it does so where an image takes less
+/// than a hundredth of the budget. A budget that is given leaves out cells that it has no room for, so it is the longest that there is.
+const PATIENT: [&str; 2] = ["--budget", "2400h"];
+
 /// Runs both builds and gives the verdict.
 ///
 /// # Errors
@@ -57,8 +61,7 @@ pub fn compare(comparison: Comparison) -> Result<Verdict> {
     let timed = timed(&cells);
     let launches = plan.map_or(0, |plan| plan.most as usize) + usize::from(count.is_some());
     let progress = Progress::new(2 * timed.len() * launches);
-    // On a machine that is so busy that an image takes seconds, memory is measured all the same.
-    let patient: &[&str] = if count.is_some() { &["--budget", "1h"] } else { &[] };
+    let patient: &[&str] = if count.is_some() { &PATIENT } else { &[] };
     let mut sides = check_both(base, head, &cells, &dir, &progress, patient)?;
     options.apart = apart(&sides)?;
     // What cannot be compared at all is refused before anything is counted.
@@ -207,4 +210,16 @@ fn judge(sides: &(Side, Side), options: &Options) -> Result<Verdict> {
     let base = verdict::Side::of_runs(sides.0.label(), [sides.0.run()]);
     let head = verdict::Side::of_runs(sides.1.label(), [sides.1.run()]);
     Ok(verdict::compare(&base, &head, options)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::Seconds;
+
+    /// A longer one would be refused, and a shorter one might leave out cells.
+    #[test]
+    fn the_budget_of_a_check_is_the_longest_that_there_is() {
+        let budget: Seconds = super::PATIENT[1].parse().unwrap();
+        assert!(Seconds::try_from(budget.get() + 1.0).is_err());
+    }
 }

@@ -53,7 +53,7 @@ pub struct AaArgs {
     /// The program [default: this one]
     #[arg(long, value_name = "BIN")]
     program: Option<PathBuf>,
-    /// Read sensors during the launches of one side only; the difference is what telemetry itself costs
+    /// Read sensors and the processor's counters during the launches of one side only; the difference is what telemetry itself costs
     #[arg(long)]
     telemetry: bool,
     #[command(flatten)]

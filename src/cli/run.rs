@@ -83,8 +83,8 @@ pub struct RunArgs {
     /// otherwise; then the fastest for ten minutes (or as --sustained says)
     #[arg(long, conflicts_with_all = ["resume", "plan", "dry_run", "print_plan", "shard", "quality", "launches"], help_heading = "Phones")]
     first_look: bool,
-    /// Sensors (frequency, temperature, pressure, energy) while workers run: on, or off to read them only before and
-    /// after
+    /// Sensors (frequency, temperature, pressure, energy) and the processor's counters while workers run: on, or off to read
+    /// sensors only before and after, and no counters
     #[arg(long, default_value = "on", value_parser = ["on", "off"], conflicts_with = "resume")]
     telemetry: String,
     /// How pictures are judged: reference (one image of each cell against the reference's), or full: 200 names and 50

@@ -136,7 +136,8 @@ impl Collected {
     /// that was read before that says how much the images took, where the kernel keeps one.
     fn went_on(&self) -> bool {
         let marked = self.memory.iter().any(|mark| mark.high_water.is_some());
-        marked && !(self.placement.is_empty() && self.profiled.is_empty())
+        let counted = self.instructions.iter().any(|(_, instructions)| instructions.value().is_some());
+        marked && (counted || !self.placement.is_empty() || !self.profiled.is_empty())
     }
 
     /// The record's form of where nodes ran.
@@ -210,6 +211,10 @@ mod tests {
         let placed = || Event::Placed { stage: "denoiser".to_owned(), placement: Placement::default() };
         assert_eq!(most(vec![Event::Memory(mark(Some(500)))]), Some(900));
         assert_eq!(most(vec![Event::Memory(mark(Some(500))), placed()]), None);
+        let ran =
+            |instructions| Event::Ran { stage: "denoiser".to_owned(), memory: MemoryReport::default(), instructions };
+        assert_eq!(most(vec![Event::Memory(mark(Some(500))), ran(Reading::Ok(vec![7.0]))]), None);
+        assert_eq!(most(vec![Event::Memory(mark(Some(500))), ran(Reading::absent("not counted"))]), Some(900));
         assert_eq!(most(vec![Event::Memory(mark(None)), placed()]), Some(900), "the only word that there is");
     }
 }

@@ -23,7 +23,7 @@ use ditbench_worker::process::{Cause, Exit};
 use crate::host::{Host, NotCool, Order};
 use crate::plan::Seconds;
 use crate::text;
-use ditbench_protocol::{Event, LaunchSpec, Outputs, StopRule};
+use ditbench_protocol::{Counting, Event, LaunchSpec, Outputs, StopRule};
 use ditbench_workloads::own;
 
 /// Enough precision for a launch: the median's interval within ± 1 %.
@@ -261,10 +261,20 @@ impl Launcher<'_> {
         LaunchSpec {
             outputs,
             profile: placement && self.settings.profile,
+            counters: counting(self.settings, placement),
             placement,
             allow_fallback: self.settings.allow_fallback,
             ..prepared.spec(cell, stop)
         }
+    }
+}
+
+/// What of the processor's counters is read in a cell's first launch, or in another.
+fn counting(settings: &Settings, is_first: bool) -> Counting {
+    match (settings.telemetry, is_first && !settings.brief) {
+        (false, _) => Counting::Off,
+        (true, false) => Counting::Images,
+        (true, true) => Counting::Stages,
     }
 }
 
@@ -386,6 +396,21 @@ mod tests {
     use ditbench_record::{CellStage, ForeignLoad, Role};
 
     use super::*;
+    use crate::plan::{Images, Launches, PlanFile};
+    use crate::run::Usual;
+
+    #[test]
+    fn an_image_more_for_the_stages_is_made_in_a_cells_first_launch_alone() {
+        let asked = |telemetry, brief| {
+            let (launches, images, budget) = (Launches::fixed(1), Images::fixed(1), Seconds::fixed(1.0));
+            let usual = Usual { launches, images, budget };
+            let settings = Settings { telemetry, brief, ..Settings::of(PlanFile::default(), usual) };
+            [true, false].map(|is_first| counting(&settings, is_first))
+        };
+        assert_eq!(asked(true, false), [Counting::Stages, Counting::Images]);
+        assert_eq!(asked(true, true), [Counting::Images; 2]);
+        assert_eq!(asked(false, false), [Counting::Off; 2]);
+    }
 
     #[test]
     fn a_spoiled_launch_is_made_again_within_limits() {

@@ -21,7 +21,7 @@ use super::progress::Progress;
 use super::resolve::Resolved;
 use super::sensitivity;
 use super::weights::WeightsChoice;
-use ditbench_protocol::{LaunchSpec, StopRule};
+use ditbench_protocol::{Counting, LaunchSpec, StopRule};
 use ditbench_worker::registry;
 
 /// What a launch needs on disk.
@@ -60,6 +60,7 @@ impl Prepared {
             outputs: None,
             stop,
             profile: false,
+            counters: Counting::Off,
             placement: false,
             series: None,
             cpus: cell.cell.pinned.as_ref().map(|pinned| pinned.cpus.clone()),

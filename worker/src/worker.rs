@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use ditbench_backend_api::{Backend, BackendError, Profile, Session};
+use ditbench_backend_api::{Backend, BackendError, MemoryReport, Profile, Session};
 use ditbench_graph::Tensor;
 use ditbench_graph::weights::Weights;
 use ditbench_workloads::{Inputs, Pipeline, Role, RunError, Source, Stage, StageRunner, Trace, trace, workload};
@@ -21,7 +21,7 @@ use crate::measure::counters::Counters;
 use crate::measure::pin;
 use crate::measure::valgrind::Marks;
 use crate::probe::memory;
-use ditbench_protocol::{Event, LaunchSpec, Series, VERSION, read_order};
+use ditbench_protocol::{Counting, Event, LaunchSpec, Series, VERSION, read_order};
 use ditbench_record::{Counter, Reading, StageSeconds};
 
 /// Reads the spec, runs, exits with 0 if all went well.
@@ -66,7 +66,10 @@ fn order() -> Result<LaunchSpec, String> {
 
 fn launch(spec: &LaunchSpec) -> Result<()> {
     // Before any thread is started: what a thread does counts for the one that started it.
-    let mut counters = Counters::open();
+    let mut counters = match spec.counters {
+        Counting::Off => Counters::none("the processor's counters were switched off (`--telemetry off`)"),
+        Counting::Images | Counting::Stages => Counters::open(),
+    };
     let backend = crate::registry::of(spec).map_err(anyhow::Error::msg)?;
     // Before any thread is started: they inherit it.
     let pinned = spec.cpus.as_deref().map_or(Ok(()), pin::to);
@@ -88,9 +91,13 @@ fn launch(spec: &LaunchSpec) -> Result<()> {
     }
     let totals = time_images(spec, &pipeline, &inputs, &mut sessions, &mut counters)?;
     say(&Event::Memory(memory::mark(sessions.process, if totals.len() > 1 { "steady" } else { "ended" })));
-    sessions.counting = count_stages(counters, &totals, &pipeline, &inputs, &mut sessions)?;
-    // Before the rest: what follows takes memory of its own.
-    sessions.tell_memory();
+    // By the runtime's own account, before what follows takes memory of its own.
+    let memory = sessions.memory();
+    sessions.counting = match why_no_stages(spec.counters, &counters, &totals, sessions.marks) {
+        Some(why) => Reading::absent(why),
+        None => count_stages(counters, &pipeline, &inputs, &mut sessions)?,
+    };
+    sessions.tell(memory);
     if spec.profile {
         profile(&pipeline, &inputs, &mut sessions)?;
     }
@@ -117,7 +124,7 @@ fn make_series(pipeline: &Pipeline, series: &Series, sessions: &mut Sessions) ->
         say(&Event::Made { index });
     }
     trace::save_latents(&series.latents, &latents).with_context(|| format!("writing {}", series.latents.display()))?;
-    sessions.tell_memory();
+    sessions.tell(sessions.memory());
     sessions.tell_placement();
     Ok(())
 }
@@ -202,23 +209,30 @@ fn tight(totals: &[f64], relative_half_width: f64) -> bool {
 /// Seconds of an image beyond which no other is made only to count its stages.
 const LONG_S: f64 = 5.0;
 
-/// One image more, in which instructions are counted stage by stage: reading counters in a timed one would take time from it. Gives
-/// what is said of stages: nothing where they were not counted, and why.
+/// Why the instructions of the stages are not counted; `None` if they are.
+fn why_no_stages(asked: Counting, counters: &Counters, totals: &[f64], marks: Marks) -> Option<String> {
+    if let Some(why) = counters.why_no_instructions() {
+        return Some(why.to_owned());
+    }
+    if asked != Counting::Stages {
+        return Some("stages are counted in a cell's first launch, and not in brief runs".to_owned());
+    }
+    if marks.runs_in_valgrind() {
+        return Some("under valgrind the processor's counters count valgrind".to_owned());
+    }
+    let is_long = totals.last().is_none_or(|seconds| *seconds > LONG_S);
+    is_long.then(|| {
+        format!("stages are counted in one more image, which is not made where an image takes more than {LONG_S} s")
+    })
+}
+
+/// One more image, in which instructions are counted stage by stage: reading counters in a timed one would take time from it.
 fn count_stages(
     counters: Counters,
-    totals: &[f64],
     pipeline: &Pipeline,
     inputs: &Inputs,
     sessions: &mut Sessions,
 ) -> Result<Reading<BTreeMap<String, Vec<f64>>>> {
-    if let Some(why) = counters.why_no_instructions() {
-        return Ok(Reading::absent(why));
-    }
-    if sessions.marks.runs_in_valgrind() || totals.last().is_none_or(|seconds| *seconds > LONG_S) {
-        return Ok(Reading::absent(format!(
-            "its stages are counted in one image more, which is not made where an image takes more than {LONG_S} s"
-        )));
-    }
     let mut counted = CountsOfEachPass { sessions, counters, counts: BTreeMap::new(), missed: false };
     image(pipeline, inputs, &mut counted)?;
     Ok(Reading::or_absent(
@@ -317,10 +331,16 @@ impl Sessions {
         found.ok_or_else(|| format!("the pipeline asked for a stage \"{stage}\" that it does not have").into())
     }
 
-    fn tell_memory(&self) {
-        for Ready { id, session, .. } in &self.ready {
+    /// What the runtime says of each stage's memory now.
+    fn memory(&self) -> Vec<MemoryReport> {
+        self.ready.iter().map(|ready| ready.session.memory()).collect()
+    }
+
+    /// Tells what it said, and the instructions of each stage.
+    fn tell(&self, memory: Vec<MemoryReport>) {
+        for (Ready { id, .. }, memory) in self.ready.iter().zip(memory) {
             let instructions = self.counting.map(|counts| counts.get(id).cloned().unwrap_or_default());
-            say(&Event::Ran { stage: id.clone(), memory: session.memory(), instructions });
+            say(&Event::Ran { stage: id.clone(), memory, instructions });
         }
     }
 
@@ -397,6 +417,20 @@ fn image(pipeline: &Pipeline, inputs: &Inputs, runner: &mut dyn StageRunner<Erro
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stages_that_are_not_counted_have_their_own_reason() {
+        let marks = Marks::find();
+        let why = |asked, counters: &Counters, totals: &[f64]| why_no_stages(asked, counters, totals, marks);
+        let off = Counters::none("switched off");
+        assert_eq!(why(Counting::Stages, &off, &[0.1]).as_deref(), Some("switched off"));
+        let open = Counters::open();
+        if open.why_no_instructions().is_none() {
+            assert!(why(Counting::Images, &open, &[0.1]).unwrap().contains("first launch"));
+            assert!(why(Counting::Stages, &open, &[0.1, 6.0]).unwrap().contains("more than 5 s"));
+            assert_eq!(why(Counting::Stages, &open, &[6.0, 0.1]), None);
+        }
+    }
 
     #[test]
     fn what_is_not_finite_is_told_with_the_place_where_it_began() {

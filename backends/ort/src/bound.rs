@@ -9,13 +9,15 @@ use ditbench_graph::Tensor;
 use ditbench_graph::tensor::{DType, TensorData};
 use ort::memory::Allocator;
 use ort::session::{IoBinding, RunOptions, Session, SessionOutputs};
-use ort::value::Tensor as OrtTensor;
+use ort::value::{DynValue, Tensor as OrtTensor};
+
+use crate::session::extents;
 
 /// A session's inputs and outputs.
 pub(crate) struct Bound {
     binding: IoBinding,
-    /// Names of the inputs, and what each was last bound to.
-    inputs: Vec<(String, Option<Tensor>)>,
+    /// Names of the inputs, and what each was last bound to, in the processor's memory.
+    inputs: Vec<(String, Option<DynValue>)>,
 }
 
 impl Bound {
@@ -50,15 +52,12 @@ impl Bound {
             *bound = None;
             let shape = input.shape().to_vec();
             // With elements of its own: ort waits for itself for ever when it is to copy a borrowed value.
-            match input.data() {
-                TensorData::F32(data) => {
-                    self.binding.bind_input(name.as_str(), &OrtTensor::from_array((shape, data.clone()))?)?;
-                }
-                TensorData::I64(data) => {
-                    self.binding.bind_input(name.as_str(), &OrtTensor::from_array((shape, data.clone()))?)?;
-                }
-            }
-            *bound = Some(input.clone());
+            let value = match input.data() {
+                TensorData::F32(data) => OrtTensor::from_array((shape, data.clone()))?.into_dyn(),
+                TensorData::I64(data) => OrtTensor::from_array((shape, data.clone()))?.into_dyn(),
+            };
+            self.binding.bind_input(name.as_str(), &value)?;
+            *bound = Some(value);
         }
         self.binding.synchronize_inputs()?;
         let results = session.run_binding_with_options(&self.binding, options)?;
@@ -68,26 +67,67 @@ impl Bound {
 }
 
 /// Whether both have the same elements, to the bit.
-fn same_bits(a: &Tensor, b: &Tensor) -> bool {
-    let same = match (a.data(), b.data()) {
-        (TensorData::F32(a), TensorData::F32(b)) => a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits())),
-        (TensorData::I64(a), TensorData::I64(b)) => a == b,
-        _ => false,
-    };
-    same && a.shape() == b.shape()
+fn same_bits(bound: &DynValue, input: &Tensor) -> bool {
+    match input.data() {
+        TensorData::F32(data) => bound.try_extract_tensor::<f32>().is_ok_and(|(shape, bound)| {
+            let same = bound.iter().map(|v| v.to_bits()).eq(data.iter().map(|v| v.to_bits()));
+            same && extents(shape) == input.shape()
+        }),
+        TensorData::I64(data) => bound
+            .try_extract_tensor::<i64>()
+            .is_ok_and(|(shape, bound)| bound == data.as_slice() && extents(shape) == input.shape()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use ditbench_backend_api::{CompileOptions, MemoryMode, Session as _};
+    use ditbench_graph::weights::Weights;
+    use ditbench_graph::{GraphBuilder, Op};
+
     use super::*;
+    use crate::device::CPU;
+    use crate::{dialect, load, runtime};
 
     #[test]
     fn a_value_is_the_same_only_to_the_bit() {
+        runtime::of_tests();
         let of = |values: &[f32]| Tensor::f32(vec![values.len()], values.to_vec()).unwrap();
-        assert!(same_bits(&of(&[1.0, f32::NAN]), &of(&[1.0, f32::NAN])));
-        assert!(!same_bits(&of(&[0.0]), &of(&[-0.0])));
-        assert!(!same_bits(&of(&[1.0]), &of(&[1.0, 1.0])));
-        assert!(!same_bits(&of(&[1.0, 1.0]), &Tensor::f32(vec![2, 1], vec![1.0, 1.0]).unwrap()));
-        assert!(!same_bits(&of(&[1.0]), &Tensor::i64(vec![1], vec![1]).unwrap()));
+        let bound = |values: &[f32]| OrtTensor::from_array((vec![values.len()], values.to_vec())).unwrap().into_dyn();
+        assert!(same_bits(&bound(&[1.0, f32::NAN]), &of(&[1.0, f32::NAN])));
+        assert!(!same_bits(&bound(&[0.0]), &of(&[-0.0])));
+        assert!(!same_bits(&bound(&[1.0]), &of(&[1.0, 1.0])));
+        assert!(!same_bits(&bound(&[1.0, 1.0]), &Tensor::f32(vec![2, 1], vec![1.0, 1.0]).unwrap()));
+        assert!(!same_bits(&bound(&[1.0]), &Tensor::i64(vec![1], vec![1]).unwrap()));
+    }
+
+    /// What is bound stays bound, and what comes back is bound anew.
+    #[test]
+    fn each_pass_is_of_the_inputs_that_it_was_given() {
+        let mut b = GraphBuilder::new("sum");
+        let (x, y) = (b.input("x", &[2], DType::F32), b.input("y", &[2], DType::F32));
+        let sum = b.node("sum", Op::Add, &[x, y]);
+        b.output("z", sum);
+        let graph = b.finish().unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        let options = CompileOptions {
+            device: CPU.to_owned(),
+            threads: 1,
+            variant: "stock".to_owned(),
+            memory: MemoryMode::Fast,
+            cache: cache.path().to_owned(),
+            allow_fallback: false,
+        };
+        let weights = Weights::new(BTreeMap::new());
+        let mut session = load::load(&runtime::of_tests(), &graph, &weights, &dialect::unpacked(), &options).unwrap();
+        session.binds().unwrap();
+        let of = |values: [f32; 2]| Tensor::f32(vec![2], values.to_vec()).unwrap();
+        let (one, another, same) = (of([1.0, 2.0]), of([10.0, 20.0]), of([0.5, 0.25]));
+        let want = [of([1.5, 2.25]), of([10.5, 20.25]), of([1.5, 2.25]), of([1.5, 2.25])];
+        for (x, want) in [&one, &another, &one, &one].into_iter().zip(want) {
+            assert_eq!(session.run(&[x.clone(), same.clone()]).unwrap(), [want]);
+        }
     }
 }

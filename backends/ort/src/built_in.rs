@@ -155,23 +155,11 @@ impl BuiltIn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::library::{self, LibraryError};
-    use crate::runtime::Runtime;
-
-    /// The library that the tests in `tests/` run on.
-    fn runtime() -> Runtime {
-        let named = std::env::var_os(crate::LIBRARY_VARIABLE).map(std::path::PathBuf::from);
-        let cache = library::default_cache().unwrap_or_else(|| std::env::temp_dir().join("ditbench"));
-        let found = library::find(named.as_deref(), &cache).or_else(|error| match error {
-            LibraryError::Named { .. } => Err(error),
-            _ => library::fetch(&cache, &|| false, |_| ()),
-        });
-        Runtime::get(found).unwrap()
-    }
+    use crate::runtime;
 
     #[test]
     fn a_provider_that_is_there_but_cannot_be_registered_is_unavailable() {
-        let runtime = runtime();
+        let runtime = runtime::of_tests();
         // One that no library for this system has; here it says that it has.
         let foreign = if cfg!(target_vendor = "apple") { "nnapi" } else { "coreml" };
         let foreign = BUILT_IN.into_iter().find(|built_in| built_in.name == foreign).unwrap();

@@ -58,10 +58,11 @@ pub(crate) fn of(variant: &str) -> Option<Dialect> {
     }
 }
 
-/// The ways in which a provider's devices run precisions where the user names none.
-pub(crate) fn ways(provider: &str) -> BTreeMap<String, String> {
-    let half = [WEBGPU, QNN, CUDA].contains(&provider).then(|| (Scheme::F16.name().to_owned(), HALF.to_owned()));
-    half.into_iter().collect()
+/// The ways in which a provider's devices run precisions where the user names none. Not every GPU of WebGPU's has shaders of 16 bits:
+/// `lacks_half` says that this one has none.
+pub(crate) fn ways(provider: &str, lacks_half: bool) -> BTreeMap<String, String> {
+    let has_half = [QNN, CUDA].contains(&provider) || (provider == WEBGPU && !lacks_half);
+    has_half.then(|| (Scheme::F16.name().to_owned(), HALF.to_owned())).into_iter().collect()
 }
 
 /// The same for a device, by its name: without what the device's provider refuses.
@@ -82,9 +83,10 @@ mod tests {
     #[test]
     fn devices_of_16_bits_run_16_bit_weights_as_they_are() {
         for name in [WEBGPU, QNN, CUDA] {
-            assert_eq!(ways(name).get("f16").map(String::as_str), Some(HALF), "{name}");
+            assert_eq!(ways(name, false).get("f16").map(String::as_str), Some(HALF), "{name}");
         }
-        assert!(ways(OPENVINO).is_empty() && ways("xnnpack").is_empty());
+        assert!(ways(OPENVINO, false).is_empty() && ways("xnnpack", false).is_empty());
+        assert!(ways(WEBGPU, true).is_empty(), "it would be refused where the shaders are made");
         assert!(of(HALF).unwrap().half);
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Hardware {
     memory_bytes: Option<u64>,
     driver: Option<String>,
     nature: DeviceNature,
+    /// Whether it is known to lack 16-bit floats in its shaders.
+    lacks_half: bool,
 }
 
 impl Hardware {
@@ -27,7 +29,7 @@ impl Hardware {
             memory_bytes: self.memory_bytes,
             driver: self.driver,
             nature: self.nature,
-            ways: dialect::ways(provider),
+            ways: dialect::ways(provider, self.lacks_half),
             ..DeviceFacts::new(name, &built_in::about(provider)).of_kind(kind)
         }
     }
@@ -85,12 +87,19 @@ fn of_adapters(adapters: &[Adapter]) -> Hardware {
     let choice = if hardware.is_empty() { adapters.iter().collect() } else { hardware };
     let [first, others @ ..] = choice.as_slice() else { return Hardware::default() };
     let nature = if first.is_software { DeviceNature::Software } else { DeviceNature::Real };
+    let lacks_half = !choice.iter().all(|adapter| adapter.has_half);
     if others.is_empty() {
         let driver = Some(first.driver.clone()).filter(|driver| !driver.is_empty());
-        return Hardware { name: Some(first.name.clone()), memory_bytes: first.memory_bytes, driver, nature };
+        return Hardware {
+            name: Some(first.name.clone()),
+            memory_bytes: first.memory_bytes,
+            driver,
+            nature,
+            lacks_half,
+        };
     }
     let names: Vec<&str> = choice.iter().map(|adapter| adapter.name.as_str()).collect();
-    Hardware { name: Some(format!("one of {}", names.join(", "))), nature, ..Hardware::default() }
+    Hardware { name: Some(format!("one of {}", names.join(", "))), nature, lacks_half, ..Hardware::default() }
 }
 
 /// The kind, as facts say it.
@@ -108,7 +117,8 @@ mod tests {
     use super::*;
 
     fn adapter(name: &str, is_software: bool) -> Adapter {
-        Adapter { name: name.to_owned(), is_software, memory_bytes: Some(8), driver: "Mesa 25".to_owned() }
+        let driver = "Mesa 25".to_owned();
+        Adapter { name: name.to_owned(), is_software, has_half: true, memory_bytes: Some(8), driver }
     }
 
     #[test]
@@ -118,6 +128,18 @@ mod tests {
         assert!(!lavapipe.nature.shows_speed());
         let beside = of_adapters(&[adapter("NVIDIA H200", false), adapter("llvmpipe", true)]);
         assert_eq!((beside.nature, beside.name.as_deref()), (DeviceNature::Real, Some("NVIDIA H200")));
+    }
+
+    #[test]
+    fn halves_are_run_as_they_are_only_where_the_shaders_have_them() {
+        let old = Adapter { has_half: false, ..adapter("old", false) };
+        let ways = |adapters: &[Adapter]| of_adapters(adapters).facts("webgpu", "webgpu", Some(DeviceKind::Gpu)).ways;
+        assert_eq!(ways(&[adapter("new", false)]).get("f16").map(String::as_str), Some(dialect::HALF));
+        assert!(ways(std::slice::from_ref(&old)).is_empty());
+        // Of several it may be the one that has none; a software adapter beside them is not chosen.
+        assert!(ways(&[adapter("new", false), old.clone()]).is_empty());
+        let software = Adapter { is_software: true, ..old };
+        assert!(!ways(&[adapter("new", false), software]).is_empty());
     }
 
     #[test]

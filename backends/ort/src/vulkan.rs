@@ -16,6 +16,8 @@ pub(crate) struct Adapter {
     pub(crate) name: String,
     /// Whether it is the processor, with a driver that computes in software.
     pub(crate) is_software: bool,
+    /// Whether its shaders compute in 16-bit floats and read them from buffers, as WebGPU wants both.
+    pub(crate) has_half: bool,
     /// Bytes of the largest heap of its own.
     pub(crate) memory_bytes: Option<u64>,
     /// The driver and its version: `llvmpipe, Mesa 25.0.7`.
@@ -64,9 +66,14 @@ fn list(entry: &ash::Entry) -> Result<Vec<Adapter>, vk::Result> {
 unsafe fn adapter(instance: &ash::Instance, device: vk::PhysicalDevice) -> Adapter {
     let mut driver = vk::PhysicalDeviceDriverProperties::default();
     let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut driver);
+    // A driver that does not know these leaves them as they are: false.
+    let mut arithmetic = vk::PhysicalDeviceShaderFloat16Int8Features::default();
+    let mut storage = vk::PhysicalDevice16BitStorageFeatures::default();
+    let mut features = vk::PhysicalDeviceFeatures2::default().push_next(&mut arithmetic).push_next(&mut storage);
     // SAFETY: by this function's contract; the structures live over the calls.
     let memory = unsafe {
         instance.get_physical_device_properties2(device, &mut properties);
+        instance.get_physical_device_features2(device, &mut features);
         instance.get_physical_device_memory_properties(device)
     };
     let properties = properties.properties;
@@ -79,6 +86,13 @@ unsafe fn adapter(instance: &ash::Instance, device: vk::PhysicalDevice) -> Adapt
     Adapter {
         name,
         is_software: properties.device_type == vk::PhysicalDeviceType::CPU,
+        has_half: [
+            arithmetic.shader_float16,
+            storage.storage_buffer16_bit_access,
+            storage.uniform_and_storage_buffer16_bit_access,
+        ]
+        .iter()
+        .all(|known| *known != vk::FALSE),
         memory_bytes: own.map(|heap| heap.size).max(),
         driver: named.join(", "),
     }

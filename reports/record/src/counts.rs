@@ -104,6 +104,16 @@ pub struct Counted {
     pub functions: Vec<FunctionCount>,
 }
 
+impl Counted {
+    /// By what, and of which kernels where that is known: counts that differ in this are counts of something else.
+    pub fn of_what(&self) -> String {
+        match &self.kernels {
+            Some(kernels) => format!("{} ({kernels})", self.by),
+            None => self.by.clone(),
+        }
+    }
+}
+
 /// Instructions of a function itself, without those that it calls.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FunctionCount {

@@ -11,8 +11,8 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::HistoryError;
-use crate::metric::{Detail, Followed, Metric};
-use crate::record::{Cell, CellKey, Condition, Machine, Reading, Run, Status, Steady, conditions, v1};
+use crate::metric::{Basis, Detail, Followed, Metric};
+use crate::record::{Cell, CellKey, Condition, Counted, Machine, Reading, Run, Status, Steady, conditions, v1};
 use crate::table::{self, Row};
 
 /// What a series is of.
@@ -23,7 +23,7 @@ pub struct SeriesKey {
     /// The cell. Ids of series are made of it as version 1 of records wrote it: what is added to a key goes into its name.
     #[serde(serialize_with = "v1::serialize_key")]
     pub cell: CellKey,
-    /// What was unusual in how it was measured ([`conditions::unusual`]); empty as a rule.
+    /// What was unusual in how it was measured ([`conditions::unusual`]), and what counted; empty as a rule.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub conditions: String,
     /// What is followed.
@@ -120,8 +120,9 @@ pub fn extract(run: &Run) -> Result<Extract, HistoryError> {
             let Some(value) = row.value(metric).filter(|value| value.is_finite()) else { continue };
             let Followed::As { detail: of, .. } = metric.definition().history else { continue };
             let estimate = row.image_s.value().filter(|_| of == Detail::Interval);
-            let key =
-                SeriesKey { machine: machine.clone(), cell: cell.key.clone(), conditions: conditions.clone(), metric };
+            let conditions =
+                if metric.basis() == Basis::Counted { of_count(&conditions, cell) } else { conditions.clone() };
+            let key = SeriesKey { machine: machine.clone(), cell: cell.key.clone(), conditions, metric };
             let point = Point {
                 run: run.run.id.clone(),
                 created: run.run.created.clone(),
@@ -146,6 +147,12 @@ pub fn extract(run: &Run) -> Result<Extract, HistoryError> {
         cells_failed: count(run.cells.len() - ok),
         points,
     })
+}
+
+/// The conditions of a count: another simulator, or one that has other kernels run, counts something else.
+fn of_count(conditions: &str, cell: &Cell) -> String {
+    let counted = cell.counted.as_ref().and_then(Reading::value).map(Counted::of_what).unwrap_or_default();
+    [conditions, &counted].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// What a point says of itself.
@@ -276,6 +283,25 @@ mod tests {
         // One image in one launch: a first image, and no steady one.
         let nano = |metric| found.points.keys().any(|key| key.cell.model == "nano" && key.metric == metric);
         assert!(nano(Metric::FIRST_IMAGE) && !nano(Metric::IMAGE));
+    }
+
+    #[test]
+    fn counts_by_another_simulator_or_of_other_kernels_have_a_series_of_their_own() {
+        let key = |by: &str, kernels: &str| {
+            let mut run = golden();
+            let cell = run.cells.iter_mut().find(|cell| cell.has_result()).unwrap();
+            let kernels = Some(kernels.to_owned());
+            cell.counted = Some(Reading::Ok(Counted { by: by.into(), kernels, instructions: 7, ..Counted::default() }));
+            let points = extract(&run).unwrap().points;
+            let of_images = points.keys().find(|key| key.metric == Metric::IMAGE).unwrap();
+            assert_eq!(of_images.conditions, "", "times know nothing of it");
+            points.into_keys().find(|key| key.metric == Metric::COUNTED).unwrap()
+        };
+        let one = key("callgrind of valgrind-3.19.0", "avx2");
+        assert_eq!(one.conditions, "callgrind of valgrind-3.19.0 (avx2)");
+        assert_eq!(one, key("callgrind of valgrind-3.19.0", "avx2"));
+        assert_ne!(one, key("callgrind of valgrind-3.24.0", "avx2"));
+        assert_ne!(one, key("callgrind of valgrind-3.19.0", "scalar"));
     }
 
     #[test]

@@ -285,16 +285,23 @@ fn sensors(page: &mut Page, run: &Run) {
         let said = format!("median {}, at most {}", text::significant(median, 2), text::significant(most, 2));
         fact(page, "Other programs, % of the CPUs", &said);
     }
+    // Where a driver is missing, all that it would tell is.
+    let mut silent: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (name, (values, why)) in found {
+        if values.is_empty() {
+            silent.entry(why).or_default().push(name.replace('_', " "));
+            continue;
+        }
         let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-        let range = if values.is_empty() {
-            Reading::absent(why)
-        } else if low == high {
-            Reading::Ok(text::significant(low, 4))
+        let range = if low == high {
+            text::significant(low, 4)
         } else {
-            Reading::Ok(format!("{} to {}", text::significant(low, 4), text::significant(high, 4)))
+            format!("{} to {}", text::significant(low, 4), text::significant(high, 4))
         };
-        reading(page, &name.replace('_', " "), &range, Clone::clone);
+        fact(page, &name.replace('_', " "), &range);
+    }
+    for (why, names) in silent {
+        reading(page, &names.join(", "), &Reading::<String>::absent(why), Clone::clone);
     }
     page.raw("</dl>\n");
 }
@@ -385,4 +392,28 @@ pub(super) fn reading_section(page: &mut Page) {
         fact(page, term, meaning);
     }
     page.raw("</dl>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Cell, Launch, Telemetry};
+
+    #[test]
+    fn sensors_that_are_silent_for_one_reason_are_one_line() {
+        let readings = [
+            ("gpu_c", Reading::absent("there is no driver")),
+            ("gpu_mhz", Reading::absent("there is no driver")),
+            ("cpu_mhz", Reading::Ok(2000.0)),
+            ("steal_s", Reading::absent("no such file")),
+        ];
+        let readings = readings.map(|(name, reading)| (name.to_owned(), reading)).into();
+        let telemetry = vec![Telemetry { moment: "before".into(), readings, ..Telemetry::default() }];
+        let launches = vec![Launch { telemetry, ..Launch::default() }];
+        let run = Run { cells: vec![Cell { launches, ..Cell::default() }], ..Run::default() };
+        let mut page = Page { html: String::new() };
+        sensors(&mut page, &run);
+        assert!(page.html.contains("<dt>gpu c, gpu mhz</dt><dd class=\"unknown\">not known: there is no driver</dd>"));
+        assert_eq!(page.html.matches("<dt>").count(), 3, "{}", page.html);
+    }
 }

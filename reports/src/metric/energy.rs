@@ -16,6 +16,9 @@ pub(super) fn of_image(run: &Run, cell: &Cell) -> Reading<Figure> {
     if run.machine.phone.is_some() {
         return of_battery(run, cell).map(|energy| energy.joules.into());
     }
+    if !cell.is_on_processor() {
+        return Reading::absent("it ran on another device, and only the processor's energy is known here");
+    }
     let of_launches: Vec<Reading<Counted>> = cell.good_launches().map(|launch| of_packages(run, launch)).collect();
     let joules: Vec<f64> = of_launches.iter().filter_map(Reading::value).map(|counted| counted.joules).collect();
     match (median(&joules), of_launches.first()) {
@@ -100,7 +103,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::record::{Sample, Status, Steady, SteadyState};
+    use crate::record::{Device, Sample, Status, Steady, SteadyState};
 
     /// A first image of 2 s, then four of half a second each from 2 s to 4 s on, with a reading each second.
     fn cell(readings: impl Fn(f64) -> Option<Reading<f64>>) -> Cell {
@@ -154,6 +157,18 @@ mod tests {
             image.total_s = 0.25;
         }
         assert_eq!(joules(&apart), Reading::Ok(5.0));
+    }
+
+    #[test]
+    fn the_processors_energy_is_not_another_devices() {
+        let mut counted = cell(|at| Some(Reading::Ok(20.0 * at)));
+        let of = |kind: &str| Some(Device { kind: Some(kind.into()), ..Device::default() });
+        for (kind, known) in [("cpu", true), ("gpu", false), ("npu", false)] {
+            counted.device = of(kind);
+            assert_eq!(joules(&counted).value().is_some(), known, "{kind}");
+            assert_eq!(samples(&Run::default(), &counted).value().is_some(), known, "{kind}");
+        }
+        assert!(joules(&counted).why().unwrap().contains("device"), "{:?}", joules(&counted));
     }
 
     #[test]

@@ -335,7 +335,8 @@ fn measure(
         if metric.basis() == Basis::Counted && !comparable && !is_missing {
             continue;
         }
-        let of = |side: &Side, cells| if is_missing { Vec::new() } else { samples::of_cells(metric, &side.runs, cells) };
+        let of =
+            |side: &Side, cells| if is_missing { Vec::new() } else { samples::of_cells(metric, &side.runs, cells) };
         let (base, head) = (of(base_side, base), of(head_side, head));
         // Where images are so long that each launch made only one, the first image is the one to judge.
         let stands_in = metric == Metric::FIRST_IMAGE && measured.iter().all(|one| one.verdict.metric != Metric::IMAGE);
@@ -375,7 +376,7 @@ fn measure(
         };
         let mut one = judge::measure(&samples, &threshold, terms);
         if is_missing {
-            "there are no counts of both sides that can be compared".clone_into(&mut one.verdict.why);
+            "the two sides have no counts that can be compared".clone_into(&mut one.verdict.why);
         }
         if independent && metric.moves_with_the_machine() {
             one.doubts.extend(machine.iter().chain(&foreign).cloned());

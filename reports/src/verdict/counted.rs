@@ -96,28 +96,24 @@ pub(super) fn look(base: &[(usize, &Cell)], head: &[(usize, &Cell)]) -> Look {
     if base.by != head.by || other_kernels {
         let note = format!(
             "the counts are not compared: base's are by {}, head's by {}. Count both sides with the same `ditbench ab --count`",
-            with_kernels(&base),
-            with_kernels(&head)
+            base.of_what(),
+            head.of_what()
         );
         return Look::Incomparable(vec![note]);
     }
     let mut notes = vec![format!(
-        "counted by {} on one thread: it does not see what this machine's caches, memory and clocks cost, what threads wait, and \
-         kernels for CPU features that the simulator lacks, such as AVX-512",
-        with_kernels(&head)
+        "counted by {} on one thread: this does not see what caches, memory and clocks of this machine cost, how long threads wait for each \
+         other, or kernels for CPU features that the simulator lacks, such as AVX-512",
+        head.of_what()
     )];
     if base.at_random_addresses || head.at_random_addresses {
-        notes.push("the system let the counted programs' memory lie at random addresses, so counts vary by more than usual".to_owned());
+        notes.push(
+            "the counted programs had random addresses (the system did not let that be switched off), so counts vary more than usual"
+                .to_owned(),
+        );
     }
     notes.extend(moved(&base, &head));
     Look::Comparable(notes)
-}
-
-fn with_kernels(counted: &Counted) -> String {
-    match &counted.kernels {
-        Some(kernels) => format!("{} ({kernels})", counted.by),
-        None => counted.by.clone(),
-    }
 }
 
 /// Which functions the difference is in.

@@ -24,7 +24,7 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallgrindError {
     /// A line that is none of the format.
-    #[error("line {line} is not callgrind's: \"{text}\"")]
+    #[error("line {line} is not in callgrind's format: \"{text}\"")]
     Line {
         /// Which, from 1.
         line: usize,

@@ -2,14 +2,15 @@
 //!
 //! Contract: each build's worker gets the order that the build itself wrote for its check, changed to two images on one thread, of
 //! which the second counts. Both sides run the same way: program and files under the same names, in folders whose paths are as long, with
-//! the same environment and no randomness of addresses, because where things lie decides which way a copy goes. What cannot be counted is
-//! absent with the reason, and the verdict is then inconclusive.
+//! the same environment and, unless the system forbids that, no randomness of addresses, because where things lie decides which way a
+//! copy goes. What cannot be counted is absent with the reason, and the verdict is then inconclusive.
 
 mod callgrind;
 mod names;
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ditbench_fetch::child;
-use ditbench_protocol::{EVENTS_FD, Event};
+use ditbench_protocol::{Counting, EVENTS_FD, Event};
 use ditbench_record::{Counted, FunctionCount, Reading, StageCounts};
 use ditbench_worker::interrupt;
 
@@ -29,10 +30,12 @@ const GRACE: Duration = Duration::from_secs(5);
 const LEAST: f64 = 0.0001;
 /// As many functions are kept at most.
 const MOST: usize = 120;
+/// How a backend begins to tell the instruction set of our kernels, in a line of what it says of itself.
+const KERNELS: &str = "ditbench kernels, ";
 
 /// Where valgrind is not on the path.
 const HOW: &str = "on Debian and Ubuntu `apt install valgrind`, on Fedora `dnf install valgrind`, on Alpine `apk add valgrind`; \
-                   macOS and Windows have none that is kept up, so count in a container or a virtual machine of Linux there";
+                   there is no maintained valgrind for macOS and Windows, so count in a Linux container or virtual machine there";
 
 /// Valgrind, as it was found.
 #[derive(Clone, Debug)]
@@ -55,7 +58,10 @@ impl Valgrind {
         let said = said.with_context(|| format!("{} does not start; --count needs it: {HOW}", program.display()))?;
         let version = String::from_utf8_lossy(&said.stdout).trim().to_owned();
         if !said.status.success() || !version.starts_with("valgrind-") {
-            bail!("{} --version said \"{version}\", which is no valgrind: {HOW}", program.display());
+            bail!(
+                "{} is not valgrind: asked for its version, it said \"{version}\". To get one: {HOW}",
+                program.display()
+            );
         }
         Ok(Self { program, version })
     }
@@ -67,7 +73,14 @@ impl Valgrind {
     /// # Errors
     /// Files that cannot be written; Ctrl-C. That it could not be counted is no error.
     pub fn count(&self, program: &Path, order: &Path, folder: &Path) -> Result<Reading<Counted>> {
-        let text = std::fs::read_to_string(order).with_context(|| format!("cannot read {}", order.display()))?;
+        let text = match std::fs::read_to_string(order) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(Reading::absent(
+                    "this build keeps no orders in specs/, from which a count is made: it is older than `ab --count`",
+                ));
+            }
+            read => read.with_context(|| format!("cannot read {}", order.display()))?,
+        };
         let order = match changed(&text).with_context(|| format!("cannot read {}", order.display()))? {
             Reading::Ok(order) => order,
             Reading::Denied { why } | Reading::Absent { why } => return Ok(Reading::absent(why)),
@@ -113,18 +126,21 @@ impl Valgrind {
             )));
         }
         match parts(folder)? {
-            Ok(parts) => Ok(self.sum(&parts, told.runtime)),
+            Ok(parts) => Ok(self.sum(&parts, told.said)),
             Err(why) => Ok(Reading::absent(why)),
         }
     }
 
-    fn sum(&self, parts: &[Part], runtime: Vec<String>) -> Reading<Counted> {
+    /// Sums the parts of an image up; `said` is what its worker said of itself.
+    fn sum(&self, parts: &[Part], said: Vec<String>) -> Reading<Counted> {
         if parts.is_empty() {
             return Reading::absent(format!(
-                "the worker told {} nothing: this build is older than `ab --count`, or the valgrind of another processor",
+                "the worker gave {} nothing to count: this build is older than `ab --count`, or this valgrind is for \
+                 another kind of processor",
                 self.version
             ));
         }
+        let kernels = said.iter().find_map(|line| Some(line[line.find(KERNELS)?..].to_owned()));
         let instructions = parts.iter().map(|part| part.instructions).sum();
         let mut stages: Vec<StageCounts> = Vec::new();
         let mut functions: BTreeMap<(&str, &str), u64> = BTreeMap::new();
@@ -152,7 +168,15 @@ impl Valgrind {
             .collect();
         functions.sort_by_key(|one| std::cmp::Reverse(one.instructions));
         functions.truncate(MOST);
-        Reading::Ok(Counted { by: format!("callgrind of {}", self.version), runtime, instructions, stages, functions })
+        Reading::Ok(Counted {
+            by: format!("callgrind of {}", self.version),
+            runtime: said.into_iter().filter(|line| !line.contains(KERNELS)).collect(),
+            kernels,
+            at_random_addresses: !fixes_addresses(),
+            instructions,
+            stages,
+            functions,
+        })
     }
 }
 
@@ -171,6 +195,7 @@ fn changed(text: &str) -> Result<Reading<String>> {
     }
     order["stop"] = serde_json::json!({"images": 2, "seconds": 1e9, "relative_half_width": 0.0});
     order["outputs"] = serde_json::Value::Null;
+    order["counters"] = serde_json::to_value(Counting::Off)?;
     for unwanted in ["profile", "placement"] {
         order[unwanted] = false.into();
     }
@@ -180,8 +205,8 @@ fn changed(text: &str) -> Result<Reading<String>> {
 /// What a worker said of itself.
 #[derive(Default)]
 struct Told {
-    /// Its backend's versions and the instruction set of its kernels.
-    runtime: Vec<String>,
+    /// Its backend's versions and the instruction set of its kernels, each in a line.
+    said: Vec<String>,
     failed: Option<String>,
 }
 
@@ -192,7 +217,7 @@ impl Told {
         for event in events.lines().filter_map(|line| serde_json::from_str::<Event>(line).ok()) {
             match event {
                 Event::Started { version, .. } => {
-                    told.runtime = std::iter::once(version.runtime).chain(version.details).collect();
+                    told.said = std::iter::once(version.runtime).chain(version.details).collect();
                 }
                 Event::Failed { why, .. } => told.failed = Some(why),
                 _ => {}
@@ -223,19 +248,35 @@ fn parts(folder: &Path) -> Result<Result<Vec<Part>, String>> {
     Ok(Ok(parts))
 }
 
-/// Has the program's memory lie at the same places every time.
+/// Has the program's memory lie at the same places every time, where [`fixes_addresses`].
 fn without_randomness(command: &mut Command) {
     #[cfg(target_os = "linux")]
     // SAFETY: the closure runs between fork and exec and makes one async-signal-safe system call.
     unsafe {
         command.pre_exec(|| {
-            // Some containers forbid it: then two counts of one program differ by a little more.
             libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
             Ok(())
         });
     }
     #[cfg(not(target_os = "linux"))]
     let _ = command;
+}
+
+/// Whether the system lets a program's memory lie at the same places every time: some containers forbid it. Tried on the calling thread,
+/// which is then as it was.
+fn fixes_addresses() -> bool {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the call takes a number and changes how programs that this thread starts are laid out, nothing in this process.
+    unsafe {
+        let before = libc::personality(0xffff_ffff);
+        let is_set = before != -1 && libc::personality((before | libc::ADDR_NO_RANDOMIZE) as libc::c_ulong) != -1;
+        if is_set {
+            libc::personality(before as libc::c_ulong);
+        }
+        is_set
+    }
+    #[cfg(not(target_os = "linux"))]
+    false
 }
 
 #[cfg(test)]
@@ -250,6 +291,7 @@ mod tests {
         let order: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&order["stop"]["images"], &order["outputs"]), (&2.into(), &serde_json::Value::Null));
         assert_eq!((&order["profile"], &order["placement"]), (&false.into(), &false.into()));
+        assert_eq!(order["counters"], "off", "what reads counters in the image would be counted");
         assert_eq!(order["environment"]["RAYON_NUM_THREADS"], "1");
         for (elsewhere, words) in
             [(r#"{"engine": {"name": "x"}, "device": "cpu"}"#, "engine"), (r#"{"device": "gpu:cuda"}"#, "elsewhere")]
@@ -273,7 +315,10 @@ mod tests {
             part(Some("decoder"), &[("ditbench_kernels::linear::driver::run", 10_000)]),
         ];
         let valgrind = Valgrind { program: "valgrind".into(), version: "valgrind-3.19.0".into() };
-        let Reading::Ok(counted) = valgrind.sum(&parts, vec!["candle 1".into()]) else { panic!() };
+        let said = ["candle 1", "tuned variants: ditbench kernels, avx2+fma"].map(str::to_owned).to_vec();
+        let Reading::Ok(counted) = valgrind.sum(&parts, said) else { panic!() };
+        assert_eq!(counted.runtime, ["candle 1"]);
+        assert_eq!(counted.kernels.as_deref(), Some("ditbench kernels, avx2+fma"));
         assert_eq!((counted.instructions, counted.by.as_str()), (100_501, "callgrind of valgrind-3.19.0"));
         let stages: Vec<(&str, &[f64])> =
             counted.stages.iter().map(|stage| (stage.stage.as_str(), &stage.instructions[..])).collect();
@@ -283,6 +328,36 @@ mod tests {
         let want = [("denoiser", Some("Linear"), 90_000), ("decoder", Some("Linear"), 10_000), ("", None, 500)];
         assert_eq!(functions, want, "what has less than a ten-thousandth is left out");
         assert!(valgrind.sum(&[], Vec::new()).why().unwrap().contains("older than `ab --count`"));
+    }
+
+    #[test]
+    fn a_build_that_keeps_no_orders_is_not_counted_and_says_so() {
+        let valgrind = Valgrind { program: "/no/such/valgrind".into(), version: "valgrind-3.19.0".into() };
+        let dir = tempfile::tempdir().unwrap();
+        let counted =
+            valgrind.count(Path::new("/bin/true"), &dir.path().join("specs/a-0.json"), &dir.path().join("counts"));
+        let why = counted.unwrap().why().unwrap().to_owned();
+        assert!(why.contains("specs/") && why.contains("older than `ab --count`"), "{why}");
+    }
+
+    /// Whatever the system allows, this thread's own layout is untouched.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn trying_whether_addresses_can_be_fixed_changes_nothing() {
+        // SAFETY: it asks for the present value.
+        let now = || unsafe { libc::personality(0xffff_ffff) };
+        let before = now();
+        let fixed = fixes_addresses();
+        assert_eq!(now(), before);
+        // What it says is what a program that is started sees.
+        let mut command = Command::new("cat");
+        command.arg("/proc/self/personality").stdin(Stdio::null());
+        without_randomness(&mut command);
+        let said = command.output().unwrap();
+        let said = u32::from_str_radix(String::from_utf8_lossy(&said.stdout).trim(), 16);
+        if let Ok(said) = said {
+            assert_eq!(said & libc::ADDR_NO_RANDOMIZE as u32 != 0, fixed);
+        }
     }
 
     #[test]

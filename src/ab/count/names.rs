@@ -2,7 +2,8 @@
 //!
 //! Contract: the same name in every build: without the hashes that a compiler appends. A kernel that was inlined into a dispatcher is
 //! told by the file that most of its instructions are from, which the program's line tables know. What neither says is not guessed: a
-//! copy or an allocation belongs to no operation. Operations are called as in profiles ([`ditbench_graph::Op::kind`]).
+//! copy or an allocation belongs to no operation, nor does a file of several, such as `elementwise/norm.rs`. Operations are called as in
+//! profiles ([`ditbench_graph::Op::kind`]).
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 const SHARED: [&str; 5] = ["/rustc/", "/registry/", "/simd/", "/tile.rs", "/lib.rs"];
 
 /// Parts of names, and the operation that they tell of. The first that is found counts.
-const TELLING: [(&str, &str); 25] = [
+const TELLING: [(&str, &str); 29] = [
     ("layer_norm", "LayerNorm"),
     ("LayerNorm", "LayerNorm"),
     ("group_norm", "GroupNorm"),
@@ -21,6 +22,7 @@ const TELLING: [(&str, &str); 25] = [
     ("Softmax", "Attention"),
     ("conv2d", "Conv2d"),
     ("::conv::", "Conv2d"),
+    ("conv/", "Conv2d"),
     ("conv.rs", "Conv2d"),
     ("MlasConv", "Conv2d"),
     ("::linear::", "Linear"),
@@ -36,6 +38,9 @@ const TELLING: [(&str, &str); 25] = [
     ("upsample", "Upsample"),
     ("gated_add", "GatedAdd"),
     ("modulate", "Modulate"),
+    ("average_pool", "AveragePool"),
+    ("pool.rs", "AveragePool"),
+    ("transpose", "Transpose"),
 ];
 
 /// The operation that a function's name tells of.
@@ -112,6 +117,12 @@ mod tests {
             ("ditbench_kernels::attention::attention", Some("Attention")),
             ("ditbench_kernels::elementwise::norm::layer_norm_modulate", Some("LayerNorm")),
             ("ditbench_kernels::conv::conv2d", Some("Conv2d")),
+            ("ditbench_kernels::simd::dispatch::with_avx2, conv/dense.rs", Some("Conv2d")),
+            ("ditbench_kernels::simd::dispatch::with_avx2, conv/depthwise.rs", Some("Conv2d")),
+            ("ditbench_kernels::simd::dispatch::with_avx2, elementwise/pool.rs", Some("AveragePool")),
+            ("ditbench_kernels::simd::dispatch::with_avx2, elementwise/transpose.rs", Some("Transpose")),
+            ("ditbench_kernels::simd::dispatch::with_avx2, elementwise/norm.rs", None),
+            ("MlasSgemmTransposePackB", Some("Linear")),
             ("__memcpy_avx_unaligned_erms", None),
             ("malloc", None),
         ] {

@@ -41,6 +41,11 @@ impl Counters {
         Self { open: Counter::ALL.map(|counter| (counter, system::open(counter))).into() }
     }
 
+    /// None, for this reason.
+    pub fn none(why: &str) -> Self {
+        Self { open: Counter::ALL.map(|counter| (counter, Reading::absent(why))).into() }
+    }
+
     /// What each counts, or why it does not.
     pub fn events(&self) -> BTreeMap<Counter, Reading<String>> {
         self.open.iter().map(|(counter, open)| (*counter, open.map(|_| WHAT.to_owned()))).collect()
@@ -119,7 +124,7 @@ mod system {
                  setprop security.perf_harden 0`"
             )),
             Some(libc::ENOENT | libc::EOPNOTSUPP | libc::ENODEV | libc::EINVAL) => Reading::absent(format!(
-                "perf_event_open: {error}. This processor has no such counter, or it is a virtual machine that is given none"
+                "perf_event_open: {error}. This processor has no such counter, or this virtual machine is not given it"
             )),
             Some(libc::ENOSYS) => Reading::absent("this kernel has no perf_event_open"),
             _ => Reading::absent(format!("perf_event_open: {error}")),

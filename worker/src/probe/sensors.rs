@@ -1,4 +1,5 @@
-//! Sensors: frequency, temperature, pressure, stolen time, energy. Read between launches, never while timing.
+//! Sensors: frequency, temperature, pressure, stolen time, energy. Read before and after a launch and, once a second, beside it: by the
+//! parent on its own thread, never by the process that is timed.
 //!
 //! Contract: a name with the unit in it, and a value or the reason why there is none. What is counted by CPU is of those that this
 //! process may use. Each name has a line in docs/METHODOLOGY.md: who judges it, or why nobody does.

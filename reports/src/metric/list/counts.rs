@@ -2,7 +2,7 @@
 
 use super::{by, not_followed, not_judged};
 use crate::metric::Better::Lower;
-use crate::metric::Csv::Column;
+use crate::metric::Csv::{Column, WhereKnown};
 use crate::metric::Enforce::{Alarm, Show, Strict};
 use crate::metric::Scale::Relative;
 use crate::metric::{Definition, Detail, Followed, Shown, Taken, Unit, counts};
@@ -29,7 +29,7 @@ pub(super) const COUNTS: &[Definition] = &[
             "threads that wait for each other retire instructions as well, so it varies with more than one thread; where image_s is \
              decided, that decides",
         ),
-        history: Followed::As { id: "instructions", since: 5, detail: Detail::Nothing },
+        history: Followed::As { id: "instructions", since: 8, detail: Detail::Nothing },
         shown: Shown::More,
         csv: Column(800),
         glossary: "Instructions that the processor retired in user space while a steady image was made, by its own \
@@ -47,7 +47,7 @@ pub(super) const COUNTS: &[Definition] = &[
         history: not_followed(IN_IMAGE),
         shown: Shown::More,
         csv: Column(801),
-        glossary: "The text encoder's part of image_instructions, in one image more that is not timed.",
+        glossary: "The text encoder's part of image_instructions, in one more image of a cell's first launch, which is not timed.",
     },
     Definition {
         name: "denoiser_pass_instructions",
@@ -135,11 +135,11 @@ pub(super) const COUNTS: &[Definition] = &[
             Strict,
             0.005,
             0.0,
-            "counted one by one: equal builds differ by less than 0.1 %; where image_s is decided, that decides",
+            "counted one by one: equal builds differ by less than 0.1 %; where image_s is judged and decided, that decides",
         ),
-        history: Followed::As { id: "counted", since: 5, detail: Detail::Nothing },
+        history: Followed::As { id: "counted", since: 8, detail: Detail::Nothing },
         shown: Shown::More,
-        csv: Column(807),
+        csv: WhereKnown(1010),
         glossary: "Instructions of one steady image on one thread, counted one by one in valgrind's callgrind (`ab --count`). \
                    Its processor is simulated and has no AVX-512, so kernels may be other ones than those that are timed, and \
                    what caches, memory and waiting cost is not in it.",
@@ -155,7 +155,7 @@ pub(super) const COUNTS: &[Definition] = &[
         gate: by(Show, 0.005, 0.0, "it says where; counted_instructions is judged, which has them in it"),
         history: not_followed(IN_COUNTED),
         shown: Shown::More,
-        csv: Column(808),
+        csv: WhereKnown(1011),
         glossary: "The text encoder's part of counted_instructions.",
     },
     Definition {
@@ -169,7 +169,7 @@ pub(super) const COUNTS: &[Definition] = &[
         gate: by(Show, 0.005, 0.0, "it says where; counted_instructions is judged, which has them in it"),
         history: not_followed(IN_COUNTED),
         shown: Shown::More,
-        csv: Column(809),
+        csv: WhereKnown(1012),
         glossary: "The denoiser's part of counted_instructions, all steps together.",
     },
     Definition {
@@ -183,7 +183,7 @@ pub(super) const COUNTS: &[Definition] = &[
         gate: by(Show, 0.005, 0.0, "it says where; counted_instructions is judged, which has them in it"),
         history: not_followed(IN_COUNTED),
         shown: Shown::More,
-        csv: Column(810),
+        csv: WhereKnown(1013),
         glossary: "The decoder's part of counted_instructions.",
     },
 ];

@@ -92,8 +92,8 @@ pub(super) const MEMORY: &[Definition] = &[
         history: not_followed("it is read once a second, and counts whoever uses the device"),
         shown: Shown::More,
         csv: Column(780),
-        glossary: "On a GPU whose driver tells (NVIDIA's): the most of its memory in use while a launch ran, read once a \
-                   second, beyond what was in use before; the median over launches. Other programs' use is in it.",
+        glossary: "On `cuda`, where there is one GPU: the most of its memory in use while a launch ran, as its driver tells \
+                   once a second, beyond what was in use before; the median over launches. Other programs' use is in it.",
     },
     Definition {
         name: "weights_disk_bytes",

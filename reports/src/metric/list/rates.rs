@@ -52,7 +52,7 @@ pub(super) const RATES: &[Definition] = &[
         glossary: "Energy used while a steady image is made: mean power over the timed images (with `--sustained`, the \
                    settled ones), times the seconds of one. That of the processor's packages (RAPL), including idle \
                    cores and other programs; on a phone, that of the battery, including the screen. Absent without a \
-                   sensor, or with a charger plugged in.",
+                   sensor, with a charger plugged in, and on other devices of a machine that is no phone.",
     },
     Definition {
         name: "energy_samples",

@@ -30,6 +30,10 @@ pub fn headline(verdict: &Verdict) -> String {
     if undecided > 0 {
         parts.push(format!("{} undecided", count(undecided, "number", "numbers")));
     }
+    let left_out = verdict.cells.iter().filter(|cell| cell.state == CellState::LeftOut).count();
+    if left_out > 0 {
+        parts.push(format!("{} not measured on one side", count(left_out, "cell", "cells")));
+    }
     if improved > 0 {
         parts.push(format!("{} improved", count(improved, "number", "numbers")));
     }
