@@ -253,9 +253,9 @@ fn a_cell_that_a_run_did_not_come_to_is_neither_broken_nor_mended() {
     assert!(verdict.cautions.iter().any(|said| said.contains("on either side") && said.contains("reference")));
     // A launch that was stopped in its midst did begin, and the other record has it.
     let mut again = run("c", vec![good("candle", 5)]);
-    let sides = |head: &[&Run]| Side::of_runs("head", head.iter().copied());
     let one = run("a", vec![good("candle", 2)]);
-    let two = compare(&Side::of_runs("base", [&one]), &sides(&[&head, &again]), &Options::default()).unwrap();
+    let both = Side::of_runs("head", [&head, &again]);
+    let two = compare(&Side::of_runs("base", [&one]), &both, &Options::default()).unwrap();
     assert_eq!(two.cell(&key("candle", "f32").id()).unwrap().state, CellState::Compared);
     again.cells[0].status = Status::Interrupted;
     assert_eq!(judge(&one, &again).cells[0].state, CellState::Broken);
