@@ -180,7 +180,8 @@ fn what_fails_before_any_launch_is_not_measured() {
 /// Counts decide a cell only where its time does not: as long as there are pairs to make, the time may still.
 #[test]
 fn counts_end_nothing_as_long_as_the_time_is_undecided() {
-    let counted = |instructions| Some(Reading::Ok(Counted { by: "callgrind".into(), instructions, ..Counted::default() }));
+    let counted =
+        |instructions| Some(Reading::Ok(Counted { by: "callgrind".into(), instructions, ..Counted::default() }));
     let of = |name: &str, seed, instructions| {
         let mut cell = cell(key("ort", "f32"), &factors(20, 0.1, seed));
         cell.counted = counted(instructions);

@@ -11,8 +11,6 @@ use ort::memory::Allocator;
 use ort::session::{IoBinding, RunOptions, Session, SessionOutputs};
 use ort::value::{DynValue, Tensor as OrtTensor};
 
-use crate::session::extents;
-
 /// A session's inputs and outputs.
 pub(crate) struct Bound {
     binding: IoBinding,
@@ -71,12 +69,16 @@ fn same_bits(bound: &DynValue, input: &Tensor) -> bool {
     match input.data() {
         TensorData::F32(data) => bound.try_extract_tensor::<f32>().is_ok_and(|(shape, bound)| {
             let same = bound.iter().map(|v| v.to_bits()).eq(data.iter().map(|v| v.to_bits()));
-            same && extents(shape) == input.shape()
+            same && same_extents(shape, input.shape())
         }),
         TensorData::I64(data) => bound
             .try_extract_tensor::<i64>()
-            .is_ok_and(|(shape, bound)| bound == data.as_slice() && extents(shape) == input.shape()),
+            .is_ok_and(|(shape, bound)| bound == data.as_slice() && same_extents(shape, input.shape())),
     }
+}
+
+fn same_extents(bound: &[i64], input: &[usize]) -> bool {
+    bound.iter().map(|extent| usize::try_from(*extent).ok()).eq(input.iter().map(|extent| Some(*extent)))
 }
 
 #[cfg(test)]
