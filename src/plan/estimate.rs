@@ -247,12 +247,14 @@ mod tests {
         let own = estimated(tiny, &known);
         let times = own.times.unwrap();
         assert_eq!(times.basis.to_string(), "measured here, 3 launches on 2026-11-28");
+        assert!(times.basis.is_measured());
         assert_eq!((times.value.ready_s, times.value.first_image_s, times.value.image_s()), (0.25, 3.0, 2.0));
         assert_eq!(own.memory_bytes.unwrap().value, own.assumed_bytes.unwrap() / 2);
         // By operations, from the nearest in them.
         let other = estimated(small, &known);
         let times = other.times.unwrap();
         assert!(times.basis.to_string().starts_with("scaled from tiny "), "{}", times.basis);
+        assert!(!times.basis.is_measured(), "it is a guess");
         let by = other.flops_per_image / taught(tiny).flops_per_image;
         assert!(by > 1.5 && (times.value.image_s() - 2.0 * by).abs() < 1e-9, "{by}");
         // Another precision is another way of running.

@@ -64,7 +64,7 @@ pub struct Remembered {
 /// Times of a launch, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Times {
-    /// From the start of the process to the start of its first image.
+    /// From the start of the process to the start of its first image, without writing files that later launches find.
     pub ready_s: f64,
     /// The first image.
     pub first_image_s: f64,

@@ -7,6 +7,7 @@ use anyhow::Result;
 use ditbench_record::disturbed::several;
 use ditbench_record::store::RunStore;
 use ditbench_record::{Cell as Row, Kind, Status, Warning};
+use ditbench_reports::stats;
 
 use super::resolve::Resolved;
 use super::schedule::{CellState, ENOUGH, Expected, Schedule, Terms};
@@ -58,7 +59,7 @@ pub(super) fn foresees(
         return None;
     }
     let is_guess = |&place: &usize| states[place].expected.is_some_and(|expected| !expected.is_measured);
-    let unless = if out.iter().any(is_guess) { ", unless they turn out quicker" } else { "" };
+    let unless = if out.iter().any(is_guess) { ", unless images turn out quicker" } else { "" };
     let (left_out, names) = (several(out.len(), "cell"), named(&out, cells));
     let budget = seconds(settings.budget_s.get());
     let enough = enough(schedule).map(|enough| format!(" --budget {enough} has room for the whole plan."));
@@ -87,12 +88,11 @@ fn named(places: &[usize], cells: &[Resolved]) -> String {
 /// The record cannot be written.
 pub(super) fn close(
     store: &mut RunStore,
-    states: &[CellState],
+    (states, terms): (&[CellState], Terms),
     cells: &[Resolved],
     settings: &Settings,
     common: &Common,
 ) -> Result<()> {
-    let terms = Terms::of(settings, Duration::ZERO);
     let (launches, budget) = (settings.launches.get(), seconds(settings.budget_s.get()));
     let schedule = Schedule::new(states, terms);
     let anew: Vec<CellState> = states.iter().map(|state| CellState { made: 0, ..state.clone() }).collect();
@@ -143,13 +143,14 @@ pub(super) fn close(
 }
 
 impl Terms {
-    /// Of a run with so much of its budget left.
-    pub(super) fn of(settings: &Settings, left: Duration) -> Self {
+    /// Of a run with so much of its budget left, in which launches took so many seconds beside their processes.
+    pub(super) fn of(settings: &Settings, left: Duration, around_s: &[f64]) -> Self {
         Self {
             launches: settings.launches.get(),
             images: settings.images.get(),
             sustained_s: settings.sustained_s.map(Seconds::get),
             memory_pass_below_s: launch::memory_pass_below_s(settings),
+            around_s: stats::median(around_s).unwrap_or(0.0),
             left_s: left.as_secs_f64(),
             leaves_out: settings.leaves_out,
         }

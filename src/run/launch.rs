@@ -43,6 +43,8 @@ pub struct Launcher<'a> {
     pub progress: &'a Progress,
     /// Launches made so far in this run.
     pub order: u32,
+    /// Seconds that each launch took beside its process: until the machine was cool and quiet, for launches that were made again, for sending files.
+    pub around_s: Vec<f64>,
     /// When the budget ends: until then a launch that was spoiled can be made again.
     pub until: Instant,
     /// What company gets done alone, by its threads and CPUs: measured once.
@@ -83,6 +85,7 @@ impl Launcher<'_> {
         let log = store.dir().join("logs").join(format!("{}-{index}.log", cell.key.id()));
         std::fs::create_dir_all(store.dir().join("logs")).context("cannot make the folder for workers' logs")?;
         let id = format!("{}.{}.{index}", store.run().run.id, cell.key.id());
+        let all_begun = Instant::now();
         let ((exit, launch, collected), cool) = loop {
             let begun = Instant::now();
             let (made, cool) = self.attempt(cell, &spec, &id, &log, index)?;
@@ -108,6 +111,9 @@ impl Launcher<'_> {
             self.progress.line(&format!("{name}: {why}; the launch will be repeated"));
             row.discarded.push(Launch { reason: Some(why), ..made.1 });
         };
+        // The last that is known of it is from its end.
+        let process_s = launch.telemetry.last().map_or(0.0, |after| after.at_s);
+        self.around_s.push((all_begun.elapsed().as_secs_f64() - process_s).max(0.0));
         let (status, reason) = status(&exit.cause);
         self.progress.launch_done(&name, &outcome(&collected, status, reason.as_deref()));
         row.status = status;

@@ -323,6 +323,7 @@ fn work(
         host,
         progress: &progress,
         order: resume::next_order(store.run()),
+        around_s: Vec::new(),
         until: started + budget,
         company_alone: BTreeMap::new(),
     };
@@ -355,7 +356,7 @@ fn work(
                 let place = search.next(&mut store, &states, left)?;
                 place.map(|place| Turn { place, images_s, least: 1 })
             }
-            None => Schedule::new(&states, Terms::of(&settings, left)).next(),
+            None => Schedule::new(&states, Terms::of(&settings, left, &launcher.around_s)).next(),
         };
         let Some(turn) = turn else { break };
         let index = turn.place;
@@ -393,7 +394,10 @@ fn work(
     match &search {
         _ if interrupted => {}
         Some(search) => search.close(&mut store, &states)?,
-        None => budget::close(&mut store, &states, &resolved, &settings, common)?,
+        None => {
+            let terms = Terms::of(&settings, budget.saturating_sub(started.elapsed()), &launcher.around_s);
+            budget::close(&mut store, (&states, terms), &resolved, &settings, common)?;
+        }
     }
     learn::remember(&cache, store.run(), &resolved, &estimates);
     let after = gone.as_ref().map_or_else(|| launcher.host.calibrate(), Reading::absent);

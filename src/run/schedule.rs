@@ -72,6 +72,8 @@ pub struct Terms {
     pub sustained_s: Option<f64>,
     /// Seconds of a first image below which a cell gets a pass of its own for memory.
     pub memory_pass_below_s: f64,
+    /// Seconds that a launch takes beside its process: until the machine is cool and quiet, and for launches that are made again.
+    pub around_s: f64,
     /// Seconds that are left of the budget.
     pub left_s: f64,
     /// Whether what has no room in the budget is left out; otherwise one launch of every cell is made all the same.
@@ -217,7 +219,7 @@ impl<'a> Schedule<'a> {
 
     /// Seconds that a cell's next launch takes at least.
     pub fn launch_s(&self, place: usize) -> Option<f64> {
-        self.times(place).map(|times| times.ready_s + self.images_s(place, &times))
+        self.times(place).map(|times| times.ready_s + self.images_s(place, &times) + self.terms.around_s)
     }
 
     /// What a cell's next launch takes.
@@ -282,8 +284,8 @@ mod tests {
     }
 
     fn terms(launches: usize, left_s: f64) -> Terms {
-        let (sustained_s, memory_pass_below_s, leaves_out) = (None, 0.0, true);
-        Terms { launches, images: 2, sustained_s, memory_pass_below_s, left_s, leaves_out }
+        let (sustained_s, memory_pass_below_s, around_s, leaves_out) = (None, 0.0, 0.0, true);
+        Terms { launches, images: 2, sustained_s, memory_pass_below_s, around_s, left_s, leaves_out }
     }
 
     /// Runs a schedule in which launches of cell i take `seconds[i]`, and gives the order.
@@ -440,6 +442,14 @@ mod tests {
         let sustained = Terms { sustained_s: Some(60.0), ..terms(3, 1e3) };
         let shown = CellState { made: 1, shown: Some(times(3.0)), ..cell(0, 3.0, true) };
         assert_eq!(Schedule::new(&[shown], sustained).launch_s(0), Some(61.0));
+    }
+
+    #[test]
+    fn what_a_launch_takes_beside_its_process_counts_and_is_no_getting_ready() {
+        // Cooling for a minute before each launch: of six there is room for three.
+        let cells = [cell(0, 3.0, true), cell(1, 3.0, true)];
+        let schedule = Schedule::new(&cells, Terms { around_s: 60.0, images: 30, ..terms(3, 200.0) });
+        assert_eq!((schedule.left_out(), schedule.launch_s(1)), (vec![1], Some(63.0)));
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn totals(settings: &Settings, cells: &[Resolved], estimates: &[Estimate]) -> St
         return format!("One picture of every cell takes about {}{unknown}; {}.", seconds(picture), bases(&known));
     }
     let states = states(cells, estimates);
-    let schedule = Schedule::new(&states, Terms::of(settings, settings.budget_s.duration()));
+    let schedule = Schedule::new(&states, Terms::of(settings, settings.budget_s.duration(), &[]));
     let missing = |state: &CellState| state.missing(settings.launches.get());
     let open = states.iter().enumerate().filter(|(_, state)| missing(state) > 0);
     let launches: Vec<(f64, usize)> =
@@ -236,5 +236,28 @@ fn profiles(cells: &[Cell]) {
     if !lines.is_empty() {
         crate::text::show(&table(&["profile", "model", "time under the profiler"], lines));
         crate::text::show("\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Images, Launches, PlanFile, Seconds, Subject};
+    use crate::run::Usual;
+    use crate::run::judging::Wanted;
+
+    #[test]
+    fn of_what_nothing_is_known_no_time_is_told() {
+        let plan = PlanFile::parse("[[group]]\nmodel = 'nano'\nbackend = 'ort'\ndevice = 'cuda'", "t").unwrap();
+        let cells: Vec<Resolved> = plan.cells(2).unwrap().into_iter().map(Resolved::of).collect();
+        let usual = Usual { launches: Launches::fixed(3), images: Images::fixed(30), budget: Seconds::fixed(150.0) };
+        let mut settings = Settings::of(plan, usual);
+        let (of, flops_per_image) = (Subject::default(), 0.0);
+        let unknown = Estimate { of, flops_per_image, times: None, memory_bytes: None, assumed_bytes: None };
+        let estimates = vec![unknown; cells.len()];
+        let says = "How long an image takes is not known of any of these";
+        assert_eq!(totals(&settings, &cells, &estimates), format!("{says}; the budget is 2 min 30 s."));
+        settings.judging = Some(Wanted { prompts: None, judge: None });
+        assert_eq!(totals(&settings, &cells, &estimates), format!("{says}."));
     }
 }
