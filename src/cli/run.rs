@@ -9,7 +9,7 @@ use super::Common;
 use crate::host::adb::{PhoneOptions, Program, choose};
 use crate::plan::{Axes, DEFAULT_PLAN, Images, Launches, Names, PlanFile, Seconds, Shard, Target};
 use crate::run::judging::{DEFAULT_PLAN as JUDGING_PLAN, Wanted};
-use crate::run::{self, Anew, Settings, Usual, WeightsChoice};
+use crate::run::{self, ResumeOptions, Settings, Usual, WeightsChoice};
 
 /// What to run: a plan file, flags over it.
 #[derive(Debug, clap::Args)]
@@ -28,8 +28,8 @@ pub struct PlanArgs {
     /// At most this many images per launch [default: the plan's, else 30; ab and aa: the plan's, else 8; profile: 6]
     #[arg(long)]
     images: Option<Images>,
-    /// Time for the whole run: 90s, 10m, 1h. Cells that it has no room for are left out, the last of the plan first, each with a row that
-    /// says so [default: the plan's, else 150s, and then every cell gets a launch; scale: likewise, else 10m; tune: the plan's, else
+    /// Time for the whole run: 90s, 10m, 1h. Workloads and precisions that do not fit are left out; earlier ones in the plan have priority
+    /// [default: the plan's, else 150s, and then every cell gets a launch; scale: likewise, else 10m; tune: the plan's, else
     /// 20m; ab and aa: the plan's, else none; 15m for their own default plan]
     #[arg(long, value_name = "TIME")]
     budget: Option<Seconds>,
@@ -63,7 +63,7 @@ pub struct RunArgs {
     settings: Option<PathBuf>,
     #[command(flatten)]
     phone: PhoneOptions,
-    /// At most this many launches (processes) per cell, the independent samples [default: the plan's, else 3, or 1 with
+    /// At most this many launches (processes) per cell, the independent samples; beyond three, as many as fit into the budget [default: the plan's, else 3, or 1 with
     /// --sustained; profile: 1]
     #[arg(long, conflicts_with = "resume")]
     launches: Option<Launches>,
@@ -142,15 +142,15 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
             bail!("--resume continues the plan that the run began with: leave out {flags}");
         }
         let (budget_s, phone_binary) = (args.plan.budget, args.phone.phone_binary.as_deref());
-        let anew = Anew { timeout_s: args.timeout, budget_s, phone_binary };
+        let options = ResumeOptions { timeout_s: args.timeout, budget_s, phone_binary };
         if run::fleet::is_fleet(path) {
             if args.plan.budget.is_some() {
                 bail!("in a run on several machines, each continues with its own budget: leave out --budget");
             }
-            run::fleet::resume(path, common, &anew, args.store.as_deref())?;
+            run::fleet::resume(path, common, &options, args.store.as_deref())?;
             return Ok(ExitCode::SUCCESS);
         }
-        run::resume(path, common, &anew)?;
+        run::resume(path, common, &options)?;
         args.keep(Some(path))?;
         // A search ends with its advice, whenever it ends.
         return Ok(run::tune::advise(path)?.unwrap_or(ExitCode::SUCCESS));

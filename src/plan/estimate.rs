@@ -15,7 +15,7 @@ use ditbench_record::disturbed::several;
 use ditbench_workloads::{Pipeline, Source, Stage};
 
 use super::Cell;
-use super::experience::{Experience, Remembered, Times};
+use super::experience::{Experience, Remembered, Subject, Times};
 
 /// Seconds that a process takes to start and to load, roughly, where nothing is known.
 const READY_S: f64 = 1.0;
@@ -50,14 +50,15 @@ impl Basis {
     }
 
     fn scaled(cell: &Remembered, to: &CellKey) -> Self {
-        let same = (&cell.key.name(), cell.key.width, cell.key.height) == (&to.name(), to.width, to.height);
-        let steps = if same { format!(" in {}", several(cell.key.steps, "step")) } else { String::new() };
+        let from = &cell.of.key;
+        let same = (&from.name(), from.width, from.height) == (&to.name(), to.width, to.height);
+        let steps = if same { format!(" in {}", several(from.steps, "step")) } else { String::new() };
         Self::Scaled { model: format!("{}{steps}", cell.model()), on: cell.day().to_owned() }
     }
 
-    /// Whether it is known from this machine.
-    pub fn is_from_here(&self) -> bool {
-        *self != Self::Assumed
+    /// Whether it is this very cell's, measured on this machine.
+    pub fn is_measured(&self) -> bool {
+        matches!(self, Self::Measured { .. })
     }
 }
 
@@ -83,6 +84,8 @@ pub struct Guess<T> {
 /// Estimated time and memory of one cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Estimate {
+    /// Of what.
+    pub of: Subject,
     /// Floating-point operations of one image; 0 where they are not counted: of a user's own files.
     pub flops_per_image: f64,
     /// What a launch takes; `None` where nothing was measured and no peak of the device is known.
@@ -103,7 +106,7 @@ impl Estimate {
 /// Estimates one cell: by what is remembered of this machine; else by what its backend is assumed to cost, on a processor that has
 /// `peak_flops` (f32, all threads of the cell).
 pub fn estimate(
-    (cell, key): (&Cell, &CellKey),
+    (cell, of): (&Cell, Subject),
     pipeline: &Pipeline,
     costs: Costs,
     peak_flops: f64,
@@ -117,18 +120,14 @@ pub fn estimate(
     let on_cpu = cell.device == "cpu";
     let assumed_s = (on_cpu && flops_per_image > 0.0).then(|| flops_per_image / (peak_flops * costs.share_of_peak));
     let assumed_bytes = on_cpu.then(|| memory(cell, pipeline, costs, files.iter().sum()));
-    let own = experience.of(key);
-    let nearest = experience.nearest(key, flops_per_image);
+    let own = experience.of(&of);
+    let nearest = experience.nearest(&of, flops_per_image);
     let measured = own.map(|own| Guess { value: own.times, basis: Basis::measured(own) });
     let scaled = || {
         let (nearest, times) = nearest.map(|nearest| (nearest, nearest.times))?;
         let by = flops_per_image / nearest.flops_per_image;
-        let value = Times {
-            ready_s: times.ready_s.max(READY_S),
-            first_image_s: by * times.first_image_s,
-            image_s: times.image_s.map(|seconds| by * seconds),
-        };
-        Some(Guess { value, basis: Basis::scaled(nearest, key) })
+        let value = Times { ready_s: times.ready_s.max(READY_S), ..times.slower(by) };
+        Some(Guess { value, basis: Basis::scaled(nearest, &of.key) })
     };
     let assumed = || {
         let value = Times { ready_s: READY_S, first_image_s: assumed_s?, image_s: assumed_s };
@@ -139,15 +138,12 @@ pub fn estimate(
         let (nearest, here) = (nearest?, assumed_bytes? as f64);
         let by = here / nearest.assumed_bytes.filter(|&there| there > 0)? as f64;
         let value = (by * nearest.memory_bytes? as f64) as u64;
-        (by.max(1.0 / by) <= SIMILAR).then(|| Guess { value, basis: Basis::scaled(nearest, key) })
+        (by.max(1.0 / by) <= SIMILAR).then(|| Guess { value, basis: Basis::scaled(nearest, &of.key) })
     };
     let assumed_memory = || Some(Guess { value: assumed_bytes?, basis: Basis::Assumed });
-    Estimate {
-        flops_per_image,
-        times: measured.or_else(scaled).or_else(assumed),
-        memory_bytes: measured_bytes().or_else(scaled_bytes).or_else(assumed_memory),
-        assumed_bytes,
-    }
+    let times = measured.or_else(scaled).or_else(assumed);
+    let memory_bytes = measured_bytes().or_else(scaled_bytes).or_else(assumed_memory);
+    Estimate { of, flops_per_image, times, memory_bytes, assumed_bytes }
 }
 
 /// Bytes that a backend which costs so much takes for a cell, `files` of them as users' files.
@@ -185,7 +181,7 @@ mod tests {
     use super::*;
     use crate::plan::PlanFile;
 
-    fn cells(group: &str) -> Vec<(Cell, CellKey, Pipeline)> {
+    fn cells(group: &str) -> Vec<(Cell, Subject, Pipeline)> {
         let cells = PlanFile::parse(&format!("[[group]]\nthreads = 2\n{group}"), "t").unwrap().cells(2).unwrap();
         let with = |cell: Cell| {
             let pipeline = ditbench_workloads::workload::build(&cell.choice).unwrap();
@@ -196,17 +192,17 @@ mod tests {
                 device: cell.device.clone(),
                 ..CellKey::default()
             };
-            (cell, key, pipeline)
+            (cell, Subject { key, ..Subject::default() }, pipeline)
         };
         cells.into_iter().map(with).collect()
     }
 
-    fn estimated((cell, key, pipeline): &(Cell, CellKey, Pipeline), experience: &Experience) -> Estimate {
-        estimate((cell, key), pipeline, Costs::default(), 2e11, experience)
+    fn estimated((cell, of, pipeline): &(Cell, Subject, Pipeline), experience: &Experience) -> Estimate {
+        estimate((cell, of.clone()), pipeline, Costs::default(), 2e11, experience)
     }
 
     /// What a run of a cell taught: 2 s an image, and half of the memory that was assumed.
-    fn taught(cell: &(Cell, CellKey, Pipeline)) -> Remembered {
+    fn taught(cell: &(Cell, Subject, Pipeline)) -> Remembered {
         let table = estimated(cell, &Experience::default());
         let times = Times { ready_s: 0.25, first_image_s: 3.0, image_s: Some(2.0) };
         Remembered {
@@ -251,12 +247,14 @@ mod tests {
         let own = estimated(tiny, &known);
         let times = own.times.unwrap();
         assert_eq!(times.basis.to_string(), "measured here, 3 launches on 2026-11-28");
+        assert!(times.basis.is_measured());
         assert_eq!((times.value.ready_s, times.value.first_image_s, times.value.image_s()), (0.25, 3.0, 2.0));
         assert_eq!(own.memory_bytes.unwrap().value, own.assumed_bytes.unwrap() / 2);
         // By operations, from the nearest in them.
         let other = estimated(small, &known);
         let times = other.times.unwrap();
         assert!(times.basis.to_string().starts_with("scaled from tiny "), "{}", times.basis);
+        assert!(!times.basis.is_measured(), "it is a guess");
         let by = other.flops_per_image / taught(tiny).flops_per_image;
         assert!(by > 1.5 && (times.value.image_s() - 2.0 * by).abs() < 1e-9, "{by}");
         // Another precision is another way of running.
@@ -266,7 +264,7 @@ mod tests {
     #[test]
     fn memory_is_scaled_from_what_is_similar_only() {
         let cells = cells("model = ['nano', 'tiny', 'small', 'full']\nbackend = 'ort'\nprecision = 'f32'");
-        let bytes = |cell, known: &[&(Cell, CellKey, Pipeline)]| {
+        let bytes = |cell, known: &[&(Cell, Subject, Pipeline)]| {
             let known: Vec<Remembered> = known.iter().map(|cell| taught(cell)).collect();
             let estimate = estimated(cell, &experience(&known));
             (estimate.memory_bytes.unwrap(), estimate.assumed_bytes.unwrap())

@@ -6,48 +6,26 @@ use std::time::Duration;
 use anyhow::Result;
 use ditbench_record::disturbed::several;
 use ditbench_record::store::RunStore;
-use ditbench_record::{Cell as Row, Status, Warning};
+use ditbench_record::{Cell as Row, Kind, Status, Warning};
 use ditbench_reports::stats;
 
 use super::resolve::Resolved;
-use super::schedule::{self, CellState, Expected, Least, Terms};
-use super::{Settings, launch};
-use crate::plan::Estimate;
+use super::schedule::{CellState, ENOUGH, Expected, Schedule, Terms};
+use super::{Settings, launch, resume};
+use crate::environment::Common;
+use crate::plan::{Estimate, Guess, Seconds, Times};
 use crate::text::seconds;
 
-/// How the note of a row begins that has fewer launches than its comparison was to have.
-const FEWER: &str = "The budget had no room for all of its launches: ";
 /// How much longer than expected a run may take before a budget that was proposed is too short.
 const SPARE: f64 = 1.15;
 
 /// Puts cells into comparisons, in the order of the plan, with what their launches are expected to take.
-pub(super) fn prepare(states: &mut [CellState], cells: &[Resolved], estimates: &[Estimate], settings: &Settings) {
-    for (state, comparison) in states.iter_mut().zip(comparisons(cells)) {
+pub(super) fn prepare(states: &mut [CellState], cells: &[Resolved], estimates: &[Estimate]) {
+    for ((state, comparison), estimate) in states.iter_mut().zip(comparisons(cells)).zip(estimates) {
         state.comparison = comparison;
+        let expected = |guess: &Guess<Times>| Expected { times: guess.value, is_measured: guess.basis.is_measured() };
+        state.expected = estimate.times.as_ref().map(expected);
     }
-    for ((state, cell), estimate) in states.iter_mut().zip(cells).zip(estimates) {
-        state.expected = estimate.times.as_ref().map(|guess| {
-            let times = &guess.value;
-            let images = if state.once { 1 } else { settings.images.get() };
-            let least = match settings.sustained_s.filter(|_| !cell.cell.is_yardstick) {
-                Some(time) => Least { launch_s: times.ready_s + time.get(), images_s: time.get() },
-                None => Least::of(times.ready_s, times.first_image_s, times.image_s(), images),
-            };
-            let has_pass = !settings.brief && launch::has_memory_pass(times.first_image_s, settings);
-            let pass_s = times.ready_s + times.first_image_s + times.image_s();
-            let beside_s = if has_pass { pass_s } else { 0.0 };
-            Expected { least, beside_s, is_from_here: guess.basis.is_from_here() }
-        });
-    }
-}
-
-/// The least that the last launch of a row shows a launch to take, which took so long with its images; `None` if it made none.
-pub(super) fn least(row: &Row, took: Duration, most: usize) -> Option<Least> {
-    let samples = &row.launches.last()?.samples;
-    let (first, further) = samples.split_first()?;
-    let further: Vec<f64> = further.iter().map(|image| image.total_s).collect();
-    let ready_s = (took.as_secs_f64() - first.total_s - further.iter().sum::<f64>()).max(0.0);
-    Some(Least::of(ready_s, first.total_s, stats::median(&further).unwrap_or(first.total_s), most))
 }
 
 /// The comparison of each cell: cells of one group, workload and precision are made together or not at all.
@@ -69,75 +47,81 @@ fn comparisons(cells: &[Resolved]) -> Vec<usize> {
         .collect()
 }
 
-/// The words of the plan: what there is room for, and what not; `None` where there is room for all or nothing is left out.
-pub(super) fn foresees(states: &[CellState], cells: &[Resolved], settings: &Settings) -> Option<String> {
-    let terms = Terms::of(settings, settings.budget_s.duration());
-    let out = schedule::left_out(states, terms);
+/// The words of the plan: what there is no room for; `None` where there is room for all or nothing is left out.
+pub(super) fn foresees(
+    schedule: &Schedule,
+    states: &[CellState],
+    cells: &[Resolved],
+    settings: &Settings,
+) -> Option<String> {
+    let out = schedule.left_out();
     if out.is_empty() {
         return None;
     }
-    let tried = out.iter().any(|&place| states[place].expected.is_some_and(|expected| !expected.is_from_here));
-    let unless = if tried { "unless they turn out quicker, " } else { "" };
+    let is_guess = |&place: &usize| states[place].expected.is_some_and(|expected| !expected.is_measured);
+    let unless = if out.iter().any(is_guess) { ", unless images turn out quicker" } else { "" };
+    let (left_out, names) = (several(out.len(), "cell"), named(&out, cells));
+    let budget = seconds(settings.budget_s.get());
+    let enough = enough(schedule).map(|enough| format!(" --budget {enough} has room for the whole plan."));
     Some(format!(
-        "The budget of {} has no room for all of them: {unless}{} will be left out ({}). --budget {} has room for all.",
-        seconds(settings.budget_s.get()),
-        several(out.len(), "cell"),
-        named(&out, cells),
-        proposed(schedule::needed_s(states, settings.launches.get()))
+        "The budget of {budget} has no room for {left_out}, which will be left out{unless}: {names}.{}",
+        enough.unwrap_or_default()
     ))
 }
 
-/// `tiny 512×512 f32; tiny 512×512 q4`: the comparisons of cells.
+/// `tiny 512×512 f32; tiny 512×512 q4`: the comparisons of cells, each once.
 fn named(places: &[usize], cells: &[Resolved]) -> String {
-    let mut names: Vec<String> = places.iter().map(|&place| &cells[place]).map(comparison).collect();
-    names.dedup();
+    let mut names: Vec<String> = Vec::new();
+    for cell in places.iter().map(|&place| &cells[place]) {
+        let name = format!("{} {}", cell.cell.choice, cell.key.precision);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     names.join("; ")
 }
 
-fn comparison(cell: &Resolved) -> String {
-    format!("{} {}", cell.cell.choice, cell.key.precision)
-}
-
-/// Puts rows into the record for cells that the budget had no room for, notes to those that have fewer launches than they were to have, and says both.
+/// Puts rows into the record for cells that the budget had no room for, warnings to those that have fewer launches than were asked for, and says
+/// how to add what was left out.
 ///
 /// # Errors
 /// The record cannot be written.
 pub(super) fn close(
     store: &mut RunStore,
-    states: &[CellState],
+    (states, terms): (&[CellState], Terms),
     cells: &[Resolved],
     settings: &Settings,
-    spent_s: f64,
+    common: &Common,
 ) -> Result<()> {
-    let launches = settings.launches.get();
-    let enough = proposed(spent_s + schedule::needed_s(states, launches));
-    let budget = seconds(settings.budget_s.get());
-    store.update(|run| {
-        for row in &mut run.cells {
-            row.warnings.retain(|warning| !matches!(warning, Warning::Said(words) if words.starts_with(FEWER)));
-        }
-    })?;
+    let (launches, budget) = (settings.launches.get(), seconds(settings.budget_s.get()));
+    let schedule = Schedule::new(states, terms);
+    let anew: Vec<CellState> = states.iter().map(|state| CellState { made: 0, ..state.clone() }).collect();
+    let whole = enough(&Schedule::new(&anew, terms));
     let mut out = Vec::new();
     for (place, (state, cell)) in states.iter().zip(cells).enumerate() {
-        let missing = state.missing(launches);
-        if missing == 0 {
+        if !state.is_open(launches) {
             continue;
         }
         if state.made > 0 {
-            let had = format!("{} of {}", state.made, several(state.made + missing, "launch"));
-            let words = format!("{FEWER}{had} in {budget}. --budget {enough} has room for all.");
+            let fewer = Kind::FewerLaunches {
+                made: small(state.made),
+                wanted: small(state.wanted(launches)),
+                budget: settings.budget_s.to_string(),
+                enough: whole.clone(),
+            };
             store.update(|run| {
                 if let Some(row) = run.cells.iter_mut().find(|row| row.key == cell.key) {
-                    row.warnings.push(Warning::Said(words));
+                    row.warnings.push(Warning::from(fewer));
                 }
             })?;
             continue;
         }
-        let each = schedule::next_s(states, place).map(|each| format!(" of about {} each", seconds(each)));
+        let each = schedule.launch_s(place).map(|each| format!(" of about {}", seconds(each)));
         let why = format!(
-            "left out: the budget of {budget} had no room for its {}{}. --budget {enough} has room for it",
-            several(missing, "launch"),
-            each.unwrap_or_default()
+            "left out: the budget of {budget} had no room for {}{}{}",
+            several(state.wanted(launches.min(ENOUGH)), "launch"),
+            each.unwrap_or_default(),
+            whole.as_ref().map(|whole| format!("; --budget {whole} has room for the whole plan")).unwrap_or_default()
         );
         store.put_cell(Row {
             device: cell.recorded_device(),
@@ -146,21 +130,40 @@ pub(super) fn close(
         out.push(place);
     }
     if !out.is_empty() {
+        // A run that goes on has a budget of its own, for what is missing.
+        let budget_of_rest = enough(&schedule).unwrap_or_else(|| settings.budget_s.to_string());
         crate::text::show(&format!(
-            "\n{} left out of the budget of {budget}: {}. A run with --budget {enough} has room for all of the plan; {} adds them to this one.\n",
+            "\n{} did not fit into the budget of {budget}: {}. To add what is missing: {} --budget {budget_of_rest}\n",
             several(out.len(), "cell"),
             named(&out, cells),
-            crate::text::command(["ditbench".as_ref(), "run".as_ref(), "--resume".as_ref(), store.dir().as_os_str()])
+            resume::command(store.dir(), common)
         ));
     }
     Ok(())
 }
 
 impl Terms {
-    /// Of a run with so much of its budget left.
-    pub(super) fn of(settings: &Settings, left: Duration) -> Self {
-        Self { launches: settings.launches.get(), left, leaves_out: settings.leaves_out }
+    /// Of a run with so much of its budget left, in which launches took so many seconds beside their processes.
+    pub(super) fn of(settings: &Settings, left: Duration, around_s: &[f64]) -> Self {
+        Self {
+            launches: settings.launches.get(),
+            images: settings.images.get(),
+            sustained_s: settings.sustained_s.map(Seconds::get),
+            memory_pass_below_s: launch::memory_pass_below_s(settings),
+            around_s: stats::median(around_s).unwrap_or(0.0),
+            left_s: left.as_secs_f64(),
+            leaves_out: settings.leaves_out,
+        }
     }
+}
+
+fn small(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// A budget that has room for all that a schedule wants; `None` where how long that takes is not known.
+fn enough(schedule: &Schedule) -> Option<String> {
+    schedule.needed_s().map(proposed)
 }
 
 /// A budget that has room for so many seconds, as `--budget` takes it: `45s`, `6m`, `25m`, `3h`.
@@ -177,8 +180,6 @@ fn proposed(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ditbench_record::{Launch, Sample};
-
     use super::*;
     use crate::plan::PlanFile;
 
@@ -195,12 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_launch_took_is_images_and_getting_ready() {
-        let image = |total_s| Sample { total_s, ..Sample::default() };
-        let launch = Launch { samples: [5.0, 4.0, 4.0, 7.0].map(image).to_vec(), ..Launch::default() };
-        let row = Row { launches: vec![launch], ..Row::default() };
-        assert_eq!(least(&row, Duration::from_secs(22), 30), Some(Least { launch_s: 11.0, images_s: 9.0 }));
-        assert_eq!(least(&Row::default(), Duration::from_secs(22), 30), None);
+    fn what_is_named_is_named_once() {
+        let group = |backend| format!("[[group]]\nmodel = 'nano'\nbackend = '{backend}'\nprecision = ['q4', 'f32']\n");
+        let plan = PlanFile::parse(&(group("candle") + &group("tract")), "t").unwrap();
+        let cells: Vec<Resolved> = plan.cells(2).unwrap().into_iter().map(Resolved::of).collect();
+        let precisions: Vec<&str> = cells.iter().map(|cell| cell.key.precision.as_str()).collect();
+        assert_eq!(precisions, ["q4", "f32", "q4", "f32"]);
+        assert_eq!(named(&[0, 1, 2, 3], &cells).split("; ").count(), 2);
     }
 
     #[test]

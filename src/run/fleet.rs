@@ -15,7 +15,7 @@ use ditbench_reports::advice::Question;
 use ditbench_reports::table::Absent;
 use serde::{Deserialize, Serialize};
 
-use super::{Anew, Settings};
+use super::{ResumeOptions, Settings};
 use crate::environment::Common;
 use crate::plan::Target;
 use ditbench_worker::interrupt;
@@ -139,12 +139,12 @@ pub fn start(settings: &Settings, targets: &[Target], common: &Common, orders: &
 ///
 /// # Errors
 /// As [`start`].
-pub fn resume(dir: &Path, common: &Common, anew: &Anew, store: Option<&str>) -> Result<()> {
+pub fn resume(dir: &Path, common: &Common, options: &ResumeOptions, store: Option<&str>) -> Result<()> {
     go(dir, Fleet::read(dir)?, common, store, |member| {
         let run = dir.join(&member.dir);
         if run.join(RECORD_FILE).is_file() {
-            let timeout = anew.timeout_s.to_string();
-            let binary = anew.phone_binary.into_iter().flat_map(|binary| ["--phone-binary".into(), binary.into()]);
+            let timeout = options.timeout_s.to_string();
+            let binary = options.phone_binary.into_iter().flat_map(|binary| ["--phone-binary".into(), binary.into()]);
             return ["--resume".into(), run.into(), "--timeout".into(), timeout.into()]
                 .into_iter()
                 .chain(binary)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use ditbench_record::disturbed;
@@ -16,6 +16,7 @@ use super::collect::{Collected, status};
 use super::profile;
 use super::progress::Progress;
 use super::resolve::Resolved;
+use super::schedule::Turn;
 use super::{Prepared, Settings, now};
 use ditbench_worker::interrupt;
 use ditbench_worker::process::{Cause, Exit};
@@ -42,10 +43,8 @@ pub struct Launcher<'a> {
     pub progress: &'a Progress,
     /// Launches made so far in this run.
     pub order: u32,
-    /// Seconds in which the next launch makes images, and how many it makes however long they take.
-    pub images: (f64, usize),
-    /// What the last process of a cell took, without what was discarded and what was made beside it.
-    pub took: Duration,
+    /// Seconds that each launch took beside its process: until the machine was cool and quiet, for launches that were made again, for sending files.
+    pub around_s: Vec<f64>,
     /// When the budget ends: until then a launch that was spoiled can be made again.
     pub until: Instant,
     /// What company gets done alone, by its threads and CPUs: measured once.
@@ -57,7 +56,13 @@ impl Launcher<'_> {
     ///
     /// # Errors
     /// The worker's log cannot be written, or no process started: the environment's fault, not the cell's.
-    pub fn launch(&mut self, cell: &Resolved, prepared: &Prepared, index: usize, store: &mut RunStore) -> Result<Row> {
+    pub fn launch(
+        &mut self,
+        cell: &Resolved,
+        prepared: &Prepared,
+        (index, turn): (usize, Turn),
+        store: &mut RunStore,
+    ) -> Result<Row> {
         let old = store.run().cell(&cell.key).cloned();
         let first = index == 0;
         let mut row = match old {
@@ -70,20 +75,20 @@ impl Launcher<'_> {
         };
         let name = cell.cell.key();
         let outputs = first.then(|| outputs(store, cell)).transpose()?;
-        let (share, least) = self.images;
+        let Turn { images_s: seconds, least, .. } = turn;
         let stop = match self.settings.sustained_s.filter(|_| !cell.cell.is_yardstick) {
             Some(time) => StopRule { images: usize::MAX, seconds: time.get(), relative_half_width: 0.0, least: 1 },
-            _ if cell.cell.is_yardstick => StopRule { images: 1, seconds: share, relative_half_width: TIGHT, least: 1 },
-            None => StopRule { images: self.settings.images.get(), seconds: share, relative_half_width: TIGHT, least },
+            _ if cell.cell.is_yardstick => StopRule { images: 1, seconds, relative_half_width: TIGHT, least: 1 },
+            None => StopRule { images: self.settings.images.get(), seconds, relative_half_width: TIGHT, least },
         };
         let spec = self.spec(cell, prepared, outputs, stop);
         let log = store.dir().join("logs").join(format!("{}-{index}.log", cell.key.id()));
         std::fs::create_dir_all(store.dir().join("logs")).context("cannot make the folder for workers' logs")?;
         let id = format!("{}.{}.{index}", store.run().run.id, cell.key.id());
+        let all_begun = Instant::now();
         let ((exit, launch, collected), cool) = loop {
             let begun = Instant::now();
             let (made, cool) = self.attempt(cell, &spec, &id, &log, index)?;
-            self.took = begun.elapsed();
             // Without the company that it was to have it is another measurement.
             let lost = made.0.observed.company.as_ref().and_then(|company| company.lost.clone());
             if let Some(why) = lost.filter(|_| row.discarded.len() < REDO && !interrupt::requested()) {
@@ -106,6 +111,9 @@ impl Launcher<'_> {
             self.progress.line(&format!("{name}: {why}; the launch will be repeated"));
             row.discarded.push(Launch { reason: Some(why), ..made.1 });
         };
+        // The last that is known of it is from its end.
+        let process_s = launch.telemetry.last().map_or(0.0, |after| after.at_s);
+        self.around_s.push((all_begun.elapsed().as_secs_f64() - process_s).max(0.0));
         let (status, reason) = status(&exit.cause);
         self.progress.launch_done(&name, &outcome(&collected, status, reason.as_deref()));
         row.status = status;
@@ -133,7 +141,7 @@ impl Launcher<'_> {
         row.launches.push(launch);
         if self.settings.brief {
             row.memory_pass = Reading::absent("a brief run makes no memory pass");
-        } else if first && status == Status::Ok && has_memory_pass(total_of_first(&row), self.settings) {
+        } else if first && status == Status::Ok && total_of_first(&row) < memory_pass_below_s(self.settings) {
             row.memory_pass = self.memory_pass(cell, prepared, store)?;
         } else if first {
             row.memory_pass = Reading::absent(
@@ -288,9 +296,9 @@ fn in_company(spec: &LaunchSpec, mut exit: Exit) -> Exit {
     exit
 }
 
-/// Whether a cell whose first image takes so long has a pass of its own for memory.
-pub(super) fn has_memory_pass(first_image_s: f64, settings: &Settings) -> bool {
-    first_image_s < settings.budget_s.get() / 100.0
+/// Seconds of a first image below which a cell has a pass of its own for memory.
+pub(super) fn memory_pass_below_s(settings: &Settings) -> f64 {
+    if settings.brief { 0.0 } else { settings.budget_s.get() / 100.0 }
 }
 
 /// That a spoiled launch counts, and why it was not made again.

@@ -1,22 +1,23 @@
 //! What a run teaches for the estimates of the next: a file in the cache, to which each run adds what its cells took.
 //!
 //! Contract: only times that are the device's own teach: no simulator's, none of launches that a known cause spoiled, none of runs that
-//! go on however hot it gets, none of cells that partly ran elsewhere, none of two builds or machines in one record. The file is only
-//! ever added to, a line at a time, so that runs beside each other do not disturb one another; what cannot be read or written is said
-//! and changes nothing else.
+//! go on however hot it gets, none of cells that partly ran elsewhere, none of two builds or machines in one record. Lines are added whole, so
+//! that runs beside each other do not disturb one another. A file that has grown large loses its older half, and what another run adds at that
+//! moment may go with it. What cannot be read or written is said and changes nothing else.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use ditbench_record::{Cell as Row, Kind, Launch, Run, Warning, disturbed};
+use ditbench_graph::hash::sha256;
+use ditbench_record::{Build, Cell as Row, Git, Kind, Launch, Reading, Run, Warning, disturbed};
 use ditbench_reports::history::series::fingerprint;
 use ditbench_reports::metric::take;
 use ditbench_reports::{estimate as headline, stats};
 
 use super::resolve::Resolved;
 use crate::host::Host;
-use crate::plan::{Estimate, Experience, Remembered, Times, estimate};
+use crate::plan::{Estimate, Experience, Remembered, Subject, Times, estimate};
 
 /// The file's name in the cache.
 const FILE: &str = "measured.jsonl";
@@ -27,11 +28,20 @@ const MOST: u64 = 2 << 20;
 pub(super) fn estimates(cells: &[Resolved], host: &dyn Host, cache: Option<&Path>) -> Vec<Estimate> {
     let experience = cache.map(|cache| recall(cache, &fingerprint(&host.machine()))).unwrap_or_default();
     let peak = host.quick_peak();
+    let (git, build) = (host.git(), host.build());
     let of = |cell: &Resolved| {
         let peak = peak * cell.cell.threads.get() as f64;
-        estimate((&cell.cell, &cell.key), &cell.pipeline, cell.costs, peak, &experience)
+        let subject = subject(cell, (&git, &build));
+        estimate((&cell.cell, subject), &cell.pipeline, cell.costs, peak, &experience)
     };
     cells.iter().map(of).collect()
+}
+
+/// What a cell's times are of, when a program of that revision and build runs it.
+fn subject(cell: &Resolved, (git, build): (&Reading<Git>, &Build)) -> Subject {
+    let program = serde_json::json!([env!("CARGO_PKG_VERSION"), git, build, cell.version]);
+    let short = |what: &serde_json::Value| sha256(what.to_string().as_bytes())[..16].to_owned();
+    Subject { key: cell.key.clone(), config: short(&cell.pipeline.config), program: short(&program) }
 }
 
 /// What the cache remembers of a machine; says what of it is not used.
@@ -118,7 +128,8 @@ fn taught(run: &Run, cells: &[Resolved], estimates: &[Estimate]) -> Vec<Remember
         let row = run.cell(&cell.key)?;
         let launches = sound(run, cell, row);
         let times = times(&launches)?;
-        let known = Remembered::new(machine.clone(), run.run.created.clone(), cell.key.clone(), launches.len(), times);
+        let (created, of) = (run.run.created.clone(), estimate.of.clone());
+        let known = Remembered::new(machine.clone(), created, of, launches.len(), times);
         Some(Remembered {
             flops_per_image: estimate.flops_per_image,
             assumed_bytes: estimate.assumed_bytes,
@@ -141,12 +152,19 @@ fn sound<'a>(run: &Run, cell: &Resolved, row: &'a Row) -> Vec<&'a Launch> {
     row.good_launches().filter(|launch| !spoiled(launch)).collect()
 }
 
+/// What the latest launch of a row took; `None` if it made no image.
+pub(super) fn shown(row: &Row) -> Option<Times> {
+    times(&[row.good_launches().last()?])
+}
+
 /// Medians over launches; `None` without one that made an image.
 fn times(launches: &[&Launch]) -> Option<Times> {
     let firsts: Vec<f64> = launches.iter().filter_map(|launch| Some(launch.first()?.total_s)).collect();
     let ready = launches.iter().filter_map(|launch| {
         let first = launch.first()?;
-        Some((first.ended_s? - first.total_s).max(0.0))
+        // Files for the runtime are written by a cell's first launch alone.
+        let written_s: f64 = launch.compile.iter().map(|stage| stage.export_s).sum();
+        Some((first.ended_s? - first.total_s - written_s).max(0.0))
     });
     Some(Times {
         ready_s: stats::median(&ready.collect::<Vec<f64>>()).unwrap_or(0.0),
@@ -157,8 +175,10 @@ fn times(launches: &[&Launch]) -> Option<Times> {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use ditbench_record::{
-        Device, ForeignLoad, Machine, PlacementShare, Reading, RunInfo, Sample, StagePlacement, Status,
+        Device, ForeignLoad, Machine, PlacementShare, RunInfo, Sample, StageCompile, StagePlacement, Status,
     };
 
     use super::*;
@@ -188,7 +208,8 @@ mod tests {
         };
         let mut run = Run { cells: vec![row], ..Run::new(info, Machine::default()) };
         change(&mut run);
-        let estimate = estimate((&cell.cell, &cell.key), &cell.pipeline, cell.costs, 1e11, &Experience::default());
+        let subject = subject(&cell, (&run.run.git, &run.run.build));
+        let estimate = estimate((&cell.cell, subject), &cell.pipeline, cell.costs, 1e11, &Experience::default());
         taught(&run, &[cell], &[estimate]).pop()
     }
 
@@ -200,6 +221,39 @@ mod tests {
         assert_eq!((first_image_s, image_s), (3.0, Some(2.1)));
         assert!((ready_s - 0.5).abs() < 1e-9, "{ready_s}");
         assert!(taught.flops_per_image > 0.0 && taught.assumed_bytes.is_some());
+    }
+
+    #[test]
+    fn a_launch_shows_what_getting_ready_and_images_took() {
+        let compile = vec![StageCompile { export_s: 0.3, ..StageCompile::default() }];
+        let latest = Launch { compile, ..launch(3.0, 2.0) };
+        let row = Row { launches: vec![launch(9.0, 8.0), latest], ..Row::default() };
+        let Times { ready_s, first_image_s, image_s } = shown(&row).unwrap();
+        assert_eq!((first_image_s, image_s), (3.0, Some(2.0)), "the latest");
+        assert!((ready_s - 0.2).abs() < 1e-9, "without what it wrote for later launches: {ready_s}");
+        assert_eq!(shown(&Row::default()), None);
+    }
+
+    #[test]
+    fn other_revisions_builds_libraries_and_configs_are_other_subjects() {
+        let (git, build) = (Git { revision: "a".into(), dirty: false }, Build::default());
+        let of = |cell: &Resolved, git: &Git, build: &Build| subject(cell, (&Reading::Ok(git.clone()), build));
+        let usual = of(&resolved(), &git, &build);
+        assert_eq!(of(&resolved(), &git, &build), usual);
+        let mut newer = resolved();
+        newer.version.runtime = "2.0".to_owned();
+        let programs = [
+            of(&resolved(), &Git { dirty: true, ..git.clone() }, &build),
+            of(&resolved(), &git, &Build { flags: "-C target-cpu=native".into(), ..build.clone() }),
+            of(&newer, &git, &build),
+        ];
+        for other in programs {
+            assert!(other.program != usual.program && other.config == usual.config, "{other:?}");
+        }
+        let mut wide = resolved();
+        Rc::get_mut(&mut wide.pipeline).unwrap().config = serde_json::json!({ "width": 2 });
+        let other = of(&wide, &git, &build);
+        assert!(other.program == usual.program && other.config != usual.config);
     }
 
     #[test]

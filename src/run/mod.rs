@@ -30,7 +30,7 @@ mod yardstick;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use ditbench_record::disturbed;
@@ -55,8 +55,8 @@ use crate::paths;
 use launch::Launcher;
 use resolve::Resolved;
 pub use resolve::resolve;
-pub use resume::{Anew, resume};
-use schedule::{CellState, Terms};
+pub use resume::{ResumeOptions, resume};
+use schedule::{CellState, Schedule, Terms, Turn};
 use tune::Search;
 
 /// What a run was asked for, all defaults filled in. Kept in the record, so that a resumed run is the same run.
@@ -323,8 +323,7 @@ fn work(
         host,
         progress: &progress,
         order: resume::next_order(store.run()),
-        images: (settings.budget_s.get() / planned(&settings, &resolved).max(1) as f64, 1),
-        took: Duration::ZERO,
+        around_s: Vec::new(),
         until: started + budget,
         company_alone: BTreeMap::new(),
     };
@@ -332,7 +331,7 @@ fn work(
     let yardsticks: Vec<CellKey> =
         resolved.iter().filter(|cell| cell.cell.is_yardstick).map(|cell| cell.key.clone()).collect();
     let mut states: Vec<CellState> = resolved.iter().map(|cell| resume::state(&store, cell)).collect();
-    budget::prepare(&mut states, &resolved, &estimates, &settings);
+    budget::prepare(&mut states, &resolved, &estimates);
     for (index, cell) in resolved.iter().enumerate() {
         if let Some((status, why)) = cell.refusal.clone() {
             states[index].failed = true;
@@ -347,15 +346,20 @@ fn work(
             })?;
         }
     }
+    // What a search will find is not known before: each launch has the same share.
+    let images_s = settings.budget_s.get() / planned(&settings, &resolved).max(1) as f64;
     let mut search = settings.tune.as_ref().map(|question| Search::new(question, &resolved, &estimates, &settings));
     loop {
         let left = budget.saturating_sub(started.elapsed());
-        let terms = Terms::of(&settings, left);
-        let next = match &mut search {
-            Some(search) => search.next(&mut store, &states, left)?,
-            None => schedule::next(&states, terms),
+        let turn = match &mut search {
+            Some(search) => {
+                let place = search.next(&mut store, &states, left)?;
+                place.map(|place| Turn { place, images_s, least: 1 })
+            }
+            None => Schedule::new(&states, Terms::of(&settings, left, &launcher.around_s)).next(),
         };
-        let Some(index) = next else { break };
+        let Some(turn) = turn else { break };
+        let index = turn.place;
         if interrupt::requested() || launcher.host.gone().is_some() {
             break;
         }
@@ -374,15 +378,10 @@ fn work(
             }
         };
         let measured = Instant::now();
-        if search.is_none() {
-            launcher.images = schedule::images(&states, terms, index);
-        }
-        let row = launcher.launch(cell, &prepared, states[index].made, &mut store)?;
+        let row = launcher.launch(cell, &prepared, (states[index].made, turn), &mut store)?;
         states[index].made += 1;
         states[index].longest = states[index].longest.max(Some(measured.elapsed()));
-        if let Some(least) = budget::least(&row, launcher.took, settings.images.get()) {
-            states[index].took(least);
-        }
+        states[index].shown = learn::shown(&row);
         states[index].failed = row.status != Status::Ok;
         store.put_cell(row)?;
     }
@@ -395,7 +394,10 @@ fn work(
     match &search {
         _ if interrupted => {}
         Some(search) => search.close(&mut store, &states)?,
-        None => budget::close(&mut store, &states, &resolved, &settings, started.elapsed().as_secs_f64())?,
+        None => {
+            let terms = Terms::of(&settings, budget.saturating_sub(started.elapsed()), &launcher.around_s);
+            budget::close(&mut store, (&states, terms), &resolved, &settings, common)?;
+        }
     }
     learn::remember(&cache, store.run(), &resolved, &estimates);
     let after = gone.as_ref().map_or_else(|| launcher.host.calibrate(), Reading::absent);

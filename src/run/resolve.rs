@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
-use ditbench_backend_api::{Costs, DeviceFacts, DeviceKind, MemoryMode, Variant};
+use ditbench_backend_api::{Costs, DeviceFacts, DeviceKind, MemoryMode, Variant, VersionReport};
 use ditbench_record::{Cell as Row, CellKey, CellStage, Device, Role, Status};
 use ditbench_workloads::{Choice, Pipeline, own, workload};
 
@@ -27,6 +27,8 @@ pub struct Resolved {
     pub costs: Costs,
     /// Whether its backend is there for others to be held against.
     pub is_reference: bool,
+    /// The version of its backend, as far as is known before it runs.
+    pub version: VersionReport,
     /// What it runs on, where the backend knows of it.
     pub device: Option<DeviceFacts>,
     /// Why it cannot run, if it cannot.
@@ -40,7 +42,8 @@ impl Resolved {
         let pipeline = Rc::new(workload::build(&cell.choice).unwrap());
         let way = Variant::new("stock", "");
         let (key, costs) = (key(&cell, &pipeline, &way.name), Costs::default());
-        Self { key, cell, pipeline, way, costs, is_reference: false, device: None, refusal: None }
+        let version = VersionReport::default();
+        Self { key, cell, pipeline, way, costs, is_reference: false, version, device: None, refusal: None }
     }
 
     /// Whether the model is one that the user brought.
@@ -120,8 +123,9 @@ pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn
             let backend = backends.entry(cell.backend.name.clone()).or_insert_with_key(|name| host.backend(name));
             let device = backend.as_ref().ok().and_then(|facts| device(facts, &mut cell));
             let unknown = || Variant::new(cell.backend.variant.as_deref().unwrap_or_default(), "");
-            let (costs, is_reference) =
-                backend.as_ref().map_or_else(|_| Default::default(), |facts| (facts.costs, facts.is_reference));
+            let (costs, is_reference, version) = backend
+                .as_ref()
+                .map_or_else(|_| Default::default(), |facts| (facts.costs, facts.is_reference, facts.version.clone()));
             let (way, refusal) = match backend {
                 Err(why) => (unknown(), Some(why.clone())),
                 Ok(facts) => match choose(facts, &cell, device.as_ref()) {
@@ -131,7 +135,7 @@ pub fn resolve(cells: Vec<Cell>, host: &mut dyn Host, common: &Common, say: &dyn
             };
             let key = key(&cell, &pipeline, &way.name);
             let refusal = refusal.map(|why| (Status::Unsupported, why));
-            Ok(Resolved { key, pipeline, way, costs, is_reference, device, refusal, cell })
+            Ok(Resolved { key, pipeline, way, costs, is_reference, version, device, refusal, cell })
         })
         // `tract` and `tract:stock` are one cell where stock is the default.
         .filter(|resolved| resolved.as_ref().map_or(true, |resolved| seen.insert(resolved.key.clone())))
@@ -304,6 +308,7 @@ mod tests {
             variants: [("f16".to_owned(), vec![Variant::new("stock", ""), Variant::new("half", "")])].into(),
             costs: Costs::default(),
             is_reference: false,
+            version: VersionReport::default(),
         };
         let processor = DeviceFacts::cpu("");
         let gpu = DeviceFacts {

@@ -17,9 +17,9 @@ use crate::host::Host;
 use crate::paths;
 use crate::plan::Seconds;
 
-/// What is said anew when a run goes on.
+/// What a run that goes on may be told anew.
 #[derive(Clone, Copy, Debug)]
-pub struct Anew<'a> {
+pub struct ResumeOptions<'a> {
     /// Seconds after which one launch is given up.
     pub timeout_s: Seconds,
     /// Seconds for the rest; `None`: as many as the run began with.
@@ -32,7 +32,7 @@ pub struct Anew<'a> {
 ///
 /// # Errors
 /// No run there, or a mistake in the environment.
-pub fn resume(path: &Path, common: &Common, anew: &Anew) -> Result<()> {
+pub fn resume(path: &Path, common: &Common, options: &ResumeOptions) -> Result<()> {
     paths::must_be_text(path, "move the run to another directory")?;
     let mut store = RunStore::resume(path)?;
     let mut settings: Settings = serde_json::from_value(store.run().run.plan.clone())
@@ -45,10 +45,10 @@ pub fn resume(path: &Path, common: &Common, anew: &Anew) -> Result<()> {
     }
     settings.phone.folders.take_over(&store.run().run.plan["phone"]);
     settings.make_paths_whole(&Home::of_user());
-    settings.timeout_s = anew.timeout_s;
-    settings.leaves_out |= anew.budget_s.is_some() && settings.sustained_s.is_none();
-    settings.budget_s = anew.budget_s.unwrap_or(settings.budget_s);
-    if let Some(binary) = anew.phone_binary {
+    settings.timeout_s = options.timeout_s;
+    settings.leaves_out |= options.budget_s.is_some() && settings.sustained_s.is_none();
+    settings.budget_s = options.budget_s.unwrap_or(settings.budget_s);
+    if let Some(binary) = options.phone_binary {
         settings.phone.phone_binary = Some(binary.to_owned());
     }
     let mut host = host::open(&settings, &store.run().run.id)?;
@@ -56,6 +56,7 @@ pub fn resume(path: &Path, common: &Common, anew: &Anew) -> Result<()> {
     let changed = changed(store.run(), host.as_ref());
     store.update(|run| {
         forget_refusals(run, &resolved);
+        forget_budget(run);
         for what in changed.iter().map(|what| Warning::from(Kind::ResumedAlthough { differs: what.clone() })) {
             if !run.warnings.contains(&what) {
                 run.warnings.push(what);
@@ -104,6 +105,13 @@ fn forget_refusals(run: &mut Run, resolved: &[Resolved]) {
     run.cells.retain(|row| !(row.launches.is_empty() && row.status == Status::Unsupported && known(row)));
 }
 
+/// Takes out what rows say of a budget that had too little room: now there is another.
+fn forget_budget(run: &mut Run) {
+    for row in &mut run.cells {
+        row.warnings.retain(|warning| !matches!(warning.kind(), Some(Kind::FewerLaunches { .. })));
+    }
+}
+
 /// Whether `refused` is the key that `found` has while its backend cannot be asked for the variant's full name.
 fn same_but_unknown(refused: &CellKey, found: &CellKey) -> bool {
     found.variant.starts_with(&refused.variant)
@@ -138,7 +146,7 @@ pub(super) fn state(store: &RunStore, cell: &Resolved) -> CellState {
     };
     let failed = store.is_done(&cell.key) && row.status != Status::Ok;
     let made = row.good_launches().count();
-    CellState { made, failed, once: cell.cell.is_yardstick, ..CellState::default() }
+    CellState { made, failed, once: cell.cell.is_yardstick, shown: learn::shown(row), ..CellState::default() }
 }
 
 /// The place of the next launch in the order of all: after those of earlier sessions.
@@ -210,6 +218,15 @@ mod tests {
             r"ditbench run --resume 'runs/on Monday' --cache 'my cache' --ort-lib '/opt/it'\''s/libonnxruntime.so' --ep webgpu=/opt/lib.so --engines e.toml"
         );
         assert_eq!(command(Path::new("runs/1"), &Common::default()), "ditbench run --resume runs/1");
+    }
+
+    #[test]
+    fn a_run_that_goes_on_forgets_that_its_budget_was_short() {
+        let fewer = Kind::FewerLaunches { made: 1, wanted: 3, budget: "1m".into(), enough: None };
+        let warnings = vec![Warning::from(fewer), Warning::from(Kind::NotDeterministic)];
+        let mut run = Run { cells: vec![Row { warnings, ..row("int8", 1) }], ..Run::default() };
+        forget_budget(&mut run);
+        assert_eq!(run.cells[0].warnings, [Warning::from(Kind::NotDeterministic)]);
     }
 
     #[test]

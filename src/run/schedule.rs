@@ -1,53 +1,28 @@
 //! Which launch comes next, which cells a budget has room for, and how long a launch may go on making images.
 //!
 //! Contract: rounds go up and down the list in turn (A B … B A …), so that a machine that drifts does not favour the cells at one end.
-//! Cells of one group, workload and precision are a comparison, which is made as a whole or not at all. Comparisons come in the order of the plan: one gets
-//! its launches if all of them fit into what those before it leave of the budget, and is left out otherwise. Whether they do is judged anew
-//! before each launch, by what launches took as soon as some are made. The first comparison always gets a launch of each cell, whatever the budget:
-//! a run without a row would say nothing. So does every comparison where nobody gave the run a budget. What is left over goes to more images.
+//! Cells of one group, workload and precision are a comparison. In the order of the plan, a comparison gets three launches of each of its cells
+//! (or as many as were asked for, if fewer) if all of them fit into what those before it leave of the budget, and is left out otherwise. What is
+//! left then goes to further launches, in whole rounds of a comparison, and what is left of that to more images. All this is judged anew
+//! before each launch. The first comparison always gets a launch of each cell, whatever the budget: a run without a row would say nothing.
+//! So does every comparison where nobody gave the run a budget.
 
 use std::time::Duration;
 
-/// Launches that a comparison must have room for: with three it shows how far launches differ. More are made while the budget lasts.
-const ENOUGH: usize = 3;
-/// How many times too long an estimate may be that was not taken from this machine: up to there one launch finds out.
-const DOUBT: f64 = 4.0;
-/// Share of what is missing that must fit once a comparison is begun: a little beyond the budget is better than one launch too few.
-const MOSTLY: f64 = 0.8;
+use crate::plan::Times;
+
+/// Launches that a comparison must have room for: with three it shows how far launches differ.
+pub const ENOUGH: usize = 3;
 /// Images of a launch that the budget has room for: the first is none of the timed ones.
-pub const LEAST: usize = 2;
-
-/// The least that a launch takes which tells something: [`LEAST`] images, and more until they took as long as it took to get ready.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Least {
-    /// Seconds from the start of the process to its end.
-    pub launch_s: f64,
-    /// Those of them in which images are made.
-    pub images_s: f64,
-}
-
-impl Least {
-    /// Of a launch that is ready after `ready_s`, makes its first image in `first_s` and each further one in `image_s`, `most` at most.
-    pub fn of(ready_s: f64, first_s: f64, image_s: f64, most: usize) -> Self {
-        let images = |count: usize| first_s + count.min(most).saturating_sub(1) as f64 * image_s;
-        let images_s = ready_s.clamp(images(LEAST), images(most).max(images(LEAST)));
-        Self { launch_s: ready_s + images_s, images_s }
-    }
-
-    fn scaled(self, by: f64) -> Self {
-        Self { launch_s: by * self.launch_s, images_s: by * self.images_s }
-    }
-}
+const LEAST: usize = 2;
 
 /// What launches of a cell take before one was made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Expected {
-    /// A launch.
-    pub least: Least,
-    /// Seconds of what is made once beside the first launch: the memory pass.
-    pub beside_s: f64,
-    /// Whether this machine has shown it.
-    pub is_from_here: bool,
+    /// Its times.
+    pub times: Times,
+    /// Whether they are this very cell's, measured on this machine; else launches of others correct them.
+    pub is_measured: bool,
 }
 
 /// What is left to do of each cell, and how long its launches take.
@@ -59,52 +34,30 @@ pub struct CellState {
     pub failed: bool,
     /// Seconds of its longest launch so far, with all that was made beside it.
     pub longest: Option<Duration>,
-    /// One launch is all that is wanted of it.
+    /// One launch of one image is all that is wanted of it: others are held against it.
     pub once: bool,
     /// Which comparison it is part of: 0, 1, … in the order of the plan.
     pub comparison: usize,
     /// What its launches are expected to take; `None` where nothing is known.
     pub expected: Option<Expected>,
-    /// The least that a launch of it takes, as its launches have shown.
-    pub least: Option<Least>,
+    /// What its latest launch took.
+    pub shown: Option<Times>,
 }
 
 impl CellState {
     /// Launches that are wanted of it, of as many as others get.
     pub fn wanted(&self, launches: usize) -> usize {
-        if self.once { 1 } else { launches }
+        if self.once { launches.min(1) } else { launches }
     }
 
     /// Whether another launch is wanted.
     pub fn is_open(&self, launches: usize) -> bool {
-        !self.failed && self.made < self.wanted(launches)
+        self.missing(launches) > 0
     }
 
-    /// Launches that are still missing for a comparison.
+    /// Launches until it has as many as are wanted of it.
     pub fn missing(&self, launches: usize) -> usize {
-        if self.failed { 0 } else { self.wanted(launches).min(ENOUGH).saturating_sub(self.made) }
-    }
-
-    /// Launches that can still be made.
-    fn further(&self, launches: usize) -> usize {
         if self.failed { 0 } else { self.wanted(launches).saturating_sub(self.made) }
-    }
-
-    /// Takes note of what a launch took.
-    pub fn took(&mut self, least: Least) {
-        self.least = Some(self.least.filter(|known| known.launch_s > least.launch_s).unwrap_or(least));
-    }
-
-    /// The least that its next launch takes; estimates are scaled.
-    fn next(&self, scale: f64) -> Option<Least> {
-        self.least.or_else(|| Some(self.expected?.least.scaled(scale)))
-    }
-
-    /// Seconds of its next launches, with what is made beside the first of all.
-    fn seconds(&self, launches: usize, scale: f64) -> f64 {
-        let beside = self.expected.filter(|_| self.made == 0 && launches > 0);
-        let each = self.next(scale).map_or(0.0, |least| least.launch_s);
-        launches as f64 * each + beside.map_or(0.0, |expected| scale * expected.beside_s)
     }
 }
 
@@ -113,40 +66,186 @@ impl CellState {
 pub struct Terms {
     /// Launches of each cell, at most.
     pub launches: usize,
-    /// What is left of the budget.
-    pub left: Duration,
+    /// Images of each launch, at most.
+    pub images: usize,
+    /// Seconds for which each launch goes on, whatever an image takes, where that is what was asked for.
+    pub sustained_s: Option<f64>,
+    /// Seconds of a first image below which a cell gets a pass of its own for memory.
+    pub memory_pass_below_s: f64,
+    /// Seconds that a launch takes beside its process: until the machine is cool and quiet, and for launches that are made again.
+    pub around_s: f64,
+    /// Seconds that are left of the budget.
+    pub left_s: f64,
     /// Whether what has no room in the budget is left out; otherwise one launch of every cell is made all the same.
     pub leaves_out: bool,
 }
 
-/// What a comparison gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Room {
-    /// All launches that it must have.
-    Whole,
-    /// A launch of each cell, and more if time is left when all others are done.
-    Begun,
-    /// A launch of the cell at this place: to find out how long it takes.
-    Trial(usize),
-    /// Nothing further, unless time is left when all others are done.
-    None,
+/// The next launch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Turn {
+    /// The place of its cell.
+    pub place: usize,
+    /// Seconds of images after which it begins no other.
+    pub images_s: f64,
+    /// Images that it makes however long they take.
+    pub least: usize,
 }
 
-/// The next launch, or `None` when all is done or the budget is.
-pub fn next(cells: &[CellState], terms: Terms) -> Option<usize> {
-    let room = room(cells, terms);
-    let must = |place: usize| match room[cells[place].comparison] {
-        Room::Whole => cells[place].missing(terms.launches) > 0,
-        Room::Begun => cells[place].made == 0 && cells[place].is_open(terms.launches),
-        Room::Trial(tried) => tried == place,
-        Room::None => false,
-    };
-    let left = terms.left.as_secs_f64();
-    let more = |place: usize| {
-        let cell = &cells[place];
-        cell.made > 0 && cell.is_open(terms.launches) && cell.next(1.0).is_none_or(|least| least.launch_s <= left)
-    };
-    of_round(cells, must).or_else(|| of_round(cells, more))
+/// Cells that are made together, and what the budget has room for of them.
+#[derive(Clone, Debug, Default)]
+struct Comparison {
+    places: Vec<usize>,
+    /// Launches that each of them gets.
+    rounds: usize,
+    /// Whether they fit: the first comparison gets a launch of each cell even if not.
+    fits: bool,
+}
+
+/// How a budget is shared out, as far as is known now.
+pub struct Schedule<'a> {
+    cells: &'a [CellState],
+    terms: Terms,
+    /// How many times as long as expected images took where that was a guess.
+    slower: f64,
+    comparisons: Vec<Comparison>,
+    /// Seconds that are left when all launches have their least.
+    spare_s: f64,
+}
+
+impl<'a> Schedule<'a> {
+    /// Shares out what is left.
+    pub fn new(cells: &'a [CellState], terms: Terms) -> Self {
+        let mut comparisons = Vec::new();
+        for (place, cell) in cells.iter().enumerate() {
+            if cell.comparison >= comparisons.len() {
+                comparisons.resize_with(cell.comparison + 1, Comparison::default);
+            }
+            comparisons[cell.comparison].places.push(place);
+        }
+        let mut all = Self { cells, terms, slower: slower(cells), comparisons, spare_s: terms.left_s };
+        all.share_out();
+        all
+    }
+
+    fn share_out(&mut self) {
+        let (cells, terms) = (self.cells, self.terms);
+        // What others are held against is no result.
+        let has_result =
+            |comparison: &Comparison| comparison.places.iter().any(|&p| !cells[p].failed && !cells[p].once);
+        let first = self.comparisons.iter().position(has_result);
+        for index in 0..self.comparisons.len() {
+            let must = !terms.leaves_out || first == Some(index);
+            let begun = self.comparisons[index].places.iter().any(|&place| cells[place].made > 0);
+            let enough = terms.launches.min(ENOUGH);
+            // What is begun comes before what is not.
+            let once = must || (begun && self.fits(index, 1));
+            self.give(index, if self.fits(index, enough) { enough } else { usize::from(once) });
+        }
+        let is_next = |one: &Self, index: usize| {
+            let rounds = one.comparisons[index].rounds;
+            (rounds > 0 && rounds < terms.launches && one.fits(index, rounds + 1)).then_some((rounds, index))
+        };
+        while let Some((rounds, index)) = (0..self.comparisons.len()).filter_map(|index| is_next(self, index)).min() {
+            self.give(index, rounds + 1);
+        }
+    }
+
+    /// Whether a comparison has room for so many launches of each cell. One of which nothing is known is begun while anything is left: its
+    /// first launch tells.
+    fn fits(&self, index: usize, rounds: usize) -> bool {
+        self.further_s(index, rounds).map_or(self.spare_s > 0.0, |seconds| seconds <= self.spare_s)
+    }
+
+    fn give(&mut self, index: usize, rounds: usize) {
+        let fits = self.fits(index, rounds);
+        self.spare_s = (self.spare_s - self.further_s(index, rounds).unwrap_or(0.0)).max(0.0);
+        let comparison = &mut self.comparisons[index];
+        (comparison.rounds, comparison.fits) = (rounds, fits);
+    }
+
+    /// Seconds of what so many launches of each cell are more than it has been given.
+    fn further_s(&self, index: usize, rounds: usize) -> Option<f64> {
+        let comparison = &self.comparisons[index];
+        Some(self.seconds(&comparison.places, rounds)? - self.seconds(&comparison.places, comparison.rounds)?)
+    }
+
+    /// Seconds until each of these cells has so many launches. A cell of which nothing is known counts as the slowest of the others; `None`
+    /// if nothing is known of any.
+    fn seconds(&self, places: &[usize], rounds: usize) -> Option<f64> {
+        let running = places.iter().copied().filter(|&place| !self.cells[place].failed);
+        let slowest = running.clone().filter_map(|place| self.launch_s(place)).reduce(f64::max);
+        let missing = running.filter(|&place| self.cells[place].is_open(rounds));
+        missing
+            .map(|place| {
+                let each = self.launch_s(place).or(slowest)?;
+                Some(self.cells[place].missing(rounds) as f64 * each + self.memory_pass_s(place))
+            })
+            .sum()
+    }
+
+    /// The next launch, or `None` when all is done or the budget is.
+    pub fn next(&self) -> Option<Turn> {
+        let missing = |place: usize| self.cells[place].missing(self.comparison_of(place).rounds);
+        let place = of_round(self.cells, |place| missing(place) > 0)?;
+        let launches: usize = (0..self.cells.len()).map(missing).sum();
+        let share_s = self.spare_s / launches as f64;
+        if !self.comparison_of(place).fits && self.cells[place].made == 0 {
+            return Some(Turn { place, images_s: share_s, least: 1 });
+        }
+        let images_s = self.times(place).map_or(share_s, |times| {
+            // The last one that is begun ends within it.
+            self.images_s(place, &times) + share_s - times.image_s()
+        });
+        Some(Turn { place, images_s, least: LEAST })
+    }
+
+    fn comparison_of(&self, place: usize) -> &Comparison {
+        &self.comparisons[self.cells[place].comparison]
+    }
+
+    /// The cells that get no launch.
+    pub fn left_out(&self) -> Vec<usize> {
+        let is_out = |&place: &usize| {
+            let cell = &self.cells[place];
+            self.comparison_of(place).rounds == 0 && cell.made == 0 && cell.is_open(self.terms.launches)
+        };
+        (0..self.cells.len()).filter(is_out).collect()
+    }
+
+    /// Seconds of all launches that are wanted and not made; `None` where nothing is known of one of the comparisons.
+    pub fn needed_s(&self) -> Option<f64> {
+        self.comparisons.iter().map(|comparison| self.seconds(&comparison.places, self.terms.launches)).sum()
+    }
+
+    /// Seconds that a cell's next launch takes at least.
+    pub fn launch_s(&self, place: usize) -> Option<f64> {
+        self.times(place).map(|times| times.ready_s + self.images_s(place, &times) + self.terms.around_s)
+    }
+
+    /// What a cell's next launch takes.
+    fn times(&self, place: usize) -> Option<Times> {
+        let cell = &self.cells[place];
+        let expected = |known: Expected| if known.is_measured { known.times } else { known.times.slower(self.slower) };
+        cell.shown.or_else(|| cell.expected.map(expected))
+    }
+
+    /// Seconds of images that a launch makes at least: of [`LEAST`] images, and of more until they took as long as it took to get ready.
+    fn images_s(&self, place: usize, times: &Times) -> f64 {
+        let once = self.cells[place].once;
+        if let Some(seconds) = self.terms.sustained_s.filter(|_| !once) {
+            return seconds;
+        }
+        let most = if once { 1 } else { self.terms.images };
+        let of = |count: usize| times.first_image_s + count.min(most).saturating_sub(1) as f64 * times.image_s();
+        times.ready_s.clamp(of(LEAST), of(most).max(of(LEAST)))
+    }
+
+    /// Seconds of the pass for memory, which is made beside a cell's first launch.
+    fn memory_pass_s(&self, place: usize) -> f64 {
+        let times = self.times(place).filter(|times| times.first_image_s < self.terms.memory_pass_below_s);
+        let times = times.filter(|_| self.cells[place].made == 0);
+        times.map_or(0.0, |times| times.ready_s + times.first_image_s + times.image_s())
+    }
 }
 
 /// Of those cells that are in the earliest round, the one whose turn it is.
@@ -159,148 +258,51 @@ fn of_round(cells: &[CellState], is_candidate: impl Fn(usize) -> bool) -> Option
     order.into_iter().find(|&place| cells[place].made == round)
 }
 
-/// How long the next launch of a cell may make images, in seconds, and how many it makes however long they take: what is left when every launch
-/// has its least is shared out.
-pub fn images(cells: &[CellState], terms: Terms, place: usize) -> (f64, usize) {
-    let rooms = room(cells, terms);
-    let cell = &cells[place];
-    let all = |launches: &dyn Fn(&CellState) -> usize| {
-        let kept = comparisons(cells).into_iter().enumerate();
-        let kept = kept.filter(|(comparison, _)| !matches!(rooms[*comparison], Room::None | Room::Trial(_)));
-        let (mut taken, mut count) = (0.0, 0);
-        for (_, places) in kept {
-            taken += seconds(cells, &places, launches);
-            count += places.iter().map(|&place| launches(&cells[place])).sum::<usize>();
-        }
-        (taken, count)
-    };
-    let (taken, count) = all(&|cell| cell.further(terms.launches));
-    let share = (terms.left.as_secs_f64() - taken).max(0.0) / count.max(1) as f64;
-    // A further launch is made only where it fits.
-    if rooms[cell.comparison] != Room::Whole && cell.made == 0 {
-        return (share, 1);
-    }
-    let places = &comparisons(cells)[cell.comparison];
-    let own = cell.next(scale(cells, places)).map_or(0.0, |least| least.images_s);
-    (own + share, LEAST)
-}
-
-/// Seconds that a cell's next launch takes at least, as far as is known now.
-pub fn next_s(cells: &[CellState], place: usize) -> Option<f64> {
-    let scale = scale(cells, &comparisons(cells)[cells[place].comparison]);
-    cells[place].next(scale).map(|least| least.launch_s)
-}
-
-/// The cells that get no launch, as far as is known now.
-pub fn left_out(cells: &[CellState], terms: Terms) -> Vec<usize> {
-    let room = room(cells, terms);
-    let is_out = |place: &usize| {
-        let cell = &cells[*place];
-        let none = matches!(room[cell.comparison], Room::None | Room::Trial(_));
-        none && cell.made == 0 && cell.is_open(terms.launches)
-    };
-    (0..cells.len()).filter(is_out).collect()
-}
-
-/// Seconds that the launches take which comparisons must have and do not have yet.
-pub fn needed_s(cells: &[CellState], launches: usize) -> f64 {
-    comparisons(cells).iter().map(|places| seconds(cells, places, &|cell| cell.missing(launches))).sum()
-}
-
-/// Of one comparison: seconds of so many launches of each cell.
-fn seconds(cells: &[CellState], places: &[usize], launches: &dyn Fn(&CellState) -> usize) -> f64 {
-    let scale = scale(cells, places);
-    places.iter().map(|&place| cells[place].seconds(launches(&cells[place]), scale)).sum()
-}
-
-/// How much longer launches of a comparison take than was expected of them. Before one was made: of what is a mere guess, as much longer as those
-/// guesses were exceeded that are known by now; else 1.
-fn scale(cells: &[CellState], places: &[usize]) -> f64 {
-    let is_guess = |cell: &CellState| cell.expected.is_some_and(|expected| !expected.is_from_here);
-    let own = exceeded(places.iter().map(|&place| &cells[place]));
-    let of_guesses = || {
-        let guessed = places.iter().any(|&place| is_guess(&cells[place]));
-        guessed.then(|| exceeded(cells.iter().filter(|cell| is_guess(cell)))).flatten()
-    };
-    own.or_else(of_guesses).unwrap_or(1.0)
-}
-
-/// Seconds of launches that were made by those that were expected of them; `None` where there are none of both.
-fn exceeded<'a>(cells: impl Iterator<Item = &'a CellState>) -> Option<f64> {
-    let both = cells.filter_map(|cell| Some((cell.least?.launch_s, cell.expected?.least.launch_s)));
-    let (took, expected) = both.fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
-    (expected > 0.0).then(|| took / expected)
-}
-
-/// The places of each comparison's cells.
-fn comparisons(cells: &[CellState]) -> Vec<Vec<usize>> {
-    let count = cells.iter().map(|cell| cell.comparison + 1).max().unwrap_or(0);
-    let mut all = vec![Vec::new(); count];
-    for (place, cell) in cells.iter().enumerate() {
-        all[cell.comparison].push(place);
-    }
-    all
-}
-
-/// What each comparison gets.
-fn room(cells: &[CellState], terms: Terms) -> Vec<Room> {
-    let mut left = terms.left.as_secs_f64();
-    let comparisons = comparisons(cells);
-    // The first of which anything can run.
-    let first = comparisons.iter().position(|places| places.iter().any(|&place| !cells[place].failed));
-    let of = |(comparison, places): (usize, Vec<usize>)| {
-        let whole = seconds(cells, &places, &|cell| cell.missing(terms.launches));
-        let begun = places.iter().any(|&place| cells[place].made > 0);
-        if whole * if begun { MOSTLY } else { 1.0 } <= left {
-            left = (left - whole).max(0.0);
-            return Room::Whole;
-        }
-        let once = seconds(cells, &places, &|cell| usize::from(cell.made == 0).min(cell.missing(terms.launches)));
-        if !terms.leaves_out || first == Some(comparison) || (begun && once <= left) {
-            // What is begun comes before what is not: the rest of the time is its own.
-            left = 0.0;
-            return Room::Begun;
-        }
-        let is_guess = |&place: &usize| cells[place].expected.is_some_and(|expected| !expected.is_from_here);
-        let trial = places.iter().copied().find(|&place| cells[place].missing(terms.launches) > 0);
-        let worth = !begun && places.iter().any(is_guess) && whole <= DOUBT * left;
-        let Some(place) = trial.filter(|_| worth) else { return Room::None };
-        left = (left - cells[place].seconds(1, scale(cells, &places))).max(0.0);
-        Room::Trial(place)
-    };
-    comparisons.into_iter().enumerate().map(of).collect()
+/// How many times as long as expected images took, over all cells of which that was a guess; 1 before there are any. Getting ready depends on
+/// other things than images do.
+fn slower(cells: &[CellState]) -> f64 {
+    let two = |times: &Times| times.first_image_s + times.image_s();
+    let both = cells.iter().filter_map(|cell| Some((cell.shown?, cell.expected.filter(|known| !known.is_measured)?)));
+    let sums = both.fold((0.0, 0.0), |sums, (shown, known)| (sums.0 + two(&shown), sums.1 + two(&known.times)));
+    if sums.1 > 0.0 { sums.0 / sums.1 } else { 1.0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn seconds_of(launch_s: f64) -> Least {
-        Least { launch_s, images_s: launch_s / 2.0 }
+    /// A launch of so many seconds: one to get ready, and two images.
+    fn times(launch_s: f64) -> Times {
+        let image_s = (launch_s - 1.0) / 2.0;
+        Times { ready_s: 1.0, first_image_s: image_s, image_s: Some(image_s) }
     }
 
     /// A cell of a comparison whose launches are expected to take so many seconds.
-    fn cell(comparison: usize, launch_s: f64, is_from_here: bool) -> CellState {
-        let expected = Some(Expected { least: seconds_of(launch_s), beside_s: 0.0, is_from_here });
+    fn cell(comparison: usize, launch_s: f64, is_measured: bool) -> CellState {
+        let expected = Some(Expected { times: times(launch_s), is_measured });
         CellState { comparison, expected, ..CellState::default() }
     }
 
+    fn terms(launches: usize, left_s: f64) -> Terms {
+        let (sustained_s, memory_pass_below_s, around_s, leaves_out) = (None, 0.0, 0.0, true);
+        Terms { launches, images: 2, sustained_s, memory_pass_below_s, around_s, left_s, leaves_out }
+    }
+
     /// Runs a schedule in which launches of cell i take `seconds[i]`, and gives the order.
-    fn run(cells: &mut [CellState], seconds: &[u64], launches: usize, budget: u64, leaves_out: bool) -> Vec<usize> {
-        let mut left = Duration::from_secs(budget);
+    fn run(cells: &mut [CellState], seconds: &[f64], mut terms: Terms) -> Vec<usize> {
         let mut order = Vec::new();
-        while let Some(index) = next(cells, Terms { launches, left, leaves_out }) {
-            cells[index].made += 1;
-            cells[index].took(seconds_of(seconds[index] as f64));
-            left = left.saturating_sub(Duration::from_secs(seconds[index]));
-            order.push(index);
+        while let Some(Turn { place, .. }) = Schedule::new(cells, terms).next() {
+            cells[place].made += 1;
+            cells[place].shown = Some(times(seconds[place]));
+            terms.left_s = (terms.left_s - seconds[place]).max(0.0);
+            order.push(place);
         }
         order
     }
 
     /// The order of one comparison's launches, of which nothing is known before.
-    fn order(seconds: &[u64], launches: usize, budget: u64) -> Vec<usize> {
-        run(&mut vec![CellState::default(); seconds.len()], seconds, launches, budget, true)
+    fn order(seconds: &[f64], launches: usize, budget: f64) -> Vec<usize> {
+        run(&mut vec![CellState::default(); seconds.len()], seconds, terms(launches, budget))
     }
 
     fn made(cells: &[CellState]) -> Vec<usize> {
@@ -309,35 +311,38 @@ mod tests {
 
     #[test]
     fn rounds_turn_round() {
-        assert_eq!(order(&[1, 1, 1], 3, 100), [0, 1, 2, 2, 1, 0, 0, 1, 2]);
+        assert_eq!(order(&[2.0, 2.0, 2.0], 3, 100.0), [0, 1, 2, 2, 1, 0, 0, 1, 2]);
     }
 
     #[test]
     fn the_first_round_of_the_first_comparison_is_whole_even_beyond_the_budget() {
-        assert_eq!(order(&[10, 10, 10], 3, 5), [0, 1, 2]);
+        assert_eq!(order(&[10.0, 10.0, 10.0], 3, 5.0), [0, 1, 2]);
     }
 
     #[test]
     fn a_failed_cell_is_not_tried_again() {
         let failed = CellState { made: 1, failed: true, ..CellState::default() };
-        let terms = Terms { launches: 3, left: Duration::MAX, leaves_out: true };
-        assert_eq!(next(&[failed, CellState { made: 3, ..CellState::default() }], terms), None);
+        let cells = [failed, CellState { made: 3, ..CellState::default() }];
+        assert_eq!(Schedule::new(&cells, terms(3, 1e9)).next(), None);
     }
 
     #[test]
     fn what_is_wanted_once_is_made_once() {
         let once = CellState { once: true, ..CellState::default() };
         let others = |made| CellState { made, ..CellState::default() };
-        let terms = Terms { launches: 3, left: Duration::MAX, leaves_out: true };
-        assert_eq!(next(&[others(1), once.clone()], terms), Some(1));
-        assert_eq!(next(&[others(1), CellState { made: 1, ..once }], terms), Some(0));
+        let next = |cells: &[CellState]| Schedule::new(cells, terms(3, 1e9)).next().map(|turn| turn.place);
+        assert_eq!(next(&[others(1), once.clone()]), Some(1));
+        assert_eq!(next(&[others(1), CellState { made: 1, ..once.clone() }]), Some(0));
+        assert_eq!(next(&[others(3), CellState { made: 1, ..once }]), None);
     }
 
     #[test]
-    fn a_cell_too_long_for_what_is_left_does_not_stop_the_short_ones() {
-        // 9 + 1 + 1 leave 4 s: enough for the short ones' second launch, not for the long one's.
-        let order = order(&[9, 1, 1], 2, 15);
-        assert_eq!(order, [0, 1, 2, 2, 1]);
+    fn what_others_are_held_against_is_not_all_that_a_run_has() {
+        let refused = CellState { failed: true, ..cell(0, 5.0, true) };
+        let once = CellState { once: true, ..cell(0, 5.0, true) };
+        let mut cells = [refused, once, cell(1, 5.0, true)];
+        run(&mut cells, &[5.0, 5.0, 5.0], terms(3, 2.0));
+        assert_eq!(made(&cells), [0, 0, 1]);
     }
 
     #[test]
@@ -345,17 +350,16 @@ mod tests {
         // Two of 18 s and one of 180 s in between: 100 s have room for the two.
         let of = |comparison, launch_s| [cell(comparison, launch_s, true), cell(comparison, launch_s, true)];
         let mut cells = [of(0, 3.0), of(1, 30.0), of(2, 3.0)].concat();
-        let seconds = [3, 3, 30, 30, 3, 3];
-        let terms = Terms { launches: 3, left: Duration::from_secs(100), leaves_out: true };
-        assert_eq!(left_out(&cells, terms), [2, 3]);
-        assert_eq!(needed_s(&cells, 3), 216.0);
-        let order = run(&mut cells, &seconds, 3, 100, true);
+        let seconds = [3.0, 3.0, 30.0, 30.0, 3.0, 3.0];
+        let before = Schedule::new(&cells, terms(3, 100.0));
+        assert_eq!((before.left_out(), before.needed_s()), (vec![2, 3], Some(216.0)));
+        let order = run(&mut cells, &seconds, terms(3, 100.0));
         assert_eq!(made(&cells), [3, 3, 0, 0, 3, 3]);
         assert_eq!(order[..8], [0, 1, 4, 5, 5, 4, 1, 0]);
-        assert_eq!(needed_s(&cells, 3), 180.0);
+        assert_eq!(Schedule::new(&cells, terms(3, 64.0)).needed_s(), Some(180.0));
         // Earlier ones go first: with room for one only, it is the first.
         let mut cells = [cell(0, 3.0, true), cell(1, 3.0, true)];
-        run(&mut cells, &[3, 3], 3, 10, true);
+        run(&mut cells, &[3.0, 3.0], terms(3, 10.0));
         assert_eq!(made(&cells), [3, 0]);
     }
 
@@ -363,74 +367,116 @@ mod tests {
     fn where_nobody_gave_a_budget_every_cell_has_a_launch() {
         for (leaves_out, expected) in [(false, [3, 1]), (true, [3, 0])] {
             let mut cells = [cell(0, 3.0, true), cell(1, 30.0, true)];
-            run(&mut cells, &[3, 30], 3, 40, leaves_out);
+            run(&mut cells, &[3.0, 30.0], Terms { leaves_out, ..terms(3, 40.0) });
             assert_eq!(made(&cells), expected);
         }
     }
 
     #[test]
-    fn a_mere_guess_is_tried_before_a_comparison_is_left_out() {
-        // Expected to take 40 s a launch, and it is 5 s.
-        let mut quick = [cell(0, 1.0, false), cell(1, 40.0, false), cell(1, 40.0, false)];
-        run(&mut quick, &[1, 5, 5], 3, 100, true);
-        assert_eq!(made(&quick), [3, 3, 3]);
-        // It is as long as was feared: one launch more was made than was needed to know.
-        let mut slow = [cell(0, 1.0, false), cell(1, 40.0, false), cell(1, 40.0, false)];
-        run(&mut slow, &[1, 70, 70], 3, 100, true);
-        assert_eq!(made(&slow), [3, 1, 0]);
-        // What was measured here needs no trial, and what is out of all reach gets none.
-        for known in [cell(1, 40.0, true), cell(1, 4000.0, false)] {
-            let mut cells = [cell(0, 1.0, false), known.clone(), known];
-            run(&mut cells, &[1, 40, 40], 3, 100, true);
-            assert_eq!(made(&cells), [3, 0, 0]);
-        }
+    fn what_is_not_known_keeps_to_the_budget_as_soon_as_a_launch_has_shown_it() {
+        let unknown = |comparison| CellState { comparison, ..CellState::default() };
+        // 30 s each: three have room, and the launch that shows it of the fourth has not.
+        let mut cells = [0, 0, 1, 1, 2, 2, 3, 3].map(unknown);
+        run(&mut cells, &[5.0; 8], terms(3, 90.0));
+        assert_eq!(made(&cells), [3, 3, 3, 3, 3, 3, 0, 0]);
+        // Nothing is left for it after the first.
+        let mut cells = [cell(0, 5.0, true), unknown(1)];
+        run(&mut cells, &[5.0, 5.0], terms(3, 15.0));
+        assert_eq!(made(&cells), [3, 0]);
+        // One that is not known counts as the slowest of its comparison.
+        let mut cells = [cell(0, 5.0, true), cell(1, 5.0, true), unknown(1)];
+        run(&mut cells, &[5.0, 5.0, 5.0], terms(3, 40.0));
+        assert_eq!(made(&cells), [3, 0, 0]);
+        assert_eq!(Schedule::new(&[cell(0, 5.0, true), unknown(1)], terms(3, 90.0)).needed_s(), None);
     }
 
     #[test]
-    fn guesses_are_corrected_by_what_the_first_launches_show() {
-        // Of all that is guessed the first takes ten times as long: then so does the second, and six launches of 50 s are out of reach.
-        let mut cells = [cell(0, 1.0, false), cell(1, 5.0, false), cell(1, 5.0, false)];
-        run(&mut cells, &[10, 50, 50], 3, 100, true);
+    fn guesses_are_corrected_by_what_images_of_others_took() {
+        // Images take ten times as long as those of the first were guessed to: then so do the second's.
+        let mut cells = [cell(0, 3.0, false), cell(1, 5.0, false), cell(1, 5.0, false)];
+        run(&mut cells, &[21.0, 41.0, 41.0], terms(3, 100.0));
         assert_eq!(made(&cells), [3, 0, 0]);
         // What was measured here is no guess.
-        let mut cells = [cell(0, 1.0, false), cell(1, 5.0, true), cell(1, 5.0, true)];
-        run(&mut cells, &[10, 5, 5], 3, 100, true);
+        let mut cells = [cell(0, 3.0, false), cell(1, 5.0, true), cell(1, 5.0, true)];
+        run(&mut cells, &[21.0, 5.0, 5.0], terms(3, 100.0));
         assert_eq!(made(&cells), [3, 3, 3]);
+        // Getting ready took long, and images what was guessed: nothing is corrected.
+        let slow = Times { ready_s: 20.0, ..times(3.0) };
+        let cells = [CellState { made: 1, shown: Some(slow), ..cell(0, 3.0, false) }, cell(1, 5.0, false)];
+        assert_eq!(Schedule::new(&cells, terms(3, 100.0)).launch_s(1), Some(5.0));
     }
 
     #[test]
-    fn a_comparison_that_turns_out_longer_keeps_a_launch_of_each_cell_and_comes_before_later_ones() {
-        // 2 s a launch were expected, and it is 10 s: six launches do not fit into 40 s, and the last comparison would.
-        let mut cells = [cell(0, 2.0, true), cell(0, 2.0, true), cell(1, 3.0, true)];
-        run(&mut cells, &[10, 10, 3], 3, 40, true);
-        assert_eq!(made(&cells), [2, 2, 0]);
+    fn a_comparison_that_turns_out_longer_leaves_the_others_what_it_cannot_use() {
+        // 3 s a launch were expected, and it is 10 s: its six launches do not fit into 40 s, and the last comparison does.
+        let mut cells = [cell(0, 3.0, true), cell(0, 3.0, true), cell(1, 3.0, true)];
+        run(&mut cells, &[10.0, 10.0, 3.0], terms(3, 40.0));
+        assert_eq!(made(&cells), [1, 1, 3]);
     }
 
     #[test]
-    fn more_launches_than_three_are_made_while_there_is_time_and_drive_nobody_out() {
-        let mut cells = [cell(0, 2.0, true), cell(1, 2.0, true)];
-        run(&mut cells, &[2, 2], 10, 18, true);
-        assert_eq!(made(&cells), [5, 4]);
+    fn more_launches_than_three_come_in_whole_rounds_and_drive_nobody_out() {
+        let mut cells = [cell(0, 2.0, true), cell(0, 2.0, true), cell(1, 2.0, true)];
+        run(&mut cells, &[2.0, 2.0, 2.0], terms(10, 27.0));
+        // 18 s for three of each, then 4 s and 2 s; of the last 3 s the first has no use.
+        assert_eq!(made(&cells), [4, 4, 5]);
     }
 
     #[test]
     fn a_launch_has_two_images_and_as_many_as_getting_ready_is_worth() {
-        assert_eq!(Least::of(1.0, 5.0, 4.0, 30), Least { launch_s: 10.0, images_s: 9.0 });
-        assert_eq!(Least::of(1.0, 0.1, 0.1, 30), Least { launch_s: 2.0, images_s: 1.0 });
-        assert_eq!(Least::of(1.0, 0.1, 0.1, 5).images_s, 0.5);
-        assert_eq!(Least::of(1.0, 5.0, 4.0, 1).images_s, 5.0);
+        let images_s = |times: Times, change: &dyn Fn(&mut Terms)| {
+            let mut terms = Terms { images: 30, ..terms(3, 0.0) };
+            change(&mut terms);
+            Schedule::new(&[CellState::default()], terms).images_s(0, &times)
+        };
+        let of = |first_image_s, image_s| Times { ready_s: 1.0, first_image_s, image_s: Some(image_s) };
+        assert_eq!(images_s(of(5.0, 4.0), &|_| ()), 9.0);
+        assert_eq!(images_s(of(0.1, 0.1), &|_| ()), 1.0);
+        assert_eq!(images_s(of(0.5, 0.1), &|terms| terms.images = 5), 0.9);
+        assert_eq!(images_s(of(5.0, 4.0), &|terms| terms.images = 1), 5.0);
+        assert_eq!(images_s(of(5.0, 4.0), &|terms| terms.sustained_s = Some(600.0)), 600.0);
+    }
+
+    #[test]
+    fn a_sustained_launch_keeps_its_length_whatever_images_took() {
+        let sustained = Terms { sustained_s: Some(60.0), ..terms(3, 1e3) };
+        let shown = CellState { made: 1, shown: Some(times(3.0)), ..cell(0, 3.0, true) };
+        assert_eq!(Schedule::new(&[shown], sustained).launch_s(0), Some(61.0));
+    }
+
+    #[test]
+    fn what_a_launch_takes_beside_its_process_counts_and_is_no_getting_ready() {
+        // Cooling for a minute before each launch: of six there is room for three.
+        let cells = [cell(0, 3.0, true), cell(1, 3.0, true)];
+        let schedule = Schedule::new(&cells, Terms { around_s: 60.0, images: 30, ..terms(3, 200.0) });
+        assert_eq!((schedule.left_out(), schedule.launch_s(1)), (vec![1], Some(63.0)));
+    }
+
+    #[test]
+    fn the_pass_for_memory_is_made_beside_the_first_launch() {
+        let needed = |made| {
+            let cells = [CellState { made, ..cell(0, 3.0, true) }];
+            Schedule::new(&cells, Terms { memory_pass_below_s: 2.0, ..terms(3, 1e3) }).needed_s()
+        };
+        assert_eq!((needed(0), needed(1)), (Some(12.0), Some(6.0)));
     }
 
     #[test]
     fn what_is_left_when_every_launch_has_its_least_goes_to_images() {
-        // Six launches of 4 s: 12 of 36 s are left for them.
-        let mut cells = [cell(0, 4.0, true), cell(0, 4.0, true)];
-        let terms = |left| Terms { launches: 3, left: Duration::from_secs(left), leaves_out: true };
-        assert_eq!(images(&cells, terms(36), 0), (2.0 + 2.0, LEAST));
-        assert_eq!(images(&cells, terms(24), 0), (2.0, LEAST));
+        // Launches of 5 s, two images of 2 s each. Six of them: 18 of 48 s are left for images.
+        let mut cells = [cell(0, 5.0, true), cell(0, 5.0, true)];
+        let turn = |cells: &[CellState], left_s| {
+            let turn = Schedule::new(cells, terms(3, left_s)).next().unwrap();
+            (turn.images_s, turn.least)
+        };
+        // A third image, begun before 5 s, ends within 7 s; without a share there is none.
+        assert_eq!(turn(&cells, 48.0), (5.0, LEAST));
+        assert_eq!(turn(&cells, 30.0), (2.0, LEAST));
+        // Room for a launch of each, but not for three.
+        assert_eq!(turn(&cells, 12.0), (3.0, LEAST));
         // Beyond the budget one image has to do.
-        assert_eq!(images(&cells, terms(10), 0), (0.0, 1));
+        assert_eq!(turn(&cells, 8.0), (0.0, 1));
         cells[0].made = 2;
-        assert_eq!(images(&cells, terms(16), 0), (2.0, LEAST));
+        assert_eq!(turn(&cells, 20.0), (2.0, LEAST));
     }
 }

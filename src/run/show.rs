@@ -10,7 +10,7 @@ use ditbench_record::store::RunStore;
 use ditbench_reports::advice::Question;
 
 use super::resolve::Resolved;
-use super::schedule::CellState;
+use super::schedule::{CellState, Schedule, Terms};
 use super::{Settings, budget};
 use crate::host::Host;
 use crate::plan::{Basis, Estimate};
@@ -81,10 +81,10 @@ fn basis(estimate: &Estimate) -> String {
     let time = estimate.times.as_ref().map(|guess| &guess.basis);
     let memory = estimate.memory_bytes.as_ref().map(|guess| &guess.basis);
     match (time, memory) {
-        (Some(time), Some(memory)) if memory != time && !memory.is_from_here() => format!("{time}; memory assumed"),
+        (Some(time), Some(memory)) if memory != time && *memory == Basis::Assumed => format!("{time}; memory assumed"),
         (Some(time), _) => time.to_string(),
-        (None, Some(memory)) if memory.is_from_here() => format!("memory {memory}"),
-        (None, Some(_)) => "memory assumed".to_owned(),
+        (None, Some(Basis::Assumed)) => "memory assumed".to_owned(),
+        (None, Some(memory)) => format!("memory {memory}"),
         (None, None) => String::new(),
     }
 }
@@ -100,22 +100,24 @@ fn totals(settings: &Settings, cells: &[Resolved], estimates: &[Estimate]) -> St
         ", cells marked ? aside (what their device can do, or what a model of your own computes, is not known)"
     };
     let budget = seconds(settings.budget_s.get());
+    if known.is_empty() {
+        let budget = if settings.judging.is_some() { String::new() } else { format!("; the budget is {budget}") };
+        return format!("How long an image takes is not known of any of these{budget}.");
+    }
     if settings.judging.is_some() {
         let picture: f64 = runs.iter().filter_map(|estimate| estimate.image_s()).sum();
         return format!("One picture of every cell takes about {}{unknown}; {}.", seconds(picture), bases(&known));
     }
-    if known.is_empty() {
-        return format!("How long an image takes is not known of any of these; the budget is {budget}.");
-    }
-    let states = states(settings, cells, estimates);
-    let open = states.iter().filter(|state| !state.failed);
-    let launches: Vec<(f64, usize)> = open
-        .filter_map(|state| Some((state.expected?.least.launch_s, state.wanted(settings.launches.get()))))
-        .collect();
+    let states = states(cells, estimates);
+    let schedule = Schedule::new(&states, Terms::of(settings, settings.budget_s.duration(), &[]));
+    let missing = |state: &CellState| state.missing(settings.launches.get());
+    let open = states.iter().enumerate().filter(|(_, state)| missing(state) > 0);
+    let launches: Vec<(f64, usize)> =
+        open.filter_map(|(place, state)| Some((schedule.launch_s(place)?, missing(state)))).collect();
     let once: f64 = launches.iter().map(|(launch_s, _)| launch_s).sum();
     let whole: f64 = launches.iter().map(|(launch_s, count)| launch_s * *count as f64).sum();
     // A search decides by what it finds.
-    let room = settings.tune.is_none().then(|| budget::foresees(&states, cells, settings)).flatten();
+    let room = settings.tune.is_none().then(|| budget::foresees(&schedule, &states, cells, settings)).flatten();
     let room = room.map(|words| format!("\n{words}")).unwrap_or_default();
     format!(
         "One launch of every cell takes about {}, the whole plan about {}{unknown}; the budget is {budget}. Times: {}.{room}",
@@ -138,14 +140,14 @@ fn bases(known: &[&Basis]) -> String {
 }
 
 /// The cells before anything is measured.
-fn states(settings: &Settings, cells: &[Resolved], estimates: &[Estimate]) -> Vec<CellState> {
+fn states(cells: &[Resolved], estimates: &[Estimate]) -> Vec<CellState> {
     let state = |cell: &Resolved| CellState {
         failed: cell.refusal.is_some(),
         once: cell.cell.is_yardstick,
         ..CellState::default()
     };
     let mut states: Vec<CellState> = cells.iter().map(state).collect();
-    budget::prepare(&mut states, cells, estimates, settings);
+    budget::prepare(&mut states, cells, estimates);
     states
 }
 
@@ -234,5 +236,28 @@ fn profiles(cells: &[Cell]) {
     if !lines.is_empty() {
         crate::text::show(&table(&["profile", "model", "time under the profiler"], lines));
         crate::text::show("\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Images, Launches, PlanFile, Seconds, Subject};
+    use crate::run::Usual;
+    use crate::run::judging::Wanted;
+
+    #[test]
+    fn of_what_nothing_is_known_no_time_is_told() {
+        let plan = PlanFile::parse("[[group]]\nmodel = 'nano'\nbackend = 'ort'\ndevice = 'cuda'", "t").unwrap();
+        let cells: Vec<Resolved> = plan.cells(2).unwrap().into_iter().map(Resolved::of).collect();
+        let usual = Usual { launches: Launches::fixed(3), images: Images::fixed(30), budget: Seconds::fixed(150.0) };
+        let mut settings = Settings::of(plan, usual);
+        let (of, flops_per_image) = (Subject::default(), 0.0);
+        let unknown = Estimate { of, flops_per_image, times: None, memory_bytes: None, assumed_bytes: None };
+        let estimates = vec![unknown; cells.len()];
+        let says = "How long an image takes is not known of any of these";
+        assert_eq!(totals(&settings, &cells, &estimates), format!("{says}; the budget is 2 min 30 s."));
+        settings.judging = Some(Wanted { prompts: None, judge: None });
+        assert_eq!(totals(&settings, &cells, &estimates), format!("{says}."));
     }
 }

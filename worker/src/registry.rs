@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use ditbench_backend_api::{Backend, Costs, DeviceFacts, PrepareOptions, Ready, SourceKind, Variant};
+use ditbench_backend_api::{Backend, Costs, DeviceFacts, PrepareOptions, Ready, SourceKind, Variant, VersionReport};
 use ditbench_external::External;
 use ditbench_graph::weights::Scheme;
 use ditbench_protocol::{EngineRow, LaunchSpec};
@@ -168,6 +168,9 @@ pub struct BackendFacts {
     /// Whether it is there for others to be held against.
     #[serde(default)]
     pub is_reference: bool,
+    /// Its version, and its library's; empty from programs of before it was asked.
+    #[serde(default)]
+    pub version: VersionReport,
 }
 
 /// What every backend takes, and programs of before it was asked.
@@ -185,6 +188,7 @@ impl BackendFacts {
             variants: variants.into_iter().chain([(OF_FILES.to_owned(), backend.onnx_variants())]).collect(),
             costs: backend.costs(),
             is_reference: backend.is_reference(),
+            version: backend.version(),
         }
     }
 }

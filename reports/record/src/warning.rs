@@ -67,6 +67,17 @@ pub enum Kind {
         /// Why not.
         why: String,
     },
+    /// A cell has fewer launches than were asked for, because the budget had no room for more.
+    FewerLaunches {
+        /// Launches that it has.
+        made: u32,
+        /// Launches that were asked for.
+        wanted: u32,
+        /// The budget, as `--budget` takes it.
+        budget: String,
+        /// One that has room for the whole plan; `None` where how long that takes is not known.
+        enough: Option<String>,
+    },
     /// A run was resumed although something had changed since it began.
     ResumedAlthough {
         /// What differs.
@@ -175,6 +186,10 @@ impl fmt::Display for Kind {
             Self::NotResumed { why } => {
                 write!(f, "when the run was resumed, no launch of this cell could be made: {why}")
             }
+            Self::FewerLaunches { made, wanted, budget, enough } => {
+                write!(f, "{made} of {wanted} launches: the budget of {budget} had no room for more")?;
+                enough.iter().try_for_each(|enough| write!(f, "; --budget {enough} has room for the whole plan"))
+            }
             Self::ResumedAlthough { differs } => write!(f, "resumed although this differs: {differs}"),
             Self::MergedFrom { runs } => write!(f, "merged from {}", runs.join(", ")),
             Self::MergedAlthough { kind_of_difference, differs } => {
@@ -211,5 +226,11 @@ mod tests {
         let says = |kept| Kind::SpoiledLaunch { launch: 1, why: "it was hot".into(), kept }.to_string();
         assert_eq!(says(Kept::EveryTime { times: 3 }), "launch 1 counts although it was hot: this happened 3 times");
         assert!(says(Kept::NoTime).ends_with("the budget leaves no time to repeat it"));
+        let fewer = |enough: Option<&str>| {
+            let enough = enough.map(str::to_owned);
+            Kind::FewerLaunches { made: 3, wanted: 6, budget: "40s".into(), enough }.to_string()
+        };
+        assert_eq!(fewer(None), "3 of 6 launches: the budget of 40s had no room for more");
+        assert!(fewer(Some("2m")).ends_with("for more; --budget 2m has room for the whole plan"));
     }
 }
