@@ -113,6 +113,18 @@ fn of_workload(rows: &[&Row]) -> String {
 
 /// Fastest; fastest with the reference's result; smallest.
 fn of_alike(rows: &[&Row]) -> String {
+    let (wrong, rows): (Vec<&Row>, Vec<&Row>) = rows.iter().copied().partition(|row| row.is_wrong());
+    let says = of_right(&rows);
+    if wrong.is_empty() {
+        return says;
+    }
+    let labels: Vec<String> = wrong.iter().map(|row| row.label()).collect();
+    let says = if rows.is_empty() { String::new() } else { format!("{says} ") };
+    format!("{says}Left out, because the result is wrong: {}.", text::list(&labels))
+}
+
+/// Of those whose results are right, as far as is known.
+fn of_right(rows: &[&Row]) -> String {
     let good = || rows.iter().copied().filter(|row| row.has_figures());
     let mut timed: Vec<&Row> = good().filter(|row| row.p50_s().is_some()).collect();
     let steady = !timed.is_empty();

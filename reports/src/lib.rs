@@ -33,6 +33,7 @@ pub mod stats;
 pub mod sustained;
 pub mod table;
 pub mod text;
+pub mod tolerance;
 pub mod urgent;
 pub mod verdict;
 pub mod whose;

@@ -210,10 +210,11 @@ impl Row {
         self.value(Metric::SETTLED).or(self.p50_s()).or(self.first_image_s())
     }
 
-    /// Where it stands among rows of its workload: settled times first, then steady ones, those of first images, and what has none;
-    /// the fastest of each first.
+    /// Where it stands among rows of its workload: settled times first, then steady ones, those of first images, and what has none
+    /// or computed something else; the fastest of each first.
     pub fn rank(&self) -> (u8, f64) {
         let kind = match (self.is_sustained(), self.p50_s(), self.first_image_s()) {
+            _ if self.is_wrong() => 3,
             (true, ..) => 0,
             (false, Some(_), _) => 1,
             (false, None, Some(_)) => 2,
@@ -230,6 +231,11 @@ impl Row {
     /// Whether the measured peak that the row belongs under does not look like one, so that no share of it is shown.
     pub fn has_doubtful_peak(&self) -> bool {
         self.cautions.iter().any(|caution| matches!(caution, Caution::DoubtfulPeak { .. }))
+    }
+
+    /// Whether what it computed is not what was asked for.
+    pub fn is_wrong(&self) -> bool {
+        self.cautions.iter().any(|caution| matches!(caution, Caution::WrongResult { .. }))
     }
 
     /// Whether its times are the device's: not those of a simulator or of a driver in software, which are left out.

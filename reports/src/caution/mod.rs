@@ -155,6 +155,11 @@ pub enum Caution {
         /// What was done.
         what: String,
     },
+    /// The result is further from the reference's than the precision explains.
+    WrongResult {
+        /// How far, and how far it may be.
+        why: String,
+    },
     /// A second run of the same cell gave other bytes.
     NotRepeatable,
     /// Said by the harness or the backend.

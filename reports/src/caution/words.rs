@@ -31,6 +31,7 @@ impl Caution {
             Self::Outliers { samples: 1, .. } => "1 outlier".into(),
             Self::Outliers { samples, .. } => format!("{samples} outliers"),
             Self::Expanded { .. } => "weights expanded".into(),
+            Self::WrongResult { .. } => "wrong result".into(),
             Self::NotRepeatable => "not repeatable".into(),
             Self::Said { .. } => "note".into(),
         }
@@ -108,6 +109,9 @@ impl Caution {
                     .into()
             }
             Self::Expanded { what } => format!("Weights: {what}."),
+            Self::WrongResult { why } => {
+                format!("The result is wrong: {why}. Its times are of something else, and take part in no ranking.")
+            }
             Self::NotRepeatable => {
                 "Running the same cell again gave different bytes: the backend is not deterministic, or something is \
                  wrong."
@@ -128,6 +132,7 @@ impl Caution {
             | Self::ShortOfMemory { .. }
             | Self::FallBack { .. }
             | Self::FailedLaunches { .. }
+            | Self::WrongResult { .. }
             | Self::NotRepeatable => Weight::Grave,
             Self::FewLaunches { launches } if *launches >= 3 => Weight::Note,
             Self::Outliers { .. } | Self::Said { .. } | Self::LoadUnknown { .. } => Weight::Note,

@@ -58,8 +58,8 @@ pub(super) fn quality(workload: &str, entries: &[Entry]) -> Result<Option<Figure
     };
     let mut front: Vec<(f64, f64)> = Vec::new();
     // Entries are sorted by time: each that is nearer than all faster ones is on the front.
-    for &(_, seconds, error) in &shown {
-        if front.iter().all(|(_, best)| error < *best) {
+    for &(entry, seconds, error) in &shown {
+        if !entry.row.is_wrong() && front.iter().all(|(_, best)| error < *best) {
             front.push((seconds, error));
         }
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{Cell, Status};
 use crate::text;
+use crate::tolerance::{self, Judged};
 
 use super::gate::Gate;
 
@@ -154,47 +155,30 @@ pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Ga
                 )),
             }
         }
-        let last = cell.quality.value().and_then(|quality| Some((quality, quality.latents.last()?)));
-        let Some((quality, last)) = last else {
-            let not_kept = match apart {
-                // The reference is what others are held against; a brief run does not say which cell that is.
-                None if cell.is_reference || cell.is_in_64_bits() => None,
-                None => Some("there are no latents to compare"),
-                Some(Apart::NotKept(why)) => Some(why.as_str()),
-                Some(Apart::By { .. } | Apart::Unusable(_)) => None,
-            };
-            if let Some(not_kept) = not_kept {
-                let reference = cell.quality.why().unwrap_or("no latents were kept");
-                note(format!(
-                    "its result had nothing to be compared with, so a wrong one would go unnoticed: {not_kept}; in its \
-                     own run: {reference}"
-                ));
-            }
-            continue;
-        };
-        match gate.latent.get(&cell.key.precision) {
-            None => note(format!(
+        match tolerance::judge(cell, &gate.latent) {
+            Judged::Right => {}
+            Judged::Wrong(says) => find(Fault::Latent, says),
+            Judged::NoLimit { distance } => note(format!(
                 "the gate has no [latent] tolerance for {}: the latent's distance of {} is not judged",
                 cell.key.precision,
-                text::scientific(last.relative_l2)
+                text::scientific(distance)
             )),
-            // A distance that is no number is a wrong latent too.
-            Some(limit) if last.relative_l2.is_nan() || last.relative_l2 > *limit => {
-                let first = quality.latents.iter().find(|step| step.relative_l2.is_nan() || step.relative_l2 > *limit);
-                let from = first.map_or(last.step, |step| step.step);
-                find(
-                    Fault::Latent,
-                    format!(
-                        "the last latent differs from the reference's by {} (relative L2); the tolerance is {} for {}, \
-                         first exceeded after step {}",
-                        text::scientific(last.relative_l2),
-                        text::scientific(*limit),
-                        cell.key.precision,
-                        from + 1
-                    ),
-                );
+            Judged::Unknown => {
+                let not_kept = match apart {
+                    // The reference is what others are held against; a brief run does not say which cell that is.
+                    None if cell.is_reference || cell.is_in_64_bits() => None,
+                    None => Some("there are no latents to compare"),
+                    Some(Apart::NotKept(why)) => Some(why.as_str()),
+                    Some(Apart::By { .. } | Apart::Unusable(_)) => None,
+                };
+                if let Some(not_kept) = not_kept {
+                    let reference = cell.quality.why().unwrap_or("no latents were kept");
+                    note(format!(
+                        "its result had nothing to be compared with, so a wrong one would go unnoticed: {not_kept}; in its \
+                         own run: {reference}"
+                    ));
+                }
             }
-            Some(_) => {}
         }
     }
     if let Some((apart, (_, cell))) = apart.zip(cells.first()) {

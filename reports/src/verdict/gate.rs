@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Better, Enforce, Judged, Metric, Scale};
 use crate::text::toml_mistake;
+use crate::tolerance;
 
 /// The threshold of a metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -157,13 +158,12 @@ struct RuleFile {
 /// The gate that holds where no `gate.toml` says otherwise: thresholds from the list of numbers.
 impl Default for Gate {
     fn default() -> Self {
-        let latent = [("f32", 0.0001), ("f16", 0.02), ("q8", 0.05), ("q4", 0.5), ("mixed", 0.5), ("palette4", 0.5)];
         Self {
             level: 0.02,
             machine_drift: 0.01,
             metrics: Metric::judged().filter_map(|metric| Some((metric.family().to_owned(), rule(metric)?))).collect(),
             overrides: Vec::new(),
-            latent: latent.map(|(scheme, limit)| (scheme.to_owned(), limit)).into(),
+            latent: tolerance::usual(),
             placement: PlacementRule { min_share: 1.0 },
         }
     }
@@ -321,8 +321,8 @@ const ABOUT_METRICS: &str = "
 # floor:   in the number's own unit: changes smaller than this pass whatever their share
 ";
 const ABOUT_LATENT: &str = "\
-# The largest relative L2 distance of the last latent from the reference's, by storage scheme of the weights. Beyond it a cell
-# fails whatever its speed. For a scheme that is not listed there is no limit, and the verdict says so.
+# The largest relative L2 distance of the last latent from the reference's, by storage scheme of the weights; of what a device computes in
+# f16, at least that of f16. Beyond it a cell fails whatever its speed. For a scheme that is not listed there is no limit, and the verdict says so.
 ";
 const ABOUT_PLACEMENT: &str = "\
 # The least share of nodes, 0 to 1, that must run on the device asked for. Below it a cell fails whatever its speed.
