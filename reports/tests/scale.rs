@@ -144,9 +144,9 @@ fn machines_are_never_in_one_curve_and_runs_of_one_machine_are_if_they_may_be_co
     };
     assert_eq!(changed(|_| {}), (1, String::new()));
     let (series, notes) = changed(|run| run.run.tool_version = "0.2.0".into());
-    assert!(series == 2 && notes.contains("program: 0.1.0 in a, 0.2.0 in b"), "{series}: {notes}");
+    assert!(series == 2 && notes.contains("program: 0.2.0 in b, 0.1.0 in a"), "{series}: {notes}");
     let (series, notes) = changed(|run| run.cells[0].versions[0].version = "1.23.0".into());
-    assert!(series == 2 && notes.contains("onnxruntime: 1.22.0 in a, 1.22.0, 1.23.0 in b"), "{series}: {notes}");
+    assert!(series == 2 && notes.contains("onnxruntime: 1.22.0, 1.23.0 in b, 1.22.0 in a"), "{series}: {notes}");
     // The same cell in two runs of a machine: their launches count together.
     let twice = analysed(&[&whole, &grown("c", 1.0, 3)]);
     assert_eq!(only(&twice).curves[0].points[0].launches, 12);

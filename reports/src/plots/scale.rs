@@ -162,7 +162,6 @@ fn alt(curves: &[&Curve]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Reading;
     use crate::scale::law::{self, Law};
     use crate::scale::series::Point;
     use crate::scale::{Place, axis};
