@@ -402,6 +402,7 @@ fn a_check_whose_interval_holds_nearly_everything_is_called_none() {
     let held = &image.held_out[3];
     assert!(held.interval.unwrap().holds(held.measured) && image.check == Check::Vague, "{held:?}");
     let said = faces::text::of_scale(&scale);
-    assert!(said.contains("too wide to check") && said.contains("too wide to tell"), "{said}");
+    assert!(said.contains("too wide to check it") && said.contains("too wide to tell"), "{said}");
+    assert!(said.contains("held out in turn: 12 intervals are too wide to check; the farthest is"), "{said}");
     assert!(!said.contains("rightly") && !said.contains("predicted 256×256 within"), "{said}");
 }

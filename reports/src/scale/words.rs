@@ -119,15 +119,12 @@ fn held_out(curves: &[&Curve]) -> Vec<String> {
         curves.iter().flat_map(|curve| &curve.held_out[..curve.held_out.len().saturating_sub(1)]).collect();
     let count = |check: Check| inner.iter().filter(|held| held.check == check).count();
     let (kept, missed, vague) = (count(Check::Held), count(Check::Missed), count(Check::Vague));
-    if kept + missed + vague > 0 {
+    let judged = (kept + missed > 0).then(|| format!("{kept} of {} lie in their intervals", kept + missed));
+    let wide = (vague > 0).then(|| format!("{} too wide to check", is_or_are(vague, "interval")));
+    if judged.is_some() || wide.is_some() {
         let farthest = inner.iter().map(|held| held.off().abs()).fold(0.0, f64::max);
-        let wide =
-            if vague > 0 { format!("; the intervals of {vague} more are too wide to check") } else { String::new() };
-        says.push(format!(
-            "Each other point held out in turn: {kept} of {} lie in their intervals{wide}; the farthest is {} off.",
-            kept + missed,
-            percent(farthest)
-        ));
+        let told = judged.into_iter().chain(wide).collect::<Vec<_>>().join("; ");
+        says.push(format!("Each other point held out in turn: {told}; the farthest is {} off.", percent(farthest)));
     }
     let missed: Vec<String> =
         curves.iter().filter(|curve| curve.check == Check::Missed).map(|curve| curve.of.clone()).collect();
@@ -194,6 +191,11 @@ fn prediction(curve: &Curve, predicted: &Predicted) -> String {
         }
     };
     format!("PREDICTED, not measured: {}, {}: {interval}, {reach}; {trust}.", predicted.at.words(), curve.of)
+}
+
+/// `1 interval is`, `9 intervals are`.
+fn is_or_are(count: usize, what: &str) -> String {
+    format!("{} {}", several(count, what), if count == 1 { "is" } else { "are" })
 }
 
 /// How far the measured value is off what was foretold: `12 % more`.
