@@ -127,11 +127,10 @@ fn in_family(family: &Family, key: &CellKey) -> Option<(CellKey, usize)> {
 }
 
 /// Every ladder and family that a cell is a rung of: its title, what its rungs share, and the place of the cell's own.
-pub(super) fn settings(key: &CellKey) -> impl Iterator<Item = (&'static str, CellKey, usize)> {
+pub(super) fn settings(key: &CellKey) -> Vec<(&'static str, CellKey, usize)> {
     let on = |ladder: &PaperLadder| on_ladder(ladder, key).map(|(shared, place)| (ladder.title, shared, place));
     let of = |family: &Family| in_family(family, key).map(|(shared, place)| (family.title, shared, place));
-    let found: Vec<_> = LADDERS.iter().filter_map(on).chain(FAMILIES.iter().filter_map(of)).collect();
-    found.into_iter()
+    LADDERS.iter().filter_map(on).chain(FAMILIES.iter().filter_map(of)).collect()
 }
 
 /// The ladders among the cells of one machine.

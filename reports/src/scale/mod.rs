@@ -121,8 +121,9 @@ impl Tracks {
 /// Where a cell is, once measured. A model of the user's own is in no paper, whatever it is called.
 fn tracks_of(key: &CellKey, is_own: bool) -> Vec<((&'static str, CellKey), String)> {
     let along = |axis: Axis| Some(((axis.name(), axis.without(key)), axis.place(key)?.x.to_string()));
-    let on_ladders = ladder::settings(key).map(|(title, shared, rung)| ((title, shared), rung.to_string()));
-    Axis::ALL.into_iter().filter_map(along).chain(on_ladders.filter(|_| !is_own)).collect()
+    let ladders = if is_own { Vec::new() } else { ladder::settings(key) };
+    let on_ladders = ladders.into_iter().map(|(title, shared, rung)| ((title, shared), rung.to_string()));
+    Axis::ALL.into_iter().filter_map(along).chain(on_ladders).collect()
 }
 
 /// Whether cells of these keys, once measured, make a curve or a ladder; with each, whether the model is of the user's own.
