@@ -1,10 +1,10 @@
 //! The same cell alone and in company, side by side: what it costs an image that something else is at work too.
 //!
-//! Contract: within one run, and of one kind of time; company is a scenario of its own, and nothing here ranks one against the
-//! other.
+//! Contract: within one run, and of one kind of time; what is said of several cells is of one device and one kind of time too. Company
+//! is a scenario of its own, and nothing here ranks one against the other.
 
 use crate::metric::Metric;
-use crate::table::{Row, Table, groups, workload};
+use crate::table::{Row, Table, group, groups};
 use crate::text;
 
 /// A cell and the same one in company, both of one run.
@@ -19,30 +19,30 @@ pub struct Beside<'a> {
 impl Beside<'_> {
     /// How many times as long an image takes in company; `None` where one of the two has no time, or they are of two kinds.
     pub fn times(&self) -> Option<f64> {
-        let same = self.alone.rank().0 == self.company.rank().0;
+        let same = kind(self.alone) == kind(self.company);
         let times = self.company.best_s().filter(|_| same)? / self.alone.best_s()?;
         times.is_finite().then_some(times)
     }
 
-    /// `3.10 times as long (1.20 s against 0.387 s alone)`.
+    /// `3.10 times as long (1.20 s against 0.387 s alone)`; told of what, where that is not the steady image.
     fn words(&self) -> Option<String> {
         let (times, alone, company) = (self.times()?, self.alone.best_s()?, self.company.best_s()?);
+        let kind = kind(self.alone).map(|kind| format!(", {kind}s")).unwrap_or_default();
         Some(format!(
-            "{} as long ({} against {} alone{})",
+            "{} as long ({} against {} alone{kind})",
             in_words(times),
             text::seconds(company),
-            text::seconds(alone),
-            self.kind()
+            text::seconds(alone)
         ))
     }
+}
 
-    /// What the times are of, where that is not the steady image.
-    pub fn kind(&self) -> &'static str {
-        match self.alone.rank().0 {
-            0 => ", settled images",
-            2 => ", first images",
-            _ => "",
-        }
+/// What a row's time is of, where that is not the steady image.
+pub fn kind(row: &Row) -> Option<&'static str> {
+    match row.rank().0 {
+        0 => Some("settled image"),
+        2 => Some("first image"),
+        _ => None,
     }
 }
 
@@ -64,18 +64,18 @@ pub fn pairs(table: &Table) -> Vec<Beside<'_>> {
         .collect()
 }
 
-/// What there is to say of each workload and company, with the workload that it is about.
+/// What there is to say of each workload, device, company and kind of time, with what it is about.
 pub fn sentences(table: &Table) -> Vec<(String, String)> {
-    let mut all: Vec<(String, Vec<Beside>)> = Vec::new();
+    let mut all: Vec<((String, Option<&str>), Vec<Beside>)> = Vec::new();
     for pair in pairs(table).into_iter().filter(|pair| pair.times().is_some()) {
         let Some(company) = pair.company.key.in_company() else { continue };
-        let about = format!("{}, alone and {company}", workload(&pair.alone.key));
+        let about = (format!("{}, alone and {company}", group(pair.alone)), kind(pair.alone));
         match all.iter_mut().find(|(known, _)| *known == about) {
             Some((_, pairs)) => pairs.push(pair),
             None => all.push((about, vec![pair])),
         }
     }
-    all.into_iter().filter_map(|(about, pairs)| Some((about, of_pairs(&pairs)?))).collect()
+    all.into_iter().filter_map(|((about, _), pairs)| Some((about, of_pairs(&pairs)?))).collect()
 }
 
 /// Of the one that is fastest alone; and how far the others lie apart.
@@ -141,6 +141,34 @@ mod tests {
         assert!(plain.contains("the company gets 62.5 % of what it gets done alone"), "{plain}");
         // Never in one table, so never ranked against each other.
         assert_eq!(table::groups(&table).len(), 2);
+    }
+
+    /// Each is said of its own: the fastest of one device is nothing to another's cells, nor a first image to steady ones.
+    #[test]
+    fn devices_and_kinds_of_time_are_told_apart() {
+        let mut run = run(0.5, 1.0);
+        let add = |run: &mut Run, seconds: [f64; 2], change: &dyn Fn(&mut Cell)| {
+            for mut cell in self::run(seconds[0], seconds[1]).cells {
+                change(&mut cell);
+                run.cells.push(cell);
+            }
+        };
+        add(&mut run, [0.1, 0.5], &|cell| cell.key.device = "gpu".into());
+        add(&mut run, [0.2, 0.4], &|cell| {
+            cell.key.precision = "q4".into();
+            cell.launches[0].samples.truncate(1);
+        });
+        run.cells[0].key.device = "cpu".into();
+        run.cells[1].key.device = "cpu".into();
+        for cell in &mut run.cells[4..] {
+            cell.key.device = "cpu".into();
+        }
+        let said = sentences(&table::of_runs(&[&run]));
+        let [processor, first, gpu] = said.as_slice() else { panic!("{said:?}") };
+        assert!(gpu.0.contains("on gpu") && gpu.1.contains("5.00"), "{gpu:?}");
+        assert!(processor.1.contains("2.00") && !processor.1.contains("first images"), "{processor:?}");
+        assert!(first.1.contains("first images"), "{first:?}");
+        assert!(said.iter().all(|(_, says)| !says.contains("configurations")), "{said:?}");
     }
 
     #[test]

@@ -376,7 +376,7 @@ pub fn workload(key: &CellKey) -> String {
 }
 
 /// What rows of one table share: the workload and, where that is not the processor, the device.
-fn group(row: &Row) -> String {
+pub(crate) fn group(row: &Row) -> String {
     let workload = workload(&row.key);
     if row.key.device == PROCESSOR {
         return workload;

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ditbench_record::Run;
-use ditbench_reports::advice::{self, Advice, faces};
+use ditbench_reports::advice::{self, faces};
 
-use super::format::Format;
+use super::format::{Faces, Format};
 use super::question::QuestionArgs;
 use super::report;
-use crate::text;
 
 /// Arguments of `ditbench advise`.
 #[derive(Debug, clap::Args)]
@@ -37,22 +36,15 @@ pub fn advise(args: &AdviseArgs) -> Result<ExitCode> {
     let found = report::read(&args.runs)?;
     let records: Vec<&Run> = found.runs.iter().map(|loaded| &loaded.run).collect();
     let advice = advice::of_runs(&records, &found.absent, &question);
+    let faces = Faces {
+        text: faces::text::of_advice(&advice),
+        markdown: faces::markdown::of_advice(&advice),
+        json: faces::json(&advice),
+    };
     if let Some(dir) = &args.out {
         ditbench_reports::report::answering(&question, &found.runs, &found.absent, dir)?;
-        for (name, face) in [("advice.json", faces::json(&advice)), ("advice.md", faces::markdown::of_advice(&advice))]
-        {
-            let file = dir.join(name);
-            std::fs::write(&file, face).with_context(|| format!("cannot write {}", file.display()))?;
-        }
+        faces.write(dir, "advice")?;
     }
-    print(args.format, &advice);
+    faces.print(args.format);
     Ok(ExitCode::from(advice.outcome.exit_code()))
-}
-
-fn print(format: Format, advice: &Advice) {
-    match format {
-        Format::Text => text::show(&faces::text::of_advice(advice)),
-        Format::Markdown => text::data(&faces::markdown::of_advice(advice)),
-        Format::Json => text::data(&faces::json(advice)),
-    }
 }

@@ -73,7 +73,7 @@ Examples:
   ditbench scale --model small --size 256,384,512,768 --backend candle,tract,ort --precision f32
   ditbench scale --size 64,96,128,192 --backend candle --precision f32 --predict 256
   ditbench scale --threads 1,2,4 --backend ort        speed-up, and what no thread shares
-  ditbench scale --model snapgen-imagenet --ladder thin,no-high-sa,sep2,mqa --backend ort
+  ditbench scale --model snapgen-imagenet --ladder thin,sep2,mqa --size 1024 --backend ort
   ditbench scale --size 64,96,128 --profile           exponents of blocks and operations too
   ditbench scale runs/20261123T161500Z-5f3a --predict 2048    from a record: nothing is measured
   ditbench scale runs/A runs/B --format markdown --out scaling";

@@ -22,6 +22,7 @@ mod question;
 pub mod report;
 pub mod run;
 pub mod scale;
+mod scaled;
 pub mod setup;
 pub mod shell;
 pub mod tune;

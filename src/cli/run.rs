@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use super::Common;
+use super::format::Format;
 use crate::host::adb::{PhoneOptions, Program, choose};
 use crate::plan::{Axes, DEFAULT_PLAN, Images, Launches, Names, PlanFile, Seconds, Shard, Target};
 use crate::run::judging::{DEFAULT_PLAN as JUDGING_PLAN, Wanted};
@@ -152,6 +153,7 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
         }
         run::resume(path, common, &options)?;
         args.keep(Some(path))?;
+        super::scaled::answer(path, Format::default())?;
         // A search ends with its advice, whenever it ends.
         return Ok(run::tune::advise(path)?.unwrap_or(ExitCode::SUCCESS));
     }

@@ -8,12 +8,9 @@ use anyhow::Result;
 use super::Common;
 use super::one_machine::OneMachine;
 use super::question::QuestionArgs;
-use super::run::PlanArgs;
 use crate::plan::{Images, Launches, Seconds};
 use crate::run::{self, Settings, Usual};
 
-/// Everything that the flags and the plan leave open is searched.
-const OPEN: &str = "[[group]]\n";
 const USUAL: Usual = Usual { launches: Launches::fixed(10), images: Images::fixed(30), budget: Seconds::fixed(1200.0) };
 
 /// Arguments of `ditbench tune`.
@@ -21,11 +18,6 @@ const USUAL: Usual = Usual { launches: Launches::fixed(10), images: Images::fixe
 pub struct TuneArgs {
     #[command(flatten)]
     question: QuestionArgs,
-    #[command(flatten)]
-    plan: PlanArgs,
-    /// At most this many launches per cell, for those that the decision hangs on [default: the plan's, else 10]
-    #[arg(long)]
-    launches: Option<Launches>,
     #[command(flatten)]
     machine: OneMachine,
     /// Directory for the run [default: runs/ID]
@@ -50,21 +42,15 @@ pub fn searched(flag: clap::Arg) -> clap::Arg {
     flag.help(help)
 }
 
-/// Searches, and advises.
+/// Searches everything that the flags and the plan leave open, and advises.
 ///
 /// # Errors
 /// A mistake in the plan, the question or the environment; failures of cells are rows, not errors.
 pub fn tune(args: &TuneArgs, common: &Common) -> Result<ExitCode> {
     let question = args.question.question()?;
-    let mut plan = args.plan.plan_or(OPEN, common)?;
-    plan.launches = args.launches.or(plan.launches);
     let otherwise = "a search is of one machine: name it with --on; `ditbench advise` decides over the runs of several";
-    let settings = Settings {
-        leaves_out: true,
-        tune: Some(question),
-        weights: args.plan.weights(),
-        ..args.machine.settings(plan, USUAL, otherwise)?
-    };
+    let settings =
+        Settings { leaves_out: true, tune: Some(question), ..args.machine.settings(common, USUAL, otherwise)? };
     let begun = run::tune::start(settings, common, args.out.as_deref(), args.machine.dry_run, args.machine.force)?;
     Ok(begun.map(|dir| run::tune::advise(&dir)).transpose()?.flatten().unwrap_or(ExitCode::SUCCESS))
 }

@@ -37,6 +37,7 @@ use ditbench_record::disturbed;
 use ditbench_record::store::RunStore;
 use ditbench_record::{Calibration, Cell as Row, CellKey, Home, Reading, Run, RunInfo, Status, Warning};
 use ditbench_reports::advice::Question;
+use ditbench_reports::scale::can_follow;
 use serde::{Deserialize, Serialize};
 
 pub use fidelity::compare as compare_images;
@@ -102,6 +103,9 @@ pub struct Settings {
     /// What the search for a configuration is under, where launches are made by a search and not in rounds.
     #[serde(default)]
     pub tune: Option<Question>,
+    /// What is to be predicted (`size=2048×2048`) when it is done, where it is made to see how costs grow.
+    #[serde(default)]
+    pub scale: Option<Vec<String>>,
     /// Which weights.
     #[serde(default)]
     pub weights: WeightsChoice,
@@ -145,6 +149,7 @@ impl Settings {
             sustained_s: None,
             judging: None,
             tune: None,
+            scale: None,
             weights: WeightsChoice::default(),
             on: None,
             phone: PhoneOptions::default(),
@@ -205,6 +210,9 @@ fn start_on(
     force: bool,
 ) -> Result<Option<PathBuf>> {
     let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
+    if settings.scale.is_some() {
+        something_varies(&resolved)?;
+    }
     check_weights(&settings.weights, &resolved)?;
     if let Some(wanted) = &settings.judging {
         judging::show_plan(wanted, &resolved, host.as_ref())?;
@@ -256,6 +264,23 @@ fn start_on(
     let store = RunStore::create(&dir, run)?;
     go(settings, (resolved, estimates), store, common, host.as_mut())?;
     Ok(Some(dir))
+}
+
+/// Refuses to measure what no curve and no ladder can come of: what is asked for may be one cell here, or cannot run.
+fn something_varies(cells: &[Resolved]) -> Result<()> {
+    let cells = || cells.iter().filter(|cell| !cell.cell.is_yardstick).map(|cell| (cell, (&cell.key, cell.is_own())));
+    if can_follow(cells().filter(|(cell, _)| cell.refusal.is_none()).map(|(_, key)| key)) {
+        return Ok(());
+    }
+    match cells().find_map(|(cell, _)| cell.refusal.as_ref()) {
+        Some((_, why)) if can_follow(cells().map(|(_, key)| key)) => {
+            bail!("too few of these cells can run here for a curve: {why}")
+        }
+        _ => bail!(
+            "nothing varies that can be followed: give several values, as in --size 256,384,512,768 or --threads 1,2,4 (of the processor), or \
+             --ladder with several rungs; or give runs to read"
+        ),
+    }
 }
 
 /// Looks the user's weights over for every model of a run, and says what of them no cell will read.

@@ -165,6 +165,21 @@ impl Canvas<'_> {
         self.check(self.area.draw(&PathElement::new(points, style)))
     }
 
+    /// A broken line from one point to another: dashes of 5 units, and gaps of 3.
+    pub(super) fn dashed(&self, from: (i32, i32), to: (i32, i32), width: u32, ink: Ink) -> Result<(), PlotError> {
+        let (across, down) = (f64::from(to.0 - from.0), f64::from(to.1 - from.1));
+        let length = across.hypot(down);
+        let at = |along: f64| {
+            let share = (along / length).min(1.0);
+            (from.0 + (share * across).round() as i32, from.1 + (share * down).round() as i32)
+        };
+        for dash in 0..(length / 8.0).ceil() as i32 {
+            let start = 8.0 * f64::from(dash);
+            self.path(vec![at(start), at(start + 5.0)], width, ink, 1.0)?;
+        }
+        Ok(())
+    }
+
     /// A filled circle.
     pub(super) fn dot(&self, centre: (i32, i32), radius: i32, ink: Ink, alpha: f64) -> Result<(), PlotError> {
         self.check(self.area.draw(&Circle::new(centre, radius, ink.rgb().mix(alpha).filled())))

@@ -218,14 +218,14 @@ fn map(question: &Question, choice: &Choice, metric: Metric) -> Result<Option<Fi
             if bound.is_usual() {
                 canvas.rect((x, TOP), (RIGHT - x, BOTTOM - TOP), Ink::Muted, 0.12)?;
             }
-            dashed(canvas, (x, TOP), (x, BOTTOM))?;
+            canvas.dashed((x, TOP), (x, BOTTOM), 2, Ink::Text)?;
         }
         for bound in drawn(question, metric, &ups) {
             let y = height(bound.limit);
             if bound.is_usual() {
                 canvas.rect((LEFT, y), (RIGHT - LEFT, BOTTOM - y), Ink::Muted, 0.12)?;
             }
-            dashed(canvas, (LEFT, y), (RIGHT, y))?;
+            canvas.dashed((LEFT, y), (RIGHT, y), 2, Ink::Text)?;
         }
         steps(canvas, &front.iter().map(|point| place(point)).collect::<Vec<_>>())?;
         for point in &points {
@@ -321,16 +321,6 @@ fn grid(
             canvas.text(&words, (x, BOTTOM + 12), SMALL, Anchor::Middle, Ink::Muted)?;
             free_from = x + half + 8;
         }
-    }
-    Ok(())
-}
-
-/// A broken line, straight across or straight down.
-pub(super) fn dashed(canvas: &Canvas, from: (i32, i32), to: (i32, i32)) -> Result<(), PlotError> {
-    let length = (to.0 - from.0).abs() + (to.1 - from.1).abs();
-    let at = |along: i32| if from.0 == to.0 { (from.0, from.1 + along) } else { (from.0 + along, from.1) };
-    for start in (0..length).step_by(8) {
-        canvas.path(vec![at(start), at((start + 5).min(length))], 2, Ink::Text, 1.0)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 
 use super::Figure;
 use super::canvas::{Anchor, BADGE, Canvas, Ink, PlotError, SMALL, WIDTH, draw, spread, wrap};
-use super::map::{dashed, drawn, is_ratio, stands};
+use super::map::{drawn, is_ratio, stands};
 use crate::advice::choose::Weighed;
 use crate::advice::{Choice, Holds, Question};
 use crate::metric::{Better, Metric};
@@ -214,7 +214,7 @@ fn bounds(canvas: &Canvas, question: &Question, axis: &Axis, values: &[f64]) -> 
         let (x, y) = axis.place(bound.limit);
         let beyond = if bound.is_usual() { (y, BOTTOM - y) } else { (TOP, y - TOP) };
         canvas.rect((x - WING, beyond.0), (2 * WING, beyond.1), Ink::Muted, 0.18)?;
-        dashed(canvas, (x - WING, y), (x + WING, y))?;
+        canvas.dashed((x - WING, y), (x + WING, y), 2, Ink::Text)?;
     }
     Ok(())
 }
@@ -225,17 +225,8 @@ fn stroke(canvas: &Canvas, line: &Line, ink: Ink, width: u32) -> Result<(), Plot
         let [Some(from), Some(to)] = *pair else { continue };
         if line.keeps() {
             canvas.path(vec![from, to], width, ink, 1.0)?;
-            continue;
-        }
-        let (across, down) = (f64::from(to.0 - from.0), f64::from(to.1 - from.1));
-        let length = across.hypot(down);
-        let at = |along: f64| {
-            let share = (along / length.max(1.0)).min(1.0);
-            (from.0 + (share * across).round() as i32, from.1 + (share * down).round() as i32)
-        };
-        for dash in 0..(length / 8.0).ceil() as i32 {
-            let start = 8.0 * f64::from(dash);
-            canvas.path(vec![at(start), at(start + 5.0)], width, ink, 1.0)?;
+        } else {
+            canvas.dashed(from, to, width, ink)?;
         }
     }
     Ok(())

@@ -96,6 +96,11 @@ impl Place {
             Axis::TextTokens => several(&self.says, "text token"),
         }
     }
+
+    /// As a flag has it, so that [`read`] reads it: `size=768×512`.
+    pub fn flag(&self) -> String {
+        format!("{}={}", self.axis.name(), self.says)
+    }
 }
 
 fn size(width: u32, height: u32) -> Place {
@@ -142,6 +147,10 @@ mod tests {
         assert_eq!(of("size=768x512"), Ok((Axis::Size, 768.0 * 512.0, "768×512".to_owned())));
         assert_eq!(of("steps=8"), Ok((Axis::Steps, 8.0, "8".to_owned())));
         assert_eq!(read("steps=8").unwrap().words(), "8 steps");
+        for text in ["768x512", "steps=8", "text-tokens=77"] {
+            let place = read(text).unwrap();
+            assert_eq!(read(&place.flag()), Ok(place));
+        }
         assert!(read("threads=8").unwrap_err().contains("measure it with --threads"));
         for bad in ["", "0", "x", "steps=", "batch=8", "size=-4", "colour=3", "99999999"] {
             assert!(read(bad).unwrap_err().contains("AXIS=VALUE"), "{bad}");

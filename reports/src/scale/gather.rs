@@ -1,16 +1,18 @@
 //! From records to measured cells: which launches count, and what must not be put into a curve.
 //!
-//! Contract: launches of one cell from several runs are put together where `compare` would accept the records ([`differences`]), and two
-//! machines never are. A launch that a known cause spoiled does not count. A cell without a usable time is left out with its reason.
+//! Contract: launches of one cell from several runs are put together where `compare` would accept the records ([`differences`]) and the
+//! same program and libraries made them; two machines never are. A launch that a known cause spoiled does not count
+//! ([`disturbed::sound`]). A cell without a usable time, or with a launch that failed, is left out with its reason.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::advice::same_machine;
 use crate::estimate::{NO_LAUNCH, NO_STEADY_IMAGE};
+use crate::merge::program_differs;
 use crate::metric::Metric;
-use crate::record::disturbed::{self, Cause, several};
-use crate::record::{Cell, CellKey, Launch, Run, Sample};
+use crate::record::disturbed::{self, several};
+use crate::record::{Cell, CellKey, Launch, ModelEntry, Run, Sample};
 use crate::stats::{median, steps_of};
 use crate::verdict::differences;
 use crate::{sustained, whose, withheld};
@@ -45,6 +47,11 @@ pub(super) enum Timed {
 }
 
 impl Measured<'_> {
+    /// Whether the model is one that the user brought, whatever it is called.
+    pub(super) fn is_own(&self) -> bool {
+        self.run.model(&self.cell.key).is_some_and(ModelEntry::is_own)
+    }
+
     /// Seconds, one value for each launch that has it: the median over its timed images; of a stage with several passes, the median of
     /// those of its passes.
     pub(super) fn seconds(&self, of: &Timed) -> Vec<f64> {
@@ -75,11 +82,11 @@ pub(super) fn groups<'a>(runs: &[&'a Run]) -> (Vec<Group<'a>>, Vec<String>) {
         runs.dedup_by(|a, b| a.run.id == b.run.id);
         let first = found.len();
         for run in runs {
-            let differs = |group: &Vec<&Run>| group.iter().find_map(|other| differences(other, run).into_iter().next());
+            let differs = |group: &Vec<&Run>| group.iter().find_map(|other| apart(other, run));
             match found[first..].iter_mut().find(|group| differs(group).is_none()) {
                 Some(group) => group.push(run),
                 None => {
-                    if let Some((_, says)) = found.get(first).and_then(differs) {
+                    if let Some(says) = found.get(first).and_then(differs) {
                         notes.push(format!("run {} has curves of its own, because it differs: {says}", run.run.id));
                     }
                     found.push(vec![run]);
@@ -90,6 +97,33 @@ pub(super) fn groups<'a>(runs: &[&'a Run]) -> (Vec<Group<'a>>, Vec<String>) {
     let newest: Vec<&Run> = found.iter().map(|runs| runs[0]).collect();
     let named = whose::names(&newest).into_iter().zip(found);
     (named.map(|(machine, runs)| Group { machine, runs }).collect(), notes)
+}
+
+/// Why results of two runs do not belong into one curve.
+fn apart(one: &Run, other: &Run) -> Option<String> {
+    let differs = differences(one, other).into_iter().chain(program_differs(one, other)).next();
+    differs.map(|(_, says)| says).or_else(|| libraries_differ(one, other))
+}
+
+/// A library that computed for a backend in another version in each of two runs.
+fn libraries_differ(one: &Run, other: &Run) -> Option<String> {
+    fn of(run: &Run) -> BTreeMap<[&str; 3], BTreeSet<&str>> {
+        let mut found: BTreeMap<[&str; 3], BTreeSet<&str>> = BTreeMap::new();
+        for cell in &run.cells {
+            for version in &cell.versions {
+                let library = [&*cell.key.backend, &*cell.key.device, &*version.name];
+                found.entry(library).or_default().insert(&version.version);
+            }
+        }
+        found
+    }
+    let (ours, theirs) = (of(one), of(other));
+    let words = |versions: &BTreeSet<&str>| versions.iter().copied().collect::<Vec<_>>().join(", ");
+    ours.iter().find_map(|(library, a)| {
+        let b = theirs.get(library).filter(|b| *b != a)?;
+        let [_, _, name] = library;
+        Some(format!("{name}: {} in {}, {} in {}", words(a), one.run.id, words(b), other.run.id))
+    })
 }
 
 /// The cells of a group, in the order of their keys: measured, or why not.
@@ -111,28 +145,26 @@ fn measured<'a>(group: &Group<'a>, key: &CellKey) -> Option<Result<Measured<'a>,
     if let Some(part) = all.iter().flat_map(|(_, cell)| &cell.placement).find(|part| is_elsewhere(part)) {
         return Some(Err(format!("a part of {} did not run on {}", part.stage, part.asked)));
     }
+    if let Some(why) = all.iter().find_map(|(_, cell)| cell.failure()) {
+        return Some(Err(why));
+    }
     let (mut launches, mut spoiled) = (Vec::new(), Vec::new());
     for (run, cell) in &all {
-        for launch in cell.good_launches() {
-            match disturbed::spoiled(launch, &run.machine, key.threads) {
-                // Where it is what is measured.
-                Some(Cause::HeldBack(_)) if run.is_sustained() => launches.push(sustained::settled_part(run, launch)),
-                Some(cause) => spoiled.push(cause),
-                None => launches.push(sustained::settled_part(run, launch)),
-            }
-        }
+        let (sound, causes) = disturbed::sound(run, cell);
+        launches.extend(sound.into_iter().map(|launch| sustained::settled_part(run, launch)));
+        spoiled.extend(causes);
     }
     let found = Measured { run, cell, launches, cells: all.iter().map(|(_, cell)| *cell).collect() };
     if !found.seconds(&Timed::Image).is_empty() {
         return Some(Ok(found));
     }
-    let failed = all.iter().find_map(|(_, cell)| Some(format!("{}: {}", cell.status.name(), cell.reason.as_ref()?)));
+    let stopped = all.iter().find_map(|(_, cell)| Some(format!("{}: {}", cell.status.name(), cell.reason.as_ref()?)));
     let why = match (spoiled.first(), found.launches.is_empty()) {
         (Some(cause), true) => {
             let count = several(spoiled.len(), "launch");
             format!("spoiled in {count}, which is all there is: {cause}. Measure it again when the machine is at rest")
         }
-        (_, true) => failed.unwrap_or_else(|| NO_LAUNCH.to_owned()),
+        (_, true) => stopped.unwrap_or_else(|| NO_LAUNCH.to_owned()),
         (_, false) => NO_STEADY_IMAGE.to_owned(),
     };
     Some(Err(why))

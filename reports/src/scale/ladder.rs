@@ -1,14 +1,15 @@
 //! The papers' ladders and families of models as ratios: here, and as the paper has them on its own hardware.
 //!
 //! Contract: rungs are held against each other where everything but the rung is the same, on one machine. Times are of one pass of the
-//! denoiser. A ratio carries over from machine to machine better than seconds do, and no further: the paper's is of other hardware.
+//! denoiser. A ratio carries over from machine to machine better than seconds do, and no further: the paper's is of other hardware, and of
+//! the size that stands beside it. A user's own model is on no ladder, whatever it is called.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::gather::{Measured, Timed};
-use super::papers::{FAMILIES, LADDERS, PaperLadder, PaperStep};
+use super::papers::{FAMILIES, Family, LADDERS, PaperLadder, PaperStep};
 use super::ratio::{Ratio, ratio};
 use crate::published::Published;
 use crate::record::{CellKey, ModelEntry, Role, Stage};
@@ -56,12 +57,21 @@ pub struct Rung {
 pub struct PaperRatio {
     /// What was timed on.
     pub hardware: String,
+    /// Height and width of the images in pixels: at another size the ratio is another.
+    pub size: u32,
     /// Ratio of times; `None` where the paper does not say, as with what follows.
     pub time: Option<f64>,
     /// Ratio of parameters.
     pub parameters: Option<f64>,
     /// Ratio of operations.
     pub operations: Option<f64>,
+}
+
+impl PaperRatio {
+    /// What was timed on, and at which size: `iPhone 15 Pro, 1024×1024`.
+    pub fn setting(&self) -> String {
+        format!("{}, {size}×{size}", self.hardware, size = self.size)
+    }
 }
 
 /// A measured rung.
@@ -101,18 +111,50 @@ impl<'a> Here<'a> {
     }
 }
 
+/// What rungs of a ladder share, and the place of a cell's own; `None` for a cell that is on none of them.
+fn on_ladder(ladder: &PaperLadder, key: &CellKey) -> Option<(CellKey, usize)> {
+    let mut shared = key.clone();
+    let own = shared.own.remove(ladder.axis);
+    // A model without a value is the last rung.
+    let name = own.as_deref().or(ladder.rungs.last().copied())?;
+    Some((shared, ladder.rungs.iter().position(|rung| *rung == name)?))
+}
+
+/// The same of a family: its models as the paper has them, of no other rung, width or layout.
+fn in_family(family: &Family, key: &CellKey) -> Option<(CellKey, usize)> {
+    let place = family.models.iter().position(|model| key.model == *model && key.name() == *model)?;
+    Some((key.without_model(), place))
+}
+
+/// Every ladder and family that a cell is a rung of: its title, what its rungs share, and the place of the cell's own.
+pub(super) fn settings(key: &CellKey) -> Vec<(&'static str, CellKey, usize)> {
+    let on = |ladder: &PaperLadder| on_ladder(ladder, key).map(|(shared, place)| (ladder.title, shared, place));
+    let of = |family: &Family| in_family(family, key).map(|(shared, place)| (family.title, shared, place));
+    LADDERS.iter().filter_map(on).chain(FAMILIES.iter().filter_map(of)).collect()
+}
+
 /// The ladders among the cells of one machine.
 pub(super) fn of(machine: &str, cells: &[&Measured], published: &[Published]) -> Vec<Ladder> {
-    let mut found: Vec<Ladder> = LADDERS.iter().flat_map(|ladder| on_axis(ladder, machine, cells)).collect();
-    for family in &FAMILIES {
-        let mut settings: BTreeMap<CellKey, Vec<Here>> = BTreeMap::new();
-        for model in family.models {
-            // As the paper has it: not another rung, width or layout.
-            for cell in cells.iter().filter(|cell| cell.cell.key.model == *model && cell.cell.key.name() == *model) {
-                settings.entry(cell.cell.key.without_model()).or_default().extend(Here::of(model, cell));
-            }
+    let mut found = Vec::new();
+    for ladder in &LADDERS {
+        for (shared, rungs) in measured(cells, ladder.rungs, |key| on_ladder(ladder, key)) {
+            let rung = |(place, here): (usize, &Here)| {
+                let own =
+                    ladder.base_of(&here.name).and_then(|name| rungs[..place].iter().find(|other| other.name == name));
+                let base = own.or_else(|| rungs.get(place.checked_sub(1)?));
+                here.rung(&rungs[0], base, base.map(|base| steps(ladder, &here.name, &base.name)).unwrap_or_default())
+            };
+            found.push(Ladder {
+                title: ladder.title.to_owned(),
+                machine: machine.to_owned(),
+                setting: setting(&rungs[0], &shared),
+                source: Some(ladder.source.to_owned()),
+                rungs: rungs.iter().enumerate().filter_map(rung).collect(),
+            });
         }
-        found.extend(settings.into_values().filter(|rungs| rungs.len() > 1).map(|rungs| {
+    }
+    for family in &FAMILIES {
+        for (shared, rungs) in measured(cells, family.models, |key| in_family(family, key)) {
             let first = &rungs[0];
             let rung = |here: &Here| {
                 let base = (here.name != first.name).then_some(first);
@@ -120,54 +162,42 @@ pub(super) fn of(machine: &str, cells: &[&Measured], published: &[Published]) ->
             };
             let known = rungs.iter().filter_map(|here| here.entry?.paper.as_ref());
             let source = known.map(|paper| paper.source.split(": ").next().unwrap_or_default().to_owned()).next();
-            Ladder {
+            found.push(Ladder {
                 title: family.title.to_owned(),
                 machine: machine.to_owned(),
-                setting: setting(first.cell, None),
+                setting: setting(first, &shared),
                 source,
                 rungs: rungs.iter().filter_map(rung).collect(),
-            }
-        }));
+            });
+        }
     }
     found
 }
 
-/// The rungs of one ladder, for each setting that has several.
-fn on_axis(ladder: &PaperLadder, machine: &str, cells: &[&Measured]) -> Vec<Ladder> {
+/// The measured rungs in their order, for each setting that has several.
+fn measured<'a>(
+    cells: &[&'a Measured<'a>],
+    names: &[&str],
+    place: impl Fn(&CellKey) -> Option<(CellKey, usize)>,
+) -> Vec<(CellKey, Vec<Here<'a>>)> {
     let mut settings: BTreeMap<CellKey, Vec<(usize, Here)>> = BTreeMap::new();
-    for cell in cells {
-        let mut rest = cell.cell.key.clone();
-        let own = rest.own.remove(ladder.axis);
-        let name = own.as_deref().or(ladder.rungs.last().copied()).unwrap_or_default();
-        let Some(place) = ladder.rungs.iter().position(|rung| *rung == name) else { continue };
-        settings.entry(rest).or_default().extend(Here::of(name, cell).map(|here| (place, here)));
+    for cell in cells.iter().filter(|cell| !cell.is_own()) {
+        let Some((shared, place)) = place(&cell.cell.key) else { continue };
+        settings.entry(shared).or_default().extend(Here::of(names[place], cell).map(|here| (place, here)));
     }
-    // A model without a value is the last rung of a ladder only where another rung was measured.
     settings.retain(|_, rungs| rungs.len() > 1);
-    let of = |mut rungs: Vec<(usize, Here)>| {
+    let in_order = |(shared, mut rungs): (CellKey, Vec<(usize, Here<'a>)>)| {
         rungs.sort_by_key(|(place, _)| *place);
-        let rungs: Vec<Here> = rungs.into_iter().map(|(_, here)| here).collect();
-        let rung = |(place, here): (usize, &Here)| {
-            let own =
-                ladder.base_of(&here.name).and_then(|name| rungs[..place].iter().find(|other| other.name == name));
-            let base = own.or_else(|| rungs.get(place.checked_sub(1)?));
-            here.rung(&rungs[0], base, base.map(|base| steps(ladder, &here.name, &base.name)).unwrap_or_default())
-        };
-        Ladder {
-            title: ladder.title.to_owned(),
-            machine: machine.to_owned(),
-            setting: setting(rungs[0].cell, Some(ladder.axis)),
-            source: Some(ladder.source.to_owned()),
-            rungs: rungs.iter().enumerate().filter_map(rung).collect(),
-        }
+        (shared, rungs.into_iter().map(|(_, here)| here).collect())
     };
-    settings.into_values().map(of).collect()
+    settings.into_iter().map(in_order).collect()
 }
 
 fn steps(ladder: &PaperLadder, rung: &str, against: &str) -> Vec<PaperRatio> {
     let printed = |of: fn(&PaperStep) -> Option<f64>| ladder.printed(rung, against, of);
     vec![PaperRatio {
         hardware: ladder.hardware.to_owned(),
+        size: ladder.size,
         time: printed(|step| step.time),
         parameters: printed(|step| step.parameters),
         operations: printed(|step| step.operations),
@@ -184,6 +214,7 @@ fn in_print(here: &Here, base: &Here, published: &[Published]) -> Vec<PaperRatio
     let operations = counted(|model| model.paper.as_ref()?.macs);
     let row = |(own, other): (&Published, &Published)| PaperRatio {
         hardware: own.hardware.clone(),
+        size: own.size,
         time: Some(own.step_s / other.step_s),
         parameters,
         operations,
@@ -200,16 +231,7 @@ fn in_print(here: &Here, base: &Here, published: &[Published]) -> Vec<PaperRatio
 }
 
 /// What the rungs share.
-fn setting(cell: &Measured, axis: Option<&str>) -> String {
-    let mut key = cell.cell.key.clone();
-    let label = table::label(cell.run, &key);
-    match axis {
-        Some(axis) => drop(key.own.remove(axis)),
-        None => {
-            let words = table::workload(&key);
-            let words = words.split_once(", ").map_or(words.as_str(), |(_, rest)| rest);
-            return format!("{words} · {label}");
-        }
-    }
-    format!("{} · {label}", table::workload(&key))
+fn setting(first: &Here, shared: &CellKey) -> String {
+    let (workload, label) = table::setting(first.cell.run, shared);
+    format!("{workload} · {label}")
 }

@@ -13,6 +13,8 @@ pub(super) struct PaperLadder {
     pub source: &'static str,
     /// What was timed on.
     pub hardware: &'static str,
+    /// Height and width of the images in pixels.
+    pub size: u32,
     /// The steps.
     pub steps: &'static [PaperStep],
 }
@@ -51,6 +53,7 @@ pub(super) static LADDERS: [PaperLadder; 2] = [
         rungs: &["thin", "no-high-sa", "sep1", "sep2", "ffn3", "mqa", "final"],
         source: "SnapGen, arXiv 2412.09619, by a digest of it",
         hardware: "iPhone 15 Pro",
+        size: 1024,
         steps: &[
             step("no-high-sa", "thin", Some(0.76), None, Some(0.83)),
             step("sep1", "no-high-sa", Some(0.38), Some(0.76), None),
@@ -66,6 +69,7 @@ pub(super) static LADDERS: [PaperLadder; 2] = [
         rungs: &["pixart-mqa", "three-stage", "assa", "final"],
         source: "SnapGen++, arXiv 2601.08303v2",
         hardware: "iPhone 16 Pro Max",
+        size: 1024,
         // 2000, 550, 293 and 360 ms a forward pass.
         steps: &[
             step("three-stage", "pixart-mqa", Some(550.0 / 2000.0), None, None),

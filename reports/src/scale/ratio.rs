@@ -20,3 +20,18 @@ pub fn ratio(base: &[f64], head: &[f64]) -> Option<Ratio> {
     let interval = found.interval.map(|Interval { low, high }| Interval { low: low.exp(), high: high.exp() });
     Some(Ratio { value: found.estimate.exp(), interval })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_launches_on_either_side_are_the_fewest_with_an_interval() {
+        let seconds = [1.0, 1.01, 1.02, 1.03];
+        let twice = seconds.map(|second| 2.0 * second);
+        let of = |count: usize| ratio(&seconds[..count], &twice[..count]).unwrap();
+        assert!((of(4).value - 2.0).abs() < 1e-9 && of(4).interval.is_some_and(|ends| ends.holds(2.0)));
+        assert_eq!(of(3).interval, None);
+        assert_eq!(ratio(&[0.0], &seconds), None);
+    }
+}

@@ -6,7 +6,7 @@ use super::axis::{Axis, Place};
 use super::gather::{Measured, Timed};
 use super::law::{self, Check, HeldOut, Law, Predicted};
 use super::threads::{self, Threads};
-use crate::record::disturbed::several;
+use crate::record::disturbed::{cores_of, several};
 use crate::record::{CellKey, ModelEntry, ProfileRow, Reading, Role, Steady};
 use crate::stats::{Interval, median, median_interval};
 use crate::table;
@@ -23,9 +23,9 @@ pub struct Series {
     pub machine: String,
     /// What they differ in.
     pub axis: Axis,
-    /// What is run, without the axis: `small, 4 steps, 77 text tokens`.
+    /// What is run, without the axis, and in which company: `small, 4 steps, 77 text tokens`.
     pub workload: String,
-    /// What runs it: `ort stock · f32 · 2 threads`.
+    /// What runs it, without the axis: `ort stock · f32 · 2 threads`.
     pub label: String,
     /// Their backend, by which plots colour.
     pub backend: String,
@@ -126,42 +126,54 @@ impl Growth {
     }
 }
 
-/// The series of cells on an axis, sorted by it, of at least two places; `None` if all are at one.
-pub(super) fn of(axis: Axis, cells: &[(Place, &Measured)], machine: &str, predict: &[Place]) -> Option<Series> {
+/// The series of cells on an axis that share all else, sorted by it, of at least two places; `None` if all are at one.
+pub(super) fn of(
+    (axis, shared): (Axis, &CellKey),
+    cells: &[(Place, &Measured)],
+    machine: &str,
+    predict: &[Place],
+) -> Option<Series> {
     let (first, last) = (cells.first()?, cells.last()?);
     if first.0.x == last.0.x {
         return None;
     }
     let timed = |what: Timed| -> Vec<Vec<f64>> { cells.iter().map(|(_, cell)| cell.seconds(&what)).collect() };
+    let (known, wanted): (Vec<Place>, Vec<Place>) = predict
+        .iter()
+        .filter(|place| place.axis == axis)
+        .cloned()
+        .partition(|place| cells.iter().any(|(measured, _)| measured == place));
     let mut curves = Vec::new();
     let images = timed(Timed::Image);
-    curves.extend(curve(axis, "image".to_owned(), None, cells, &images, predict, |model, cell| {
+    curves.extend(curve(axis, "image".to_owned(), None, cells, &images, &wanted, |model, cell| {
         model.flops_per_image(cell.cell)
     }));
     for stage in &last.1.cell.stages {
         let values = timed(Timed::Stage(stage.id.clone()));
         let name = stage.id.replace('_', " ");
         let name = if stage.passes > 1 { format!("{name}, a pass") } else { name };
-        curves.extend(curve(axis, name, Some(stage.role), cells, &values, predict, |model, _| {
+        curves.extend(curve(axis, name, Some(stage.role), cells, &values, &wanted, |model, _| {
             Some(model.stage(&stage.id)?.flops)
         }));
     }
     let threads = (axis == Axis::Threads).then(|| {
         let points: Vec<(Place, Vec<f64>)> = cells.iter().map(|(place, _)| place.clone()).zip(images).collect();
-        threads::of(&points, last.1.run.machine.usable_cores.value().copied())
+        threads::of(&points, cores_of(&shared.cpus, last.1.run.machine.usable_cores.value().copied()))
     });
     let grows = matches!(axis, Axis::Size | Axis::TextTokens);
+    let (workload, label) = table::setting(last.1.run, shared);
+    let measured = |place: Place| format!("{} is not predicted, because it was measured", place.words());
     Some(Series {
         machine: machine.to_owned(),
         axis,
-        workload: workload(axis, &last.1.cell.key),
-        label: label(axis, last.1),
-        backend: last.1.cell.key.backend.clone(),
+        workload,
+        label,
+        backend: shared.backend.clone(),
         curves,
         profiled: profiled(axis, cells),
         work: if grows { work(cells) } else { Vec::new() },
         threads: threads.flatten(),
-        notes: notes(cells),
+        notes: known.into_iter().map(measured).chain(notes(cells)).collect(),
     })
 }
 
@@ -171,7 +183,7 @@ fn curve(
     role: Option<Role>,
     cells: &[(Place, &Measured)],
     values: &[Vec<f64>],
-    predict: &[Place],
+    wanted: &[Place],
     flops: impl Fn(&ModelEntry, &Measured) -> Option<u64>,
 ) -> Option<Curve> {
     let point = |((place, cell), values): (&(Place, &Measured), &Vec<f64>)| {
@@ -186,11 +198,11 @@ fn curve(
         Some(Point { at: place.clone(), x: place.x, seconds, ends, launches: values.len(), flops })
     };
     let points: Vec<Point> = cells.iter().zip(values).filter_map(point).collect();
-    finished(axis, of, role, points, predict)
+    finished(axis, of, role, points, wanted)
 }
 
-/// The law, and what follows from it.
-fn finished(axis: Axis, of: String, role: Option<Role>, points: Vec<Point>, predict: &[Place]) -> Option<Curve> {
+/// The law through points in the order of the axis, and what follows from it.
+fn finished(axis: Axis, of: String, role: Option<Role>, points: Vec<Point>, wanted: &[Place]) -> Option<Curve> {
     if points.len() < 2 {
         return None;
     }
@@ -202,9 +214,8 @@ fn finished(axis: Axis, of: String, role: Option<Role>, points: Vec<Point>, pred
         Axis::Threads => Vec::new(),
         _ => law::hold_out(&points.iter().map(|point| (point.at.clone(), point.seconds)).collect::<Vec<_>>()),
     };
-    let largest = points.iter().map(|point| point.x).fold(0.0, f64::max);
-    let wanted = predict.iter().filter(|place| place.axis == axis && points.iter().all(|point| point.x != place.x));
-    let predicted = wanted.filter_map(|place| Some(law::predict(law.value()?, place, largest))).collect();
+    let (first, last) = (points.first()?.x, points.last()?.x);
+    let predicted = wanted.iter().filter_map(|place| Some(law::predict(law.value()?, place, (first, last)))).collect();
     let operations = counted.and_then(|counted| Growth::of(&counted));
     Some(Curve { of, role, check: law::check(&held_out), points, operations, held_out, law, predicted })
 }
@@ -278,28 +289,6 @@ fn work(cells: &[(Place, &Measured)]) -> Vec<Work> {
     found
 }
 
-/// What is run, without the axis.
-fn workload(axis: Axis, key: &CellKey) -> String {
-    let says = |is: Axis, words: Option<String>| words.filter(|_| axis != is);
-    let parts = [
-        says(Axis::Size, (key.width > 0).then(|| format!("{}×{}", key.width, key.height))),
-        says(Axis::Steps, Some(several(key.steps, "step"))),
-        key.unusual_sampler().map(str::to_owned),
-        says(Axis::TextTokens, key.text_tokens().map(|tokens| format!("{tokens} text tokens"))),
-        says(Axis::Batch, (key.batch > 1).then(|| format!("batch {}", key.batch))),
-        (key.device != "cpu").then(|| format!("on {}", key.device)),
-    ];
-    [Some(key.name())].into_iter().chain(parts).flatten().collect::<Vec<_>>().join(", ")
-}
-
-/// What runs it.
-fn label(axis: Axis, cell: &Measured) -> String {
-    match axis {
-        Axis::Threads => table::ships(&cell.cell.key),
-        _ => table::label(cell.run, &cell.cell.key),
-    }
-}
-
 fn notes(cells: &[(Place, &Measured)]) -> Vec<String> {
     let mut notes = Vec::new();
     let moving = |state: Steady| matches!(state, Steady::Warming | Steady::Slowing | Steady::None);
@@ -308,7 +297,7 @@ fn notes(cells: &[(Place, &Measured)]) -> Vec<String> {
         if count > 0 {
             notes.push(format!(
                 "{}: times were not steady in {count} of {}",
-                place.says,
+                place.words(),
                 several(cell.launches.len(), "launch")
             ));
         }

@@ -11,7 +11,7 @@ use crate::stats::median;
 /// What more threads bring.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Threads {
-    /// Each number of threads against the fewest.
+    /// Each number of threads against the fewest, which are 1 by definition and have no interval.
     pub steps: Vec<Speedup>,
     /// The share of the work at one thread that does not get faster, 0..1.
     pub serial: Reading<Serial>,
@@ -24,7 +24,7 @@ pub struct Speedup {
     pub threads: u32,
     /// How many times as fast as the fewest.
     pub speedup: Ratio,
-    /// The speed-up as a share of the threads' number over the fewest: 1 where each does as much as the first.
+    /// The speed-up over how many times as many threads they are: 1 where twice as many are twice as fast.
     pub efficiency: f64,
 }
 
@@ -39,11 +39,11 @@ pub struct Serial {
     pub points: usize,
 }
 
-/// From the launches' values at each number of threads; `cores` are those that could run them, where that is known.
+/// From the launches' values at each number of threads, the fewest first; `cores` are those that could run them, where that is known.
 pub fn of(points: &[(Place, Vec<f64>)], cores: Option<u32>) -> Option<Threads> {
     let (fewest, base) = points.first()?;
     let step = |(place, values): &(Place, Vec<f64>)| {
-        let speedup = ratio(values, base)?;
+        let speedup = if place == fewest { Ratio { value: 1.0, interval: None } } else { ratio(values, base)? };
         let efficiency = speedup.value * fewest.x / place.x;
         Some(Speedup { threads: place.x as u32, speedup, efficiency })
     };
@@ -98,6 +98,7 @@ mod tests {
         let serial = found.serial.value().unwrap();
         assert!((serial.share - 0.2).abs() < 1e-9 && serial.off < 1e-9 && serial.points == 3, "{serial:?}");
         assert_eq!(found.steps.len(), 4);
+        assert_eq!(found.steps[0].speedup, Ratio { value: 1.0, interval: None }, "it is held against itself");
         let two = &found.steps[1];
         assert!((two.speedup.value - 1.0 / 0.6).abs() < 1e-9 && (two.efficiency - 1.0 / 1.2).abs() < 1e-9, "{two:?}");
         assert!((of(&points, None).unwrap().serial.value().unwrap().share - 0.2).abs() > 0.05, "it would bend the law");

@@ -1,7 +1,7 @@
 //! What curves say, in sentences. Numbers that were not measured are called predicted, wherever they stand.
 
 use super::axis::Axis;
-use super::law::{Check, FEWEST, HeldOut, Law, Predicted};
+use super::law::{Check, FEWEST, HeldOut, Law, Predicted, Reach};
 use super::series::{Curve, Growth, Series, Work};
 use crate::record::disturbed::several;
 use crate::stats::Interval;
@@ -99,29 +99,32 @@ fn held_out(curves: &[&Curve]) -> Vec<String> {
         )];
     };
     let of = |(curve, held): &(&Curve, &HeldOut)| {
-        let off = format!("{} {}", percent(held.off().abs()), if held.off() < 0.0 { "less" } else { "more" });
-        let verdict = match held.holds {
-            Some(true) => "within",
-            Some(false) => "OUTSIDE",
-            None => "no interval of so few points",
+        let verdict = match held.check {
+            Check::Held => "within",
+            Check::Missed => "OUTSIDE",
+            Check::Vague => "within an interval that is too wide to check it",
+            Check::Unknown => "no interval of so few points",
         };
         format!(
-            "{} predicted {}, measured {} ({off}: {verdict})",
+            "{} predicted {}, measured {} ({}: {verdict})",
             curve.of,
             time(held.predicted, held.interval),
-            seconds(held.measured)
+            seconds(held.measured),
+            off(held)
         )
     };
     let told: Vec<String> = largest.iter().map(of).collect();
-    says.push(format!("Held out, {}: {}.", first.at.says, told.join("; ")));
-    let inner: Vec<bool> = curves
-        .iter()
-        .flat_map(|curve| &curve.held_out[..curve.held_out.len().saturating_sub(1)])
-        .filter_map(|held| held.holds)
-        .collect();
-    if !inner.is_empty() {
-        let kept = inner.iter().filter(|holds| **holds).count();
-        says.push(format!("Each other point held out in turn: {kept} of {} lie in their intervals.", inner.len()));
+    says.push(format!("Held out, {}: {}.", first.at.words(), told.join("; ")));
+    let inner: Vec<&HeldOut> =
+        curves.iter().flat_map(|curve| &curve.held_out[..curve.held_out.len().saturating_sub(1)]).collect();
+    let count = |check: Check| inner.iter().filter(|held| held.check == check).count();
+    let (kept, missed, vague) = (count(Check::Held), count(Check::Missed), count(Check::Vague));
+    let judged = (kept + missed > 0).then(|| format!("{kept} of {} lie in their intervals", kept + missed));
+    let wide = (vague > 0).then(|| format!("{} too wide to check", is_or_are(vague, "interval")));
+    if judged.is_some() || wide.is_some() {
+        let farthest = inner.iter().map(|held| held.off().abs()).fold(0.0, f64::max);
+        let told = judged.into_iter().chain(wide).collect::<Vec<_>>().join("; ");
+        says.push(format!("Each other point held out in turn: {told}; the farthest is {} off.", percent(farthest)));
     }
     let missed: Vec<String> =
         curves.iter().filter(|curve| curve.check == Check::Missed).map(|curve| curve.of.clone()).collect();
@@ -165,19 +168,37 @@ fn prediction(curve: &Curve, predicted: &Predicted) -> String {
         Some(_) => time(predicted.predicted, predicted.interval),
         None => format!("{}, without an interval", time(predicted.predicted, None)),
     };
-    let beyond = if predicted.beyond > 1.0 {
-        format!(", {:.1} times the largest measured", predicted.beyond)
-    } else {
-        ", within what was measured".to_owned()
+    let reach = match predicted.reach {
+        Reach::Within => "within what was measured".to_owned(),
+        Reach::Above(times) => format!("{times:.1} times the largest measured"),
+        Reach::Below(times) => format!("the smallest measured is {times:.1} times as large"),
     };
-    let trust = match (curve.check, curve.held_out.last()) {
-        (Check::Held, Some(held)) => format!("the same law predicted {} rightly", held.at.says),
-        (Check::Missed, Some(held)) => {
-            format!("do not rely on it: the same law missed {} by {}", held.at.says, percent(held.off().abs()))
-        }
-        _ => {
-            format!("unchecked: {} are too few to hold one out with an interval", several(curve.points.len(), "point"))
+    let trust = match curve.held_out.last() {
+        None => format!("unchecked: {} are too few to hold one out", several(curve.points.len(), "point")),
+        Some(held) => {
+            let (at, off) = (held.at.words(), off(held));
+            match held.check {
+                Check::Held => format!("the same law predicted {at} within its interval: measured {off}"),
+                Check::Missed => format!("do not rely on it: the same law missed {at}: measured {off}"),
+                Check::Vague => {
+                    format!("unchecked: the same law's interval for {at} is too wide to tell (measured {off})")
+                }
+                Check::Unknown => {
+                    let points = several(curve.points.len(), "point");
+                    format!("unchecked: {points} are too few for an interval (of {at}, measured {off})")
+                }
+            }
         }
     };
-    format!("PREDICTED, not measured: {}, {}: {interval}{beyond}; {trust}.", predicted.at.says, curve.of)
+    format!("PREDICTED, not measured: {}, {}: {interval}, {reach}; {trust}.", predicted.at.words(), curve.of)
+}
+
+/// `1 interval is`, `9 intervals are`.
+fn is_or_are(count: usize, what: &str) -> String {
+    format!("{} {}", several(count, what), if count == 1 { "is" } else { "are" })
+}
+
+/// How far the measured value is off what was foretold: `12 % more`.
+fn off(held: &HeldOut) -> String {
+    format!("{} {}", percent(held.off().abs()), if held.off() < 0.0 { "less" } else { "more" })
 }

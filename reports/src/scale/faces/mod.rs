@@ -4,10 +4,11 @@ pub mod markdown;
 pub mod text;
 
 use super::axis::Axis;
-use super::ladder::{Ladder, Rung};
+use super::ladder::{Ladder, PaperRatio, Rung};
 use super::ratio::Ratio;
 use super::series::{Curve, Series};
 use super::{Scale, words};
+use crate::record::disturbed::several;
 use crate::stats::Interval;
 use crate::text::{percent, seconds};
 
@@ -22,7 +23,6 @@ pub(crate) fn title(series: &Series) -> String {
     let by = match series.axis {
         Axis::Size => "by size (exponents are of pixels; latent tokens grow in proportion)",
         Axis::Threads => "by threads",
-        Axis::Batch => "by images made at once",
         Axis::Steps => "by denoiser steps",
         Axis::TextTokens => "by text tokens",
     };
@@ -47,13 +47,10 @@ pub(crate) fn times(series: &Series) -> Rows {
             [name.to_owned()].into_iter().chain(cells).collect::<Vec<_>>()
         };
         let step = |n: u32| threads.steps.iter().find(|step| step.threads == n);
-        rows.push(row("times as fast", &|n| step(n).map(|step| times_of(&step.speedup))));
-        rows.push(row("efficiency", &|n| step(n).map(|step| percent(step.efficiency))));
-    }
-    if series.axis == Axis::Batch {
-        let each = series.curves[0].points.iter().map(|point| seconds(point.seconds / point.x));
-        let blank = [String::new(), String::new()];
-        rows.push(["each image".to_owned()].into_iter().chain(each).chain(blank).collect());
+        let fewest = threads.steps.first().map_or(1, |step| step.threads);
+        let against = format!("times as fast as {}", several(fewest, "thread"));
+        rows.push(row(&against, &|n| step(n).map(|step| times_of(&step.speedup))));
+        rows.push(row("share of the ideal", &|n| step(n).map(|step| percent(step.efficiency))));
     }
     rows
 }
@@ -95,10 +92,10 @@ fn times_of(ratio: &Ratio) -> String {
 
 /// The rungs of a ladder: here, then the paper.
 pub(crate) fn rungs(ladder: &Ladder) -> Rows {
-    let mut hardware: Vec<&str> = Vec::new();
-    for paper in ladder.rungs.iter().flat_map(|rung| &rung.paper) {
-        if !hardware.contains(&paper.hardware.as_str()) {
-            hardware.push(&paper.hardware);
+    let mut hardware: Vec<String> = Vec::new();
+    for setting in ladder.rungs.iter().flat_map(|rung| &rung.paper).map(PaperRatio::setting) {
+        if !hardware.contains(&setting) {
+            hardware.push(setting);
         }
     }
     let head = ["rung", "a pass", "to the first", "against", "time", "parameters", "operations"].map(str::to_owned);
@@ -117,8 +114,9 @@ pub(crate) fn rungs(ladder: &Ladder) -> Rows {
             plain(rung.parameters),
             plain(rung.operations),
         ];
-        let on =
-            |hardware: &&str| plain(rung.paper.iter().find(|paper| paper.hardware == **hardware).and_then(|p| p.time));
+        let on = |hardware: &String| {
+            plain(rung.paper.iter().find(|paper| paper.setting() == *hardware).and_then(|p| p.time))
+        };
         let first = rung.paper.first();
         let counts = [first.and_then(|paper| paper.parameters), first.and_then(|paper| paper.operations)];
         let counts = counts.map(plain).into_iter().filter(|_| !hardware.is_empty());
@@ -129,7 +127,10 @@ pub(crate) fn rungs(ladder: &Ladder) -> Rows {
 
 /// What a ladder's table says, and of what.
 pub(crate) fn about(ladder: &Ladder) -> String {
-    let source =
-        ladder.source.as_ref().map(|source| format!(" The paper's: {source}; other hardware.")).unwrap_or_default();
+    let source = ladder
+        .source
+        .as_ref()
+        .map(|source| format!(" The paper's: {source}; other hardware, at the size given there."))
+        .unwrap_or_default();
     format!("Ratios of one pass of the denoiser; below 1 is less.{source}")
 }
