@@ -66,16 +66,17 @@ pub fn pairs(table: &Table) -> Vec<Beside<'_>> {
 
 /// What there is to say of each workload, device, company and kind of time, with what it is about.
 pub fn sentences(table: &Table) -> Vec<(String, String)> {
-    let mut all: Vec<((String, Option<&str>), Vec<Beside>)> = Vec::new();
+    let mut all: Vec<(String, Vec<Beside>)> = Vec::new();
     for pair in pairs(table).into_iter().filter(|pair| pair.times().is_some()) {
         let Some(company) = pair.company.key.in_company() else { continue };
-        let about = (format!("{}, alone and {company}", group(pair.alone)), kind(pair.alone));
-        match all.iter_mut().find(|(known, _)| *known == about) {
+        let about = format!("{}, alone and {company}", group(pair.alone));
+        let is_alike = |pairs: &[Beside]| pairs.iter().all(|other| kind(other.alone) == kind(pair.alone));
+        match all.iter_mut().find(|(known, pairs)| *known == about && is_alike(pairs)) {
             Some((_, pairs)) => pairs.push(pair),
             None => all.push((about, vec![pair])),
         }
     }
-    all.into_iter().filter_map(|((about, _), pairs)| Some((about, of_pairs(&pairs)?))).collect()
+    all.into_iter().filter_map(|(about, pairs)| Some((about, of_pairs(&pairs)?))).collect()
 }
 
 /// Of the one that is fastest alone; and how far the others lie apart.
