@@ -67,7 +67,8 @@ mod tests {
 
     fn cell(scheme: &str, numerics: &str, distances: &[f64]) -> Cell {
         let latents = distances.iter().enumerate();
-        let latents = latents.map(|(step, &relative_l2)| StepDivergence { step: step as u32, relative_l2, cosine: 1.0 });
+        let latents =
+            latents.map(|(step, &relative_l2)| StepDivergence { step: step as u32, relative_l2, cosine: 1.0 });
         Cell {
             key: CellKey { precision: scheme.into(), ..CellKey::default() },
             numerics: Reading::Ok(numerics.into()),
