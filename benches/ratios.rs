@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::{backends, cache, session, threads};
-use ditbench_backend_api::{Backend, NodeTime, Session};
+use ditbench_backend_api::{Backend, Session};
 use ditbench_conformance::inputs;
 use ditbench_graph::cost;
 use ditbench_graph::weights::prepare::{Source, prepare};
@@ -31,7 +31,7 @@ use ditbench_workloads::snapgen;
 use ditbench_workloads::snapgenpp::pipeline::{self, Feed, Rule};
 use ditbench_workloads::snapgenpp::{ImageSize, Layout, Model, ModelConfig, Rung, Variant};
 use ditbench_workloads::{RunError, StageRunner};
-use ratio::{Estimate, line, ratio, seconds};
+use ratio::{Estimate, line, named, ratio, seconds};
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -40,6 +40,10 @@ fn main() {
     // `cargo test --benches` runs benches too, to see that they start.
     if std::env::args().any(|arg| arg == "--test") {
         return;
+    }
+    if let Some(unknown) = asked.iter().find(|arg| parts.iter().all(|(name, _)| name != arg)) {
+        eprintln!("there is no part \"{unknown}\"; there are {}", parts.map(|(name, _)| name).join(", "));
+        std::process::exit(2);
     }
     for (_, part) in parts.iter().filter(|(name, _)| asked.is_empty() || asked.iter().any(|arg| arg == name)) {
         part();
@@ -105,7 +109,7 @@ fn attention_seconds(session: &mut dyn Session, feed: &[Tensor]) -> f64 {
         (scope.starts_with("down.") || scope.starts_with("up."))
             && (scope.contains(".attn.assa.") || scope.contains(".attn.attend"))
     };
-    profile.nodes.iter().filter(|node| node.scope.as_deref().is_some_and(counts)).map(|node| node.duration_s).sum()
+    named(&profile, |scope| counts(scope).then_some(1))
 }
 
 fn attention() {
@@ -176,8 +180,9 @@ fn depthwise() {
     // As the profiler tells: what goes into a session and comes out of it is copied, and would hide the half of it.
     let inside = |session: &mut dyn Session| {
         let profile = session.profile(&feed).expect("a profile");
-        let of = |node: &NodeTime| counts.get(node.scope.as_deref()?).map(|count| *count as f64 * node.duration_s);
-        profile.nodes.iter().filter_map(of).sum::<f64>()
+        let told = |name: &String| profile.nodes.iter().any(|node| node.scope.as_ref() == Some(name));
+        let whole = counts.keys().all(told);
+        named(&profile, |scope| counts.get(scope).copied().filter(|_| whole))
     };
     let made = |backend: &dyn Backend, variant: &str| session(backend, &graph, &stored, variant);
     let backends = backends();

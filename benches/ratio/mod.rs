@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use ditbench_backend_api::Profile;
+
 /// A median with the range of its distribution-free interval.
 #[derive(Clone, Copy, Debug)]
 pub struct Estimate {
@@ -32,6 +34,10 @@ impl Estimate {
 
 impl std::fmt::Display for Estimate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Of what a profile does not tell of; see `named`.
+        if self.median.is_nan() {
+            return f.write_str("unknown: not in the profile");
+        }
         write!(f, "{:.3} ({:.3} to {:.3})", self.median, self.low, self.high)
     }
 }
@@ -41,6 +47,12 @@ pub fn seconds(work: impl FnOnce()) -> f64 {
     let begun = Instant::now();
     work();
     begun.elapsed().as_secs_f64()
+}
+
+/// Seconds of a profile's nodes, each `times(scope)` times, or NaN if none counts: what is not told of did not take 0.
+pub fn named(profile: &Profile, times: impl Fn(&str) -> Option<usize>) -> f64 {
+    let counted = profile.nodes.iter().filter_map(|node| Some(times(node.scope.as_deref()?)? as f64 * node.duration_s));
+    counted.reduce(|a, b| a + b).unwrap_or(f64::NAN)
 }
 
 /// b's time over a's, `pairs` times in the order a b b a, after one run of each that does not count: whatever drifts

@@ -31,6 +31,11 @@ pub const DEVICE: &str = "cpu";
 /// The version of candle that the crate is built with; pinned in the workspace.
 const CANDLE: &str = "0.11.1";
 
+/// Threads of candle's pool, on which all of a session runs: `RAYON_NUM_THREADS`, read when the process first uses the pool.
+pub fn threads() -> usize {
+    candle_core::Device::Cpu.with_context(rayon::current_num_threads)
+}
+
 /// candle on the CPU.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Candle;
@@ -157,7 +162,7 @@ impl Backend for Candle {
         let Some(way) = Way::named(&options.variant) else {
             return Err(unsupported(format!("it has no way of running called \"{}\"", options.variant)));
         };
-        let live = rayon::current_num_threads();
+        let live = threads();
         if live != options.threads {
             return Err(unsupported(format!(
                 "{} threads were asked for, but this process's pool has {live}: set RAYON_NUM_THREADS before it starts",

@@ -51,11 +51,46 @@ pub enum Packed {
     Q8(PackedQ8, bool),
 }
 
-/// What is resident, and in which precision it computes.
+impl Loaded {
+    /// Bytes of weights that it holds. What candle packs anew at its first product, for its own kernels, it does not tell.
+    pub fn weight_bytes(&self) -> u64 {
+        let floats = |values: &Option<Vec<f32>>| values.as_ref().map_or(0, |values| size_of_val(values.as_slice()));
+        let tensor = |tensor: &Tensor| tensor.elem_count() * tensor.dtype().size_in_bytes();
+        let bytes = match self {
+            Self::Nothing | Self::Angles(..) | Self::StockAngles(..) | Self::Mask(_) => 0,
+            Self::Linear(matrix, bias) => matrix.bytes() + floats(bias),
+            Self::Conv(kernel, bias) => kernel.bytes() + floats(bias),
+            Self::Norm(weight, bias) => floats(weight) + floats(bias),
+            Self::StockLinear(matrix, bias) | Self::StockConv(matrix, bias) => {
+                tensor(matrix) + bias.as_ref().map_or(0, tensor)
+            }
+            Self::StockQuantized(matrix, bias) => {
+                let matrix = match matrix {
+                    QMatMul::QTensor(matrix) => matrix.storage_size_in_bytes(),
+                    QMatMul::Tensor(matrix) | QMatMul::TensorF16(matrix) => tensor(matrix),
+                };
+                matrix + bias.as_ref().map_or(0, tensor)
+            }
+            Self::StockNorm(weight, bias) => tensor(weight) + tensor(bias),
+            Self::Table(table) => tensor(table),
+        };
+        bytes as u64
+    }
+}
+
+impl Packed {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::F32(matrix) => matrix.bytes(),
+            Self::Q4(matrix, _) => matrix.bytes(),
+            Self::Q8(matrix, _) => matrix.bytes(),
+        }
+    }
+}
+
+/// In which precision a graph computes.
 #[derive(Default)]
 pub struct Ledger {
-    /// Bytes of weights held.
-    pub bytes: u64,
     /// Some weight is in few bits.
     pub few_bits: bool,
     /// Some linear rounds its activations.
@@ -81,9 +116,6 @@ pub fn load(
         let weight = get(id)?;
         Tensor::from_slice(&weight.to_f32(), weight.shape.as_slice(), &Device::Cpu).map_err(|error| failed(&error))
     };
-    for id in node.op.weights() {
-        ledger.bytes += resident(&get(id)?, way, matches!(node.op, Op::Linear { .. }));
-    }
     Ok(match &node.op {
         Op::Linear { weight, bias } => {
             let matrix = get(*weight)?;
@@ -149,20 +181,6 @@ pub fn load(
         }
         _ => Loaded::Nothing,
     })
-}
-
-/// Bytes that a weight takes once loaded.
-fn resident(weight: &WeightTensor, way: Way, linear: bool) -> u64 {
-    let len = weight.len() as u64;
-    let bits = match (&weight.data, way) {
-        (WeightData::Q4(_), Way::Stock { widen: true }) if linear => 8.5,
-        (WeightData::Q4(_), Way::Stock { .. }) if linear => 4.5,
-        (WeightData::Q4(_), _) if linear => 5.0,
-        (WeightData::Q8(_), Way::Stock { .. }) if linear => 8.5,
-        (WeightData::Q8(_), _) if linear => 9.0,
-        _ => 32.0,
-    };
-    (len as f64 * bits / 8.0) as u64
 }
 
 /// A linear's matrix for ditbench's kernels.

@@ -1,8 +1,9 @@
 //! The order of work: which nodes run together, and which values can be freed afterwards.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ditbench_graph::Graph;
-use ditbench_graph::fused::Geglu;
-use ditbench_graph::{Activation, Op};
+use ditbench_graph::fused::{self, Geglu};
 
 /// Nodes that run as one, and what can be freed after them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,36 +25,21 @@ impl Step {
     }
 }
 
-/// The steps of a graph. With `fuse`, a node whose only reader can be computed along with it is joined to it:
-/// layer norm with modulation, linear with GELU (tanh), convolution with ReLU, group norm with SiLU. So are the four nodes of a gated unit.
+/// The steps of a graph. With `fuse`, nodes that a kernel computes at once ([`fused`]) are one step, where the last of them stands.
 pub fn steps(graph: &Graph, fuse: bool) -> Vec<Step> {
-    let readers = graph.readers();
-    let made_by = producers(graph);
     let mut steps = Vec::new();
-    let mut joined = vec![false; graph.nodes.len()];
-    for head in 0..graph.nodes.len() {
-        if joined[head] {
-            continue;
+    // Steps by their last node, and the nodes before it.
+    let (mut ends, mut inside) = (BTreeMap::new(), BTreeSet::new());
+    for index in 0..graph.nodes.len() {
+        let step = |joined, named| Step { head: index, joined, named, free: Vec::new() };
+        if let Some(unit) = Some(index).filter(|_| fuse).and_then(|index| Geglu::at(graph, index)) {
+            inside.extend([unit.gate, unit.gelu]);
+            ends.insert(unit.product, step(vec![unit.gate, unit.gelu, unit.product], unit.gelu));
+        } else if let Some(tail) = Some(index).filter(|_| fuse).and_then(|index| fused::tail(graph, index)) {
+            ends.insert(tail, step(vec![tail], index));
+        } else if !inside.contains(&index) {
+            steps.push(ends.remove(&index).unwrap_or_else(|| step(Vec::new(), index)));
         }
-        if let Some(unit) = Some(head).filter(|_| fuse).and_then(|head| Geglu::at(graph, head)) {
-            let nodes = vec![unit.gate, unit.gelu, unit.product];
-            nodes.iter().for_each(|node| joined[*node] = true);
-            steps.push(Step { head, joined: nodes, named: unit.gelu, free: Vec::new() });
-            continue;
-        }
-        let output = graph.nodes[head].output;
-        let tail = (head + 1..graph.nodes.len())
-            .take_while(|_| fuse && readers[output.0] == 1)
-            .find(|&index| graph.nodes[index].inputs.contains(&output))
-            .filter(|&tail| {
-                let others = graph.nodes[tail].inputs.iter().filter(|&&input| input != output);
-                fits(graph, head, tail)
-                    && others.copied().all(|input| made_by[input.0].is_none_or(|maker| maker < head))
-            });
-        if let Some(tail) = tail {
-            joined[tail] = true;
-        }
-        steps.push(Step { head, joined: tail.into_iter().collect(), named: head, free: Vec::new() });
     }
     let kept: Vec<usize> = graph.outputs.iter().map(|port| port.value.0).collect();
     let mut last = vec![None; graph.values.len()];
@@ -74,30 +60,9 @@ pub fn steps(graph: &Graph, fuse: bool) -> Vec<Step> {
     steps
 }
 
-/// For each value, the node that makes it; `None` for an input.
-fn producers(graph: &Graph) -> Vec<Option<usize>> {
-    let mut made_by = vec![None; graph.values.len()];
-    for (index, node) in graph.nodes.iter().enumerate() {
-        made_by[node.output.0] = Some(index);
-    }
-    made_by
-}
-
-/// Whether a kernel computes both nodes at once.
-fn fits(graph: &Graph, head: usize, tail: usize) -> bool {
-    let (head, tail) = (&graph.nodes[head], &graph.nodes[tail]);
-    match (&head.op, &tail.op) {
-        (Op::LayerNorm { weight: None, bias: None, .. }, Op::Modulate) => tail.inputs[0] == head.output,
-        (Op::Linear { .. }, Op::Activation(Activation::GeluTanh)) => true,
-        (Op::Conv2d { .. }, Op::Activation(Activation::Relu)) => true,
-        (Op::GroupNorm { .. }, Op::Activation(Activation::Silu)) => true,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use ditbench_graph::{DType, GraphBuilder};
+    use ditbench_graph::{Activation, DType, GraphBuilder, Op};
 
     use super::*;
 
@@ -138,6 +103,20 @@ mod tests {
         let graph = b.finish().unwrap();
         assert_eq!(steps(&graph, true), [Step { head: 0, joined: vec![1, 2, 3], named: 2, free: vec![0, 1, 2, 3] }]);
         assert_eq!(steps(&graph, false).len(), 4, "the runtime's own operations are not joined");
+    }
+
+    #[test]
+    fn a_norm_waits_for_what_its_modulation_reads() {
+        let mut b = GraphBuilder::new("toy");
+        let x = b.input("x", &[1, 4, 8], DType::F32);
+        let rows = b.input("rows", &[1, 2, 8], DType::F32);
+        let h = b.norm("norm", x, 1e-6);
+        let (shift, scale) = (b.slice("shift", rows, 1, 0, 1), b.slice("scale", rows, 1, 1, 2));
+        let y = b.node("modulate", Op::Modulate, &[h, shift, scale]);
+        b.output("y", y);
+        let steps = steps(&b.finish().unwrap(), true);
+        let found: Vec<(usize, &[usize])> = steps.iter().map(|step| (step.head, &step.joined[..])).collect();
+        assert_eq!(found, [(1, &[][..]), (2, &[]), (0, &[3])]);
     }
 
     #[test]

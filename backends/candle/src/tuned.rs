@@ -130,20 +130,19 @@ pub fn compute(op: &Op, tail: Option<&Op>, loaded: &Loaded, x: &[Tensor]) -> Res
     }
 }
 
-/// a + b, or a·b. Our kernels add what has one shape, and combine images with a number for each channel, or whatever else has one
-/// number a row; candle does the other broadcasts. Its own additions run on a thread pool of its own, beside the one of our kernels: the
+/// a + b, or a·b. Our kernels combine what has one shape, and images with a number for each channel, or whatever else has one
+/// number a row; candle does the other broadcasts. Its own sums and products run on threads of their own, beside those of our kernels: the
 /// two wait for each other's cores (1.9 ms against 20 µs in tract for the 131,072 elements of nano's last decoder block).
 pub fn combine(op: &Op, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (isa, sum) = (Isa::best(), matches!(op, Op::Add));
-    if sum && a.dims() == b.dims() {
-        return two("add", [a, b], |a, b, y| elementwise::add(isa, a, b, y));
-    }
     let each = [[a, b], [b, a]].into_iter().find_map(|[x, r]| Some(([x, r], row(x.dims(), r.dims())?)));
-    match each {
-        Some((given, dim)) if sum => two("add_rows", given, |x, r, y| elementwise::add_rows(isa, x, r, dim, y)),
-        Some((given, dim)) => two("mul_rows", given, |x, r, y| elementwise::mul_rows(isa, x, r, dim, y)),
-        None if sum => a.broadcast_add(b),
-        None => a.broadcast_mul(b),
+    match (each, sum) {
+        _ if a.dims() == b.dims() && sum => two("add", [a, b], |a, b, y| elementwise::add(isa, a, b, y)),
+        _ if a.dims() == b.dims() => two("mul", [a, b], |a, b, y| elementwise::mul(isa, a, b, y)),
+        (Some((given, dim)), true) => two("add_rows", given, |x, r, y| elementwise::add_rows(isa, x, r, dim, y)),
+        (Some((given, dim)), false) => two("mul_rows", given, |x, r, y| elementwise::mul_rows(isa, x, r, dim, y)),
+        (None, true) => a.broadcast_add(b),
+        (None, false) => a.broadcast_mul(b),
     }
 }
 

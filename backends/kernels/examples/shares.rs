@@ -1,30 +1,76 @@
 //! Prints which share of this machine's ceilings each kernel reaches: ceilings and kernels in turns in this one process, the
-//! median of the rounds. `cargo run --release -p ditbench-kernels --example shares`, or with names of instruction sets and parts
-//! of kernels' names: `-- avx2 int8`
+//! median of the rounds. `cargo run --release -p ditbench-kernels --example shares`, or with instruction sets and words of kernels' names:
+//! `-- avx2 int8`, `-- avx512 pointwise norm`
 
 use std::time::{Duration, Instant};
 
 use ditbench_kernels::attention::{AttentionShape, Pattern, attention};
 use ditbench_kernels::conv::{ConvSpec, PackedConv, conv2d};
+use ditbench_kernels::elementwise::{geglu, group_norm, rms_norm};
 use ditbench_kernels::linear::*;
-use ditbench_kernels::peak::{self, Grouped};
+use ditbench_kernels::peak::{self, Grouped, PeakSample};
 use ditbench_kernels::{Isa, KernelError};
 
 const ROUNDS: usize = 5;
 
 /// What a kernel is measured against.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Roof {
     F32,
     Grouped(Grouped),
+    /// Of memory.
+    Triad,
 }
 
-struct Case<'a> {
+impl Roof {
+    const ALL: [Self; 4] = [Self::F32, Self::Grouped(Grouped::Q4), Self::Grouped(Grouped::Q8), Self::Triad];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Grouped(Grouped::Q4) => "q4 in groups",
+            Self::Grouped(Grouped::Q8) => "q8 in groups",
+            Self::Triad => "triad",
+        }
+    }
+
+    fn measure(self, isa: Isa, threads: usize) -> Result<PeakSample, KernelError> {
+        let budget = Duration::from_millis(60);
+        match self {
+            Self::F32 => peak::measure_f32(isa, threads, budget),
+            Self::Grouped(format) => peak::measure_grouped(isa, format, threads, budget),
+            Self::Triad => peak::measure_triad(isa, threads, budget),
+        }
+    }
+}
+
+type Run = Box<dyn FnMut(Isa) -> Result<(), KernelError>>;
+
+struct Case {
     name: String,
     roof: Roof,
-    /// Multiplications and additions.
-    operations: f64,
-    run: Box<dyn FnMut(Isa) -> Result<(), KernelError> + 'a>,
+    /// Multiplications and additions; of the triad's, bytes read and written once.
+    amount: usize,
+    run: Run,
+}
+
+impl Case {
+    fn new(name: String, roof: Roof, amount: usize, run: impl FnMut(Isa) -> Result<(), KernelError> + 'static) -> Self {
+        Self { name, roof, amount, run: Box::new(run) }
+    }
+
+    /// 10⁹ a second, the best of some runs: what disturbs a kernel only lowers it, as a ceiling.
+    fn rate(&mut self, isa: Isa) -> Result<f64, KernelError> {
+        (self.run)(isa)?;
+        let (mut best, mut runs, begin) = (f64::INFINITY, 0, Instant::now());
+        while runs < 2 || begin.elapsed() < Duration::from_millis(100) {
+            let start = Instant::now();
+            (self.run)(isa)?;
+            best = best.min(start.elapsed().as_secs_f64());
+            runs += 1;
+        }
+        Ok(self.amount as f64 / best / 1e9)
+    }
 }
 
 fn values(len: usize) -> Vec<f32> {
@@ -36,7 +82,7 @@ fn groups(count: usize, bytes: usize) -> Vec<u8> {
     (0..count).flat_map(|i| [0, 0x20].into_iter().chain((0..bytes).map(move |b| (b * 31 + i) as u8))).collect()
 }
 
-fn linears([m, k, n]: [usize; 3]) -> Result<Vec<Case<'static>>, KernelError> {
+fn linears([m, k, n]: [usize; 3]) -> Result<Vec<Case>, KernelError> {
     let f32 = PackedF32::pack(&values(n * k), n, k)?;
     let (q4, q8) = (PackedQ4::pack(&groups(n * k / 32, 16), n, k)?, PackedQ8::pack(&groups(n * k / 32, 32), n, k)?);
     let (q4_f32, q8_f32) = (q4.clone(), q8.clone());
@@ -51,17 +97,12 @@ fn linears([m, k, n]: [usize; 3]) -> Result<Vec<Case<'static>>, KernelError> {
     ];
     let case = |(name, roof, linear): (&str, Roof, Linear)| {
         let (x, mut y) = (values(m * k), vec![0.0; m * n]);
-        Case {
-            name: format!("linear {name} {m}x{k}x{n}"),
-            roof,
-            operations: 2.0 * (m * k * n) as f64,
-            run: Box::new(move |isa| linear(isa, &x, &mut y)),
-        }
+        Case::new(format!("linear {name} {m}x{k}x{n}"), roof, 2 * m * k * n, move |isa| linear(isa, &x, &mut y))
     };
     Ok(all.into_iter().map(case).collect())
 }
 
-fn attentions() -> Vec<Case<'static>> {
+fn attentions() -> Vec<Case> {
     let (heads, head_dim) = (12, 64);
     let local = Pattern::Blockwise { blocks: 16, radius: 1 };
     let case = |(name, queries, keys, pattern): (&str, usize, usize, Pattern)| {
@@ -73,12 +114,8 @@ fn attentions() -> Vec<Case<'static>> {
             Pattern::Blockwise { .. } => (queries / 16).pow(2) * (14 * 3 + 2 * 2),
             _ => queries * keys,
         };
-        Case {
-            name: format!("attention {name}"),
-            roof: Roof::F32,
-            operations: 4.0 * (pairs * heads * head_dim) as f64,
-            run: Box::new(move |isa| attention(isa, &q, &k, &k, shape, pattern, 0.125, &mut out)),
-        }
+        let run = move |isa| attention(isa, &q, &k, &k, shape, pattern, 0.125, &mut out);
+        Case::new(format!("attention {name}"), Roof::F32, 4 * pairs * heads * head_dim, run)
     };
     [
         ("global 1024x256", 1024, 256, Pattern::Full),
@@ -90,30 +127,58 @@ fn attentions() -> Vec<Case<'static>> {
     .into()
 }
 
-fn convolution() -> Result<Case<'static>, KernelError> {
-    let spec = ConvSpec { in_channels: 64, out_channels: 64, kernel: [3, 3], stride: 1, padding: 1, groups: 1 };
-    let weight = PackedConv::pack(&values(64 * 64 * 9), spec)?;
-    let x = values(64 * 128 * 128);
-    let mut y = vec![0.0; x.len()];
-    Ok(Case {
-        name: "conv 3x3 64->64 at 128x128".into(),
-        roof: Roof::F32,
-        operations: (2 * 64 * 64 * 9 * 128 * 128) as f64,
-        run: Box::new(move |isa| conv2d(isa, &x, [128, 128], &weight, None, true, &mut y)),
-    })
+/// At SnapGen's shapes, and one of the tiny decoder's.
+fn convolutions() -> Result<Vec<Case>, KernelError> {
+    let case = |(name, i, o, kernel, groups, side): (&str, usize, usize, usize, usize, usize)| {
+        let spec =
+            ConvSpec { in_channels: i, out_channels: o, kernel: [kernel; 2], stride: 1, padding: kernel / 2, groups };
+        let weight = PackedConv::pack(&values(o * i / groups * kernel * kernel), spec)?;
+        let (x, mut y) = (values(i * side * side), vec![0.0; o * side * side]);
+        let (roof, amount) = match groups {
+            1 => (Roof::F32, 2 * y.len() * i * kernel * kernel),
+            _ => (Roof::Triad, 4 * (x.len() + y.len())),
+        };
+        let run = move |isa| conv2d(isa, &x, [side; 2], &weight, None, false, &mut y);
+        Ok(Case::new(format!("{name} {i}->{o} at {side}x{side}"), roof, amount, run))
+    };
+    [
+        ("depthwise 3x3", 512, 512, 3, 512, 128),
+        ("depthwise 3x3", 1024, 1024, 3, 1024, 64),
+        ("depthwise 3x3", 1792, 1792, 3, 1792, 32),
+        ("depthwise 3x3", 64, 64, 3, 64, 1024),
+        ("pointwise", 512, 256, 1, 1, 128),
+        ("pointwise", 1024, 512, 1, 1, 64),
+        ("pointwise", 1792, 896, 1, 1, 32),
+        ("pointwise", 896, 1792, 1, 1, 16),
+        ("pointwise", 64, 64, 1, 1, 1024),
+        ("dense 3x3", 64, 64, 3, 1, 128),
+        ("dense 3x3", 64, 64, 3, 1, 256),
+        ("dense 3x3", 256, 256, 3, 1, 64),
+        ("dense 3x3", 896, 896, 3, 1, 16),
+    ]
+    .map(case)
+    .into_iter()
+    .collect()
 }
 
-/// 10⁹ operations a second, the best of some runs: what disturbs a kernel only lowers it, as a ceiling.
-fn rate(case: &mut Case<'_>, isa: Isa) -> Result<f64, KernelError> {
-    (case.run)(isa)?;
-    let (mut best, mut runs, begin) = (f64::INFINITY, 0, Instant::now());
-    while runs < 2 || begin.elapsed() < Duration::from_millis(100) {
-        let start = Instant::now();
-        (case.run)(isa)?;
-        best = best.min(start.elapsed().as_secs_f64());
-        runs += 1;
+/// At SnapGen's shapes.
+fn norms_and_gates() -> Vec<Case> {
+    let mut all = Vec::new();
+    for (channels, side) in [(512, 128), (1024, 64), (1792, 32)] {
+        let (x, mut y, w) = (values(channels * side * side), vec![0.0; channels * side * side], values(channels));
+        let (x2, mut y2, w2) = (x.clone(), y.clone(), w.clone());
+        let (name, bytes) = (format!("group norm and SiLU {channels} at {side}x{side}"), 8 * x.len());
+        let run = move |isa| group_norm(isa, &x, side * side, 32, &w, &w, 1e-5, true, &mut y);
+        all.push(Case::new(name, Roof::Triad, bytes, run));
+        let run = move |isa| rms_norm(isa, &x2, channels, &w2, 1e-5, &mut y2);
+        all.push(Case::new(format!("rms norm {}x{channels}", side * side), Roof::Triad, bytes, run));
     }
-    Ok(case.operations / best / 1e9)
+    for (tokens, dim) in [(16384, 768), (4096, 1536), (1024, 2688)] {
+        let (x, mut y) = (values(tokens * 2 * dim), vec![0.0; tokens * dim]);
+        let run = move |isa| geglu(isa, &x, dim, &mut y);
+        all.push(Case::new(format!("geglu {tokens}x{dim}"), Roof::Triad, 12 * tokens * dim, run));
+    }
+    all
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -121,55 +186,50 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn main() -> Result<(), KernelError> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    let wanted = |name: &str, all: &[&str]| {
-        let mut of_kind =
-            asked.iter().filter(|asked| all.iter().any(|known| known.contains(asked.as_str()))).peekable();
-        of_kind.peek().is_none() || of_kind.any(|asked| name.contains(asked.as_str()))
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut cases = linears([1024, 768, 3072])?;
-    for shape in [[1024, 1024, 4096], [256, 256, 256], [1, 1024, 4096]] {
+    let mut cases = Vec::new();
+    for shape in [[1024, 768, 3072], [1024, 1024, 4096], [256, 256, 256], [1, 1024, 4096]] {
         cases.extend(linears(shape)?);
     }
     cases.extend(attentions());
-    cases.push(convolution()?);
-    let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    cases.retain(|case| wanted(&case.name, &names));
-    let sets: Vec<Isa> = Isa::available().into_iter().filter(|isa| *isa != Isa::Scalar).collect();
-    let set_names: Vec<&str> = sets.iter().map(|isa| isa.name()).collect();
-    for isa in sets.iter().copied().filter(|isa| wanted(isa.name(), &set_names)) {
-        let budget = Duration::from_millis(60);
-        let (mut roofs, mut rates) = (vec![Vec::new(); 4], vec![Vec::new(); cases.len()]);
+    cases.extend(convolutions()?);
+    cases.extend(norms_and_gates());
+    let mut sets: Vec<Isa> = Isa::available().into_iter().filter(|isa| *isa != Isa::Scalar).collect();
+    let (of_sets, of_cases): (Vec<&String>, Vec<&String>) =
+        asked.iter().partition(|word| sets.iter().any(|isa| isa.name().contains(word.as_str())));
+    if let Some(word) = of_cases.iter().find(|word| cases.iter().all(|case| !case.name.contains(word.as_str()))) {
+        let sets: Vec<&str> = sets.iter().map(|isa| isa.name()).collect();
+        let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+        return Err(format!("nothing is called \"{word}\"; there are {}; {}", sets.join(", "), names.join(", ")).into());
+    }
+    let wanted = |name: &str, words: &[&String]| words.is_empty() || words.iter().any(|word| name.contains(*word));
+    sets.retain(|isa| wanted(isa.name(), &of_sets));
+    cases.retain(|case| wanted(&case.name, &of_cases));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    for isa in sets {
+        let (mut roofs, mut rates) = (Roof::ALL.map(|_| Vec::new()), vec![Vec::new(); cases.len()]);
         for round in 0..ROUNDS {
-            roofs[0].push(peak::measure_f32(isa, threads, budget)?.value);
-            roofs[1].push(peak::measure_grouped(isa, Grouped::Q4, threads, budget)?.value);
-            roofs[2].push(peak::measure_grouped(isa, Grouped::Q8, threads, budget)?.value);
-            roofs[3].push(peak::measure_int8(isa, threads, budget)?.value);
+            for (roof, rates) in Roof::ALL.into_iter().zip(&mut roofs) {
+                rates.push(roof.measure(isa, threads)?.value);
+            }
             // There and back, so that a drift of the machine meets all alike.
             let mut order: Vec<usize> = (0..cases.len()).collect();
             if round % 2 == 1 {
                 order.reverse();
             }
             for index in order {
-                rates[index].push(rate(&mut cases[index], isa)?);
+                rates[index].push(cases[index].rate(isa)?);
             }
         }
-        let roofs: Vec<f64> = roofs.into_iter().map(median).collect();
-        println!(
-            "\n{isa}, {threads} threads: {:.0} GFLOP/s f32; GOP/s in groups: q4 {:.0}, q8 {:.0}; int8 dot products alone {:.0}",
-            roofs[0], roofs[1], roofs[2], roofs[3]
-        );
+        let roofs = roofs.map(median);
+        let told: Vec<String> =
+            Roof::ALL.iter().zip(roofs).map(|(roof, rate)| format!("{} {rate:.0}", roof.name())).collect();
+        println!("\n{isa}, {threads} threads; GFLOP/s, GOP/s, of memory GB/s: {}", told.join(", "));
         for (case, rates) in cases.iter().zip(rates) {
-            let roof = match case.roof {
-                Roof::F32 => roofs[0],
-                Roof::Grouped(Grouped::Q4) => roofs[1],
-                Roof::Grouped(Grouped::Q8) => roofs[2],
-            };
-            let rate = median(rates);
-            println!("{:36} {rate:8.1} GOP/s {:6.1} %", case.name, 100.0 * rate / roof);
+            let (rate, roof) =
+                (median(rates), Roof::ALL.iter().position(|roof| *roof == case.roof).unwrap_or_default());
+            println!("{:40} {rate:8.1} {:6.1} % of {}", case.name, 100.0 * rate / roofs[roof], case.roof.name());
         }
     }
     Ok(())

@@ -53,6 +53,9 @@ pub struct AttentionShape {
 
 /// softmax(scale·q·kᵀ)·v. q and out `[B, Tq, H, hd]`, k and v `[B, Tk, K, hd]`.
 ///
+/// A NaN in k reaches only the queries that see its key. In v, a NaN or an infinity also reaches queries that do not: a causal query gives keys
+/// after it a probability of 0, and 0 times either is NaN.
+///
 /// # Errors
 /// If a length does not fit; if K does not divide H; for [`Pattern::Causal`], if there are more queries than keys; for
 /// [`Pattern::Blockwise`], if Tq ≠ Tk or `blocks` does not divide them; or if this machine lacks `isa`.

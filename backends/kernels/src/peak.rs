@@ -242,8 +242,9 @@ impl Kernel for Dot {
     }
 }
 
-/// A weight whose panels, unpacked, and a tile's rows stay in the first-level cache together.
-const TILE: [usize; 2] = [32, 8 * GROUP];
+/// A weight of two panels, as deep as a block of the product, so that sums are begun and ended as often as there. What a tile reads is
+/// 24 KiB at most.
+const TILE: [usize; 2] = [32, linear::DEPTH];
 
 struct Groups<'a, P>(&'a P);
 
@@ -252,7 +253,7 @@ impl<P: linear::Groups> Kernel for Groups<'_, P> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> usize {
         // SAFETY: the caller's; the weight is a `TILE`.
-        unsafe { linear::tiles_alone::<S, P>(self.0, ROUNDS / 128) }
+        unsafe { linear::tiles_alone::<S, P>(self.0, ROUNDS / 256) }
     }
 }
 

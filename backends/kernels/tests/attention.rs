@@ -92,7 +92,7 @@ fn steep_softmax_stays_finite_and_right() {
 }
 
 #[test]
-fn a_nan_reaches_only_the_queries_that_see_it() {
+fn a_nan_in_a_key_reaches_only_the_queries_that_see_it() {
     let s = shape(1, 64, 64, 1, 1, 8);
     let (q, mut k, v) = (values(512, 1), values(512, 2), values(512, 3));
     k[40 * 8] = f32::NAN;

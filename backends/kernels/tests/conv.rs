@@ -119,25 +119,6 @@ fn single_pixels() {
     check([8, 9], spec(6, 4, [1, 1], 2, 0, 1), 1, false);
 }
 
-/// The lanes and the bands that tasks get must not show: not in the last bit.
-#[test]
-fn results_do_not_depend_on_the_number_of_threads() {
-    for s in [spec(24, 24, [3, 3], 1, 1, 24), spec(24, 24, [3, 3], 2, 1, 24), spec(48, 40, [1, 1], 1, 0, 1)] {
-        let (x, image) = (values(s.in_channels * 60 * 50, 1), [60, 50]);
-        let weight = values(s.out_channels * s.in_channels / s.groups * s.kernel[0] * s.kernel[1], 2);
-        let packed = PackedConv::pack(&weight, s).unwrap();
-        let [oh, ow] = s.output(60, 50);
-        let with = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let mut y = vec![f32::NAN; s.out_channels * oh * ow];
-            pool.install(|| conv2d(Isa::best(), &x, image, &packed, None, false, &mut y)).unwrap();
-            y.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
-        };
-        let one = with(1);
-        assert!([2, 3, 7].into_iter().all(|threads| with(threads) == one), "{s:?}");
-    }
-}
-
 #[test]
 fn wrong_shapes_are_errors() {
     assert!(PackedConv::pack(&[0.0; 36], spec(4, 3, [3, 3], 1, 1, 2)).is_err());

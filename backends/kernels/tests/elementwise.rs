@@ -131,6 +131,9 @@ fn check_norm(batch: usize, tokens: usize, dim: usize) {
         e::add(isa, &x, &other, &mut y).unwrap();
         let t = truth(&|i, _| f64::from(x[i]) + f64::from(other[i]));
         assert_near(&y, &t, 1e-6, &what("add"));
+        e::mul(isa, &x, &other, &mut y).unwrap();
+        let t = truth(&|i, _| f64::from(x[i]) * f64::from(other[i]));
+        assert_near(&y, &t, 1e-6, &what("mul"));
         let gate = values(batch * tokens, 8);
         e::lerp(isa, &x, &other, &gate, dim, &mut y).unwrap();
         let t = truth(&|i, _| {
@@ -219,6 +222,7 @@ fn wrong_shapes_are_errors() {
     assert!(e::rope(isa, &[0.0; 6], 2, 1, 3, &[0.0; 2], &[0.0; 2], &mut [0.0; 6]).is_err());
     assert!(e::gated_add(isa, &[0.0; 8], &[0.0; 8], &[0.0; 3], 2, 2, &mut [0.0; 8]).is_err());
     assert!(e::lerp(isa, &[0.0; 8], &[0.0; 8], &[0.0; 3], 2, &mut [0.0; 8]).is_err());
+    assert!(e::mul(isa, &[0.0; 8], &[0.0; 7], &mut [0.0; 8]).is_err());
     assert!(e::add_rows(isa, &[0.0; 8], &[0.0; 3], 2, &mut [0.0; 8]).is_err());
     assert!(e::mul_rows(isa, &[0.0; 8], &[0.0; 4], 3, &mut [0.0; 8]).is_err());
     assert!(e::transpose(isa, &[0.0; 8], 3, 2, &mut [0.0; 8]).is_err());

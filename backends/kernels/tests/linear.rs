@@ -129,27 +129,6 @@ fn packed_weights_take_the_bits_they_promise() {
 }
 
 #[test]
-fn the_number_of_threads_does_not_change_a_bit() {
-    let (m, n, k) = (70, 200, 544);
-    let x = values(m * k, 1);
-    let w = PackedF32::pack(&values(n * k, 2), n, k).unwrap();
-    let w4 = PackedQ4::pack(&q4(n, k, 3).0, n, k).unwrap();
-    let run = |threads| {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
-            let mut y = [vec![0.0; m * n], vec![0.0; m * n], vec![0.0; m * n]];
-            linear_f32(Isa::best(), &x, &w, None, Epilogue::GeluTanh, &mut y[0]).unwrap();
-            linear_q4_f32(Isa::best(), &x, &w4, None, Epilogue::None, &mut y[1]).unwrap();
-            linear_q4_int8(Isa::best(), &x, &w4, None, Epilogue::None, &mut y[2]).unwrap();
-            y
-        })
-    };
-    let one = run(1);
-    for threads in [2, 3, 7] {
-        assert!(one == run(threads), "{threads} threads");
-    }
-}
-
-#[test]
 fn wrong_lengths_are_errors() {
     let w = PackedF32::pack(&values(6, 1), 2, 3).unwrap();
     let found = linear_f32(Isa::Scalar, &[0.0; 6], &w, None, Epilogue::None, &mut [0.0; 3]);

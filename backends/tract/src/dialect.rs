@@ -10,7 +10,7 @@ pub fn stock() -> Dialect {
     Dialect { nbits_barrier: true, ..Dialect::standard() }
 }
 
-/// One node of domain `ditbench` for each node that our kernels compute, weights as stored.
+/// One node of domain `ditbench` for each call of our kernels ([`Dialect::ditbench`]).
 pub fn tuned() -> Dialect {
     Dialect { ditbench: true, ..stock() }
 }

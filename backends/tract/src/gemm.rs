@@ -45,6 +45,9 @@ impl Expansion for Gemm {
         outputs: &'p [TensorProxy],
     ) -> InferenceResult {
         check_output_arity(outputs, 1)?;
+        if !(2..=3).contains(&inputs.len()) {
+            bail!("Gemm takes 2 or 3 inputs, this one has {}", inputs.len());
+        }
         for input in inputs {
             s.equals(&input.datum_type, &outputs[0].datum_type)?;
         }
@@ -74,5 +77,110 @@ impl Expansion for Gemm {
         let Some(&c) = inputs.get(2).filter(|_| self.beta != 0.0) else { return Ok(tvec![product]) };
         let c = times(model, "beta", c, self.beta)?;
         wire_with_rank_broadcast(prefix, model, math::add(), &[product, c])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tract_onnx::pb::attribute_proto::AttributeType;
+    use tract_onnx::pb::tensor_proto::DataType;
+    use tract_onnx::pb::{
+        AttributeProto, GraphProto, ModelProto, TensorShapeProto, TypeProto, ValueInfoProto, tensor_shape_proto,
+        type_proto,
+    };
+    use tract_onnx::prelude::*;
+
+    use super::*;
+
+    fn port(name: usize, shape: &[usize]) -> ValueInfoProto {
+        let extent = |&extent: &usize| tensor_shape_proto::Dimension {
+            value: Some(tensor_shape_proto::dimension::Value::DimValue(extent as i64)),
+            ..Default::default()
+        };
+        let shape = Some(TensorShapeProto { dim: shape.iter().map(extent).collect() });
+        let tensor = type_proto::Tensor { elem_type: DataType::Float16 as i32, shape };
+        let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
+        ValueInfoProto { name: name.to_string(), r#type: Some(r#type), ..Default::default() }
+    }
+
+    fn float(name: &str, f: f32) -> AttributeProto {
+        AttributeProto { name: name.to_owned(), r#type: AttributeType::Float as i32, f, ..Default::default() }
+    }
+
+    fn int(name: &str, i: i64) -> AttributeProto {
+        AttributeProto { name: name.to_owned(), r#type: AttributeType::Int as i32, i, ..Default::default() }
+    }
+
+    /// A file of one Gemm in f16, read and made ready.
+    fn read(shapes: &[&[usize]], attribute: Vec<AttributeProto>) -> TractResult<TypedModel> {
+        let node = NodeProto {
+            input: (0..shapes.len()).map(|input| input.to_string()).collect(),
+            output: vec!["y".to_owned()],
+            name: "gemm".to_owned(),
+            op_type: "Gemm".to_owned(),
+            attribute,
+            ..Default::default()
+        };
+        let graph = GraphProto {
+            node: vec![node],
+            input: shapes.iter().enumerate().map(|(input, shape)| port(input, shape)).collect(),
+            output: vec![ValueInfoProto { name: "y".to_owned(), ..Default::default() }],
+            ..Default::default()
+        };
+        let mut reader = tract_onnx::onnx();
+        register(&mut reader);
+        reader.model_for_proto_model(&ModelProto { graph: Some(graph), ..Default::default() })?.into_optimized()
+    }
+
+    /// Small integers, which f16 holds as they are.
+    fn values(shape: &[usize], seed: usize) -> Vec<f32> {
+        (0..shape.iter().product()).map(|i| ((i * 7 + seed) % 5) as f32 - 2.0).collect()
+    }
+
+    #[test]
+    fn sixteen_bits_with_either_matrix_turned_and_both_factors() {
+        let (m, k, n) = (2, 3, 4);
+        for [turn_a, turn_b] in [[false, false], [true, false], [false, true], [true, true]] {
+            for c_shape in [None, Some(&[4][..]), Some(&[2, 1]), Some(&[2, 4])] {
+                let shapes = [if turn_a { [k, m] } else { [m, k] }, if turn_b { [n, k] } else { [k, n] }];
+                let shapes: Vec<&[usize]> = shapes.iter().map(|shape| &shape[..]).chain(c_shape).collect();
+                let attributes = vec![
+                    float("alpha", 0.5),
+                    float("beta", -2.0),
+                    int("transA", turn_a.into()),
+                    int("transB", turn_b.into()),
+                ];
+                let plan = TypedSimplePlan::new(read(&shapes, attributes).unwrap()).unwrap();
+                let inputs: Vec<Vec<f32>> = shapes.iter().enumerate().map(|(i, shape)| values(shape, i)).collect();
+                let given = inputs.iter().zip(&shapes).map(|(values, shape)| {
+                    let values: Vec<f16> = values.iter().map(|value| f16::from_f32(*value)).collect();
+                    Tensor::from_shape(shape, &values).unwrap().into_tvalue()
+                });
+                let y = plan.run(given.collect()).unwrap().remove(0);
+                assert_eq!((y.datum_type(), y.shape()), (f16::datum_type(), &[m, n][..]));
+                let view = y.try_as_plain_ram().unwrap();
+                for (at, found) in view.as_slice::<f16>().unwrap().iter().enumerate() {
+                    let (row, column) = (at / n, at % n);
+                    let a = |i: usize| inputs[0][if turn_a { i * m + row } else { row * k + i }];
+                    let b = |i: usize| inputs[1][if turn_b { column * k + i } else { i * n + column }];
+                    let c = match c_shape {
+                        None => 0.0,
+                        Some([_]) => inputs[2][column],
+                        Some([_, 1]) => inputs[2][row],
+                        Some(_) => inputs[2][at],
+                    };
+                    let wanted = 0.5 * (0..k).map(|i| a(i) * b(i)).sum::<f32>() - 2.0 * c;
+                    assert_eq!(found.to_f32(), wanted, "{turn_a} {turn_b} {c_shape:?} at {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_malformed_node_is_an_error() {
+        for shapes in [&[][..], &[&[2, 3][..]], &[&[2, 3], &[3, 4], &[4], &[4]], &[&[2, 3], &[4, 4]], &[&[2, 3], &[3]]]
+        {
+            assert!(read(shapes, Vec::new()).is_err(), "{shapes:?}");
+        }
     }
 }

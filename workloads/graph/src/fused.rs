@@ -43,6 +43,28 @@ impl Geglu {
     }
 }
 
+/// The node that a kernel computes along with this one, if there is one: the only reader of what this one makes.
+///
+/// Layer norm with modulation, linear with GELU (tanh), convolution with ReLU, group norm with SiLU.
+pub fn tail(graph: &Graph, head: usize) -> Option<usize> {
+    let head = &graph.nodes[head];
+    let follows = |tail: &Op| match (&head.op, tail) {
+        (Op::LayerNorm { weight: None, bias: None, .. }, Op::Modulate) => true,
+        (Op::Linear { .. }, Op::Activation(Activation::GeluTanh)) => true,
+        (Op::Conv2d { .. }, Op::Activation(Activation::Relu)) => true,
+        (Op::GroupNorm { .. }, Op::Activation(Activation::Silu)) => true,
+        _ => false,
+    };
+    // First what is quick to tell: of most nodes no reader is looked for.
+    if !matches!(head.op, Op::LayerNorm { .. } | Op::Linear { .. } | Op::Conv2d { .. } | Op::GroupNorm { .. }) {
+        return None;
+    }
+    sole_reader(graph, head.output).filter(|&index| {
+        let tail = &graph.nodes[index];
+        follows(&tail.op) && tail.inputs[0] == head.output
+    })
+}
+
 /// The node that makes a value.
 fn producer(graph: &Graph, value: ValueId) -> Option<usize> {
     graph.nodes.iter().position(|node| node.output == value)
@@ -62,14 +84,45 @@ mod tests {
     use super::*;
     use crate::{DType, GraphBuilder};
 
+    #[test]
+    fn a_tail_is_the_only_reader_and_of_the_right_kind() {
+        let build = |op: Op, also: bool| {
+            let mut b = GraphBuilder::new("tail");
+            let x = b.input("x", &[1, 3, 8], DType::F32);
+            let rows = b.input("rows", &[1, 1, 8], DType::F32);
+            let h = b.norm("norm", x, 1e-6);
+            let inputs = match op {
+                Op::Modulate => vec![h, rows, rows],
+                Op::GatedAdd => vec![x, h, rows],
+                _ => vec![h],
+            };
+            let y = b.node("next", op, &inputs);
+            b.output("y", y);
+            if also {
+                b.output("also", h);
+            }
+            b.finish().unwrap()
+        };
+        assert_eq!(tail(&build(Op::Modulate, false), 0), Some(1));
+        assert_eq!(tail(&build(Op::Modulate, true), 0), None, "the norm is read elsewhere");
+        assert_eq!(tail(&build(Op::GatedAdd, false), 0), None);
+        assert_eq!(tail(&build(Op::Activation(Activation::Silu), false), 0), None);
+        assert_eq!(tail(&build(Op::Modulate, false), 1), None);
+    }
+
     /// The index of the first cut is 0.
     fn unit(activation: Activation, cuts: [(usize, usize); 2], also: Option<&str>) -> Graph {
+        ordered(activation, cuts, also, false)
+    }
+
+    fn ordered(activation: Activation, cuts: [(usize, usize); 2], also: Option<&str>, gelu_first: bool) -> Graph {
         let mut b = GraphBuilder::new("unit");
         let x = b.input("x", &[1, 3, 8], DType::F32);
         let value = b.slice("value", x, 2, cuts[0].0, cuts[0].1);
         let gate = b.slice("gate", x, 2, cuts[1].0, cuts[1].1);
         let gelu = b.activation("gelu", gate, activation);
-        let product = b.node("gated", Op::Mul, &[value, gelu]);
+        let factors = if gelu_first { [gelu, value] } else { [value, gelu] };
+        let product = b.node("gated", Op::Mul, &factors);
         b.output("y", product);
         match also {
             Some("value") => b.output("also", value),
@@ -87,6 +140,7 @@ mod tests {
         let graph = unit(Activation::GeluErf, halves, None);
         assert_eq!(Geglu::at(&graph, 0), Some(found));
         assert!((1..4).all(|index| Geglu::at(&graph, index).is_none()));
+        assert_eq!(Geglu::at(&ordered(Activation::GeluErf, halves, None, true), 0), Some(found), "factors exchanged");
         assert_eq!(Geglu::at(&unit(Activation::GeluTanh, halves, None), 0), None, "another function");
         assert_eq!(Geglu::at(&unit(Activation::GeluErf, [(0, 4), (0, 4)], None), 0), None, "one half twice");
         assert_eq!(Geglu::at(&unit(Activation::GeluErf, [(4, 8), (0, 4)], None), 0), None, "the halves exchanged");

@@ -148,22 +148,38 @@ fn other_norms(all: &mut Cases) {
     edit(all.last(), |_, v| 1e-4 * v);
 }
 
-/// What a linear's gated unit is written as, and what only looks like it: the halves exchanged, and a gate that others read too.
+/// What a linear's gated unit is written as, in either order of its product; and what only looks like one: the halves exchanged, and a gate
+/// or its GELU that others read too.
 fn gated_units(all: &mut Cases) {
-    for (name, shape, exchanged, also) in [
-        ("plain", [2, 5, 34], false, false),
-        ("long_rows", [1, 3, 2000], false, false),
-        ("exchanged", [1, 5, 34], true, false),
-        ("gate_read_again", [1, 5, 34], false, true),
+    #[derive(PartialEq)]
+    enum As {
+        Unit,
+        GeluFirst,
+        Exchanged,
+        GateReadAgain,
+        GeluReadAgain,
+    }
+    for (name, shape, is) in [
+        ("plain", [2, 5, 34], As::Unit),
+        ("long_rows", [1, 3, 2000], As::Unit),
+        ("gelu_first", [1, 5, 34], As::GeluFirst),
+        ("exchanged", [1, 5, 34], As::Exchanged),
+        ("gate_read_again", [1, 5, 34], As::GateReadAgain),
+        ("gelu_read_again", [1, 5, 34], As::GeluReadAgain),
     ] {
         all.add(&format!("gated_unit.{name}"), |b| {
             let (x, half) = (input(b, "x", &shape), shape[2] / 2);
             let first = b.slice("first", x, 2, 0, half);
             let second = b.slice("second", x, 2, half, 2 * half);
-            let (value, gate) = if exchanged { (second, first) } else { (first, second) };
+            let (value, gate) = if is == As::Exchanged { (second, first) } else { (first, second) };
             let gelu = b.activation("gelu", gate, Activation::GeluErf);
-            let y = b.node("gated", Op::Mul, &[value, gelu]);
-            if also { b.node("add", Op::Add, &[y, gelu]) } else { y }
+            let factors = if is == As::GeluFirst { [gelu, value] } else { [value, gelu] };
+            let y = b.node("gated", Op::Mul, &factors);
+            match is {
+                As::GateReadAgain => b.node("add", Op::Add, &[y, gate]),
+                As::GeluReadAgain => b.node("add", Op::Add, &[y, gelu]),
+                _ => y,
+            }
         });
         edit(all.last(), |_, v| 3.0 * v);
     }

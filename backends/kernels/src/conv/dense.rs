@@ -8,9 +8,9 @@
 
 use rayon::prelude::*;
 
-use super::{Call, ConvSpec, TILE, store};
+use super::{Call, ConvSpec, TILE, Tile, tile};
 use crate::simd::{Kernel, Simd, dispatch};
-use crate::tile::{Shared, accumulate, heights, with_height, with_scratch};
+use crate::tile::{Shared, heights, with_height, with_scratch};
 
 /// Columns of a block of output pixels: two times three vectors of the widest instruction set.
 const BLOCK_COLUMNS: usize = 96;
@@ -171,52 +171,24 @@ impl Task<'_> {
     /// As [`Kernel::run`]; the pixels are inside the block.
     #[inline(always)]
     unsafe fn pixels<S: Simd, const NV: usize>(&self, r: usize, c: usize, left: usize) {
-        let operands = self.operands[r * self.block.line + c..].as_ptr();
+        let (operands, offsets) = (self.operands[r * self.block.line + c..].as_ptr(), self.offsets.as_ptr());
         let depth = self.offsets.len();
+        // SAFETY: t is below `depth`.
+        let operand = |t: usize| operands.wrapping_add(unsafe { *offsets.add(t) });
         for (channel, h) in heights(self.channels, S::CR) {
             // Tiles of the packed weight are 8 wide; smaller register tiles take parts of one, never across two.
             let weight = self.weight[channel / TILE * TILE * depth + channel % TILE..].as_ptr();
+            let given = Tile {
+                depth,
+                weight,
+                bias: self.bias.map(|bias| &bias[channel..]),
+                relu: self.relu,
+                to: self.out.ptr().wrapping_add(self.at + channel * self.plane + r * self.width + c),
+                plane: self.plane,
+                left,
+            };
             // SAFETY: the offsets stay inside scratch; the weight holds depth rows of TILE.
-            unsafe {
-                let to = self.out.ptr().add(self.at + channel * self.plane + r * self.width + c);
-                let bias = self.bias.map(|b| &b[channel..]);
-                with_height!(h, S::CR, S, tile, NV; self, weight, operands, bias, to, left);
-            }
-        }
-    }
-}
-
-/// H channels by `left` ≤ NV·W pixels.
-///
-/// # Safety
-/// weight holds as many rows of TILE as there are offsets, the first H of each are used; operands + offset is readable for
-/// NV·W; `to` is writable for H planes of `left`.
-#[inline(always)]
-unsafe fn tile<S: Simd, const H: usize, const NV: usize>(
-    task: &Task<'_>,
-    weight: *const f32,
-    operands: *const f32,
-    bias: Option<&[f32]>,
-    to: *mut f32,
-    left: usize,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        let mut acc = [[S::splat(0.0); NV]; H];
-        if let Some(bias) = bias {
-            for (acc, b) in acc.iter_mut().zip(bias) {
-                *acc = [S::splat(*b); NV];
-            }
-        }
-        let offsets = task.offsets.as_ptr();
-        accumulate::<S, H, NV>(
-            &mut acc,
-            task.offsets.len(),
-            |t, r| weight.wrapping_add(t * TILE + r),
-            |t| operands.wrapping_add(*offsets.add(t)),
-        );
-        for (r, acc) in acc.into_iter().enumerate() {
-            store::<S, NV>(acc, task.relu, to.add(r * task.plane), left);
+            unsafe { with_height!(h, S::CR, S, tile, NV; &given, operand) };
         }
     }
 }

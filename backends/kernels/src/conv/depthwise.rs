@@ -16,7 +16,7 @@ use crate::tile::{Shared, accumulate, with_scratch};
 /// Floats of input that a band of rows may take: what two bands (this, and the output) leave of a first-level cache of 32 KiB.
 const BAND_FLOATS: usize = 4096;
 
-/// Most rows of a band, and most rows of a window that strips are for.
+/// Most rows of a band.
 const BAND_ROWS: usize = 64;
 
 /// Floats behind the last column that a strip of two vectors of the widest instruction set may read.
@@ -29,11 +29,15 @@ pub(super) fn run(call: &Call<'_>, y: &mut [f32]) {
     let rows = (BAND_FLOATS / (w * stride)).clamp(8, BAND_ROWS).min(oh);
     let bands = oh.div_ceil(rows);
     let planes = y.len() / plane;
-    let strips = stride == 1 && kh == kw && [3, 5, 7].contains(&kw);
+    let way = Way::of(&weight.spec);
     // Columns of one phase of a padded row: those of the output, and what the last window and vector read beyond.
     let line = ow + kw.div_ceil(stride) + SLACK;
-    // A row of each edge strip and one of zeros; or the padded band.
-    let scratch = if strips { (rows + kh) * (SLACK + kw) } else { ((rows - 1) * stride + kh) * stride * line };
+    let scratch = match way {
+        // A row of each edge strip and one of zeros.
+        Way::Strips3 | Way::Strips5 | Way::Strips7 => (rows + kh) * (SLACK + kw),
+        // The padded band.
+        Way::Padded => ((rows - 1) * stride + kh) * stride * line,
+    };
     let taps: Vec<usize> =
         (0..window).map(|t| ((t / kw) * stride + t % kw % stride) * line + t % kw / stride).collect();
     let target = Shared::new(y);
@@ -47,7 +51,8 @@ pub(super) fn run(call: &Call<'_>, y: &mut [f32]) {
                 image: [h, w],
                 weight: &weight.data[channel * window..][..window],
                 bias: bias.map_or(0.0, |bias| bias[channel]),
-                kernel: [kh, kw],
+                way,
+                window: kh,
                 stride,
                 padding,
                 relu,
@@ -66,6 +71,28 @@ pub(super) fn run(call: &Call<'_>, y: &mut [f32]) {
     });
 }
 
+/// How a band is computed.
+#[derive(Clone, Copy)]
+enum Way {
+    /// In strips, for a square window of so many rows and stride 1.
+    Strips3,
+    Strips5,
+    Strips7,
+    /// From a padded copy.
+    Padded,
+}
+
+impl Way {
+    fn of(spec: &ConvSpec) -> Self {
+        match (spec.stride, spec.kernel) {
+            (1, [3, 3]) => Self::Strips3,
+            (1, [5, 5]) => Self::Strips5,
+            (1, [7, 7]) => Self::Strips7,
+            _ => Self::Padded,
+        }
+    }
+}
+
 /// Some rows of one plane of the output.
 struct Band<'a> {
     /// The plane of the input, `[h, w]`.
@@ -73,7 +100,9 @@ struct Band<'a> {
     image: [usize; 2],
     weight: &'a [f32],
     bias: f32,
-    kernel: [usize; 2],
+    way: Way,
+    /// Rows of the window.
+    window: usize,
     stride: usize,
     padding: usize,
     relu: bool,
@@ -96,13 +125,13 @@ impl Kernel for Band<'_> {
     type Output = ();
     #[inline(always)]
     unsafe fn run<S: Simd>(mut self) {
-        // SAFETY: the caller's; a square window and stride 1 are what the first three are for.
+        // SAFETY: the caller's.
         unsafe {
-            match (self.stride, self.kernel) {
-                (1, [3, 3]) => self.strips::<S, 3>(),
-                (1, [5, 5]) => self.strips::<S, 5>(),
-                (1, [7, 7]) => self.strips::<S, 7>(),
-                _ => self.padded::<S>(),
+            match self.way {
+                Way::Strips3 => self.strips::<S, 3>(),
+                Way::Strips5 => self.strips::<S, 5>(),
+                Way::Strips7 => self.strips::<S, 7>(),
+                Way::Padded => self.padded::<S>(),
             }
         }
     }
@@ -205,7 +234,7 @@ impl Band<'_> {
     unsafe fn padded<S: Simd>(&mut self) {
         let scratch = std::mem::take(&mut self.scratch);
         let (stride, line) = (self.stride, self.line);
-        let lines = (self.rows - 1) * stride + self.kernel[0];
+        let lines = (self.rows - 1) * stride + self.window;
         for (i, out) in scratch.chunks_exact_mut(stride * line).take(lines).enumerate() {
             for (phase, out) in out.chunks_exact_mut(line).enumerate() {
                 copy_padded(self.row(i), phase, self.padding, stride, out);

@@ -15,6 +15,7 @@ mod pointwise;
 
 use crate::error::{check, check_len};
 use crate::simd::Simd;
+use crate::tile::accumulate;
 use crate::{Isa, KernelError};
 
 /// Output channels of a tile in the packed weights.
@@ -162,6 +163,45 @@ pub fn conv2d(
         Form::Dense => dense::run(&call, y),
     }
     Ok(())
+}
+
+/// A register tile: some output channels by some pixels, a vector or more of a row or of a panel.
+struct Tile<'a> {
+    /// Operands of a pixel.
+    depth: usize,
+    /// `[depth][TILE]`, from the tile's first channel on.
+    weight: *const f32,
+    /// From the tile's first channel on.
+    bias: Option<&'a [f32]>,
+    relu: bool,
+    /// The first pixel in the first channel's plane of y.
+    to: *mut f32,
+    /// Floats of a plane of y.
+    plane: usize,
+    /// Pixels.
+    left: usize,
+}
+
+/// H channels by `left` ≤ NV·W pixels.
+///
+/// # Safety
+/// As [`crate::simd::Kernel::run`]; weight holds `depth` rows of TILE, the first H of each are used; operand(i) is readable for NV·W; `to` is
+/// writable for H planes of `left`.
+#[inline(always)]
+unsafe fn tile<S: Simd, const H: usize, const NV: usize>(tile: &Tile<'_>, operand: impl Fn(usize) -> *const f32) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut acc = [[S::splat(0.0); NV]; H];
+        if let Some(bias) = tile.bias {
+            for (acc, b) in acc.iter_mut().zip(bias) {
+                *acc = [S::splat(*b); NV];
+            }
+        }
+        accumulate::<S, H, NV>(&mut acc, tile.depth, |i, r| tile.weight.wrapping_add(i * TILE + r), operand);
+        for (r, acc) in acc.into_iter().enumerate() {
+            store::<S, NV>(acc, tile.relu, tile.to.add(r * tile.plane), tile.left);
+        }
+    }
 }
 
 /// Writes `left` pixels, max(v, 0) of each if `relu`.

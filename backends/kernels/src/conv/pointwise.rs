@@ -1,14 +1,14 @@
 //! A 1 × 1 convolution: the product W·X of a weight `[O, I]` and an image as a matrix `[I, pixels]`.
 //!
-//! A task owns a block of pixels, whatever rows they are of. It copies them to panels as wide as a register tile, `[panel][i][columns]`, which
-//! the loop over i then reads from end to end, and runs all output channels over them: a tile of the weight stays in the first-level
-//! cache for all panels of the block.
+//! A task owns a block of pixels, whatever rows they are of, and some or all output channels. It copies the pixels to panels as wide as a
+//! register tile, `[panel][i][columns]`, which the loop over i then reads from end to end, and runs its channels over them: a tile of the
+//! weight stays in the first-level cache for all panels of the block.
 
-use rayon::prelude::*;
+use std::ops::Range;
 
-use super::{Call, ConvSpec, TILE, store};
+use super::{Call, ConvSpec, TILE, Tile, tile};
 use crate::simd::{Kernel, Simd, dispatch};
-use crate::tile::{Shared, accumulate, heights, with_height, with_scratch};
+use crate::tile::{Shared, WORTH, heights, spread, with_height, with_scratch};
 
 /// Columns of a panel at most: three vectors of the widest instruction set.
 const PANEL: usize = 48;
@@ -19,24 +19,30 @@ const BLOCK_FLOATS: usize = 64 * 1024;
 /// Most panels of a block.
 const PANELS: usize = 8;
 
+/// Output channels of a task at least, if there are as many: each task copies its pixels, which takes the time of about one channel.
+const CHANNELS: usize = 64;
+
 pub(super) fn run(call: &Call<'_>, y: &mut [f32]) {
     let Call { isa, x, image: [h, w], weight, bias, relu, .. } = *call;
     let ConvSpec { in_channels, out_channels, .. } = weight.spec;
     let pixels = h * w;
-    let columns = (BLOCK_FLOATS / in_channels / PANEL).clamp(1, PANELS) * PANEL;
-    let blocks = pixels.div_ceil(columns);
     let batch = x.len() / (in_channels * pixels);
+    let work = x.len() * out_channels;
+    let threads = rayon::current_num_threads().min(work / WORTH).max(1);
+    let [columns, of_part] = cut(batch, pixels, [in_channels, out_channels], threads);
+    let (blocks, parts) = (pixels.div_ceil(columns), out_channels.div_ceil(of_part));
     let target = Shared::new(y);
-    let work = in_channels * out_channels * columns;
-    (0..batch * blocks).into_par_iter().with_min_len((1 << 16) / work + 1).for_each(|task| {
-        let (b, first) = (task / blocks, task % blocks * columns);
+    spread(batch * blocks * parts, work, |task| {
+        let (at, part) = (task / parts, task % parts * of_part);
+        let (b, first) = (at / blocks, at % blocks * columns);
         with_scratch(in_channels * columns, |scratch| {
             let block = Block {
                 x: &x[b * in_channels * pixels..][..in_channels * pixels],
                 weight: &weight.data,
                 bias,
                 relu,
-                channels: [in_channels, out_channels],
+                depth: in_channels,
+                channels: part..(part + of_part).min(out_channels),
                 pixels,
                 first,
                 columns: columns.min(pixels - first),
@@ -44,10 +50,20 @@ pub(super) fn run(call: &Call<'_>, y: &mut [f32]) {
                 out: target,
                 at: b * out_channels * pixels + first,
             };
-            // SAFETY: `isa` was checked; tasks write disjoint columns of y.
+            // SAFETY: `isa` was checked; tasks write disjoint columns or planes of y.
             unsafe { dispatch(isa, block) };
         });
     });
+}
+
+/// Pixels and output channels of a task: pixels as many as stay in cache, channels all; of an image that is too small to keep the threads
+/// busy so, fewer pixels, then fewer channels.
+fn cut(batch: usize, pixels: usize, [depth, channels]: [usize; 2], threads: usize) -> [usize; 2] {
+    let fair = (batch * pixels.div_ceil(PANEL) / threads).max(1);
+    let columns = (BLOCK_FLOATS / depth / PANEL).clamp(1, PANELS).min(fair) * PANEL;
+    let blocks = batch * pixels.div_ceil(columns);
+    let parts = threads.div_ceil(blocks).clamp(1, channels.div_ceil(CHANNELS));
+    [columns, channels.div_ceil(parts).next_multiple_of(TILE)]
 }
 
 /// Some pixels of an image.
@@ -58,8 +74,10 @@ struct Block<'a> {
     weight: &'a [f32],
     bias: Option<&'a [f32]>,
     relu: bool,
-    /// I, O.
-    channels: [usize; 2],
+    /// I.
+    depth: usize,
+    /// Of the output; the first is a multiple of TILE.
+    channels: Range<usize>,
     pixels: usize,
     /// First pixel.
     first: usize,
@@ -76,7 +94,7 @@ impl Kernel for Block<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(mut self) {
         let scratch = std::mem::take(&mut self.scratch);
-        let [depth, channels] = self.channels;
+        let depth = self.depth;
         let panel = S::TV * S::W;
         for (p, out) in scratch.chunks_exact_mut(depth * panel).take(self.columns.div_ceil(panel)).enumerate() {
             let from = self.first + p * panel;
@@ -86,19 +104,28 @@ impl Kernel for Block<'_> {
                 out[count..].fill(0.0);
             }
         }
-        for (channel, h) in heights(channels, S::CR) {
+        for (channel, h) in heights(self.channels.len(), S::CR) {
+            let channel = self.channels.start + channel;
             // Tiles of the packed weight are 8 wide; smaller register tiles take parts of one, never across two.
             let weight = self.weight[channel / TILE * TILE * depth + channel % TILE..].as_ptr();
-            let bias = self.bias.map(|bias| &bias[channel..channel + h]);
             for c in (0..self.columns).step_by(panel) {
                 let (left, operands) = ((self.columns - c).min(panel), scratch[c * depth..].as_ptr());
+                let operand = |i: usize| operands.wrapping_add(i * panel);
+                let given = Tile {
+                    depth,
+                    weight,
+                    bias: self.bias.map(|bias| &bias[channel..]),
+                    relu: self.relu,
+                    to: self.out.ptr().wrapping_add(self.at + channel * self.pixels + c),
+                    plane: self.pixels,
+                    left,
+                };
                 // SAFETY: the panel holds `depth` rows of TV·W floats, the weight as many of TILE; the tile writes its own columns.
                 unsafe {
-                    let to = self.out.ptr().add(self.at + channel * self.pixels + c);
                     match left.div_ceil(S::W) {
-                        1 => with_height!(h, S::CR, S, tile, 1; &self, weight, operands, bias, to, left),
-                        3 if S::TV == 3 => with_height!(h, S::CR, S, tile, 3; &self, weight, operands, bias, to, left),
-                        _ => with_height!(h, S::CR, S, tile, 2; &self, weight, operands, bias, to, left),
+                        1 => with_height!(h, S::CR, S, tile, 1; &given, operand),
+                        3 if S::TV == 3 => with_height!(h, S::CR, S, tile, 3; &given, operand),
+                        _ => with_height!(h, S::CR, S, tile, 2; &given, operand),
                     }
                 }
             }
@@ -106,36 +133,23 @@ impl Kernel for Block<'_> {
     }
 }
 
-/// H channels by `left` ≤ NV·W pixels of a panel.
-///
-/// # Safety
-/// As [`Kernel::run`]; weight holds a row of TILE for each input channel, the first H of each are used; operands a row of TV·W;
-/// `to` is writable for H planes of `left`.
-#[inline(always)]
-unsafe fn tile<S: Simd, const H: usize, const NV: usize>(
-    block: &Block<'_>,
-    weight: *const f32,
-    operands: *const f32,
-    bias: Option<&[f32]>,
-    to: *mut f32,
-    left: usize,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        let mut acc = [[S::splat(0.0); NV]; H];
-        if let Some(bias) = bias {
-            for (acc, b) in acc.iter_mut().zip(bias) {
-                *acc = [S::splat(*b); NV];
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_images_are_shared_out_too_and_large_ones_are_cut_for_the_cache() {
+        let tasks = |batch: usize, pixels: usize, channels: [usize; 2], threads: usize| {
+            let [columns, of_part] = cut(batch, pixels, channels, threads);
+            assert!(columns % PANEL == 0 && of_part % TILE == 0);
+            batch * pixels.div_ceil(columns) * channels[1].div_ceil(of_part)
+        };
+        for threads in [2, 3, 8] {
+            assert!(tasks(1, 64, [1792, 896], threads) >= threads, "an image of 8 x 8");
+            assert!(tasks(1, 256, [896, 1792], threads) >= threads, "an image of 16 x 16");
+            assert!(tasks(1, 1024, [64, 64], threads) >= threads, "few channels");
         }
-        accumulate::<S, H, NV>(
-            &mut acc,
-            block.channels[0],
-            |i, r| weight.wrapping_add(i * TILE + r),
-            |i| operands.wrapping_add(i * S::TV * S::W),
-        );
-        for (r, acc) in acc.into_iter().enumerate() {
-            store::<S, NV>(acc, block.relu, to.add(r * block.pixels), left);
-        }
+        assert_eq!(cut(1, 128 * 128, [512, 256], 2), [96, 256]);
+        assert_eq!(cut(1, 16, [64, 32], 8), [48, 32], "too few channels to copy the pixels twice");
     }
 }

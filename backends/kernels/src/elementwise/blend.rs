@@ -127,19 +127,49 @@ impl Pointwise<2> for Sum {
     }
 }
 
-struct Add<'a> {
+/// a·b.
+#[derive(Clone, Copy)]
+struct Product;
+
+impl Pointwise<2> for Product {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(self, [a, b]: [S::V; 2]) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { S::mul(a, b) }
+    }
+}
+
+struct Pairs<'a, F> {
+    f: F,
     a: &'a [f32],
     b: &'a [f32],
     out: &'a mut [f32],
 }
 
-impl Kernel for Add<'_> {
+impl<F: Pointwise<2>> Kernel for Pairs<'_, F> {
     type Output = ();
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's.
-        unsafe { pointwise::<S, Sum, 2>(Sum, [self.a, self.b], self.out) }
+        unsafe { pointwise::<S, F, 2>(self.f, [self.a, self.b], self.out) }
     }
+}
+
+fn pairs<F: Pointwise<2>>(
+    name: &'static str,
+    isa: Isa,
+    f: F,
+    [a, b]: [&[f32]; 2],
+    out: &mut [f32],
+) -> Result<(), KernelError> {
+    isa.require()?;
+    check_len(name, "b", b.len(), a.len())?;
+    check_len(name, "out", out.len(), a.len())?;
+    out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(|((out, a), b)| {
+        // SAFETY: `isa` was checked.
+        unsafe { dispatch(isa, Pairs { f, a, b, out }) }
+    });
+    Ok(())
 }
 
 /// out = a + b, all of one length.
@@ -147,14 +177,15 @@ impl Kernel for Add<'_> {
 /// # Errors
 /// If a length does not fit, or this machine lacks `isa`.
 pub fn add(isa: Isa, a: &[f32], b: &[f32], out: &mut [f32]) -> Result<(), KernelError> {
-    isa.require()?;
-    check_len("add", "b", b.len(), a.len())?;
-    check_len("add", "out", out.len(), a.len())?;
-    out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(|((out, a), b)| {
-        // SAFETY: `isa` was checked.
-        unsafe { dispatch(isa, Add { a, b, out }) }
-    });
-    Ok(())
+    pairs("add", isa, Sum, [a, b], out)
+}
+
+/// out = a·b, all of one length.
+///
+/// # Errors
+/// If a length does not fit, or this machine lacks `isa`.
+pub fn mul(isa: Isa, a: &[f32], b: &[f32], out: &mut [f32]) -> Result<(), KernelError> {
+    pairs("mul", isa, Product, [a, b], out)
 }
 
 /// Shares rows out over tasks.

@@ -14,7 +14,7 @@ mod transpose;
 mod upsample;
 
 pub use activation::{gelu_erf, gelu_tanh, quick_gelu, relu, relu6, sigmoid, silu, tanh};
-pub use blend::{add, add_rows, gated_add, lerp, modulate, mul_rows};
+pub use blend::{add, add_rows, gated_add, lerp, modulate, mul, mul_rows};
 pub use gate::geglu;
 pub use norm::{group_norm, layer_norm, layer_norm_modulate, rms_norm};
 pub use pool::average_pool2x;

@@ -1,5 +1,8 @@
 //! How a product is cut into tasks.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use crate::tile::WORTH;
 
 /// Columns of a panel.
@@ -28,8 +31,12 @@ const PACKING: [usize; 2] = [24, 6];
 
 /// The sizes that promise the least time on the threads of rayon's current pool, for blocks of K of `depth`.
 pub(super) fn blocks(m: usize, n: usize, k: usize, depth: usize) -> Blocks {
-    let most = rayon::current_num_threads().min(m * n * k / WORTH).max(1);
-    best(m, n.div_ceil(PANEL), most, if k > depth { OUTPUTS } else { usize::MAX })
+    // With many threads a search takes longer than a small product, and a model asks for the same few again and again.
+    static FOUND: Mutex<BTreeMap<[usize; 4], Blocks>> = Mutex::new(BTreeMap::new());
+    let (panels, outputs) = (n.div_ceil(PANEL), if k > depth { OUTPUTS } else { usize::MAX });
+    let threads = rayon::current_num_threads().min(m * n * k / WORTH).max(1);
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    *found.entry([m, panels, threads, outputs]).or_insert_with(|| best(m, panels, threads, outputs))
 }
 
 /// The same on `threads` threads: packing and unpacking are work that small tasks repeat; with few tasks a thread waits for
@@ -38,7 +45,8 @@ fn best(m: usize, panels: usize, threads: usize, outputs: usize) -> Blocks {
     let mut best = (f64::INFINITY, Blocks { rows: m, panels });
     for row_tasks in m.div_ceil(ROWS)..=m.div_ceil(HEIGHT).min(m.div_ceil(ROWS) + 4 * threads) {
         let rows = m.div_ceil(row_tasks).next_multiple_of(HEIGHT).min(ROWS);
-        let most = (outputs / rows / PANEL).max(2);
+        // Columns are rounded up to pairs of panels.
+        let most = (outputs / rows / PANEL / 2 * 2).max(2);
         let fewest = panels.div_ceil(most);
         for col_tasks in fewest..=(4 * threads).min(panels.div_ceil(2)).max(fewest) {
             let columns = panels.div_ceil(col_tasks).next_multiple_of(2).min(panels);
@@ -61,8 +69,8 @@ mod tests {
 
     #[test]
     fn tasks_have_whole_tiles_whole_pairs_of_panels_and_outputs_that_stay_in_cache() {
-        for m in [1, 5, 12, 191, 193, 1024, 5000] {
-            for panels in [1, 2, 3, 48, 256] {
+        for m in [1, 5, 12, 156, 191, 193, 1024, 5000] {
+            for panels in [1, 2, 3, 48, 192, 256] {
                 for (threads, outputs) in [(1, OUTPUTS), (2, OUTPUTS), (7, usize::MAX)] {
                     let found = best(m, panels, threads, outputs);
                     let Blocks { rows, panels: columns } = found;

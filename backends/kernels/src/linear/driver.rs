@@ -19,7 +19,7 @@ pub(super) type Vectors = [(*const f32, usize); 2];
 
 /// What a linear multiplies and how. Rows of x and panels of the weight are packed as it likes, in floats of scratch.
 pub(super) trait Product: Sync {
-    /// Depth of a block of K, a multiple of 32. A panel's block should be under half of a first-level cache.
+    /// Depth of a block of K, a multiple of 32. A tile's rows and panels, as deep, should stay in a first-level cache together.
     const DEPTH: usize;
     fn n(&self) -> usize;
     fn k(&self) -> usize;
@@ -142,11 +142,13 @@ impl<P: Product> Kernel for Task<'_, P> {
                     // SAFETY: the panel exists; scratch has room for two.
                     *b = unsafe { self.weight.panel::<S>(p + i, k0, k1, unpacked.add(i * P::panel_floats())) };
                 }
+                // Columns of these panels alone: no tile sees the null that stands for a panel which is another task's.
+                let wide = (count * PANEL).min(n - p * PANEL);
                 let next = (p + span..(p + 2 * span).min(self.panels.end)).map(|p| self.weight.source(p, k0, k1));
                 let mut ahead = Ahead::new(next, tiles);
-                for first in (0..(count * PANEL).min(n - p * PANEL)).step_by(2 * S::W) {
+                for first in (0..wide).step_by(2 * S::W) {
                     let column = p * PANEL + first;
-                    let columns = (2 * S::W).min(n - column);
+                    let columns = (2 * S::W).min(wide - first);
                     let at = |c: usize| (b[c / PANEL], c % PANEL);
                     let vectors = [at(first), if columns > S::W { at(first + S::W) } else { at(first) }];
                     let end = End {

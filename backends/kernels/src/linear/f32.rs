@@ -1,9 +1,9 @@
 //! The f32 linear: panels of the weight are used in place.
 
-use super::Epilogue;
 use super::blocks::PANEL;
 use super::driver::product;
 use super::float::{Float, Panels};
+use super::{Epilogue, Weight};
 use crate::error::check_len;
 use crate::simd::Simd;
 use crate::{Isa, KernelError};
@@ -52,13 +52,16 @@ impl PackedF32 {
     }
 }
 
-impl Panels for PackedF32 {
+impl Weight for PackedF32 {
     fn n(&self) -> usize {
         self.n
     }
     fn k(&self) -> usize {
         self.k
     }
+}
+
+impl Panels for PackedF32 {
     fn scratch() -> usize {
         0
     }

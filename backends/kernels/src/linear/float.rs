@@ -1,5 +1,6 @@
 //! The product with f32 activations: what weights must give, and the register tile.
 
+use super::Weight;
 use super::blocks::PANEL;
 use super::driver::{End, Product, Vectors, finish};
 use crate::simd::Simd;
@@ -9,9 +10,7 @@ use crate::tile::with_height;
 pub(super) const DEPTH: usize = 256;
 
 /// A weight that can give its panels as f32.
-pub(super) trait Panels: Sync {
-    fn n(&self) -> usize;
-    fn k(&self) -> usize;
+pub(super) trait Panels: Weight {
     /// Floats of scratch that a panel takes.
     fn scratch() -> usize;
     /// As [`Product::source`].

@@ -15,7 +15,7 @@ use super::blocks::PANEL;
 use super::driver::{End, Product, Vectors, finish, product};
 use super::int8::Groups;
 use super::quantized::{PackedQ4, PackedQ8};
-use super::{Epilogue, GROUP};
+use super::{Epilogue, GROUP, Weight};
 use crate::error::check_len;
 use crate::simd::{Format, Simd};
 use crate::tile::with_height;
@@ -115,9 +115,7 @@ impl PackedF16 {
 }
 
 /// A weight that can give its panels as blocks.
-trait Halves: Sync {
-    fn n(&self) -> usize;
-    fn k(&self) -> usize;
+trait Halves: Weight {
     /// Whether panels are written to scratch.
     const UNPACKED: bool;
     /// As [`Product::source`].
@@ -129,15 +127,18 @@ trait Halves: Sync {
     unsafe fn panel<S: Simd>(&self, p: usize, k0: usize, k1: usize, scratch: *mut Block) -> *const Block;
 }
 
-impl Halves for PackedF16 {
-    const UNPACKED: bool = false;
-
+impl Weight for PackedF16 {
     fn n(&self) -> usize {
         self.n
     }
     fn k(&self) -> usize {
         self.k
     }
+}
+
+impl Halves for PackedF16 {
+    const UNPACKED: bool = false;
+
     fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
         let blocks = self.of(p, k0, k1);
         // SAFETY: a block is numbers without gaps, and numbers are bytes too.
@@ -152,12 +153,6 @@ impl Halves for PackedF16 {
 impl<P: Groups> Halves for P {
     const UNPACKED: bool = true;
 
-    fn n(&self) -> usize {
-        Groups::n(self)
-    }
-    fn k(&self) -> usize {
-        Groups::k(self)
-    }
     fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
         Groups::source(self, p, k0 / GROUP..k1 / GROUP)
     }

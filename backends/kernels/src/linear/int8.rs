@@ -9,23 +9,21 @@ use std::hint::black_box;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::GROUP;
 use super::blocks::PANEL;
 use super::driver::{End, Product, Vectors, finish};
+use super::{GROUP, Weight};
 use crate::simd::{Format, Simd};
 use crate::tile::with_height;
 
 /// Depth of a block of K: of a panel 8 to 18 KiB, unpacked.
-const DEPTH: usize = 512;
+pub(crate) const DEPTH: usize = 512;
 
 /// Bytes of one group of one row.
 const ROW: usize = GROUP + 4 + 4;
 
 /// A weight in groups whose values can be multiplied as integers.
-pub(crate) trait Groups: Sync {
+pub(crate) trait Groups: Weight {
     type Format: Format;
-    fn n(&self) -> usize;
-    fn k(&self) -> usize;
     /// Values and scales of groups of a panel; see [`super::quantized`].
     fn groups(&self, panel: usize, groups: Range<usize>) -> (*const u8, *const u16);
     /// As [`Product::source`].
@@ -211,10 +209,10 @@ unsafe fn tile<S: Simd, const H: usize, const NV: usize, P: Groups>(
 /// with these instructions. Gives how many multiplications and additions it did.
 ///
 /// # Safety
-/// As [`crate::simd::Kernel::run`]; the weight has at least two panels and K ≥ GROUP.
+/// As [`crate::simd::Kernel::run`]; the weight has at least two panels and a K of [`DEPTH`].
 #[inline(always)]
 pub(crate) unsafe fn tiles_alone<S: Simd, P: Groups>(weight: &P, rounds: usize) -> usize {
-    let (h, depth) = (S::IR, weight.k().min(DEPTH));
+    let (h, depth) = (S::IR, DEPTH);
     let x = black_box(vec![0.5f32; h * depth]);
     let panel = Integer::<P>::panel_floats();
     let mut packed = vec![0.0f32; h * Integer::<P>::row_floats(depth)];

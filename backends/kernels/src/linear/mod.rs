@@ -20,7 +20,7 @@ mod quantized;
 
 pub use self::f32::{PackedF32, linear_f32};
 pub use self::half::{PackedF16, linear_f16, linear_q4_f16, linear_q8_f16};
-pub(crate) use int8::{Groups, tiles_alone};
+pub(crate) use int8::{DEPTH, Groups, tiles_alone};
 pub use quantized::{PackedQ4, PackedQ8, linear_q4_f32, linear_q4_int8, linear_q8_f32, linear_q8_int8};
 
 use crate::KernelError;
@@ -37,6 +37,14 @@ pub enum Epilogue {
     None,
     /// 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))), as [`crate::elementwise::gelu_tanh`].
     GeluTanh,
+}
+
+/// A packed matrix `[N, K]`.
+pub(crate) trait Weight: Sync {
+    /// N.
+    fn n(&self) -> usize;
+    /// K.
+    fn k(&self) -> usize;
 }
 
 /// Checks the lengths of a linear's arguments; gives M.

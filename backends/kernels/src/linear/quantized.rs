@@ -9,7 +9,7 @@ use super::blocks::PANEL;
 use super::driver::product;
 use super::float::{self, Float, Panels};
 use super::int8::{Groups, Integer};
-use super::{Epilogue, GROUP};
+use super::{Epilogue, GROUP, Weight};
 use crate::error::{check, check_len};
 use crate::simd::{Eight, Format, Four, Simd};
 use crate::{Isa, KernelError};
@@ -95,13 +95,16 @@ macro_rules! packed {
             }
         }
 
-        impl Panels for $name {
+        impl Weight for $name {
             fn n(&self) -> usize {
                 self.0.n
             }
             fn k(&self) -> usize {
                 self.0.k
             }
+        }
+
+        impl Panels for $name {
             fn scratch() -> usize {
                 float::DEPTH * PANEL
             }
@@ -133,12 +136,6 @@ macro_rules! packed {
 
         impl Groups for $name {
             type Format = $format;
-            fn n(&self) -> usize {
-                self.0.n
-            }
-            fn k(&self) -> usize {
-                self.0.k
-            }
             fn groups(&self, panel: usize, groups: std::ops::Range<usize>) -> (*const u8, *const u16) {
                 self.0.groups::<$format>(panel, groups)
             }

@@ -75,11 +75,11 @@ pub struct Dialect {
     pub rotary: bool,
     /// Attention.
     pub attention: AttentionForm,
-    /// Operations of the domain `ditbench` for what our own kernels compute, one node for each of the graph's, with
-    /// weights in their stored format. Only ditbench reads such files.
+    /// Operations of the domain `ditbench` for what our own kernels compute: nodes that one kernel computes at once are one node, and
+    /// weights of linears with 4 or 8 bits stay as they are stored, all others are written in f32. Only ditbench reads such files.
     pub ditbench: bool,
     /// Weights and activations in 16-bit floats, cast from and to 32 bits where values enter and leave the graph: for devices that
-    /// compute so. Not together with nodes of ours, which know 32 bits alone.
+    /// compute so. Refused together with nodes of ours, which know 32 bits alone.
     #[serde(default, skip_serializing_if = "is_off")]
     pub half: bool,
 }

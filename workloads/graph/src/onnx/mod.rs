@@ -106,7 +106,7 @@ impl OnnxError {
 /// Writes `model.onnx` and `model.onnx.data` into the folder `dir`, which must exist. Files of those names are replaced.
 ///
 /// # Errors
-/// Weights that are missing or of another shape; a disk that is full. Nothing is left behind then.
+/// Weights that are missing or of another shape; a dialect that contradicts itself; a disk that is full. Nothing is left behind then.
 pub fn write(graph: &Graph, weights: &Weights, dialect: &Dialect, dir: &Path) -> Result<Exported, OnnxError> {
     let (model, data) = (dir.join(MODEL_FILE), dir.join(DATA_FILE));
     let part = unique();
@@ -133,6 +133,10 @@ fn write_parts(
     dialect: &Dialect,
     [model, data]: &[PathBuf; 2],
 ) -> Result<Exported, OnnxError> {
+    if dialect.half && dialect.has_own_nodes() {
+        let why = "nodes of ditbench's own compute in 32-bit floats, and the dialect asks for 16".to_owned();
+        return Err(OnnxError::Graph { graph: graph.name.clone(), why });
+    }
     let file = data::DataFile::create(data).map_err(OnnxError::io(data))?;
     let mut writer = writer::Writer::new(graph, weights, dialect, file, DATA_FILE);
     lower::lower(&mut writer)?;

@@ -96,6 +96,19 @@ fn a_file_of_16_bit_floats_has_them_inside_and_32_bits_at_its_border() {
 }
 
 #[test]
+fn sixteen_bits_are_refused_beside_nodes_of_ours_which_know_32() {
+    let (graph, weights) = toy();
+    let dir = folder("contradiction");
+    let half = Dialect { q4: QuantizedLinear::Unpacked, half: true, ..Dialect::standard() };
+    for dialect in [Dialect { ditbench: true, ..half.clone() }, Dialect { q4: QuantizedLinear::DitLinear, ..half }] {
+        let error = write(&graph, &weights, &dialect, &dir).unwrap_err();
+        assert!(error.to_string().contains("32-bit floats"), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
 fn a_missing_weight_leaves_nothing_behind() {
     let (graph, _) = toy();
     let dir = folder("missing");

@@ -169,9 +169,14 @@ impl<'a> Writer<'a> {
         self.same.insert(node.output, reader.output);
     }
 
+    /// The index of the node that makes a value.
+    pub(super) fn maker(&self, value: ValueId) -> Option<usize> {
+        self.producers[value.0]
+    }
+
     /// The node that makes a value.
     pub(super) fn producer(&self, value: ValueId) -> Option<&'a Node> {
-        self.producers[value.0].map(|index| &self.graph.nodes[index])
+        self.maker(value).map(|index| &self.graph.nodes[index])
     }
 
     /// The one node that reads a value, and its index, if there is just one and the value is no output of the graph.

@@ -1,4 +1,5 @@
-//! Nodes of the domain `ditbench`: one for each operation that our kernels compute, weights as they are stored.
+//! Nodes of the domain `ditbench`: one for each call of our kernels, which may compute several of the graph's nodes at once. Weights of
+//! linears with 4 or 8 bits are written as they are stored, all others in f32.
 //!
 //! Operators, with inputs and attributes (shapes as in [`Op`]'s docs). Their types begin with `Dit`, because readers that
 //! look operators up without their domain must not take them for others.
@@ -21,7 +22,7 @@
 use super::super::OnnxError;
 use super::super::proto::Attribute;
 use super::super::writer::{DITBENCH, Writer};
-use crate::fused::Geglu;
+use crate::fused::{self, Geglu};
 use crate::weights::{Format, WeightData};
 use crate::{Activation, AttentionPattern, Node, Op, WeightId, rope};
 
@@ -38,14 +39,14 @@ pub(super) enum Own {
 type Attributes = Vec<(&'static str, Attribute)>;
 
 pub(super) fn lower(w: &mut Writer<'_>, node: &Node) -> Result<Own, OnnxError> {
-    // These read values that may not be made yet, or never will.
-    if matches!(node.op, Op::LayerNorm { weight: None, bias: None, .. }) && modulated(w, node) {
+    // These read values that may not be made yet, or never will: a norm is computed where its modulation stands, which has all it reads.
+    if matches!(node.op, Op::LayerNorm { .. }) && tail(w, node).is_some() {
         return Ok(Own::Absorbed);
     }
     if matches!(node.op, Op::Modulate)
         && let Some(norm) = w.producer(node.inputs[0])
-        && let Op::LayerNorm { eps, weight: None, bias: None } = norm.op
-        && modulated(w, norm)
+        && let Op::LayerNorm { eps, .. } = norm.op
+        && tail(w, norm).is_some()
     {
         let inputs = [norm.inputs[0], node.inputs[1], node.inputs[2]];
         let inputs = inputs.iter().map(|&id| w.value(id)).collect::<Result<Vec<_>, _>>()?;
@@ -70,7 +71,7 @@ pub(super) fn lower(w: &mut Writer<'_>, node: &Node) -> Result<Own, OnnxError> {
             if let Some(bias) = bias {
                 inputs.push(w.weight(*bias)?);
             }
-            let relu = take_in(w, node, |op| matches!(op, Op::Activation(Activation::Relu)));
+            let relu = take_in(w, node);
             let int = |v: &usize| Attribute::Int(*v as i64);
             let mut attributes = vec![("stride", int(stride)), ("padding", int(padding)), ("groups", int(groups))];
             attributes.push(("relu", Attribute::Int(relu.into())));
@@ -87,7 +88,7 @@ pub(super) fn lower(w: &mut Writer<'_>, node: &Node) -> Result<Own, OnnxError> {
         }
         Op::GroupNorm { groups, eps, weight, bias } => {
             inputs.extend([w.weight(*weight)?, w.weight(*bias)?]);
-            let silu = take_in(w, node, |op| matches!(op, Op::Activation(Activation::Silu)));
+            let silu = take_in(w, node);
             let (groups, silu) = (Attribute::Int(*groups as i64), Attribute::Int(silu.into()));
             let attributes = vec![("groups", groups), ("epsilon", Attribute::Float(*eps)), ("silu", silu)];
             ("DitGroupNorm", attributes)
@@ -134,8 +135,12 @@ fn geglu(w: &Writer<'_>, node: &Node) -> Option<Geglu> {
     if !matches!(node.op, Op::Slice { start: 0, .. }) {
         return None;
     }
-    let index = w.graph.nodes.iter().position(|other| other.output == node.output)?;
-    Geglu::at(w.graph, index)
+    Geglu::at(w.graph, w.maker(node.output)?)
+}
+
+/// The node that is computed along with this one.
+fn tail(w: &Writer<'_>, node: &Node) -> Option<usize> {
+    fused::tail(w.graph, w.maker(node.output)?)
 }
 
 fn emit(w: &mut Writer<'_>, node: &Node, op: &str, inputs: &[String], attributes: &[(&str, Attribute)]) -> String {
@@ -143,19 +148,11 @@ fn emit(w: &mut Writer<'_>, node: &Node, op: &str, inputs: &[String], attributes
     w.op_in(&node.name, (DITBENCH, op), &inputs, attributes, w.graph.shape(node.output))
 }
 
-/// Whether the norm's only reader is a modulation of it.
-fn modulated(w: &Writer<'_>, norm: &Node) -> bool {
-    w.sole_reader(norm.output)
-        .is_some_and(|(_, reader)| matches!(reader.op, Op::Modulate) && reader.inputs[0] == norm.output)
-}
-
-/// Whether the node's only reader is of this kind; it then counts as computed by the node.
-fn take_in(w: &mut Writer<'_>, node: &Node, kind: impl Fn(&Op) -> bool) -> bool {
-    let Some((index, reader)) = w.sole_reader(node.output).filter(|(_, reader)| kind(&reader.op)) else {
-        return false;
-    };
+/// Whether there is a node that is computed along with this one; it then counts as computed.
+fn take_in(w: &mut Writer<'_>, node: &Node) -> bool {
+    let Some(index) = tail(w, node) else { return false };
     w.absorbed.insert(index);
-    w.stands_for(node, reader);
+    w.stands_for(node, &w.graph.nodes[index]);
     true
 }
 
@@ -198,7 +195,7 @@ fn linear(
     if let Some(bias) = bias {
         inputs.push(w.weight(bias)?);
     }
-    let gelu = take_in(w, node, |op| matches!(op, Op::Activation(Activation::GeluTanh)));
+    let gelu = take_in(w, node);
     Ok(vec![
         ("format", Attribute::Text(format.to_owned())),
         ("n", Attribute::Int(tensor.shape[0] as i64)),
