@@ -23,8 +23,8 @@ pub use self::half::{PackedF16, linear_f16, linear_q4_f16, linear_q8_f16};
 pub(crate) use int8::{DEPTH, Groups, tiles_alone};
 pub use quantized::{PackedQ4, PackedQ8, linear_q4_f32, linear_q4_int8, linear_q8_f32, linear_q8_int8};
 
-use crate::KernelError;
 use crate::error::check_len;
+use crate::{Isa, KernelError};
 
 /// Number of values along K that share one scale in the quantized formats (ggml's Q4_0 and Q8_0).
 pub const GROUP: usize = 32;
@@ -37,6 +37,24 @@ pub enum Epilogue {
     None,
     /// 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))), as [`crate::elementwise::gelu_tanh`].
     GeluTanh,
+}
+
+/// What the products of a linear are computed in where its weight has fewer than 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Products {
+    /// f32: the weight is unpacked.
+    F32,
+    /// 8-bit integers, to which activations are rounded.
+    Int8,
+    /// f16, to which activations are rounded, on these instructions.
+    F16(Isa),
+}
+
+impl Products {
+    /// f16, where this machine has it.
+    pub fn half() -> Option<Self> {
+        Some(Isa::best()).filter(|isa| isa.computes_f16()).map(Self::F16)
+    }
 }
 
 /// A packed matrix `[N, K]`.
