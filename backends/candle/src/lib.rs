@@ -5,9 +5,12 @@
 //! | `tuned` | f32, f16, palette4 | ditbench's kernels as candle custom operations |
 //! | `tuned-int8` | q4, q8, mixed | the same; activations of quantized linears are rounded to 8 bits |
 //! | `tuned-exact` | q4, q8, mixed | the same; quantized weights are unpacked in cache, everything computed in f32 |
+//! | `tuned-half` | f16, q4, q8, mixed | the same; linears with these weights compute in f16. Only where the processor has that (aarch64) |
 //! | `stock` | all | candle's own operations, `QMatMul` on Q4_0 and Q8_0 for quantized linears; a depthwise convolution is one convolution for each channel |
 //! | `stock-q8` | q4, mixed | `stock`, with 4-bit weights widened exactly to Q8_0, for which candle has faster kernels |
 
+#[cfg(test)]
+mod emulated;
 mod load;
 mod plan;
 mod session;
@@ -23,6 +26,7 @@ use ditbench_backend_api::{
 use ditbench_graph::Graph;
 use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_kernels::Isa;
+use ditbench_kernels::linear::Products;
 
 /// The backend's name.
 pub const NAME: &str = "candle";
@@ -35,6 +39,9 @@ const CANDLE: &str = "0.11.1";
 pub fn threads() -> usize {
     candle_core::Device::Cpu.with_context(rayon::current_num_threads)
 }
+
+/// The way of running that multiplies in f16.
+const HALF: &str = "tuned-half";
 
 /// candle on the CPU.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,10 +56,7 @@ pub(crate) enum Way {
         widen: bool,
     },
     /// ditbench's kernels.
-    Tuned {
-        /// Activations of quantized linears are rounded to 8 bits.
-        int8: bool,
-    },
+    Tuned(Products),
 }
 
 impl Way {
@@ -60,8 +64,9 @@ impl Way {
         match name {
             "stock" => Some(Self::Stock { widen: false }),
             "stock-q8" => Some(Self::Stock { widen: true }),
-            "tuned" | "tuned-exact" => Some(Self::Tuned { int8: false }),
-            "tuned-int8" => Some(Self::Tuned { int8: true }),
+            "tuned" | "tuned-exact" => Some(Self::Tuned(Products::F32)),
+            "tuned-int8" => Some(Self::Tuned(Products::Int8)),
+            HALF => Products::half().map(Self::Tuned),
             _ => None,
         }
     }
@@ -113,7 +118,11 @@ impl Backend for Candle {
             "candle's QMatMul on Q8_0, to which 4-bit weights are widened exactly at load: faster kernels, twice the memory",
         )
         .expanding();
-        match scheme {
+        let half = Variant::new(
+            HALF,
+            "ditbench's kernels; linears with packed or 16-bit weights compute in f16, in sums of 32 that are added in f32; all else in f32",
+        );
+        let mut variants = match scheme {
             Scheme::F32 => {
                 vec![
                     tuned("ditbench's kernels as candle custom operations"),
@@ -135,7 +144,16 @@ impl Backend for Candle {
             Scheme::Q8 => {
                 vec![int8, exact, stock("candle's own operations, QMatMul on Q8_0, which rounds activations to 8 bits")]
             }
+        };
+        if Products::half().is_some() {
+            match scheme {
+                // Of other weights than those of linears, f32 is made.
+                Scheme::F16 => variants.push(half.expanding()),
+                Scheme::Q4 | Scheme::Q8 | Scheme::Mixed => variants.push(half),
+                Scheme::F32 | Scheme::Palette4 => {}
+            }
         }
+        variants
     }
 
     fn environment(&self, threads: usize) -> BTreeMap<String, String> {
@@ -158,6 +176,12 @@ impl Backend for Candle {
             return Err(unsupported(
                 "it has one memory mode, fast: weights are held once, as its kernels want them".to_owned(),
             ));
+        }
+        if options.variant == HALF && Products::half().is_none() {
+            return Err(unsupported(format!(
+                "{HALF} needs a processor with f16 arithmetic; this one has {}",
+                Isa::best()
+            )));
         }
         let Some(way) = Way::named(&options.variant) else {
             return Err(unsupported(format!("it has no way of running called \"{}\"", options.variant)));

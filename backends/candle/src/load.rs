@@ -8,8 +8,9 @@ use ditbench_backend_api::BackendError;
 use ditbench_graph::Graph;
 use ditbench_graph::weights::{Q4_GROUP_BYTES, Q8_GROUP_BYTES, WeightData, WeightTensor, Weights};
 use ditbench_graph::{Op, WeightId, rope};
+use ditbench_kernels::Isa;
 use ditbench_kernels::conv::{ConvSpec, PackedConv};
-use ditbench_kernels::linear::{PackedF32, PackedQ4, PackedQ8};
+use ditbench_kernels::linear::{PackedF16, PackedF32, PackedQ4, PackedQ8, Products};
 
 use crate::{NAME, Way};
 
@@ -45,10 +46,12 @@ pub enum Loaded {
 pub enum Packed {
     /// 32-bit floats.
     F32(PackedF32),
-    /// 4 bits; activations rounded to 8 bits, or not.
-    Q4(PackedQ4, bool),
-    /// 8 bits; activations rounded to 8 bits, or not.
-    Q8(PackedQ8, bool),
+    /// 16-bit floats, multiplied as such on these instructions.
+    F16(PackedF16, Isa),
+    /// 4 bits.
+    Q4(PackedQ4, Products),
+    /// 8 bits.
+    Q8(PackedQ8, Products),
 }
 
 impl Loaded {
@@ -82,6 +85,7 @@ impl Packed {
     fn bytes(&self) -> usize {
         match self {
             Self::F32(matrix) => matrix.bytes(),
+            Self::F16(matrix, _) => matrix.bytes(),
             Self::Q4(matrix, _) => matrix.bytes(),
             Self::Q8(matrix, _) => matrix.bytes(),
         }
@@ -93,8 +97,10 @@ impl Packed {
 pub struct Ledger {
     /// Some weight is in few bits.
     pub few_bits: bool,
-    /// Some linear rounds its activations.
+    /// Some linear rounds its activations to 8 bits.
     pub rounds: bool,
+    /// Some linear computes in f16.
+    pub halves: bool,
 }
 
 /// Loads what node `index` needs.
@@ -119,8 +125,8 @@ pub fn load(
     Ok(match &node.op {
         Op::Linear { weight, bias } => {
             let matrix = get(*weight)?;
-            if tuned {
-                let packed = pack(&matrix, way, ledger).map_err(|error| failed(&error))?;
+            if let Way::Tuned(products) = way {
+                let packed = pack(&matrix, products, ledger).map_err(|error| failed(&error))?;
                 Loaded::Linear(packed, values(*bias)?)
             } else {
                 let bias = bias.map(tensor).transpose()?;
@@ -184,15 +190,20 @@ pub fn load(
 }
 
 /// A linear's matrix for ditbench's kernels.
-fn pack(matrix: &WeightTensor, way: Way, ledger: &mut Ledger) -> Result<Packed, ditbench_kernels::KernelError> {
-    let int8 = way == Way::Tuned { int8: true };
+fn pack(
+    matrix: &WeightTensor,
+    products: Products,
+    ledger: &mut Ledger,
+) -> Result<Packed, ditbench_kernels::KernelError> {
     let (n, k) = (matrix.shape[0], matrix.shape[1]);
     let few_bits = matches!(matrix.data, WeightData::Q4(_) | WeightData::Q8(_));
     ledger.few_bits |= few_bits;
-    ledger.rounds |= few_bits && int8;
-    Ok(match &matrix.data {
-        WeightData::Q4(groups) => Packed::Q4(PackedQ4::pack(groups, n, k)?, int8),
-        WeightData::Q8(groups) => Packed::Q8(PackedQ8::pack(groups, n, k)?, int8),
+    ledger.rounds |= few_bits && products == Products::Int8;
+    ledger.halves |= matches!(products, Products::F16(_)) && (few_bits || matches!(matrix.data, WeightData::F16(_)));
+    Ok(match (&matrix.data, products) {
+        (WeightData::Q4(groups), _) => Packed::Q4(PackedQ4::pack(groups, n, k)?, products),
+        (WeightData::Q8(groups), _) => Packed::Q8(PackedQ8::pack(groups, n, k)?, products),
+        (WeightData::F16(values), Products::F16(isa)) => Packed::F16(PackedF16::pack(values, n, k)?, isa),
         _ => Packed::F32(PackedF32::pack(&matrix.to_f32(), n, k)?),
     })
 }

@@ -32,10 +32,11 @@ impl CandleSession {
         let loaded = (0..graph.nodes.len())
             .map(|index| load(graph, index, weights, way, &mut ledger))
             .collect::<Result<Vec<_>, _>>()?;
-        let numerics = match (ledger.few_bits, ledger.rounds) {
-            (_, true) => Numerics::Int8Activations,
-            (true, false) => Numerics::WeightOnly,
-            (false, false) => Numerics::F32,
+        let numerics = match ledger {
+            Ledger { halves: true, .. } => Numerics::F16,
+            Ledger { rounds: true, .. } => Numerics::Int8Activations,
+            Ledger { few_bits: true, .. } => Numerics::WeightOnly,
+            _ => Numerics::F32,
         };
         let report = CompileReport {
             load_s: begun.elapsed().as_secs_f64(),

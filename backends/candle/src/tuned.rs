@@ -4,7 +4,10 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, S
 use ditbench_graph::{Activation, AttentionPattern, Op};
 use ditbench_kernels::attention::{AttentionShape, Pattern, attention};
 use ditbench_kernels::conv::conv2d;
-use ditbench_kernels::linear::{Epilogue, linear_f32, linear_q4_f32, linear_q4_int8, linear_q8_f32, linear_q8_int8};
+use ditbench_kernels::linear::{
+    Epilogue, Products, linear_f16, linear_f32, linear_q4_f16, linear_q4_f32, linear_q4_int8, linear_q8_f16,
+    linear_q8_f32, linear_q8_int8,
+};
 use ditbench_kernels::{Isa, KernelError, elementwise};
 
 use crate::load::{Loaded, Packed};
@@ -174,6 +177,7 @@ impl Packed {
     fn n(&self) -> usize {
         match self {
             Self::F32(weight) => weight.n(),
+            Self::F16(weight, _) => weight.n(),
             Self::Q4(weight, _) => weight.n(),
             Self::Q8(weight, _) => weight.n(),
         }
@@ -183,10 +187,13 @@ impl Packed {
     fn apply(&self, isa: Isa, x: &[f32], bias: Option<&[f32]>, epilogue: Epilogue, y: &mut [f32]) -> Done {
         match self {
             Self::F32(weight) => linear_f32(isa, x, weight, bias, epilogue, y),
-            Self::Q4(weight, true) => linear_q4_int8(isa, x, weight, bias, epilogue, y),
-            Self::Q4(weight, false) => linear_q4_f32(isa, x, weight, bias, epilogue, y),
-            Self::Q8(weight, true) => linear_q8_int8(isa, x, weight, bias, epilogue, y),
-            Self::Q8(weight, false) => linear_q8_f32(isa, x, weight, bias, epilogue, y),
+            Self::F16(weight, isa) => linear_f16(*isa, x, weight, bias, epilogue, y),
+            Self::Q4(weight, Products::F32) => linear_q4_f32(isa, x, weight, bias, epilogue, y),
+            Self::Q4(weight, Products::Int8) => linear_q4_int8(isa, x, weight, bias, epilogue, y),
+            Self::Q4(weight, Products::F16(isa)) => linear_q4_f16(*isa, x, weight, bias, epilogue, y),
+            Self::Q8(weight, Products::F32) => linear_q8_f32(isa, x, weight, bias, epilogue, y),
+            Self::Q8(weight, Products::Int8) => linear_q8_int8(isa, x, weight, bias, epilogue, y),
+            Self::Q8(weight, Products::F16(isa)) => linear_q8_f16(*isa, x, weight, bias, epilogue, y),
         }
     }
 }

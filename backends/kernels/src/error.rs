@@ -36,6 +36,12 @@ pub enum KernelError {
         /// Why not.
         reason: String,
     },
+    /// The instruction set has no f16 arithmetic.
+    #[error("instruction set {} has no f16 arithmetic; ask Isa::computes_f16 first", isa.name())]
+    NoF16 {
+        /// What was asked for.
+        isa: Isa,
+    },
     /// This machine cannot run the instruction set that was asked for.
     #[error("instruction set {} is not available on this machine; use Isa::best() or one of Isa::available()", isa.name())]
     Isa {
@@ -63,5 +69,11 @@ impl Isa {
     /// `Err` if this machine lacks it: the check that makes the `unsafe` dispatch below sound.
     pub(crate) fn require(self) -> Result<(), KernelError> {
         if self.is_available() { Ok(()) } else { Err(KernelError::Isa { isa: self }) }
+    }
+
+    /// The same for f16 arithmetic. [`Isa::Scalar`] is let through: it computes the same bits one number at a time, for tests.
+    pub(crate) fn require_f16(self) -> Result<(), KernelError> {
+        self.require()?;
+        if self.computes_f16() || self == Self::Scalar { Ok(()) } else { Err(KernelError::NoF16 { isa: self }) }
     }
 }

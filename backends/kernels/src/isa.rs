@@ -18,13 +18,16 @@ pub enum Isa {
     Neon,
     /// aarch64: NEON with the dot-product instructions (most cores since 2018).
     NeonDotprod,
+    /// The same with f16 arithmetic (nearly all cores with dot products).
+    NeonFp16,
 }
 
 impl Isa {
     /// Every instruction set, worst first.
-    const ALL: [Self; 5] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Neon, Self::NeonDotprod];
+    const ALL: [Self; 6] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Neon, Self::NeonDotprod, Self::NeonFp16];
 
-    /// The name to record beside a result: `scalar`, `avx2+fma`, `avx512+vnni`, `neon`, `neon+dotprod`.
+    /// The name to record beside a result: `scalar`, `avx2+fma`, `avx512+vnni`, `neon`, `neon+dotprod`,
+    /// `neon+dotprod+fp16`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
@@ -32,6 +35,7 @@ impl Isa {
             Self::Avx512 => "avx512+vnni",
             Self::Neon => "neon",
             Self::NeonDotprod => "neon+dotprod",
+            Self::NeonFp16 => "neon+dotprod+fp16",
         }
     }
 
@@ -67,8 +71,15 @@ impl Isa {
             Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
             #[cfg(target_arch = "aarch64")]
             Self::NeonDotprod => Self::Neon.is_available() && std::arch::is_aarch64_feature_detected!("dotprod"),
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonFp16 => Self::NeonDotprod.is_available() && std::arch::is_aarch64_feature_detected!("fp16"),
             _ => false,
         }
+    }
+
+    /// Whether it has f16 arithmetic, which [`linear_f16`](crate::linear::linear_f16) and its like need.
+    pub fn computes_f16(self) -> bool {
+        self == Self::NeonFp16
     }
 }
 

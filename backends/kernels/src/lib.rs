@@ -10,7 +10,7 @@
 //!
 //! | module | kernels |
 //! |---|---|
-//! | [`linear`] | y = x·Wᵀ + b for f32, 4-bit and 8-bit W; the last two with f32 or int8 activations |
+//! | [`linear`] | y = x·Wᵀ + b for f32, 4-bit and 8-bit W; the last two with f32 or int8 activations; f16, 4-bit and 8-bit W in f16, where the processor has that |
 //! | [`attention`] | softmax(q·kᵀ)·v, tiled; full, causal, block-local; grouped query heads |
 //! | [`conv`] | 2-D convolution, NCHW: of each channel alone, of single pixels, and of anything else |
 //! | [`elementwise`] | activations, normalisation, modulation, gates, gated units, rotary embedding, upsampling, pooling |

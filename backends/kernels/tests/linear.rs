@@ -2,46 +2,11 @@
 
 mod common;
 
-use common::{assert_near, bytes, gelu_tanh, values};
+use common::{assert_near, q4, q8, truth, values, wide};
 use ditbench_kernels::linear::*;
 use ditbench_kernels::{Isa, KernelError};
 use half::f16;
 use proptest::prelude::*;
-
-/// Random ggml blocks with scales of ordinary size, and the values they stand for.
-fn q4(n: usize, k: usize, seed: u64) -> (Vec<u8>, Vec<f64>) {
-    blocks(n, k, 16, seed, |b, i| f64::from(if i < 16 { b[i] & 15 } else { b[i - 16] >> 4 }) - 8.0)
-}
-
-fn q8(n: usize, k: usize, seed: u64) -> (Vec<u8>, Vec<f64>) {
-    blocks(n, k, 32, seed, |b, i| f64::from(b[i] as i8))
-}
-
-fn blocks(n: usize, k: usize, size: usize, seed: u64, value: impl Fn(&[u8], usize) -> f64) -> (Vec<u8>, Vec<f64>) {
-    let count = n * k / GROUP;
-    let raw = bytes(count * size, seed);
-    let scales = values(count, seed + 1);
-    let (mut out, mut w) = (Vec::new(), Vec::new());
-    for (b, s) in raw.chunks(size).zip(scales) {
-        let d = f16::from_f32(s / size as f32);
-        out.extend(d.to_le_bytes());
-        out.extend(b);
-        w.extend((0..GROUP).map(|i| value(b, i) * d.to_f64()));
-    }
-    (out, w)
-}
-
-fn truth(x: &[f64], w: &[f64], bias: Option<&[f32]>, gelu: bool, m: usize, n: usize, k: usize) -> Vec<f64> {
-    let mut y = Vec::with_capacity(m * n);
-    for i in 0..m {
-        for j in 0..n {
-            let s: f64 = (0..k).map(|t| x[i * k + t] * w[j * k + t]).sum();
-            let s = s + bias.map_or(0.0, |b| f64::from(b[j]));
-            y.push(if gelu { gelu_tanh(s) } else { s });
-        }
-    }
-    y
-}
 
 /// x as the int8 kernels see it.
 fn rounded(x: &[f32]) -> Vec<f64> {
@@ -52,10 +17,6 @@ fn rounded(x: &[f32]) -> Vec<f64> {
             g.iter().map(move |v| f64::from((v * inverse).round_ties_even()) * f64::from(max) / 127.0)
         })
         .collect()
-}
-
-fn wide(x: &[f32]) -> Vec<f64> {
-    x.iter().map(|v| f64::from(*v)).collect()
 }
 
 /// All five linears at one size.

@@ -2,6 +2,8 @@
 
 use ditbench_graph::onnx::Dialect;
 
+use ditbench_kernels::linear::Products;
+
 use crate::Way;
 
 /// For tract alone. Without the barrier tract 0.23.9 gives wrong numbers and no error: it folds a change of shape into
@@ -19,6 +21,7 @@ pub fn tuned() -> Dialect {
 pub(crate) fn of(way: Way) -> Dialect {
     match way {
         Way::Stock => stock(),
-        Way::Tuned { .. } => tuned(),
+        Way::Tuned(Products::F16(_)) => Dialect { ditbench_f16: true, ..tuned() },
+        Way::Tuned(_) => tuned(),
     }
 }

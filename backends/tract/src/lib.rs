@@ -6,12 +6,15 @@
 //! | `tuned` | f32, f16, palette4 | our kernels through tract's operator registry, tract's plan and memory |
 //! | `tuned-int8` | q4, q8, mixed | the same; activations of quantized linears are rounded to 8 bits |
 //! | `tuned-exact` | q4, q8, mixed | the same; quantized weights are unpacked in cache, everything computed in f32 |
+//! | `tuned-half` | f16, q4, q8, mixed | the same; linears with these weights compute in f16. Only where the processor has that (aarch64) |
 //!
 //! A user's own ONNX file is run as `stock`: by tract alone, as it is (`own`).
 //!
 //! Files written for tract are kept in the cache folder by the hash of graph, weights and dialect.
 
 pub mod dialect;
+#[cfg(test)]
+mod emulated;
 mod gemm;
 mod load;
 mod ops;
@@ -27,6 +30,7 @@ use ditbench_graph::Graph;
 use ditbench_graph::onnx::Dialect;
 use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_kernels::Isa;
+use ditbench_kernels::linear::Products;
 
 /// The backend's name.
 pub const NAME: &str = "tract";
@@ -34,6 +38,9 @@ pub const NAME: &str = "tract";
 pub const DEVICE: &str = "cpu";
 /// The version of tract that the crate is built with; pinned in the workspace.
 const TRACT: &str = "0.23.9";
+
+/// The way of running that multiplies in f16.
+const HALF: &str = "tuned-half";
 
 /// tract on the CPU.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,19 +51,17 @@ pub struct Tract;
 pub(crate) enum Way {
     /// tract alone.
     Stock,
-    /// Our kernels; quantized linears in f32 or with activations rounded to 8 bits.
-    Tuned {
-        /// Rounds activations.
-        int8: bool,
-    },
+    /// Our kernels.
+    Tuned(Products),
 }
 
 impl Way {
     fn named(name: &str) -> Option<Self> {
         match name {
             "stock" => Some(Self::Stock),
-            "tuned" | "tuned-exact" => Some(Self::Tuned { int8: false }),
-            "tuned-int8" => Some(Self::Tuned { int8: true }),
+            "tuned" | "tuned-exact" => Some(Self::Tuned(Products::F32)),
+            "tuned-int8" => Some(Self::Tuned(Products::Int8)),
+            HALF => Products::half().map(Self::Tuned),
             _ => None,
         }
     }
@@ -88,8 +93,12 @@ impl Backend for Tract {
             "tuned-exact",
             "ditbench's kernels in tract's plan; quantized weights stay packed and are unpacked in cache, all in f32",
         );
+        let half = Variant::new(
+            HALF,
+            "ditbench's kernels in tract's plan; linears with packed or 16-bit weights compute in f16, in sums of 32 that are added in f32; all else in f32",
+        );
         let stock = |about| Variant::new("stock", about);
-        match scheme {
+        let mut variants = match scheme {
             Scheme::F32 => vec![
                 Variant::new("tuned", "ditbench's kernels in tract's plan, f32 weights"),
                 stock("tract alone, f32 weights"),
@@ -122,7 +131,16 @@ impl Backend for Tract {
                 )
                 .expanding(),
             ],
+        };
+        if Products::half().is_some() {
+            match scheme {
+                // Of other weights than those of linears, f32 is made.
+                Scheme::F16 => variants.push(half.expanding()),
+                Scheme::Q4 | Scheme::Q8 | Scheme::Mixed => variants.push(half),
+                Scheme::F32 | Scheme::Palette4 => {}
+            }
         }
+        variants
     }
 
     fn compile(
@@ -133,8 +151,14 @@ impl Backend for Tract {
     ) -> Result<Box<dyn Session>, BackendError> {
         let unsupported = |why: String| BackendError::Unsupported { backend: NAME, why };
         check(options)?;
+        if options.variant == HALF && Products::half().is_none() {
+            return Err(unsupported(format!(
+                "{HALF} needs a processor with f16 arithmetic; this one has {}",
+                Isa::best()
+            )));
+        }
         let Some(way) = Way::named(&options.variant) else {
-            let why = "choose one of stock, tuned, tuned-int8, tuned-exact";
+            let why = "choose one of stock, tuned, tuned-int8, tuned-exact, tuned-half";
             return Err(unsupported(format!("it has no variant \"{}\": {why}", options.variant)));
         };
         Ok(Box::new(load::load(graph, weights, options, way)?))

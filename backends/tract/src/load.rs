@@ -8,6 +8,7 @@ use ditbench_graph::Graph;
 use ditbench_graph::onnx::{self, Cached, OnnxError};
 use ditbench_graph::weights::{Format, Weights};
 use ditbench_graph::{Op, WeightId};
+use ditbench_kernels::linear::Products;
 use rayon::ThreadPool;
 use tract_core::prelude::{RunOptions, TractResult, TypedModel, TypedSimplePlan};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
@@ -30,8 +31,8 @@ pub(crate) fn load(
     let executor = if options.threads == 1 { Executor::SingleThread } else { Executor::MultiThread(Arc::clone(&pool)) };
     let plan = multithread_tract_scope(executor.clone(), || -> TractResult<Arc<TypedSimplePlan>> {
         let mut reader = tract_onnx::onnx();
-        if let Way::Tuned { int8 } = way {
-            ops::register(&mut reader, int8);
+        if let Way::Tuned(products) = way {
+            ops::register(&mut reader, products);
         }
         let model: TypedModel = reader.model_for_path(&cached.exported.model)?.into_optimized()?;
         TypedSimplePlan::new_with_options(model, &RunOptions { executor: Some(executor), ..RunOptions::default() })
@@ -76,7 +77,8 @@ fn numerics(graph: &Graph, weights: &Weights, way: Way) -> Result<Numerics, Back
     }
     Ok(match way {
         _ if !packed => Numerics::F32,
-        Way::Tuned { int8: true } => Numerics::Int8Activations,
+        Way::Tuned(Products::Int8) => Numerics::Int8Activations,
+        Way::Tuned(Products::F16(_)) => Numerics::F16,
         _ => Numerics::WeightOnly,
     })
 }
@@ -85,6 +87,7 @@ fn is_packed(graph: &Graph, weights: &Weights, id: WeightId, way: Way) -> Result
     let format = weights.tensor(graph, id)?.format();
     Ok(match way {
         Way::Stock => format == Format::Q4,
-        Way::Tuned { .. } => matches!(format, Format::Q4 | Format::Q8),
+        Way::Tuned(Products::F16(_)) => matches!(format, Format::F16 | Format::Q4 | Format::Q8),
+        Way::Tuned(_) => matches!(format, Format::Q4 | Format::Q8),
     })
 }

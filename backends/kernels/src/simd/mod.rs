@@ -11,6 +11,9 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod emulated;
+#[cfg(target_arch = "aarch64")]
+mod fp16;
 pub(crate) mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -121,6 +124,31 @@ pub(crate) trait Simd: Copy + 'static {
         // SAFETY: W ≤ 16.
         unsafe { Self::load(t.as_ptr()) }
     }
+    /// Rounds W numbers to f16, to nearest, ties to even, and writes their bits.
+    #[inline(always)]
+    unsafe fn store_f16(p: *mut u16, v: Self::V) {
+        let mut t = [0.0f32; 16];
+        // SAFETY: W ≤ 16; p is valid for W elements.
+        unsafe {
+            Self::store(t.as_mut_ptr(), v);
+            for (i, t) in t.into_iter().enumerate().take(Self::W) {
+                *p.add(i) = half::f16::from_f32(t).to_bits();
+            }
+        }
+    }
+    /// Σ over `steps` of row·column in f16, for H rows and NV vectors of W columns: one sum for each, to which every product is
+    /// added in order, in one rounding. Reads the rows' H f16 of a step from `a`, steps side by side, and a vector's W from its
+    /// `b`, steps `stride` apart. The second vector lies behind the first; where NV is 1 those elements may be read too.
+    #[inline(always)]
+    unsafe fn sums_f16<const H: usize, const NV: usize>(
+        steps: usize,
+        a: *const u16,
+        b: [*const u16; NV],
+        stride: usize,
+    ) -> [[Self::V; NV]; H] {
+        // SAFETY: the caller's.
+        unsafe { emulated::sums::<Self, H, NV>(steps, a, b, stride) }
+    }
 
     /// Adds to each 32-bit lane of `acc` the dot product of its four bytes of `w` (0..128) and of `a` (signed). What the integer products are made of, alone for [`crate::peak`].
     unsafe fn dot4(acc: Self::D, w: Self::D, a: Self::D) -> Self::D;
@@ -215,13 +243,19 @@ pub(crate) unsafe fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     #[target_feature(enable = "neon")]
     unsafe fn with_neon<K: Kernel>(kernel: K) -> K::Output {
         // SAFETY: the features are on; the rest is the caller's.
-        unsafe { kernel.run::<neon::Neon<false>>() }
+        unsafe { kernel.run::<neon::Neon<false, false>>() }
     }
     #[cfg(target_arch = "aarch64")]
     #[target_feature(enable = "neon,dotprod")]
     unsafe fn with_neon_dotprod<K: Kernel>(kernel: K) -> K::Output {
         // SAFETY: the features are on; the rest is the caller's.
-        unsafe { kernel.run::<neon::Neon<true>>() }
+        unsafe { kernel.run::<neon::Neon<true, false>>() }
+    }
+    #[cfg(target_arch = "aarch64")]
+    #[target_feature(enable = "neon,dotprod,fp16")]
+    unsafe fn with_neon_fp16<K: Kernel>(kernel: K) -> K::Output {
+        // SAFETY: the features are on; the rest is the caller's.
+        unsafe { kernel.run::<neon::Neon<true, true>>() }
     }
     // SAFETY: the caller checked that the machine has `isa`.
     unsafe {
@@ -234,6 +268,8 @@ pub(crate) unsafe fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
             Isa::Neon => with_neon(kernel),
             #[cfg(target_arch = "aarch64")]
             Isa::NeonDotprod => with_neon_dotprod(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonFp16 => with_neon_fp16(kernel),
             _ => kernel.run::<scalar::Scalar>(),
         }
     }

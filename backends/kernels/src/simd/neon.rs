@@ -1,14 +1,14 @@
-//! NEON: 4 lanes, 32 registers; with `DOT`, the dot-product instructions as well.
+//! NEON: 4 lanes, 32 registers; with `DOT`, the dot-product instructions as well; with `FP16`, f16 arithmetic.
 #![allow(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)] // see the contract in mod.rs
 
 use std::arch::aarch64::*;
 
-use super::{Format, Simd};
+use super::{Format, Simd, emulated, fp16};
 
 #[derive(Clone, Copy)]
-pub(crate) struct Neon<const DOT: bool>;
+pub(crate) struct Neon<const DOT: bool, const FP16: bool>;
 
-impl<const DOT: bool> Simd for Neon<DOT> {
+impl<const DOT: bool, const FP16: bool> Simd for Neon<DOT, FP16> {
     type V = float32x4_t;
     type D = int8x16_t;
     /// Signed bytes.
@@ -99,6 +99,31 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     #[inline(always)]
     unsafe fn sum(v: float32x4_t) -> f32 {
         vaddvq_f32(v)
+    }
+    #[inline(always)]
+    unsafe fn load_f16(p: *const u16) -> float32x4_t {
+        fp16::widen(vld1_u16(p))
+    }
+    #[inline(always)]
+    unsafe fn store_f16(p: *mut u16, v: float32x4_t) {
+        vst1_u16(p, fp16::narrow(v));
+    }
+    #[inline(always)]
+    unsafe fn sums_f16<const H: usize, const NV: usize>(
+        steps: usize,
+        a: *const u16,
+        b: [*const u16; NV],
+        stride: usize,
+    ) -> [[float32x4_t; NV]; H] {
+        if !FP16 {
+            return emulated::sums::<Self, H, NV>(steps, a, b, stride);
+        }
+        // One vector of eight columns, which are two of W, of which the caller may want the first alone.
+        let sums = fp16::sums::<H>(steps, a, b[0], stride);
+        std::array::from_fn(|r| {
+            let both = [fp16::widen(vget_low_u16(sums[r])), fp16::widen_high(sums[r])];
+            std::array::from_fn(|v| both[v])
+        })
     }
 
     #[inline(always)]

@@ -6,7 +6,7 @@ use ditbench_kernels::Isa;
 use ditbench_kernels::attention::Pattern;
 use ditbench_kernels::conv::{ConvSpec, PackedConv};
 use ditbench_kernels::elementwise;
-use ditbench_kernels::linear::{Epilogue, PackedF32, PackedQ4, PackedQ8};
+use ditbench_kernels::linear::{Epilogue, PackedF16, PackedF32, PackedQ4, PackedQ8, Products};
 use tract_core::internal::*;
 use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::NodeProto;
@@ -18,10 +18,17 @@ use super::kernel::{Kernel, KernelOp, Matrix};
 type Built = TractResult<(Box<dyn InferenceOp>, Vec<String>)>;
 
 /// Makes tract read our operators.
-pub(crate) fn register(reader: &mut tract_onnx::Onnx, int8: bool) {
+pub(crate) fn register(reader: &mut tract_onnx::Onnx, products: Products) {
     let operators = &mut reader.op_register;
-    // The registry takes plain functions, so the choice is one of two.
-    operators.insert("DitLinear", if int8 { linear_int8 } else { linear_f32 });
+    // The registry takes plain functions, so each choice is one.
+    let linear: fn(&ParsingContext, &NodeProto) -> Built = match products {
+        Products::F32 => |_, node| linear(node, Products::F32),
+        Products::Int8 => |_, node| linear(node, Products::Int8),
+        // For tests, on any machine.
+        Products::F16(Isa::Scalar) => |_, node| linear(node, Products::F16(Isa::Scalar)),
+        Products::F16(_) => |_, node| linear(node, Products::F16(Isa::best())),
+    };
+    operators.insert("DitLinear", linear);
     for name in [
         "DitConv2d",
         "DitLayerNorm",
@@ -45,7 +52,7 @@ pub(crate) fn register(reader: &mut tract_onnx::Onnx, int8: bool) {
 /// A node as written.
 #[derive(Clone, Debug)]
 enum Node {
-    Linear { format: String, n: usize, k: usize, gelu: bool, int8: bool },
+    Linear { format: String, n: usize, k: usize, gelu: bool, products: Products },
     Conv2d { stride: usize, padding: usize, groups: usize, relu: bool },
     LayerNorm { eps: f32, weight: bool, bias: bool },
     LayerNormModulate { eps: f32 },
@@ -62,18 +69,10 @@ enum Node {
     AveragePool2x,
 }
 
-fn linear_int8(_: &ParsingContext, node: &NodeProto) -> Built {
-    linear(node, true)
-}
-
-fn linear_f32(_: &ParsingContext, node: &NodeProto) -> Built {
-    linear(node, false)
-}
-
-fn linear(node: &NodeProto, int8: bool) -> Built {
+fn linear(node: &NodeProto, products: Products) -> Built {
     let (format, n, k, gelu) =
         (node.get_attr("format")?, node.get_attr("n")?, node.get_attr("k")?, node.get_attr("gelu")?);
-    Ok((expand(Node::Linear { format, n, k, gelu, int8 }), vec![]))
+    Ok((expand(Node::Linear { format, n, k, gelu, products }), vec![]))
 }
 
 fn other(_: &ParsingContext, node: &NodeProto) -> Built {
@@ -207,18 +206,23 @@ impl Node {
     fn prepare(&self, model: &TypedModel, inputs: &[OutletId]) -> TractResult<(Kernel, usize)> {
         let constant = |index: usize| floats(model, inputs[index]);
         Ok(match self {
-            Self::Linear { format, n, k, gelu, int8 } => {
+            Self::Linear { format, n, k, gelu, products } => {
                 let konst = model.outlet_fact(inputs[1])?.konst.clone().context("a weight must be a constant")?;
                 let view = konst.try_as_plain_ram()?;
-                let matrix = match format.as_str() {
-                    "f32" => Matrix::F32(PackedF32::pack(view.as_slice::<f32>()?, *n, *k)?),
-                    "q4" => Matrix::Q4(PackedQ4::pack(view.as_slice::<u8>()?, *n, *k)?),
-                    "q8" => Matrix::Q8(PackedQ8::pack(view.as_slice::<u8>()?, *n, *k)?),
-                    other => bail!("unknown weight format {other}"),
+                let matrix = match (format.as_str(), products) {
+                    ("f16", Products::F16(isa)) => {
+                        let bytes = view.as_slice::<u8>()?.chunks_exact(2);
+                        let values: Vec<f16> = bytes.map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
+                        Matrix::F16(PackedF16::pack(&values, *n, *k)?, *isa)
+                    }
+                    ("f32", _) => Matrix::F32(PackedF32::pack(view.as_slice::<f32>()?, *n, *k)?),
+                    ("q4", products) => Matrix::Q4(PackedQ4::pack(view.as_slice::<u8>()?, *n, *k)?, *products),
+                    ("q8", products) => Matrix::Q8(PackedQ8::pack(view.as_slice::<u8>()?, *n, *k)?, *products),
+                    (other, products) => bail!("no product of {other} weights in {products:?}"),
                 };
                 let bias = if inputs.len() > 2 { Some(constant(2)?) } else { None };
                 let epilogue = if *gelu { Epilogue::GeluTanh } else { Epilogue::None };
-                (Kernel::Linear { matrix, bias, epilogue, int8: *int8 }, 1)
+                (Kernel::Linear { matrix, bias, epilogue }, 1)
             }
             Self::Conv2d { stride, padding, groups, relu } => {
                 let fact = model.outlet_fact(inputs[1])?;

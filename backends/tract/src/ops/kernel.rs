@@ -6,17 +6,19 @@ use ditbench_kernels::attention::{AttentionShape, Pattern, attention};
 use ditbench_kernels::conv::{PackedConv, conv2d};
 use ditbench_kernels::elementwise;
 use ditbench_kernels::linear::{
-    Epilogue, PackedF32, PackedQ4, PackedQ8, linear_f32, linear_q4_f32, linear_q4_int8, linear_q8_f32, linear_q8_int8,
+    Epilogue, PackedF16, PackedF32, PackedQ4, PackedQ8, Products, linear_f16, linear_f32, linear_q4_f16, linear_q4_f32,
+    linear_q4_int8, linear_q8_f16, linear_q8_f32, linear_q8_int8,
 };
 use ditbench_kernels::{Isa, KernelError};
 use tract_core::internal::*;
 
-/// A packed matrix `[N, K]`.
+/// A packed matrix `[N, K]`, and in what it is multiplied.
 #[derive(Debug)]
 pub(super) enum Matrix {
     F32(PackedF32),
-    Q4(PackedQ4),
-    Q8(PackedQ8),
+    F16(PackedF16, Isa),
+    Q4(PackedQ4, Products),
+    Q8(PackedQ8, Products),
 }
 
 impl Matrix {
@@ -24,8 +26,9 @@ impl Matrix {
     pub(super) fn n(&self) -> usize {
         match self {
             Self::F32(matrix) => matrix.n(),
-            Self::Q4(matrix) => matrix.n(),
-            Self::Q8(matrix) => matrix.n(),
+            Self::F16(matrix, _) => matrix.n(),
+            Self::Q4(matrix, _) => matrix.n(),
+            Self::Q8(matrix, _) => matrix.n(),
         }
     }
 }
@@ -36,7 +39,7 @@ type Pointwise = fn(Isa, &[f32], &mut [f32]) -> Result<(), KernelError>;
 /// A kernel and its constants.
 #[derive(Debug)]
 pub(super) enum Kernel {
-    Linear { matrix: Matrix, bias: Option<Vec<f32>>, epilogue: Epilogue, int8: bool },
+    Linear { matrix: Matrix, bias: Option<Vec<f32>>, epilogue: Epilogue },
     Conv2d { weight: PackedConv, bias: Option<Vec<f32>>, relu: bool },
     LayerNorm { eps: f32, weight: Option<Vec<f32>>, bias: Option<Vec<f32>> },
     LayerNormModulate { eps: f32 },
@@ -57,10 +60,13 @@ impl Kernel {
     fn name(&self) -> &'static str {
         match self {
             Self::Linear { matrix: Matrix::F32(_), .. } => "DitLinear.f32",
-            Self::Linear { matrix: Matrix::Q4(_), int8: false, .. } => "DitLinear.q4",
-            Self::Linear { matrix: Matrix::Q4(_), int8: true, .. } => "DitLinear.q4.int8",
-            Self::Linear { matrix: Matrix::Q8(_), int8: false, .. } => "DitLinear.q8",
-            Self::Linear { matrix: Matrix::Q8(_), int8: true, .. } => "DitLinear.q8.int8",
+            Self::Linear { matrix: Matrix::F16(..), .. } => "DitLinear.f16",
+            Self::Linear { matrix: Matrix::Q4(_, Products::F32), .. } => "DitLinear.q4",
+            Self::Linear { matrix: Matrix::Q4(_, Products::Int8), .. } => "DitLinear.q4.int8",
+            Self::Linear { matrix: Matrix::Q4(_, Products::F16(_)), .. } => "DitLinear.q4.f16",
+            Self::Linear { matrix: Matrix::Q8(_, Products::F32), .. } => "DitLinear.q8",
+            Self::Linear { matrix: Matrix::Q8(_, Products::Int8), .. } => "DitLinear.q8.int8",
+            Self::Linear { matrix: Matrix::Q8(_, Products::F16(_)), .. } => "DitLinear.q8.f16",
             Self::Conv2d { .. } => "DitConv2d",
             Self::LayerNorm { .. } => "DitLayerNorm",
             Self::LayerNormModulate { .. } => "DitLayerNormModulate",
@@ -84,14 +90,17 @@ impl Kernel {
         let dim = shape.last().copied().unwrap_or(1);
         let tokens = shape.get(1).copied().unwrap_or(1);
         match self {
-            Self::Linear { matrix, bias, epilogue, int8 } => {
-                let bias = bias.as_deref();
-                match (matrix, int8) {
-                    (Matrix::F32(matrix), _) => linear_f32(isa, x[0], matrix, bias, *epilogue, y),
-                    (Matrix::Q4(matrix), false) => linear_q4_f32(isa, x[0], matrix, bias, *epilogue, y),
-                    (Matrix::Q4(matrix), true) => linear_q4_int8(isa, x[0], matrix, bias, *epilogue, y),
-                    (Matrix::Q8(matrix), false) => linear_q8_f32(isa, x[0], matrix, bias, *epilogue, y),
-                    (Matrix::Q8(matrix), true) => linear_q8_int8(isa, x[0], matrix, bias, *epilogue, y),
+            Self::Linear { matrix, bias, epilogue } => {
+                let (x, bias, epilogue) = (x[0], bias.as_deref(), *epilogue);
+                match matrix {
+                    Matrix::F32(matrix) => linear_f32(isa, x, matrix, bias, epilogue, y),
+                    Matrix::F16(matrix, isa) => linear_f16(*isa, x, matrix, bias, epilogue, y),
+                    Matrix::Q4(matrix, Products::F32) => linear_q4_f32(isa, x, matrix, bias, epilogue, y),
+                    Matrix::Q4(matrix, Products::Int8) => linear_q4_int8(isa, x, matrix, bias, epilogue, y),
+                    Matrix::Q4(matrix, Products::F16(isa)) => linear_q4_f16(*isa, x, matrix, bias, epilogue, y),
+                    Matrix::Q8(matrix, Products::F32) => linear_q8_f32(isa, x, matrix, bias, epilogue, y),
+                    Matrix::Q8(matrix, Products::Int8) => linear_q8_int8(isa, x, matrix, bias, epilogue, y),
+                    Matrix::Q8(matrix, Products::F16(isa)) => linear_q8_f16(*isa, x, matrix, bias, epilogue, y),
                 }
             }
             Self::Conv2d { weight, bias, relu } => {

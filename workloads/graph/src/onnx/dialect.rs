@@ -78,15 +78,18 @@ pub struct Dialect {
     /// Operations of the domain `ditbench` for what our own kernels compute: nodes that one kernel computes at once are one node, and
     /// weights of linears with 4 or 8 bits stay as they are stored, all others are written in f32. Only ditbench reads such files.
     pub ditbench: bool,
+    /// Weights of linears with 16 bits also stay as they are stored in such nodes.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub ditbench_f16: bool,
     /// Weights and activations in 16-bit floats, cast from and to 32 bits where values enter and leave the graph: for devices that
-    /// compute so. Refused together with nodes of ours, which know 32 bits alone.
+    /// compute so. Refused together with nodes of ours, which take and give 32 bits alone.
     #[serde(default, skip_serializing_if = "is_off")]
     pub half: bool,
 }
 
 /// Left out where it is off, so that files of older programs keep their keys.
-fn is_off(half: &bool) -> bool {
-    !half
+fn is_off(switch: &bool) -> bool {
+    !switch
 }
 
 impl Dialect {
@@ -103,6 +106,7 @@ impl Dialect {
             rotary: false,
             attention: AttentionForm::Products { max_scores: 1 << 22 },
             ditbench: false,
+            ditbench_f16: false,
             half: false,
         }
     }

@@ -6,7 +6,7 @@
 //!
 //! | type | inputs | attributes |
 //! |---|---|---|
-//! | `DitLinear` | x, weight, bias? | `format` f32, q4, q8; `n`, `k`; `gelu` 1 to apply Gelu (tanh) to the result |
+//! | `DitLinear` | x, weight, bias? | `format` f32, f16 (as bytes), q4, q8; `n`, `k`; `gelu` 1 to apply Gelu (tanh) to the result |
 //! | `DitConv2d` | x, weight, bias? | `stride`, `padding`, `groups`; `relu` 1 to apply ReLU to the result |
 //! | `DitLayerNorm` | x, weight?, bias? | `epsilon`, `weight` 1 and `bias` 1 where given |
 //! | `DitLayerNormModulate` | x, shift, scale | `epsilon` |
@@ -188,6 +188,10 @@ fn linear(
         }
         (Format::Q8, WeightData::Q8(groups)) => {
             ("q8", w.bytes(&format!("{name}/q8_groups"), &[groups.len()], || groups.into_owned())?)
+        }
+        (Format::F16, WeightData::F16(values)) if w.dialect.ditbench_f16 => {
+            let bytes = || values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            ("f16", w.bytes(&format!("{name}/f16_bytes"), &[2 * values.len()], bytes)?)
         }
         _ => ("f32", w.weight(weight)?),
     };
