@@ -118,10 +118,11 @@ impl Backend for Candle {
             "candle's QMatMul on Q8_0, to which 4-bit weights are widened exactly at load: faster kernels, twice the memory",
         )
         .expanding();
-        let half = Variant::new(
-            HALF,
-            "ditbench's kernels; linears with packed or 16-bit weights compute in f16, in sums of 32 that are added in f32; all else in f32",
-        );
+        let half = |weights: &'static str| {
+            let about =
+                "ditbench's kernels; linears compute in f16, in sums of 32 that are added in f32; all else in f32";
+            Variant::new(HALF, &format!("{about}{weights}"))
+        };
         let mut variants = match scheme {
             Scheme::F32 => {
                 vec![
@@ -148,8 +149,9 @@ impl Backend for Candle {
         if Products::half().is_some() {
             match scheme {
                 // Of other weights than those of linears, f32 is made.
-                Scheme::F16 => variants.push(half.expanding()),
-                Scheme::Q4 | Scheme::Q8 | Scheme::Mixed => variants.push(half),
+                Scheme::F16 => variants
+                    .push(half(", to which weights other than those of linears are unpacked at load").expanding()),
+                Scheme::Q4 | Scheme::Q8 | Scheme::Mixed => variants.push(half("")),
                 Scheme::F32 | Scheme::Palette4 => {}
             }
         }
@@ -157,9 +159,15 @@ impl Backend for Candle {
     }
 
     fn environment(&self, threads: usize) -> BTreeMap<String, String> {
-        // candle's own products read a variable of their own.
-        let own = ("CANDLE_NUM_THREADS".to_owned(), threads.to_string());
-        rayon_pool(threads).into_iter().chain([own]).collect()
+        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        // candle's own products read a variable of their own. Its pool pins threads where it is told to, but the launch decides on which
+        // CPUs they run.
+        let own = [
+            set("CANDLE_NUM_THREADS", &threads.to_string()),
+            set("CANDLE_CPU_AFFINITY", "0"),
+            set("CANDLE_CPU_MASK", ""),
+        ];
+        rayon_pool(threads).into_iter().chain(own).collect()
     }
 
     fn compile(

@@ -71,7 +71,7 @@ impl Isa {
         if self.is_available() { Ok(()) } else { Err(KernelError::Isa { isa: self }) }
     }
 
-    /// The same for f16 arithmetic. [`Isa::Scalar`] is let through: it computes the same bits one number at a time, for tests.
+    /// The same for f16 arithmetic. [`Isa::Scalar`] is let through: up to the epilogue it computes the same bits, one number at a time, for tests.
     pub(crate) fn require_f16(self) -> Result<(), KernelError> {
         self.require()?;
         if self.computes_f16() || self == Self::Scalar { Ok(()) } else { Err(KernelError::NoF16 { isa: self }) }

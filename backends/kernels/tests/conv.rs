@@ -155,3 +155,10 @@ proptest! {
         check([h, w], spec(i, o, [1, 1], 1, 0, 1), 2, relu);
     }
 }
+
+#[test]
+fn of_no_image_nothing_is_made() {
+    for s in [spec(4, 4, [1, 1], 1, 0, 1), spec(4, 4, [3, 3], 1, 1, 4), spec(4, 4, [3, 3], 1, 1, 1)] {
+        check([4, 4], s, 0, false);
+    }
+}

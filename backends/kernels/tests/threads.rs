@@ -1,4 +1,5 @@
 //! What the crate promises of every kernel in its table: the number of threads does not change a bit, on any instruction set.
+//! The products in f16 are in linear_f16.rs.
 
 mod common;
 

@@ -93,10 +93,10 @@ impl Backend for Tract {
             "tuned-exact",
             "ditbench's kernels in tract's plan; quantized weights stay packed and are unpacked in cache, all in f32",
         );
-        let half = Variant::new(
-            HALF,
-            "ditbench's kernels in tract's plan; linears with packed or 16-bit weights compute in f16, in sums of 32 that are added in f32; all else in f32",
-        );
+        let half = |weights: &'static str| {
+            let about = "ditbench's kernels in tract's plan; linears compute in f16, in sums of 32 that are added in f32; all else in f32";
+            Variant::new(HALF, &format!("{about}{weights}"))
+        };
         let stock = |about| Variant::new("stock", about);
         let mut variants = match scheme {
             Scheme::F32 => vec![
@@ -135,8 +135,9 @@ impl Backend for Tract {
         if Products::half().is_some() {
             match scheme {
                 // Of other weights than those of linears, f32 is made.
-                Scheme::F16 => variants.push(half.expanding()),
-                Scheme::Q4 | Scheme::Q8 | Scheme::Mixed => variants.push(half),
+                Scheme::F16 => variants
+                    .push(half(", to which weights other than those of linears are unpacked at load").expanding()),
+                Scheme::Q4 | Scheme::Q8 | Scheme::Mixed => variants.push(half("")),
                 Scheme::F32 | Scheme::Palette4 => {}
             }
         }

@@ -71,7 +71,7 @@ pub(crate) fn of_series(series: &Series) -> Result<Option<Figure>, PlotError> {
         svg,
         caption: "Dots are measured (medians over launches); the line is the power law through them, straight on two logarithmic axes. At the \
                   right end the dashed line is the law without the largest point, and the bar beside that dot is where it should then lie with \
-                  95 %: a dot off its bar is a bend. A bar without an end goes on beyond the plot, and then tells nothing."
+                  95 %: a dot off its bar is a bend. A bar without an end goes on beyond the plot, and a dot on it then tells nothing."
             .into(),
         key: key.map(|(number, curve)| (number, ink(curve).class(), format!("{}{}", curve.of, exponent(curve)))).collect(),
     }))

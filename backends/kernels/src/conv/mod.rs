@@ -156,6 +156,9 @@ pub fn conv2d(
     if let Some(b) = bias {
         check_len(NAME, "bias", b.len(), out_channels)?;
     }
+    if batch == 0 {
+        return Ok(());
+    }
     let call = Call { isa, x, image, weight, bias, relu, output };
     match weight.spec.form() {
         Form::Depthwise => depthwise::run(&call, y),

@@ -323,7 +323,7 @@ macro_rules! linear {
         ///
         /// # Errors
         /// If a length does not fit, this machine lacks `isa`, or `isa` has no f16 arithmetic ([`Isa::computes_f16`]). With
-        /// [`Isa::Scalar`] it computes the same bits, slowly: for tests.
+        /// [`Isa::Scalar`] it computes the same bits up to the epilogue, slowly: for tests.
         pub fn $name(
             isa: Isa,
             x: &[f32],
