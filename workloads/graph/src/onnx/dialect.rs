@@ -82,7 +82,7 @@ pub struct Dialect {
     #[serde(default, skip_serializing_if = "is_off")]
     pub ditbench_f16: bool,
     /// Weights and activations in 16-bit floats, cast from and to 32 bits where values enter and leave the graph: for devices that
-    /// compute so. Refused together with nodes of ours, which know 32 bits alone.
+    /// compute so. Refused together with nodes of ours, which take and give 32 bits alone.
     #[serde(default, skip_serializing_if = "is_off")]
     pub half: bool,
 }
