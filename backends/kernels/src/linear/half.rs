@@ -1,7 +1,7 @@
 //! The product in f16: activations rounded to f16, multiplied and summed in f16 over [`GROUP`] along K, these sums added in f32.
 //!
-//! **Blocks of 32.** A sum in f16 has 11 bits, so that its error grows with its length: over a thousand ones it stands still at
-//! 2048. Over B steps it is at most B·2⁻¹¹ of Σ|x·w|, for random numbers some √(B/6)·2⁻¹¹ of the result. 32 is also the length over which
+//! **Blocks of 32.** A sum in f16 has 11 bits, so that its error grows with its length: a sum of ones stands still at 2048.
+//! Over B steps the error is at most B·2⁻¹¹ of Σ|x·w|, for random numbers some √(B/6)·2⁻¹¹ of the result. 32 is also the length over which
 //! quantized weights share a scale: their integers are exact in f16, and the scale is applied to the block's sum, in f32.
 //!
 //! **Range.** f16 ends at 65504. So each row of x is multiplied with a power of two that brings its largest number, of this block of
@@ -21,7 +21,7 @@ use crate::simd::{Format, Simd};
 use crate::tile::with_height;
 use crate::{Isa, KernelError};
 
-/// Depth of a block of K: 17 KiB of a panel.
+/// Depth of a block of K: 17 KiB of a panel and, of a tile's rows, 12 KiB at most.
 const DEPTH: usize = 512;
 
 /// Rows of a tile at most.
