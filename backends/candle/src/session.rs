@@ -174,3 +174,22 @@ impl Session for CandleSession {
         Ok(Profile { nodes, total_s: start.elapsed().as_secs_f64() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ditbench_graph::weights::Scheme;
+
+    use super::*;
+
+    #[test]
+    fn every_way_runs_inside_candles_pool() {
+        let case = &ditbench_conformance::cases()[0];
+        let weights = ditbench_conformance::weights(&case.graph, Scheme::F32, 1);
+        for way in [Way::Stock { widen: false }, Way::Tuned { int8: false }] {
+            let session = CandleSession::new(&case.graph, &weights, way).unwrap();
+            let mut inside = Vec::new();
+            session.pass(&case.inputs, |_, _| inside.push(rayon::current_thread_index().is_some())).unwrap();
+            assert!(!inside.is_empty() && inside.iter().all(|inside| *inside), "{way:?}");
+        }
+    }
+}

@@ -48,12 +48,14 @@ impl Geglu {
 /// Layer norm with modulation, linear with GELU (tanh), convolution with ReLU, group norm with SiLU.
 pub fn tail(graph: &Graph, head: usize) -> Option<usize> {
     let head = &graph.nodes[head];
-    let follows = |tail: &Op| match (&head.op, tail) {
-        (Op::LayerNorm { weight: None, bias: None, .. }, Op::Modulate) => true,
-        (Op::Linear { .. }, Op::Activation(Activation::GeluTanh)) => true,
-        (Op::Conv2d { .. }, Op::Activation(Activation::Relu)) => true,
-        (Op::GroupNorm { .. }, Op::Activation(Activation::Silu)) => true,
-        _ => false,
+    let follows = |tail: &Op| {
+        matches!(
+            (&head.op, tail),
+            (Op::LayerNorm { weight: None, bias: None, .. }, Op::Modulate)
+                | (Op::Linear { .. }, Op::Activation(Activation::GeluTanh))
+                | (Op::Conv2d { .. }, Op::Activation(Activation::Relu))
+                | (Op::GroupNorm { .. }, Op::Activation(Activation::Silu))
+        )
     };
     // First what is quick to tell: of most nodes no reader is looked for.
     if !matches!(head.op, Op::LayerNorm { .. } | Op::Linear { .. } | Op::Conv2d { .. } | Op::GroupNorm { .. }) {
