@@ -178,6 +178,7 @@ impl Session for CandleSession {
 #[cfg(test)]
 mod tests {
     use ditbench_graph::weights::Scheme;
+    use ditbench_kernels::linear::Products;
 
     use super::*;
 
@@ -185,7 +186,7 @@ mod tests {
     fn every_way_runs_inside_candles_pool() {
         let case = &ditbench_conformance::cases()[0];
         let weights = ditbench_conformance::weights(&case.graph, Scheme::F32, 1);
-        for way in [Way::Stock { widen: false }, Way::Tuned { int8: false }] {
+        for way in [Way::Stock { widen: false }, Way::Tuned(Products::F32)] {
             let session = CandleSession::new(&case.graph, &weights, way).unwrap();
             let mut inside = Vec::new();
             session.pass(&case.inputs, |_, _| inside.push(rayon::current_thread_index().is_some())).unwrap();
