@@ -1,13 +1,13 @@
 //! The product in f16: activations rounded to f16, multiplied and summed in f16 over [`GROUP`] along K, these sums added in f32.
 //!
-//! **Blocks of 32.** A sum in f16 has 11 bits, so that its error grows with its length: over a thousand ones it stands still at
-//! 2048. Over B steps it is at most B·2⁻¹¹ of Σ|x·w|, for random numbers some √(B/6)·2⁻¹¹ of the result. 32 is also the length over which
+//! **Blocks of 32.** A sum in f16 has 11 bits, so that its error grows with its length: a sum of ones stands still at 2048.
+//! Over B steps the error is at most B·2⁻¹¹ of Σ|x·w|, for random numbers some √(B/6)·2⁻¹¹ of the result. 32 is also the length over which
 //! quantized weights share a scale: their integers are exact in f16, and the scale is applied to the block's sum, in f32.
 //!
 //! **Range.** f16 ends at 65504. So each row of x is multiplied with a power of two that brings its largest number, of this block of
 //! K, into 4..8, and so is each column of a 16-bit weight for every 32 along K; both are taken back in f32. Then a block's sum is at
 //! most 32·8·8 = 2¹¹, with 8-bit weights 32·8·128 = 2¹⁵: nothing overflows that is finite in f32. What is lost is below 2⁻²⁷ of the
-//! largest number. A row with an infinity or a NaN is not scaled, and gives what is not finite, as it does in f32.
+//! largest number. A row with an infinity or a NaN keeps it, and gives what is not finite, as it does in f32.
 
 use half::f16;
 
@@ -21,7 +21,7 @@ use crate::simd::{Format, Simd};
 use crate::tile::with_height;
 use crate::{Isa, KernelError};
 
-/// Depth of a block of K: 17 KiB of a panel.
+/// Depth of a block of K: 17 KiB of a panel and, of a tile's rows, 12 KiB at most.
 const DEPTH: usize = 512;
 
 /// Rows of a tile at most.
@@ -42,13 +42,8 @@ impl Block {
 
 /// The power of two that brings numbers, the largest of which is `most`, into 4..8, or as near as floats allow; and its inverse.
 fn powers(most: f32) -> (f32, f32) {
-    match most.to_bits() >> 23 {
-        255 => (1.0, 1.0),
-        exponent => {
-            let exponent = exponent.max(3);
-            (f32::from_bits((256 - exponent) << 23), f32::from_bits((exponent - 2) << 23))
-        }
-    }
+    let exponent = (most.to_bits() >> 23).max(3);
+    (f32::from_bits((256 - exponent) << 23), f32::from_bits((exponent - 2) << 23))
 }
 
 /// The larger of two that are not negative; NaN if one is. As integers they have the same order, and NaN are above infinity.
