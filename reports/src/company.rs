@@ -54,11 +54,13 @@ pub fn in_words(times: f64) -> String {
 /// Every cell in company with its twin that is alone, by workload and device as tables are, and in their order.
 pub fn pairs(table: &Table) -> Vec<Beside<'_>> {
     let rows = groups(table).into_iter().flat_map(|(_, rows)| rows);
-    let beside = |company: &'_ Row| company.key.company > 0 && company.has_figures();
+    // How long something else takes in company says nothing.
+    let is_good = |row: &Row| row.has_figures() && !row.is_wrong();
+    let beside = |company: &'_ Row| company.key.company > 0 && is_good(company);
     rows.filter(|row| beside(row))
         .filter_map(|company| {
             let alone = company.key.alone();
-            let twin = |row: &&Row| row.run == company.run && row.key == alone && row.has_figures();
+            let twin = |row: &&Row| row.run == company.run && row.key == alone && is_good(row);
             Some(Beside { alone: table.rows.iter().find(twin)?, company })
         })
         .collect()

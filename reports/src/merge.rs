@@ -130,8 +130,12 @@ fn add_cell(merged: &mut Run, cell: &Cell) {
         launch
     });
     known.launches.extend(more);
+    // What one of the parts had no room for, the other has.
+    let is_of_budget = |warning: &Warning| matches!(warning.kind(), Some(Kind::FewerLaunches { .. }));
+    let both = !has_none && !had_none;
+    known.warnings.retain(|warning| !(both && is_of_budget(warning)));
     known.discarded.extend(cell.discarded.iter().cloned());
-    for warning in &cell.warnings {
+    for warning in cell.warnings.iter().filter(|warning| !(both && is_of_budget(warning))) {
         let mut warning = warning.clone();
         if let Warning::Of(Kind::SpoiledLaunch { launch, .. }) = &mut warning
             && let Some((_, now)) = cell.launches.iter().zip(from..).find(|(then, _)| then.index == *launch)

@@ -1,11 +1,17 @@
 //! When a result is wrong: the last latent is further from the reference's than the precision explains.
 //!
-//! Contract: one judgement for the caution of a row, the headline, the advice and the gate; a gate's file may set other limits.
+//! Contract: the gate and the advice hold a result to limits, which a gate's file may change. What a report calls wrong without being
+//! asked is off by so much more that no rounding explains it, and is so by a reference that is certain.
 
 use std::collections::BTreeMap;
 
-use crate::record::Cell;
+use crate::record::{Cell, Role, Run, StepDivergence};
 use crate::text;
+
+/// How many times the limit a result must be off for a report to call it wrong: deep models and many steps add their roundings up.
+const GROSS: f64 = 10.0;
+/// A result of nothing but zeros is off by 1: whatever the limit, what is as far is wrong.
+const ZEROS: f64 = 0.9;
 
 /// Largest relative L2 of the last latent from the reference's, by storage scheme of the weights.
 pub fn usual() -> BTreeMap<String, f64> {
@@ -21,7 +27,7 @@ pub enum Judged {
     Unknown,
     /// There is no limit for its scheme.
     NoLimit {
-        /// Distance of the last latent, relative L2.
+        /// Its distance, relative L2.
         distance: f64,
     },
     /// Within the limit.
@@ -30,40 +36,89 @@ pub enum Judged {
     Wrong(String),
 }
 
+/// What a report says of a result that no rounding explains, in a sentence without an end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Suspicion {
+    /// The reference computes in 64 bits, or is the user's own.
+    Wrong(String),
+    /// The reference is another backend: one of the two is wrong.
+    Disputed(String),
+}
+
 /// Judges a cell's latents, as its record has them, by limits for storage schemes.
 pub fn judge(cell: &Cell, limits: &BTreeMap<String, f64>) -> Judged {
-    let Some((quality, last)) = cell.quality.value().and_then(|quality| Some((quality, quality.latents.last()?)))
-    else {
-        return Judged::Unknown;
-    };
-    let scheme = &cell.key.precision;
-    let Some(&limit) = limits.get(scheme) else {
-        return Judged::NoLimit { distance: last.relative_l2 };
-    };
-    // A device may compute in fewer bits than the file has, and says so.
-    let computes_in = cell.numerics.value().and_then(|numerics| Some((numerics, *limits.get(numerics)?)));
-    let (of, limit) = match computes_in {
-        Some((numerics, more)) if more > limit => (format!("{scheme} computed in {numerics}"), more),
-        _ => (scheme.clone(), limit),
-    };
-    // A distance that is no number is a wrong latent too.
-    let beyond = |distance: f64| distance.is_nan() || distance > limit;
-    if !beyond(last.relative_l2) {
+    let Some((latents, last)) = latents(cell) else { return Judged::Unknown };
+    let Some((limit, of)) = limit(cell, limits) else { return Judged::NoLimit { distance: last.relative_l2 } };
+    if !is_beyond(last.relative_l2, limit) {
         return Judged::Right;
     }
-    let first = quality.latents.iter().find(|step| beyond(step.relative_l2)).unwrap_or(last);
+    let what = if is_of_steps(cell) {
+        let first = latents.iter().find(|step| is_beyond(step.relative_l2, limit)).unwrap_or(last);
+        format!("first exceeded after step {}", first.step + 1)
+    } else {
+        format!("in output {}", last.step + 1)
+    };
+    let name = if is_of_steps(cell) { "the last latent" } else { "a result" };
     Judged::Wrong(format!(
-        "the last latent differs from the reference's by {} (relative L2); the tolerance is {} for {of}, first exceeded after step {}",
+        "{name} differs from the reference's by {} (relative L2); the tolerance is {} for {of}, {what}",
         text::scientific(last.relative_l2),
         text::scientific(limit),
-        first.step + 1
     ))
+}
+
+/// What is grossly off, by the usual limits.
+pub fn suspect(run: &Run, cell: &Cell) -> Option<Suspicion> {
+    let gross = |(scheme, limit): (String, f64)| (scheme, (GROSS * limit).min(ZEROS));
+    let limits = usual().into_iter().map(gross).collect();
+    let Judged::Wrong(_) = judge(cell, &limits) else { return None };
+    let (_, last) = latents(cell)?;
+    let off = format!("it differs from the reference's by {} (relative L2)", text::scientific(last.relative_l2));
+    let (_, of) = limit(cell, &limits)?;
+    let says = format!("{off}, which no rounding of {of} explains");
+    let id = &cell.quality.value()?.reference;
+    let reference = run.cells.iter().find(|other| other.key.id() == *id);
+    Some(match reference.filter(|other| !other.is_in_64_bits()) {
+        Some(_) => Suspicion::Disputed(says),
+        None => Suspicion::Wrong(says),
+    })
+}
+
+/// The distances, and the one that counts: the last step's, or the worst of a single graph's outputs.
+fn latents(cell: &Cell) -> Option<(&[StepDivergence], &StepDivergence)> {
+    let latents = &cell.quality.value()?.latents;
+    let distance = |step: &&StepDivergence| if step.relative_l2.is_nan() { f64::INFINITY } else { step.relative_l2 };
+    let counts = if is_of_steps(cell) {
+        latents.last()
+    } else {
+        latents.iter().max_by(|a, b| distance(a).total_cmp(&distance(b)))
+    };
+    Some((latents, counts?))
+}
+
+fn is_of_steps(cell: &Cell) -> bool {
+    cell.stages.is_empty() || cell.has_role(Role::Denoiser)
+}
+
+/// The limit, and of what it is. A device may compute in fewer bits than the file has, and says so.
+fn limit(cell: &Cell, limits: &BTreeMap<String, f64>) -> Option<(f64, String)> {
+    let scheme = &cell.key.precision;
+    let limit = *limits.get(scheme)?;
+    let computes_in = cell.numerics.value().and_then(|numerics| Some((numerics, *limits.get(numerics)?)));
+    Some(match computes_in {
+        Some((numerics, more)) if more > limit => (more, format!("{scheme} computed in {numerics}")),
+        _ => (limit, scheme.clone()),
+    })
+}
+
+/// A distance that is no number is one too far.
+fn is_beyond(distance: f64, limit: f64) -> bool {
+    distance.is_nan() || distance > limit
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{CellKey, Quality, Reading, StepDivergence};
+    use crate::record::{CellKey, CellStage, Quality, Reading};
 
     fn cell(scheme: &str, numerics: &str, distances: &[f64]) -> Cell {
         let latents = distances.iter().enumerate();
@@ -92,5 +147,35 @@ mod tests {
         assert_eq!(of("f32", "f16", &[1e-3, 2e-3]), Judged::Right);
         let Judged::Wrong(says) = of("f32", "f16", &[0.5]) else { panic!("half of it is right?") };
         assert!(says.contains("for f32 computed in f16"), "{says}");
+    }
+
+    #[test]
+    fn of_a_single_graph_the_worst_output_counts() {
+        let mut graph = cell("f32", "f32", &[0.5, 1e-7]);
+        assert_eq!(judge(&graph, &usual()), Judged::Right);
+        graph.stages = vec![CellStage { id: "graph".into(), role: Role::Other, passes: 1 }];
+        let Judged::Wrong(says) = judge(&graph, &usual()) else { panic!("the first output is right?") };
+        assert!(says.ends_with("for f32, in output 1"), "{says}");
+    }
+
+    #[test]
+    fn a_report_accuses_only_what_no_rounding_explains_and_by_what_is_certain() {
+        let mut exact = cell("f32", "f64", &[]);
+        let other = cell("f32", "f32", &[]);
+        let run = |reference: &Cell| Run { cells: vec![reference.clone()], ..Run::default() };
+        let against = |reference: &Cell, scheme: &str, distance: f64| {
+            let mut cell = cell(scheme, "f32", &[distance]);
+            if let Reading::Ok(quality) = &mut cell.quality {
+                quality.reference = reference.key.id();
+            }
+            suspect(&run(reference), &cell)
+        };
+        exact.key.backend = "reference".into();
+        for (scheme, rounding, more) in [("f32", 9e-4, 2e-3), ("q8", 0.4, 0.6), ("q4", 0.8, 1.0)] {
+            assert_eq!(against(&exact, scheme, rounding), None, "{scheme}");
+            assert!(matches!(against(&exact, scheme, more), Some(Suspicion::Wrong(_))), "{scheme}");
+            assert!(matches!(against(&other, scheme, more), Some(Suspicion::Disputed(_))), "{scheme}");
+        }
+        assert!(matches!(against(&exact, "q4", f64::NAN), Some(Suspicion::Wrong(_))));
     }
 }

@@ -257,8 +257,18 @@ fn a_cell_that_a_run_did_not_come_to_is_neither_broken_nor_mended() {
     let both = Side::of_runs("head", [&head, &again]);
     let two = compare(&Side::of_runs("base", [&one]), &both, &Options::default()).unwrap();
     assert_eq!(two.cell(&key("candle", "f32").id()).unwrap().state, CellState::Compared);
+    // What a run was stopped in has fewer launches, and what it was stopped before has none: neither is the build's fault.
     again.cells[0].status = Status::Interrupted;
-    assert_eq!(judge(&one, &again).cells[0].state, CellState::Broken);
+    assert_eq!(judge(&one, &again).cells[0].state, CellState::Compared);
+    for launch in &mut again.cells[0].launches {
+        launch.status = Status::Interrupted;
+    }
+    assert_eq!(judge(&one, &again).cells[0].state, CellState::LeftOut);
+    again.cells.clear();
+    assert_eq!(judge(&one, &again).cells[0].state, CellState::Broken, "a run that ended without it");
+    again.run.finished = None;
+    let stopped = judge(&one, &again);
+    assert_eq!((stopped.cells[0].state, stopped.exit_code()), (CellState::LeftOut, 3));
 }
 
 #[test]

@@ -6,12 +6,10 @@ use super::Common;
 use super::run::PlanArgs;
 use crate::host::adb::{PhoneOptions, Program, choose};
 use crate::plan::{Launches, Seconds, Target};
-use crate::run::{Settings, Usual};
+use crate::run::{Settings, TIMEOUT, Usual};
 
 /// The plan where no flag names cells: one group, in which everything is left open.
 const OPEN: &str = "[[group]]\n";
-/// What a launch may take at most, unless it is said.
-const TIMEOUT: Seconds = Seconds::fixed(600.0);
 
 /// Flags of a measurement on one machine.
 #[derive(Debug, clap::Args)]

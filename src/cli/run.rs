@@ -68,9 +68,9 @@ pub struct RunArgs {
     /// --sustained; profile: 1]
     #[arg(long, conflicts_with = "resume")]
     launches: Option<Launches>,
-    /// Time limit per launch
-    #[arg(long, value_name = "TIME", default_value = "10m")]
-    timeout: Seconds,
+    /// Time limit per launch [default: 10m; with --resume: the run's]
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<Seconds>,
     /// Also make an image under each runtime's profiler, separate from the timed ones, to show where the time goes
     #[arg(long, conflicts_with = "resume")]
     profile: bool,
@@ -202,7 +202,7 @@ fn begin(args: &RunArgs, common: &Common) -> Result<()> {
         telemetry: args.telemetry == "on",
         sustained_s,
         shard: args.shard,
-        timeout_s: args.timeout,
+        timeout_s: args.timeout.unwrap_or(run::TIMEOUT),
         leaves_out,
         weights: args.plan.weights(),
         profile: args.profile,

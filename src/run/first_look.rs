@@ -96,7 +96,7 @@ fn plan(mut plan: PlanFile, clusters: &[&str]) -> PlanFile {
 /// The fastest cell, and its key in the record.
 fn best(plan: &PlanFile, run: &LoadedRun, groups: &[clusters::Cluster]) -> Option<(Cell, CellKey)> {
     let table = table::of_runs(&[&run.run]);
-    let timed = table.rows.iter().filter_map(|row| Some((row, row.best_s()?)));
+    let timed = table.rows.iter().filter(|row| !row.is_wrong()).filter_map(|row| Some((row, row.best_s()?)));
     let key = &timed.min_by(|a, b| a.1.total_cmp(&b.1))?.0.key;
     let known: Vec<u32> = groups.iter().flat_map(|cluster| cluster.cpus.iter().copied()).collect();
     let cores = Cores { count: known.len().max(1), cpus_of: &|choice| clusters::cpus_of(choice.as_str(), groups) };

@@ -60,6 +60,9 @@ pub use resume::{ResumeOptions, resume};
 use schedule::{CellState, Schedule, Terms, Turn};
 use tune::Search;
 
+/// What a launch may take at most, unless it is said.
+pub const TIMEOUT: Seconds = Seconds::fixed(600.0);
+
 /// What a run was asked for, all defaults filled in. Kept in the record, so that a resumed run is the same run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
@@ -140,7 +143,7 @@ impl Settings {
             images: plan.images.unwrap_or(usual.images),
             budget_s: plan.budget.unwrap_or(usual.budget),
             leaves_out: plan.budget.is_some(),
-            timeout_s: Seconds::fixed(600.0),
+            timeout_s: TIMEOUT,
             profile: false,
             brief: false,
             allow_fallback: false,

@@ -20,8 +20,8 @@ use crate::plan::Seconds;
 /// What a run that goes on may be told anew.
 #[derive(Clone, Copy, Debug)]
 pub struct ResumeOptions<'a> {
-    /// Seconds after which one launch is given up.
-    pub timeout_s: Seconds,
+    /// Seconds after which one launch is given up; `None`: as many as the run began with.
+    pub timeout_s: Option<Seconds>,
     /// Seconds for the rest; `None`: as many as the run began with.
     pub budget_s: Option<Seconds>,
     /// The program for the phone; `None`: the one that the run began with.
@@ -45,7 +45,7 @@ pub fn resume(path: &Path, common: &Common, options: &ResumeOptions) -> Result<(
     }
     settings.phone.folders.take_over(&store.run().run.plan["phone"]);
     settings.make_paths_whole(&Home::of_user());
-    settings.timeout_s = options.timeout_s;
+    settings.timeout_s = options.timeout_s.unwrap_or(settings.timeout_s);
     settings.leaves_out |= options.budget_s.is_some() && settings.sustained_s.is_none();
     settings.budget_s = options.budget_s.unwrap_or(settings.budget_s);
     if let Some(binary) = options.phone_binary {

@@ -196,7 +196,9 @@ impl<'a> Schedule<'a> {
             // The last one that is begun ends within it.
             self.images_s(place, &times) + share_s - times.image_s()
         });
-        Some(Turn { place, images_s, least: LEAST })
+        // How long an image of what is not known takes, the first one tells.
+        let least = if self.times(place).is_some() { LEAST } else { 1 };
+        Some(Turn { place, images_s, least })
     }
 
     fn comparison_of(&self, place: usize) -> &Comparison {

@@ -4,7 +4,7 @@ use super::{Caution, FEW_LAUNCHES};
 use crate::record::disturbed;
 use crate::record::held;
 use crate::record::{Cell, Kind, Launch, Run, Status, Steady};
-use crate::tolerance::{self, Judged};
+use crate::tolerance::{self, Suspicion};
 use crate::{roof, stats, sustained, withheld};
 
 /// What a reader should know of a cell. A cell without a good launch has its reason and no cautions but the recorded ones.
@@ -29,9 +29,10 @@ pub fn of_cell(run: &Run, cell: &Cell) -> Vec<Caution> {
                 cautions.push(Caution::FallBack { stage: stage.stage.clone(), share, asked: stage.asked.clone() });
             }
         }
-        if let Judged::Wrong(why) = tolerance::judge(cell, &tolerance::usual()) {
-            cautions.push(Caution::WrongResult { why });
-        }
+        cautions.extend(tolerance::suspect(run, cell).map(|found| match found {
+            Suspicion::Wrong(why) => Caution::WrongResult { why },
+            Suspicion::Disputed(why) => Caution::DisputedResult { why },
+        }));
         if cell.quality.value().and_then(|quality| quality.rerun_equal_bytes.value()) == Some(&false) {
             cautions.push(Caution::NotRepeatable);
         }

@@ -155,9 +155,14 @@ pub enum Caution {
         /// What was done.
         what: String,
     },
-    /// The result is further from the reference's than the precision explains.
+    /// The result is further from that of a certain reference than any rounding explains.
     WrongResult {
-        /// How far, and how far it may be.
+        /// How far.
+        why: String,
+    },
+    /// The same from a reference that may be the wrong one.
+    DisputedResult {
+        /// How far.
         why: String,
     },
     /// A second run of the same cell gave other bytes.

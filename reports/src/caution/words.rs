@@ -32,6 +32,7 @@ impl Caution {
             Self::Outliers { samples, .. } => format!("{samples} outliers"),
             Self::Expanded { .. } => "weights expanded".into(),
             Self::WrongResult { .. } => "wrong result".into(),
+            Self::DisputedResult { .. } => "disputed result".into(),
             Self::NotRepeatable => "not repeatable".into(),
             Self::Said { .. } => "note".into(),
         }
@@ -110,8 +111,11 @@ impl Caution {
             }
             Self::Expanded { what } => format!("Weights: {what}."),
             Self::WrongResult { why } => {
-                format!("The result is wrong: {why}. Its times are of something else, and take part in no ranking.")
+                format!("The result is wrong: {why}. It takes part in no ranking.")
             }
+            Self::DisputedResult { why } => format!(
+                "The result or the reference's is wrong: {why}. The backend called reference computes in 64 bits: with it in the plan, the report says which."
+            ),
             Self::NotRepeatable => {
                 "Running the same cell again gave different bytes: the backend is not deterministic, or something is \
                  wrong."
@@ -133,6 +137,7 @@ impl Caution {
             | Self::FallBack { .. }
             | Self::FailedLaunches { .. }
             | Self::WrongResult { .. }
+            | Self::DisputedResult { .. }
             | Self::NotRepeatable => Weight::Grave,
             Self::FewLaunches { launches } if *launches >= 3 => Weight::Note,
             Self::Outliers { .. } | Self::Said { .. } | Self::LoadUnknown { .. } => Weight::Note,

@@ -61,7 +61,8 @@ fn cell_name(row: &Row) -> String {
 }
 
 fn time(row: &Row) -> String {
-    let threads = row.threads();
+    let wrong = if row.is_wrong() { " (wrong result)" } else { "" };
+    let threads = format!("{}{wrong}", row.threads());
     if let Some(settled) = row.shown(Metric::SETTLED) {
         return format!("{settled} settled, {threads}");
     }

@@ -14,6 +14,7 @@ use crate::metric::Metric;
 use crate::record::disturbed::{self, several};
 use crate::record::{Cell, CellKey, Launch, ModelEntry, Run, Sample};
 use crate::stats::{median, steps_of};
+use crate::tolerance::{self, Suspicion};
 use crate::verdict::differences;
 use crate::{sustained, whose, withheld};
 
@@ -147,6 +148,9 @@ fn measured<'a>(group: &Group<'a>, key: &CellKey) -> Option<Result<Measured<'a>,
     }
     if let Some(why) = all.iter().find_map(|(_, cell)| cell.failure()) {
         return Some(Err(why));
+    }
+    if let Some(Suspicion::Wrong(why)) = all.iter().find_map(|(run, cell)| tolerance::suspect(run, cell)) {
+        return Some(Err(format!("the result is wrong: {why}")));
     }
     let (mut launches, mut spoiled) = (Vec::new(), Vec::new());
     for (run, cell) in &all {

@@ -219,16 +219,31 @@ fn first_created<'a>(side: &Side<'a>) -> Option<&'a str> {
     side.runs.iter().map(|run| run.run.created.as_str()).min()
 }
 
-/// The cell in those records of a side that came to it.
+/// The cell in those records of a side that have a result of it, or a failure.
 fn in_side<'a>(side: &Side<'a>, key: &CellKey) -> Vec<(usize, &'a Cell)> {
     let cells = side.runs.iter().enumerate().filter_map(|(n, run)| Some((n, run.cell(key)?)));
-    cells.filter(|(_, cell)| !cell.not_come_to()).collect()
+    cells.filter(|(_, cell)| !is_cut_short(cell)).collect()
 }
 
-/// Why a side has nothing of a cell, where its records have a row that they did not come to.
-fn left_out(side: &Side, key: &CellKey) -> Option<String> {
-    let row = side.runs.iter().find_map(|run| run.cell(key).filter(|cell| cell.not_come_to()))?;
-    Some(row.reason.clone().unwrap_or_else(|| "the run did not come to it".to_owned()))
+/// Whether a run was stopped, or its budget ended, before the cell had a result.
+fn is_cut_short(cell: &Cell) -> bool {
+    cell.status == Status::Interrupted && cell.good_launches().next().is_none()
+}
+
+/// Whether it has a result, be it with fewer launches than were wanted.
+fn is_good(cell: &Cell) -> bool {
+    cell.status == Status::Ok || (cell.status == Status::Interrupted && !is_cut_short(cell))
+}
+
+/// Why a side has nothing of a cell, where that says nothing of the build: its runs ended before.
+fn left_out(side: &Side, key: &CellKey, design: Design) -> Option<String> {
+    let not_come_to = || "the run was stopped before it came to it".to_owned();
+    if let Some(row) = side.runs.iter().find_map(|run| run.cell(key).filter(|cell| is_cut_short(cell))) {
+        return Some(row.reason.clone().unwrap_or_else(not_come_to));
+    }
+    // Records of pairs are judged while they are still being made.
+    let is_stopped = |run: &&Run| design == Design::Independent && run.run.finished.is_none();
+    side.runs.iter().copied().any(|run| is_stopped(&run)).then(not_come_to)
 }
 
 /// A side, and a cell in those of its records that have it.
@@ -242,13 +257,14 @@ fn cell(
     terms: Terms,
     later: bool,
 ) -> Open {
-    let good = |cells: &[(usize, &Cell)]| cells.iter().any(|(_, cell)| cell.status == Status::Ok);
+    let good = |cells: &[(usize, &Cell)]| cells.iter().any(|(_, cell)| is_good(cell));
     // Some launches of base failed, others did not: nothing can be called mended before those are compared.
     let unsteady = !good(base) && base.iter().any(|(_, cell)| cell.good_launches().next().is_some());
     // One record in which it failed is enough: a cell that works sometimes does not work.
-    let broken = head.is_empty() || head.iter().any(|(_, cell)| cell.status != Status::Ok);
+    let broken = head.is_empty() || head.iter().any(|(_, cell)| !is_good(cell));
     // A row that a run did not come to says nothing for or against the build.
-    let left_out = |side: &Side, cells: &[(usize, &Cell)]| cells.is_empty().then(|| left_out(side, key)).flatten();
+    let left_out =
+        |side: &Side, cells: &[(usize, &Cell)]| cells.is_empty().then(|| left_out(side, key, options.design)).flatten();
     let (out_of_base, out_of_head) = (left_out(base_side, base), left_out(head_side, head));
     let state = match (good(base), base.is_empty()) {
         _ if out_of_base.is_some() || out_of_head.is_some() => CellState::LeftOut,
