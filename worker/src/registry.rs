@@ -248,10 +248,8 @@ mod tests {
             assert!(facts.devices.iter().any(|device| device.state.is_ok()), "{name}");
             assert!(backend(name).unwrap().carry(&Default::default()).unwrap().is_none(), "{name}");
             let environment = backend(name).unwrap().environment(3);
-            assert!(
-                !environment.is_empty() && environment.values().all(|value| value == "3"),
-                "{name}: {environment:?}"
-            );
+            let mut threads = environment.iter().filter(|(variable, _)| variable.ends_with("_NUM_THREADS")).peekable();
+            assert!(threads.peek().is_some() && threads.all(|(_, value)| value == "3"), "{name}: {environment:?}");
         }
         assert!(facts_of("reference").unwrap().is_reference);
         let error = prepare("pytorch", &options).unwrap_err();

@@ -109,18 +109,24 @@ fn check_norm(batch: usize, tokens: usize, dim: usize) {
     let hat = normalised(&x, dim, f64::from(1e-5f32));
     let at = |i: usize| i / (tokens * dim) * dim + i % dim;
     let truth = |f: &dyn Fn(usize, f64) -> f64| hat.iter().enumerate().map(|(i, v)| f(i, *v)).collect::<Vec<_>>();
+    // The mean of 10 costs digits of the input, not of the kernel: a rounding of 10·2⁻²⁴, of which each row makes as much more as it is
+    // narrower than 1. Rows of two numbers can be very narrow.
+    let narrow = |row: &[f32]| {
+        let mean = row.iter().map(|v| f64::from(*v)).sum::<f64>() / dim as f64;
+        1.0 / (row.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / dim as f64 + 1e-5)
+    };
+    let limit = 2.5e-6 * (x.chunks(dim).map(narrow).sum::<f64>() * dim as f64 / len as f64).sqrt();
     for isa in Isa::available() {
         let mut y = vec![f32::NAN; len];
         let what = |name: &str| format!("{name} {isa} [{batch}, {tokens}, {dim}]");
         e::layer_norm(isa, &x, dim, None, None, 1e-5, &mut y).unwrap();
-        // The mean of 10 costs digits of the input, not of the kernel: 10·2⁻²⁴ relative to values of about 1.
-        assert_near(&y, &hat, 5e-6, &what("layer_norm"));
+        assert_near(&y, &hat, limit, &what("layer_norm"));
         e::layer_norm(isa, &x, dim, Some(&w), Some(&b), 1e-5, &mut y).unwrap();
         let t = truth(&|i, v| v * f64::from(w[i % dim]) + f64::from(b[i % dim]));
-        assert_near(&y, &t, 5e-6, &what("layer_norm, affine"));
+        assert_near(&y, &t, limit, &what("layer_norm, affine"));
         e::layer_norm_modulate(isa, &x, tokens, dim, &shift, &scale, 1e-5, &mut y).unwrap();
         let t = truth(&|i, v| v * (1.0 + f64::from(scale[at(i)])) + f64::from(shift[at(i)]));
-        assert_near(&y, &t, 5e-6, &what("layer_norm_modulate"));
+        assert_near(&y, &t, limit, &what("layer_norm_modulate"));
         e::modulate(isa, &x, tokens, dim, &shift, &scale, &mut y).unwrap();
         let t = truth(&|i, _| f64::from(x[i]) * (1.0 + f64::from(scale[at(i)])) + f64::from(shift[at(i)]));
         assert_near(&y, &t, 1e-6, &what("modulate"));

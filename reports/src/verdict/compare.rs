@@ -3,6 +3,8 @@
 //! Contract: cells are matched by key; every launch that ended well is a sample, whichever of a side's records it is in.
 //! Records that must not be compared are refused, unless the difference is allowed by name, and then the verdict names it.
 
+use std::collections::BTreeSet;
+
 use crate::metric::{Basis, Enforce, Metric};
 use crate::record::{Cell, CellKey, Run, Status};
 use crate::stats::{fdr, power};
@@ -53,15 +55,13 @@ pub fn compare(base: &Side, head: &Side, options: &Options) -> Result<Verdict, C
     let terms = Terms { level: options.level.unwrap_or(options.gate.level), power: power::USUAL_POWER };
     let mut open = cells(base, head, options, terms, &mut cautions);
     open.extend(benches(base, head, options, terms));
-    if open.iter().all(|cell| matches!(cell.verdict.state, CellState::New | CellState::Broken))
-        && open.iter().any(|cell| cell.verdict.state == CellState::New)
-    {
-        let names = |state| {
-            let cells: Vec<&str> =
-                open.iter().filter(|cell| cell.verdict.state == state).map(|cell| cell.verdict.id.as_str()).collect();
-            if cells.is_empty() { "none".to_owned() } else { cells.join(", ") }
+    let (ours, theirs) = (base.ids(), head.ids());
+    if !theirs.is_empty() && ours.is_disjoint(&theirs) {
+        let names = |ids: BTreeSet<String>| match ids.len() {
+            0 => "none".to_owned(),
+            _ => ids.into_iter().collect::<Vec<_>>().join(", "),
         };
-        return Err(CompareError::NothingInCommon { base: names(CellState::Broken), head: names(CellState::New) });
+        return Err(CompareError::NothingInCommon { base: names(ours), head: names(theirs) });
     }
     let p: Vec<f64> = open.iter().flat_map(|cell| &cell.measured).filter_map(|one| one.verdict.p).collect();
     let mut q = fdr::benjamini_hochberg(&p).into_iter();

@@ -25,6 +25,13 @@ impl<'a> Side<'a> {
     pub fn of_runs(label: impl Into<String>, runs: impl IntoIterator<Item = &'a Run>) -> Self {
         Self { label: label.into(), runs: runs.into_iter().collect(), benches: Vec::new() }
     }
+
+    /// Of all that it has a row of, or a benchmark.
+    pub(super) fn ids(&self) -> BTreeSet<String> {
+        let cells = self.runs.iter().flat_map(|run| &run.cells).map(|cell| cell.key.id());
+        let benches = self.benches.iter().filter(|bench| bench.not_run.is_none());
+        cells.chain(benches.map(|bench| bench.id.clone())).collect()
+    }
 }
 
 /// How to compare.
