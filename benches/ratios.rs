@@ -31,7 +31,7 @@ use ditbench_workloads::snapgen;
 use ditbench_workloads::snapgenpp::pipeline::{self, Feed, Rule};
 use ditbench_workloads::snapgenpp::{ImageSize, Layout, Model, ModelConfig, Rung, Variant};
 use ditbench_workloads::{RunError, StageRunner};
-use ratio::{Estimate, line, named, ratio, seconds};
+use ratio::{Estimate, line, ratio, seconds, seconds_of};
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -109,7 +109,7 @@ fn attention_seconds(session: &mut dyn Session, feed: &[Tensor]) -> f64 {
         (scope.starts_with("down.") || scope.starts_with("up."))
             && (scope.contains(".attn.assa.") || scope.contains(".attn.attend"))
     };
-    named(&profile, |scope| counts(scope).then_some(1))
+    seconds_of(&profile, |scope| counts(scope).then_some(1))
 }
 
 fn attention() {
@@ -182,7 +182,7 @@ fn depthwise() {
         let profile = session.profile(&feed).expect("a profile");
         let told = |name: &String| profile.nodes.iter().any(|node| node.scope.as_ref() == Some(name));
         let whole = counts.keys().all(told);
-        named(&profile, |scope| counts.get(scope).copied().filter(|_| whole))
+        seconds_of(&profile, |scope| counts.get(scope).copied().filter(|_| whole))
     };
     let made = |backend: &dyn Backend, variant: &str| session(backend, &graph, &stored, variant);
     let backends = backends();

@@ -87,7 +87,7 @@ fn the_command_that_is_printed_adds_what_was_left_out() {
         let of = |cell: &&serde_json::Value| cell["key"]["precision"] == precision;
         cells(&record).iter().filter(of).map(|cell| cell["launches"].as_array().unwrap().len()).collect()
     };
-    assert!(launches("f32").iter().all(|&made| made > 0), "{said}");
+    assert!(matches!(launches("f32")[..], [a, b] if a > 0 && b > 0), "{said}");
     assert_eq!(launches("q4"), [0, 0], "{said}");
     let printed = said.split("To add what is missing: ditbench ").nth(1).expect("a command").lines().next().unwrap();
     assert!(printed.contains(" --budget "), "{printed}");
@@ -95,7 +95,7 @@ fn the_command_that_is_printed_adds_what_was_left_out() {
     let again = bench.command(&words).env("DITBENCH_SCRIPT", bench.path("script.json")).output().unwrap();
     assert!(again.status.success(), "{}", text(&again.stderr));
     // How many fit depends on what else the machine does.
-    assert!(launches("q4").iter().all(|&made| made > 0), "{printed}\n{}", text(&again.stdout));
+    assert!(matches!(launches("q4")[..], [a, b] if a > 0 && b > 0), "{printed}\n{}", text(&again.stdout));
 }
 
 #[test]

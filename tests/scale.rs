@@ -82,7 +82,7 @@ fn what_can_give_no_curve_is_not_measured() {
     let bench = Bench::new();
     for (plan, words) in [
         (&["--backend", "scripted", "--precision", "f32", "--size", "64"][..], "--size 256,384,512,768"),
-        (&["--backend", "scripted", "--precision", "f32,q8", "--model", "nano,tiny"], "nothing varies"),
+        (&["--backend", "scripted", "--precision", "f32,q8", "--model", "nano,tiny"], "nothing here varies"),
         (&["--backend", "candle", "--device", "nowhere", "--size", "64,128"], "can run here"),
     ] {
         let error = bench.refused(&[&["scale"], plan].concat());

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ditbench_backend_api::{Backend, CompileOptions, MemoryMode, Session};
+use ditbench_backend_api::{Backend, CompileOptions, Session};
 use ditbench_graph::Graph;
 use ditbench_graph::weights::Weights;
 
@@ -43,13 +43,6 @@ pub fn backends() -> Vec<(&'static str, Box<dyn Backend>)> {
 
 /// A session on the CPU with all cores.
 pub fn session(backend: &dyn Backend, graph: &Graph, weights: &Weights, variant: &str) -> Box<dyn Session> {
-    let options = CompileOptions {
-        device: "cpu".to_owned(),
-        threads: threads(),
-        variant: variant.to_owned(),
-        memory: MemoryMode::Fast,
-        cache: cache(),
-        allow_fallback: false,
-    };
+    let options = CompileOptions::cpu(variant, threads(), cache());
     backend.compile(graph, weights, &options).expect("the backend takes the graph")
 }

@@ -34,7 +34,7 @@ impl Estimate {
 
 impl std::fmt::Display for Estimate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Of what a profile does not tell of; see `named`.
+        // Of what a profile does not tell of; see `seconds_of`.
         if self.median.is_nan() {
             return f.write_str("unknown: not in the profile");
         }
@@ -50,7 +50,7 @@ pub fn seconds(work: impl FnOnce()) -> f64 {
 }
 
 /// Seconds of a profile's nodes, each `times(scope)` times, or NaN if none counts: what is not told of did not take 0.
-pub fn named(profile: &Profile, times: impl Fn(&str) -> Option<usize>) -> f64 {
+pub fn seconds_of(profile: &Profile, times: impl Fn(&str) -> Option<usize>) -> f64 {
     let counted = profile.nodes.iter().filter_map(|node| Some(times(node.scope.as_deref()?)? as f64 * node.duration_s));
     counted.reduce(|a, b| a + b).unwrap_or(f64::NAN)
 }

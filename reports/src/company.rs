@@ -111,7 +111,7 @@ fn of_pairs(pairs: &[Beside]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Cell, CellKey, Company, Launch, Reading, Run, Sample, Status};
+    use crate::record::{Cell, CellKey, Company, Launch, Quality, Reading, Run, Sample, Status, StepDivergence};
     use crate::table;
 
     /// A run of a cell alone and in company, each with its seconds.
@@ -188,5 +188,18 @@ mod tests {
         a.cells.remove(1);
         b.cells.remove(0);
         assert!(pairs(&table::of_runs(&[&a, &b])).is_empty());
+    }
+
+    #[test]
+    fn how_long_something_else_takes_in_company_says_nothing() {
+        for place in [0, 1] {
+            let mut run = run(0.5, 1.5);
+            run.cells.iter_mut().for_each(|cell| cell.key.precision = "f32".into());
+            assert_eq!(pairs(&table::of_runs(&[&run])).len(), 1);
+            let latents = vec![StepDivergence { step: 0, relative_l2: 1.0, cosine: 0.0 }];
+            let reference = format!("{}io.npz", Quality::EXPECTED);
+            run.cells[place].quality = Reading::Ok(Quality { reference, latents, ..Quality::default() });
+            assert!(pairs(&table::of_runs(&[&run])).is_empty(), "{place}");
+        }
     }
 }

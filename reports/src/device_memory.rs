@@ -15,7 +15,7 @@ pub(crate) fn of_cell(cell: &Cell) -> Reading<f64> {
     match cell.key.device.split(':').next() {
         Some("cpu") => return Reading::absent("it ran on the processor"),
         Some("cuda") => {}
-        _ => return Reading::absent("only for a device that is used through CUDA does its driver tell"),
+        _ => return Reading::absent("only CUDA devices report it"),
     }
     let readings: Vec<Reading<f64>> = cell.good_launches().map(of_launch).collect();
     let found: Vec<f64> = readings.iter().filter_map(|reading| reading.value().copied()).collect();

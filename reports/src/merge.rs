@@ -122,7 +122,8 @@ fn add_cell(merged: &mut Run, cell: &Cell) {
         return;
     };
     fill(known, cell);
-    let (had_none, has_none) = (known.not_come_to(), cell.not_come_to());
+    let (had_none, has_none) = (known.is_cut_short(), cell.is_cut_short());
+    let short = fewer(known).or_else(|| fewer(cell));
     let from = known.launches.len() as u32;
     let more = cell.launches.iter().zip(from..).map(|(launch, index)| {
         let mut launch = launch.clone();
@@ -130,12 +131,11 @@ fn add_cell(merged: &mut Run, cell: &Cell) {
         launch
     });
     known.launches.extend(more);
-    // What one of the parts had no room for, the other has.
+    // What one part had no room for, another may have had.
     let is_of_budget = |warning: &Warning| matches!(warning.kind(), Some(Kind::FewerLaunches { .. }));
-    let both = !has_none && !had_none;
-    known.warnings.retain(|warning| !(both && is_of_budget(warning)));
+    known.warnings.retain(|warning| !is_of_budget(warning));
     known.discarded.extend(cell.discarded.iter().cloned());
-    for warning in cell.warnings.iter().filter(|warning| !(both && is_of_budget(warning))) {
+    for warning in cell.warnings.iter().filter(|warning| !is_of_budget(warning)) {
         let mut warning = warning.clone();
         if let Warning::Of(Kind::SpoiledLaunch { launch, .. }) = &mut warning
             && let Some((_, now)) = cell.launches.iter().zip(from..).find(|(then, _)| then.index == *launch)
@@ -146,10 +146,22 @@ fn add_cell(merged: &mut Run, cell: &Cell) {
             known.warnings.push(warning);
         }
     }
-    // A part that did not come to it says nothing of the cell.
+    let made = u32::try_from(known.good_launches().count()).unwrap_or(u32::MAX);
+    if let Some((wanted, budget)) = short.filter(|(wanted, _)| made < *wanted) {
+        known.warnings.push(Kind::FewerLaunches { made, wanted, budget, enough: None }.into());
+    }
+    // A part that was stopped before it had a result says nothing of the cell.
     if had_none || (known.status == Status::Ok && cell.status != Status::Ok && !has_none) {
         (known.status, known.reason) = (cell.status, cell.reason.clone());
     }
+}
+
+/// Launches that a budget had no room for: how many were wanted, and the budget.
+fn fewer(cell: &Cell) -> Option<(u32, String)> {
+    cell.warnings.iter().find_map(|warning| match warning.kind() {
+        Some(Kind::FewerLaunches { wanted, budget, .. }) => Some((*wanted, budget.clone())),
+        _ => None,
+    })
 }
 
 /// Takes from another part what the first does not know of a cell: it failed early, or was brief.
@@ -177,6 +189,12 @@ fn fill(known: &mut Cell, other: &Cell) {
     if known.counted.is_none() || (!is_known(&known.counted) && is_known(&other.counted)) {
         known.counted.clone_from(&other.counted);
     }
+    if known.profile.value().is_none() && other.profile.value().is_some() {
+        known.profile.clone_from(&other.profile);
+    }
+    known.image = known.image.take().or_else(|| other.image.clone());
+    known.trace = known.trace.take().or_else(|| other.trace.clone());
+    known.system_trace = known.system_trace.take().or_else(|| other.system_trace.clone());
     known.weights = known.weights.take().or_else(|| other.weights.clone());
     known.device = known.device.take().or_else(|| other.device.clone());
 }
@@ -235,6 +253,7 @@ mod tests {
         let (mut a, mut b) = (run("a", &["nano"]), run("bb", &["nano"]));
         a.cells[0] = Cell::failed(a.cells[0].key.clone(), Status::Interrupted, "left out");
         b.cells[0].numerics = Reading::Ok("f32".into());
+        b.cells[0].image = Some("nano.png".into());
         b.cells[0].placement = vec![crate::record::StagePlacement::default()];
         a.cells[0].counted = Some(Reading::absent("no valgrind"));
         b.cells[0].counted = Some(Reading::Ok(Counted { instructions: 7, ..Counted::default() }));
@@ -243,7 +262,30 @@ mod tests {
             let cell = &merged.cells[0];
             assert_eq!((cell.status, cell.reason.as_deref(), cell.launches.len()), (Status::Ok, None, 1));
             assert_eq!((cell.numerics.value().map(String::as_str), cell.placement.len()), (Some("f32"), 1));
-            assert_eq!(cell.counted, b.cells[0].counted);
+            assert_eq!((&cell.counted, &cell.image), (&b.cells[0].counted, &b.cells[0].image));
+        }
+    }
+
+    #[test]
+    fn launches_that_all_parts_together_lack_are_told_and_a_stopped_part_says_nothing() {
+        let part = |id: &str, wanted| {
+            let mut run = run(id, &["nano"]);
+            let fewer = Kind::FewerLaunches { made: 1, wanted, budget: "1m".into(), enough: None };
+            run.cells[0].warnings.push(fewer.into());
+            run
+        };
+        let told = |wanted| -> Vec<String> {
+            let (a, b) = (part("a", wanted), part("bb", wanted));
+            let merged = merge(&[&a, &b], "both", &BTreeSet::new()).unwrap();
+            merged.cells[0].warnings.iter().map(ToString::to_string).collect()
+        };
+        assert!(told(2).is_empty());
+        assert_eq!(told(3), ["2 of 3 launches: the budget of 1m had no room for more"]);
+        let (mut stopped, whole) = (run("a", &["nano"]), run("bb", &["nano"]));
+        stopped.cells[0].status = Status::Interrupted;
+        stopped.cells[0].launches[0].status = Status::Interrupted;
+        for parts in [[&stopped, &whole], [&whole, &stopped]] {
+            assert_eq!(merge(&parts, "both", &BTreeSet::new()).unwrap().cells[0].status, Status::Ok);
         }
     }
 

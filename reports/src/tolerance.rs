@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{Cell, Role, Run, StepDivergence};
+use crate::record::{Cell, Quality, Role, Run, StepDivergence};
 use crate::text;
 
 /// How many times the limit a result must be off for a report to call it wrong: deep models and many steps add their roundings up.
 const GROSS: f64 = 10.0;
-/// A result of nothing but zeros is off by 1: whatever the limit, what is as far is wrong.
-const ZEROS: f64 = 0.9;
+/// A result of nothing but zeros is off by 1: whatever the limit, what is this far off is wrong.
+const SURELY: f64 = 0.9;
 
 /// Largest relative L2 of the last latent from the reference's, by storage scheme of the weights.
 pub fn usual() -> BTreeMap<String, f64> {
@@ -47,40 +47,39 @@ pub enum Suspicion {
 
 /// Judges a cell's latents, as its record has them, by limits for storage schemes.
 pub fn judge(cell: &Cell, limits: &BTreeMap<String, f64>) -> Judged {
-    let Some((latents, last)) = latents(cell) else { return Judged::Unknown };
-    let Some((limit, of)) = limit(cell, limits) else { return Judged::NoLimit { distance: last.relative_l2 } };
-    if !is_beyond(last.relative_l2, limit) {
+    let Some((latents, counts)) = latents(cell) else { return Judged::Unknown };
+    let distance = counts.relative_l2;
+    let Some((limit, of)) = limit(cell, limits) else { return Judged::NoLimit { distance } };
+    if !is_beyond(distance, limit) {
         return Judged::Right;
     }
-    let what = if is_of_steps(cell) {
-        let first = latents.iter().find(|step| is_beyond(step.relative_l2, limit)).unwrap_or(last);
-        format!("first exceeded after step {}", first.step + 1)
+    let (what, place) = if is_of_steps(cell) {
+        let first = latents.iter().find(|step| is_beyond(step.relative_l2, limit)).unwrap_or(counts);
+        ("the last latent", format!("first exceeded after step {}", first.step + 1))
     } else {
-        format!("in output {}", last.step + 1)
+        ("a result", format!("in output {}", counts.step + 1))
     };
-    let name = if is_of_steps(cell) { "the last latent" } else { "a result" };
     Judged::Wrong(format!(
-        "{name} differs from the reference's by {} (relative L2); the tolerance is {} for {of}, {what}",
-        text::scientific(last.relative_l2),
+        "{what} differs from the reference's by {} (relative L2); the tolerance is {} for {of}, {place}",
+        text::scientific(distance),
         text::scientific(limit),
     ))
 }
 
 /// What is grossly off, by the usual limits.
 pub fn suspect(run: &Run, cell: &Cell) -> Option<Suspicion> {
-    let gross = |(scheme, limit): (String, f64)| (scheme, (GROSS * limit).min(ZEROS));
-    let limits = usual().into_iter().map(gross).collect();
-    let Judged::Wrong(_) = judge(cell, &limits) else { return None };
-    let (_, last) = latents(cell)?;
-    let off = format!("it differs from the reference's by {} (relative L2)", text::scientific(last.relative_l2));
-    let (_, of) = limit(cell, &limits)?;
-    let says = format!("{off}, which no rounding of {of} explains");
-    let id = &cell.quality.value()?.reference;
-    let reference = run.cells.iter().find(|other| other.key.id() == *id);
-    Some(match reference.filter(|other| !other.is_in_64_bits()) {
-        Some(_) => Suspicion::Disputed(says),
-        None => Suspicion::Wrong(says),
-    })
+    let (_, counts) = latents(cell)?;
+    let (usual, of) = limit(cell, &usual())?;
+    if !is_beyond(counts.relative_l2, (GROSS * usual).min(SURELY)) {
+        return None;
+    }
+    let distance = text::scientific(counts.relative_l2);
+    let says =
+        format!("it differs from the reference's by {distance} (relative L2), which no rounding of {of} explains");
+    let name = &cell.quality.value()?.reference;
+    let reference = run.cells.iter().find(|other| other.key.id() == *name);
+    let is_certain = reference.map_or(name.starts_with(Quality::EXPECTED), Cell::is_in_64_bits);
+    Some(if is_certain { Suspicion::Wrong(says) } else { Suspicion::Disputed(says) })
 }
 
 /// The distances, and the one that counts: the last step's, or the worst of a single graph's outputs.
@@ -118,7 +117,7 @@ fn is_beyond(distance: f64, limit: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{CellKey, CellStage, Quality, Reading};
+    use crate::record::{CellKey, CellStage, Reading};
 
     fn cell(scheme: &str, numerics: &str, distances: &[f64]) -> Cell {
         let latents = distances.iter().enumerate();
@@ -177,5 +176,12 @@ mod tests {
             assert!(matches!(against(&other, scheme, more), Some(Suspicion::Disputed(_))), "{scheme}");
         }
         assert!(matches!(against(&exact, "q4", f64::NAN), Some(Suspicion::Wrong(_))));
+        // A user's own file is certain, a reference that is not there is not.
+        let mut far = cell("f32", "f32", &[1.0]);
+        for (name, certain) in [(format!("{}io.npz", Quality::EXPECTED), true), ("another".to_owned(), false)] {
+            let Reading::Ok(quality) = &mut far.quality else { panic!("it has latents") };
+            quality.reference = name.clone();
+            assert_eq!(matches!(suspect(&Run::default(), &far), Some(Suspicion::Wrong(_))), certain, "{name}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What costs grow as, from made-up records: planted laws are found, and what must not be in a curve is not.
 
 use ditbench_record::{
-    Cell, CellKey, Device, ForeignLoad, Launch, ModelEntry, ProfileRow, Reading, Run, Status, Version,
+    Cell, CellKey, Device, ForeignLoad, Launch, ModelEntry, ProfileRow, Quality, Reading, Run, Status, Version,
 };
 use ditbench_reports::scale::law::{Check, Reach};
 use ditbench_reports::scale::{Axis, Scale, Series, axis, can_follow, faces, of_runs};
@@ -405,4 +405,21 @@ fn a_check_whose_interval_holds_nearly_everything_is_called_none() {
     assert!(said.contains("too wide to check it") && said.contains("too wide to tell"), "{said}");
     assert!(said.contains("held out in turn: 12 intervals are too wide to check; the farthest is"), "{said}");
     assert!(!said.contains("rightly") && !said.contains("predicted 256×256 within"), "{said}");
+}
+
+#[test]
+fn a_wrong_result_is_no_point_and_a_disputed_one_is_told() {
+    let off = |reference: String| {
+        let mut run = grown("a", 1.0, 1);
+        let Reading::Ok(quality) = &mut run.cells[4].quality else { panic!("it has a quality") };
+        quality.reference = reference;
+        quality.latents.last_mut().unwrap().relative_l2 = 1.0;
+        analysed(&[&run])
+    };
+    let wrong = off(format!("{}io.npz", Quality::EXPECTED));
+    assert_eq!(only(&wrong).curves[0].points.len(), 4);
+    assert!(wrong.left_out[0].why.starts_with("the result is wrong: "), "{:?}", wrong.left_out);
+    let disputed = off("another".to_owned());
+    assert_eq!(only(&disputed).curves[0].points.len(), 5);
+    assert!(only(&disputed).notes.iter().any(|note| note.contains("or the reference's is wrong")));
 }

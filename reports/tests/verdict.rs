@@ -260,6 +260,10 @@ fn a_cell_that_a_run_did_not_come_to_is_neither_broken_nor_mended() {
     // What a run was stopped in has fewer launches, and what it was stopped before has none: neither is the build's fault.
     again.cells[0].status = Status::Interrupted;
     assert_eq!(judge(&one, &again).cells[0].state, CellState::Compared);
+    let failed = run("d", vec![Cell::failed(key("candle", "f32"), Status::Oom, "killed")]);
+    let both = Side::of_runs("head", [&again, &failed]);
+    let two = compare(&Side::of_runs("base", [&one]), &both, &Options::default()).unwrap();
+    assert!(two.cells[0].findings[0].says.contains("killed"), "{:?}", two.cells[0].findings);
     for launch in &mut again.cells[0].launches {
         launch.status = Status::Interrupted;
     }

@@ -64,8 +64,8 @@ pub struct RunArgs {
     settings: Option<PathBuf>,
     #[command(flatten)]
     phone: PhoneOptions,
-    /// At most this many launches (processes) per cell, the independent samples; beyond three, as many as fit into the budget [default: the plan's, else 3, or 1 with
-    /// --sustained; profile: 1]
+    /// At most this many launches (processes) per cell, the independent samples; beyond three, as many as the budget has time for
+    /// [default: the plan's, else 3, or 1 with --sustained; profile: 1]
     #[arg(long, conflicts_with = "resume")]
     launches: Option<Launches>,
     /// Time limit per launch [default: 10m; with --resume: the run's]
@@ -164,8 +164,11 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
 fn begin(args: &RunArgs, common: &Common) -> Result<()> {
     if let Some(path) = &args.settings {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let settings: Settings =
+        let mut settings: Settings =
             serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+        // Of a run on several machines that goes on.
+        let phone_binary = args.phone.phone_binary.as_deref();
+        ResumeOptions { timeout_s: args.timeout, budget_s: args.plan.budget, phone_binary }.apply(&mut settings);
         return args.keep(run::start(settings, common, args.out.as_deref(), args.dry_run, args.force)?.as_deref());
     }
     let judging = args.judging()?;

@@ -39,7 +39,7 @@ pub fn say(scale: &Scale, format: Format, dir: Option<&Path>) -> Result<()> {
         return Ok(());
     }
     if !scale.left_out.is_empty() {
-        bail!("nothing to follow: too few cells are left without those that were left out, for the reasons above");
+        bail!("nothing to follow: too few cells are left; the others were left out for the reasons above");
     }
     bail!(
         "nothing to follow: no two measured cells of one machine differ in size, threads, steps or text tokens alone, and no two rungs of a \

@@ -54,7 +54,9 @@ pub fn start(
     first?;
     let first = store::read(&place("clusters"))?;
     let best = best(&look.plan, &first, &groups);
-    let Some((cell, key)) = best else { bail!("no cell could be measured; each row of the table has its reason") };
+    let Some((cell, key)) = best else {
+        bail!("no cell gave a time and a right result; each row of the table has its reason")
+    };
     let settled = Settings {
         plan: PlanFile { group: vec![cell.axes(&key.variant)], ..look.plan.clone() },
         sustained_s: Some(sustained_s),
@@ -124,7 +126,7 @@ fn take_back(device: &Device, options: &PhoneOptions) {
 #[cfg(test)]
 mod tests {
     use ditbench_backend_api::MemoryMode;
-    use ditbench_record::{Cell as Row, Launch, Run, Sample, Status};
+    use ditbench_record::{Cell as Row, Launch, Quality, Reading, Run, Sample, Status, StepDivergence};
 
     use super::*;
 
@@ -173,7 +175,8 @@ mod tests {
         let cells: Vec<Row> = plan.cells_on(&cores).unwrap().iter().map(row).collect();
         assert_eq!(cells.len(), 2 * 2 * 2, "memory, precisions, backends");
         let run = Run { cells, ..Run::default() };
-        let (cell, key) = best(&plan, &LoadedRun { dir: "nowhere".into(), run }, &groups).unwrap();
+        let best = |run: &Run| best(&plan, &LoadedRun { dir: "nowhere".into(), run: run.clone() }, &groups).unwrap();
+        let (cell, key) = best(&run);
         assert_eq!((key.memory.as_str(), key.backend.as_str(), key.precision.as_str()), ("small", "tract", "q4"));
         let axes = cell.axes(&key.variant);
         assert_eq!((cell.memory, axes.memory), (MemoryMode::Small, Some(vec![MemoryMode::Small])));
@@ -182,5 +185,12 @@ mod tests {
             (2, Some(1)),
             "where it was measured"
         );
+        // What computes something else is the fastest of nothing.
+        let mut run = run;
+        let fastest = run.cells.iter_mut().find(|row| row.key == key).unwrap();
+        let latents = vec![StepDivergence { step: 0, relative_l2: 1.0, cosine: 0.0 }];
+        let reference = format!("{}io.npz", Quality::EXPECTED);
+        fastest.quality = Reading::Ok(Quality { reference, latents, ..Quality::default() });
+        assert_ne!(best(&run).1, key);
     }
 }

@@ -143,13 +143,12 @@ pub fn resume(dir: &Path, common: &Common, options: &ResumeOptions, store: Optio
     go(dir, Fleet::read(dir)?, common, store, |member| {
         let run = dir.join(&member.dir);
         if run.join(RECORD_FILE).is_file() {
-            let timeout = options.timeout_s.into_iter().flat_map(|time| ["--timeout".into(), time.to_string().into()]);
-            let binary = options.phone_binary.into_iter().flat_map(|binary| ["--phone-binary".into(), binary.into()]);
-            return ["--resume".into(), run.into()].into_iter().chain(timeout).chain(binary).collect();
+            return ["--resume".into(), run.into()].into_iter().chain(options.flags()).collect();
         }
         // It failed before it had a record.
         let settings = dir.join(format!("{}.settings.json", member.dir));
-        vec!["--settings".into(), settings.into(), "--out".into(), run.into()]
+        let begin = ["--settings".into(), settings.into(), "--out".into(), run.into()];
+        begin.into_iter().chain(options.flags()).collect()
     })
 }
 

@@ -54,12 +54,9 @@ pub struct Expected {
     outputs: Vec<String>,
 }
 
-/// How a comparison with a user's file begins the reference's name.
-const EXPECTED: &str = "the expected results in ";
-
 /// Whether a row was held against a user's file, and not against another cell.
 pub(super) fn was_expected(row: &Row) -> bool {
-    row.quality.value().is_some_and(|quality| quality.reference.starts_with(EXPECTED))
+    row.quality.value().is_some_and(|quality| quality.reference.starts_with(Quality::EXPECTED))
 }
 
 /// What should come out, by cell, where users named files.
@@ -115,7 +112,7 @@ pub(super) fn against(expected: &Expected, row: &Row, ours: &Kept) -> Result<Qua
     }
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let rerun_equal_bytes = Reading::default();
-    Ok(Quality { reference: format!("{EXPECTED}{name}"), latents, image: picture, rerun_equal_bytes })
+    Ok(Quality { reference: format!("{}{name}", Quality::EXPECTED), latents, image: picture, rerun_equal_bytes })
 }
 
 fn floats(value: &Value) -> Vec<f32> {

@@ -1,6 +1,7 @@
 //! Going on with an interrupted run: what is done stays, what is missing is made, and what has changed since is said.
 
 use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -28,6 +29,26 @@ pub struct ResumeOptions<'a> {
     pub phone_binary: Option<&'a Path>,
 }
 
+impl ResumeOptions<'_> {
+    /// What is told anew; the rest stays as the run began.
+    pub fn apply(&self, settings: &mut Settings) {
+        settings.timeout_s = self.timeout_s.unwrap_or(settings.timeout_s);
+        settings.leaves_out |= self.budget_s.is_some() && settings.sustained_s.is_none();
+        settings.budget_s = self.budget_s.unwrap_or(settings.budget_s);
+        if let Some(binary) = self.phone_binary {
+            settings.phone.phone_binary = Some(binary.to_owned());
+        }
+    }
+
+    /// The same as flags, for a run of its own.
+    pub fn flags(&self) -> Vec<OsString> {
+        let timeout = self.timeout_s.into_iter().flat_map(|time| ["--timeout".into(), time.to_string().into()]);
+        let budget = self.budget_s.into_iter().flat_map(|time| ["--budget".into(), time.to_string().into()]);
+        let binary = self.phone_binary.into_iter().flat_map(|binary| ["--phone-binary".into(), binary.into()]);
+        timeout.chain(budget).chain(binary).collect()
+    }
+}
+
 /// Goes on with an interrupted run.
 ///
 /// # Errors
@@ -45,12 +66,7 @@ pub fn resume(path: &Path, common: &Common, options: &ResumeOptions) -> Result<(
     }
     settings.phone.folders.take_over(&store.run().run.plan["phone"]);
     settings.make_paths_whole(&Home::of_user());
-    settings.timeout_s = options.timeout_s.unwrap_or(settings.timeout_s);
-    settings.leaves_out |= options.budget_s.is_some() && settings.sustained_s.is_none();
-    settings.budget_s = options.budget_s.unwrap_or(settings.budget_s);
-    if let Some(binary) = options.phone_binary {
-        settings.phone.phone_binary = Some(binary.to_owned());
-    }
+    options.apply(&mut settings);
     let mut host = host::open(&settings, &store.run().run.id)?;
     let resolved = host::resolve_for(&settings, host.as_mut(), common)?;
     let changed = changed(store.run(), host.as_ref());
@@ -170,6 +186,8 @@ mod tests {
 
     use super::*;
     use crate::naming::Libraries;
+    use crate::plan::{Images, Launches, PlanFile};
+    use crate::run::Usual;
 
     fn row(variant: &str, launches: u32) -> Row {
         let launch = |order| Launch { order, status: Status::Ok, ..Launch::default() };
@@ -237,5 +255,29 @@ mod tests {
         assert_eq!(next_order(&run), 9);
         run.cells.clear();
         assert_eq!(next_order(&run), 0);
+    }
+
+    #[test]
+    fn what_is_told_anew_reaches_a_run_and_every_machine_of_several() {
+        let begun = Settings::of(
+            PlanFile::default(),
+            Usual { launches: Launches::fixed(1), images: Images::fixed(1), budget: Seconds::fixed(60.0) },
+        );
+        let begun = Settings { timeout_s: Seconds::fixed(7.0), ..begun };
+        let kept = ResumeOptions { timeout_s: None, budget_s: None, phone_binary: None };
+        let told = ResumeOptions {
+            timeout_s: Some(Seconds::fixed(90.0)),
+            budget_s: Some(Seconds::fixed(5.0)),
+            phone_binary: Some(Path::new("d")),
+        };
+        let after = |options: &ResumeOptions| {
+            let mut settings = begun.clone();
+            options.apply(&mut settings);
+            (settings.timeout_s.get(), settings.budget_s.get(), settings.phone.phone_binary)
+        };
+        assert_eq!(after(&kept), (7.0, 60.0, None));
+        assert_eq!(after(&told), (90.0, 5.0, Some("d".into())));
+        assert!(kept.flags().is_empty());
+        assert_eq!(told.flags(), ["--timeout", "90s", "--budget", "5s", "--phone-binary", "d"]);
     }
 }

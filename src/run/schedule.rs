@@ -328,6 +328,14 @@ mod tests {
         assert_eq!(Schedule::new(&cells, terms(3, 1e9)).next(), None);
     }
 
+    /// The first image tells how long one takes, and may be all that there is time for.
+    #[test]
+    fn of_what_is_not_known_one_image_has_to_do() {
+        let turn = |cell: CellState| Schedule::new(&[cell], terms(3, 48.0)).next().unwrap();
+        assert_eq!(turn(CellState::default()), Turn { place: 0, images_s: 16.0, least: 1 });
+        assert_eq!(turn(cell(0, 5.0, true)).least, LEAST);
+    }
+
     #[test]
     fn what_is_wanted_once_is_made_once() {
         let once = CellState { once: true, ..CellState::default() };

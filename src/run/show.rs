@@ -102,7 +102,7 @@ fn totals(settings: &Settings, cells: &[Resolved], estimates: &[Estimate]) -> St
     let budget = seconds(settings.budget_s.get());
     if known.is_empty() {
         let budget = if settings.judging.is_some() { String::new() } else { format!("; the budget is {budget}") };
-        return format!("How long an image takes is not known of any of these{budget}.");
+        return format!("Nothing is known yet about how long these cells take{budget}.");
     }
     if settings.judging.is_some() {
         let picture: f64 = runs.iter().filter_map(|estimate| estimate.image_s()).sum();
@@ -255,7 +255,7 @@ mod tests {
         let (of, flops_per_image) = (Subject::default(), 0.0);
         let unknown = Estimate { of, flops_per_image, times: None, memory_bytes: None, assumed_bytes: None };
         let estimates = vec![unknown; cells.len()];
-        let says = "How long an image takes is not known of any of these";
+        let says = "Nothing is known yet about how long these cells take";
         assert_eq!(totals(&settings, &cells, &estimates), format!("{says}; the budget is 2 min 30 s."));
         settings.judging = Some(Wanted { prompts: None, judge: None });
         assert_eq!(totals(&settings, &cells, &estimates), format!("{says}."));

@@ -72,3 +72,17 @@ pub struct CompileOptions {
     #[serde(default)]
     pub allow_fallback: bool,
 }
+
+impl CompileOptions {
+    /// On the processor, as fast as memory allows: no other device, hence no fall-back.
+    pub fn cpu(variant: &str, threads: usize, cache: impl Into<PathBuf>) -> Self {
+        Self {
+            device: "cpu".to_owned(),
+            threads,
+            variant: variant.to_owned(),
+            memory: MemoryMode::Fast,
+            cache: cache.into(),
+            allow_fallback: false,
+        }
+    }
+}

@@ -1,59 +1,24 @@
 //! `tuned-half` on any machine: the shared suite, over what the kernels' scalar code computes, which are the bits of the instructions.
 
-use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, DeviceFacts, MemoryMode, Numerics, Session, Variant, VersionReport,
-};
-use ditbench_conformance::{Suite, assert_passed};
-use ditbench_graph::weights::{Scheme, Weights};
+use ditbench_backend_api::{Backend, CompileOptions, Numerics};
+use ditbench_conformance::{OneWay, Suite, assert_passed};
+use ditbench_graph::weights::Scheme;
 use ditbench_graph::{DType, Graph, GraphBuilder};
 use ditbench_kernels::Isa;
 use ditbench_kernels::linear::Products;
 
 use crate::session::CandleSession;
-use crate::{Candle, DEVICE, HALF, Way, threads};
+use crate::{Candle, HALF, Way, check, half, threads};
 
-struct Emulated;
-
-impl Backend for Emulated {
-    fn name(&self) -> &'static str {
-        Candle.name()
-    }
-
-    fn version(&self) -> VersionReport {
-        Candle.version()
-    }
-
-    fn devices(&self) -> Vec<DeviceFacts> {
-        Candle.devices()
-    }
-
-    fn variants(&self, _: Scheme) -> Vec<Variant> {
-        vec![Variant::new(HALF, "")]
-    }
-
-    fn compile(
-        &self,
-        graph: &Graph,
-        weights: &Weights,
-        options: &CompileOptions,
-    ) -> Result<Box<dyn Session>, BackendError> {
-        if options.variant != HALF || options.device != DEVICE {
-            return Candle.compile(graph, weights, options);
-        }
+const EMULATED: OneWay<Candle> = OneWay {
+    backend: Candle,
+    name: HALF,
+    variants: half,
+    compile: |graph, weights, options| {
+        check(options)?;
         Ok(Box::new(CandleSession::new(graph, weights, Way::Tuned(Products::F16(Isa::Scalar)))?))
-    }
-}
-
-fn options(cache: &std::path::Path) -> CompileOptions {
-    CompileOptions {
-        device: DEVICE.to_owned(),
-        threads: threads(),
-        variant: HALF.to_owned(),
-        memory: MemoryMode::Fast,
-        cache: cache.to_owned(),
-        allow_fallback: false,
-    }
-}
+    },
+};
 
 /// A linear alone.
 fn linear() -> Graph {
@@ -68,7 +33,7 @@ fn linear() -> Graph {
 fn it_passes_the_suite() {
     let cache = tempfile::tempdir().unwrap();
     let schemes = [Scheme::F16, Scheme::Q4, Scheme::Q8, Scheme::Mixed];
-    assert_passed(&Suite::new(cache.path()).threads(threads()).schemes(&schemes).run(&Emulated));
+    assert_passed(&Suite::new(cache.path()).threads(threads()).schemes(&schemes).run(&EMULATED));
 }
 
 #[test]
@@ -78,10 +43,11 @@ fn it_is_offered_where_the_processor_computes_in_f16_and_nowhere_else() {
     let has = Isa::best().computes_f16();
     for scheme in Scheme::ALL {
         let offered = Candle.variants(scheme).iter().any(|variant| variant.name == HALF);
-        assert_eq!(offered, has && !matches!(scheme, Scheme::F32 | Scheme::Palette4), "{scheme:?}");
+        assert_eq!(half(scheme).is_some(), !matches!(scheme, Scheme::F32 | Scheme::Palette4), "{scheme:?}");
+        assert_eq!(offered, has && half(scheme).is_some(), "{scheme:?}");
         assert_ne!(Candle.variants(scheme)[0].name, HALF, "no default");
     }
-    match Candle.compile(&case.graph, &weights, &options(&std::env::temp_dir())) {
+    match Candle.compile(&case.graph, &weights, &CompileOptions::cpu(HALF, threads(), std::env::temp_dir())) {
         Ok(_) => assert!(has),
         Err(error) => assert!(!has && error.to_string().contains("needs a processor with f16 arithmetic"), "{error}"),
     }
@@ -97,7 +63,7 @@ fn what_it_computes_in_and_what_it_holds_is_what_it_says() {
         (Scheme::F32, Numerics::F32, 32.0),
     ] {
         let weights = ditbench_conformance::weights(&graph, scheme, 1);
-        let session = Emulated.compile(&graph, &weights, &options(cache.path())).unwrap();
+        let session = EMULATED.compile(&graph, &weights, &CompileOptions::cpu(HALF, threads(), cache.path())).unwrap();
         let (weight, bias) = ((32.0 * 64.0 * bits / 8.0) as u64, 4 * 32);
         assert_eq!(session.numerics(), numerics, "{scheme:?}");
         assert_eq!(session.compile_report().weight_resident_bytes, Some(weight + bias), "{scheme:?}");

@@ -72,6 +72,19 @@ impl Way {
     }
 }
 
+/// [`HALF`], for schemes with weights that it multiplies in f16, whatever this processor has.
+fn half(scheme: Scheme) -> Option<Variant> {
+    let about = "ditbench's kernels; linear layers multiply in f16 and add 32 products in f16 at a time; everything else is in f32";
+    match scheme {
+        // Weights that are not of linear layers are not multiplied in f16.
+        Scheme::F16 => {
+            Some(Variant::new(HALF, &format!("{about}, and other weights are unpacked to it at load")).expanding())
+        }
+        Scheme::Q4 | Scheme::Q8 | Scheme::Mixed => Some(Variant::new(HALF, about)),
+        Scheme::F32 | Scheme::Palette4 => None,
+    }
+}
+
 impl Backend for Candle {
     fn name(&self) -> &'static str {
         NAME
@@ -118,11 +131,6 @@ impl Backend for Candle {
             "candle's QMatMul on Q8_0, to which 4-bit weights are widened exactly at load: faster kernels, twice the memory",
         )
         .expanding();
-        let half = |weights: &'static str| {
-            let about =
-                "ditbench's kernels; linears compute in f16, in sums of 32 that are added in f32; all else in f32";
-            Variant::new(HALF, &format!("{about}{weights}"))
-        };
         let mut variants = match scheme {
             Scheme::F32 => {
                 vec![
@@ -146,15 +154,7 @@ impl Backend for Candle {
                 vec![int8, exact, stock("candle's own operations, QMatMul on Q8_0, which rounds activations to 8 bits")]
             }
         };
-        if Products::half().is_some() {
-            match scheme {
-                // Of other weights than those of linears, f32 is made.
-                Scheme::F16 => variants
-                    .push(half(", to which weights other than those of linears are unpacked at load").expanding()),
-                Scheme::Q4 | Scheme::Q8 | Scheme::Mixed => variants.push(half("")),
-                Scheme::F32 | Scheme::Palette4 => {}
-            }
-        }
+        variants.extend(Products::half().and_then(|_| half(scheme)));
         variants
     }
 
@@ -177,14 +177,7 @@ impl Backend for Candle {
         options: &CompileOptions,
     ) -> Result<Box<dyn Session>, BackendError> {
         let unsupported = |why: String| BackendError::Unsupported { backend: NAME, why };
-        if options.device != DEVICE {
-            return Err(unsupported(format!("it has no device \"{}\" here, only \"{DEVICE}\"", options.device)));
-        }
-        if options.memory == MemoryMode::Small {
-            return Err(unsupported(
-                "it has one memory mode, fast: weights are held once, as its kernels want them".to_owned(),
-            ));
-        }
+        check(options)?;
         if options.variant == HALF && Products::half().is_none() {
             return Err(unsupported(format!(
                 "{HALF} needs a processor with f16 arithmetic; this one has {}",
@@ -194,13 +187,25 @@ impl Backend for Candle {
         let Some(way) = Way::named(&options.variant) else {
             return Err(unsupported(format!("it has no way of running called \"{}\"", options.variant)));
         };
-        let live = threads();
-        if live != options.threads {
-            return Err(unsupported(format!(
-                "{} threads were asked for, but this process's pool has {live}: set RAYON_NUM_THREADS before it starts",
-                options.threads
-            )));
-        }
         Ok(Box::new(session::CandleSession::new(graph, weights, way)?))
     }
+}
+
+/// What candle cannot do here, whatever the graph and the way of running.
+fn check(options: &CompileOptions) -> Result<(), BackendError> {
+    let unsupported = |why: String| Err(BackendError::Unsupported { backend: NAME, why });
+    if options.device != DEVICE {
+        return unsupported(format!("it has no device \"{}\" here, only \"{DEVICE}\"", options.device));
+    }
+    if options.memory == MemoryMode::Small {
+        return unsupported("it has one memory mode, fast: weights are held once, as its kernels want them".to_owned());
+    }
+    let live = threads();
+    if live != options.threads {
+        return unsupported(format!(
+            "{} threads were asked for, but this process's pool has {live}: set RAYON_NUM_THREADS before it starts",
+            options.threads
+        ));
+    }
+    Ok(())
 }

@@ -8,9 +8,8 @@ use ditbench_backend_api::BackendError;
 use ditbench_graph::Graph;
 use ditbench_graph::weights::{Q4_GROUP_BYTES, Q8_GROUP_BYTES, WeightData, WeightTensor, Weights};
 use ditbench_graph::{Op, WeightId, rope};
-use ditbench_kernels::Isa;
 use ditbench_kernels::conv::{ConvSpec, PackedConv};
-use ditbench_kernels::linear::{PackedF16, PackedF32, PackedQ4, PackedQ8, Products};
+use ditbench_kernels::linear::{Matrix, PackedF16, PackedF32, PackedQ4, PackedQ8, Products};
 
 use crate::{NAME, Way};
 
@@ -19,7 +18,7 @@ pub enum Loaded {
     /// Nothing.
     Nothing,
     /// ditbench's kernels: a packed matrix and a bias.
-    Linear(Packed, Option<Vec<f32>>),
+    Linear(Matrix, Option<Vec<f32>>),
     /// candle: a matrix `[N, K]` and a bias `[N]`.
     StockLinear(Tensor, Option<Tensor>),
     /// candle: a quantized matrix and a bias `[N]`.
@@ -40,18 +39,6 @@ pub enum Loaded {
     StockAngles(Tensor, Tensor),
     /// What is added to the scores of a causal attention, `[T, T]`.
     Mask(Tensor),
-}
-
-/// A matrix `[N, K]` as ditbench's kernels hold it.
-pub enum Packed {
-    /// 32-bit floats.
-    F32(PackedF32),
-    /// 16-bit floats, multiplied as such on these instructions.
-    F16(PackedF16, Isa),
-    /// 4 bits.
-    Q4(PackedQ4, Products),
-    /// 8 bits.
-    Q8(PackedQ8, Products),
 }
 
 impl Loaded {
@@ -81,26 +68,15 @@ impl Loaded {
     }
 }
 
-impl Packed {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::F32(matrix) => matrix.bytes(),
-            Self::F16(matrix, _) => matrix.bytes(),
-            Self::Q4(matrix, _) => matrix.bytes(),
-            Self::Q8(matrix, _) => matrix.bytes(),
-        }
-    }
-}
-
 /// In which precision a graph computes.
 #[derive(Default)]
 pub struct Ledger {
-    /// Some weight is in few bits.
-    pub few_bits: bool,
+    /// Some weight is packed in few bits.
+    pub packed: bool,
     /// Some linear rounds its activations to 8 bits.
-    pub rounds: bool,
+    pub int8: bool,
     /// Some linear computes in f16.
-    pub halves: bool,
+    pub f16: bool,
 }
 
 /// Loads what node `index` needs.
@@ -194,17 +170,17 @@ fn pack(
     matrix: &WeightTensor,
     products: Products,
     ledger: &mut Ledger,
-) -> Result<Packed, ditbench_kernels::KernelError> {
+) -> Result<Matrix, ditbench_kernels::KernelError> {
     let (n, k) = (matrix.shape[0], matrix.shape[1]);
     let few_bits = matches!(matrix.data, WeightData::Q4(_) | WeightData::Q8(_));
-    ledger.few_bits |= few_bits;
-    ledger.rounds |= few_bits && products == Products::Int8;
-    ledger.halves |= matches!(products, Products::F16(_)) && (few_bits || matches!(matrix.data, WeightData::F16(_)));
+    ledger.packed |= few_bits;
+    ledger.int8 |= few_bits && products == Products::Int8;
+    ledger.f16 |= matches!(products, Products::F16(_)) && (few_bits || matches!(matrix.data, WeightData::F16(_)));
     Ok(match (&matrix.data, products) {
-        (WeightData::Q4(groups), _) => Packed::Q4(PackedQ4::pack(groups, n, k)?, products),
-        (WeightData::Q8(groups), _) => Packed::Q8(PackedQ8::pack(groups, n, k)?, products),
-        (WeightData::F16(values), Products::F16(isa)) => Packed::F16(PackedF16::pack(values, n, k)?, isa),
-        _ => Packed::F32(PackedF32::pack(&matrix.to_f32(), n, k)?),
+        (WeightData::Q4(groups), _) => Matrix::Q4(PackedQ4::pack(groups, n, k)?, products),
+        (WeightData::Q8(groups), _) => Matrix::Q8(PackedQ8::pack(groups, n, k)?, products),
+        (WeightData::F16(values), Products::F16(isa)) => Matrix::F16(PackedF16::pack(values, n, k)?, isa),
+        _ => Matrix::F32(PackedF32::pack(&matrix.to_f32(), n, k)?),
     })
 }
 
@@ -216,8 +192,8 @@ fn quantized(matrix: &WeightTensor, way: Way, ledger: &mut Ledger) -> candle_cor
         WeightData::Q8(groups) => (groups.as_ref().into(), GgmlDType::Q8_0),
         _ => return Ok(None),
     };
-    ledger.few_bits = true;
-    ledger.rounds = true;
+    ledger.packed = true;
+    ledger.int8 = true;
     let storage = QStorage::from_data(bytes, &Device::Cpu, dtype)?;
     let tensor = QTensor::new(storage, (matrix.shape[0], matrix.shape[1]))?;
     QMatMul::from_arc(Arc::new(tensor)).map(Some)

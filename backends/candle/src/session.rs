@@ -33,9 +33,9 @@ impl CandleSession {
             .map(|index| load(graph, index, weights, way, &mut ledger))
             .collect::<Result<Vec<_>, _>>()?;
         let numerics = match ledger {
-            Ledger { halves: true, .. } => Numerics::F16,
-            Ledger { rounds: true, .. } => Numerics::Int8Activations,
-            Ledger { few_bits: true, .. } => Numerics::WeightOnly,
+            Ledger { f16: true, .. } => Numerics::F16,
+            Ledger { int8: true, .. } => Numerics::Int8Activations,
+            Ledger { packed: true, .. } => Numerics::WeightOnly,
             _ => Numerics::F32,
         };
         let report = CompileReport {
@@ -186,11 +186,13 @@ mod tests {
     fn every_way_runs_inside_candles_pool() {
         let case = &ditbench_conformance::cases()[0];
         let weights = ditbench_conformance::weights(&case.graph, Scheme::F32, 1);
+        // Not whether it is in a pool: threads of rayon's global one are, too.
+        let pool = Device::Cpu.with_context(|| rayon::broadcast(|_| std::thread::current().id()));
         for way in [Way::Stock { widen: false }, Way::Tuned(Products::F32)] {
             let session = CandleSession::new(&case.graph, &weights, way).unwrap();
-            let mut inside = Vec::new();
-            session.pass(&case.inputs, |_, _| inside.push(rayon::current_thread_index().is_some())).unwrap();
-            assert!(!inside.is_empty() && inside.iter().all(|inside| *inside), "{way:?}");
+            let mut threads = Vec::new();
+            session.pass(&case.inputs, |_, _| threads.push(std::thread::current().id())).unwrap();
+            assert!(!threads.is_empty() && threads.iter().all(|thread| pool.contains(thread)), "{way:?}");
         }
     }
 }

@@ -4,13 +4,10 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, S
 use ditbench_graph::{Activation, AttentionPattern, Op};
 use ditbench_kernels::attention::{AttentionShape, Pattern, attention};
 use ditbench_kernels::conv::conv2d;
-use ditbench_kernels::linear::{
-    Epilogue, Products, linear_f16, linear_f32, linear_q4_f16, linear_q4_f32, linear_q4_int8, linear_q8_f16,
-    linear_q8_f32, linear_q8_int8,
-};
+use ditbench_kernels::linear::Epilogue;
 use ditbench_kernels::{Isa, KernelError, elementwise};
 
-use crate::load::{Loaded, Packed};
+use crate::load::Loaded;
 
 /// What a kernel returns.
 type Done = std::result::Result<(), KernelError>;
@@ -170,32 +167,6 @@ fn matrices(shape: &[usize], perm: &[usize]) -> Option<[usize; 2]> {
     let turned = (first..perm.len()).chain(kept..first);
     let size = |axes: std::ops::Range<usize>| shape[axes].iter().product::<usize>();
     perm[kept..].iter().copied().eq(turned).then(|| [size(kept..first), size(first..perm.len())])
-}
-
-impl Packed {
-    /// Number of outputs.
-    fn n(&self) -> usize {
-        match self {
-            Self::F32(weight) => weight.n(),
-            Self::F16(weight, _) => weight.n(),
-            Self::Q4(weight, _) => weight.n(),
-            Self::Q8(weight, _) => weight.n(),
-        }
-    }
-
-    /// y = epilogue(x·Wᵀ + bias).
-    fn apply(&self, isa: Isa, x: &[f32], bias: Option<&[f32]>, epilogue: Epilogue, y: &mut [f32]) -> Done {
-        match self {
-            Self::F32(weight) => linear_f32(isa, x, weight, bias, epilogue, y),
-            Self::F16(weight, isa) => linear_f16(*isa, x, weight, bias, epilogue, y),
-            Self::Q4(weight, Products::F32) => linear_q4_f32(isa, x, weight, bias, epilogue, y),
-            Self::Q4(weight, Products::Int8) => linear_q4_int8(isa, x, weight, bias, epilogue, y),
-            Self::Q4(weight, Products::F16(isa)) => linear_q4_f16(*isa, x, weight, bias, epilogue, y),
-            Self::Q8(weight, Products::F32) => linear_q8_f32(isa, x, weight, bias, epilogue, y),
-            Self::Q8(weight, Products::Int8) => linear_q8_int8(isa, x, weight, bias, epilogue, y),
-            Self::Q8(weight, Products::F16(isa)) => linear_q8_f16(*isa, x, weight, bias, epilogue, y),
-        }
-    }
 }
 
 fn last(x: &Tensor) -> usize {

@@ -1,20 +1,13 @@
 //! The shared suite, over every precision and every way of running; and what a session says of itself.
 
-use ditbench_backend_api::{Backend, CompileOptions, MemoryMode};
+use ditbench_backend_api::{Backend, CompileOptions};
 use ditbench_candle::{Candle, threads};
 use ditbench_conformance::{Suite, assert_passed};
 use ditbench_graph::weights::Scheme;
 use ditbench_graph::{DType, GraphBuilder};
 
 fn options(variant: &str, threads: usize) -> CompileOptions {
-    CompileOptions {
-        device: "cpu".to_owned(),
-        threads,
-        variant: variant.to_owned(),
-        memory: MemoryMode::Fast,
-        cache: std::env::temp_dir(),
-        allow_fallback: false,
-    }
+    CompileOptions::cpu(variant, threads, std::env::temp_dir())
 }
 
 fn suite(schemes: &[Scheme]) {

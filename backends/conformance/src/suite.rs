@@ -43,14 +43,7 @@ impl Suite {
     /// All cases, all schemes, all variants of the backend, on `cpu` with one thread. `cache` is a folder for files that
     /// the backend makes; give each test a fresh one.
     pub fn new(cache: impl Into<PathBuf>) -> Self {
-        let options = CompileOptions {
-            device: "cpu".to_owned(),
-            threads: 1,
-            variant: String::new(),
-            memory: MemoryMode::Fast,
-            cache: cache.into(),
-            allow_fallback: false,
-        };
+        let options = CompileOptions::cpu("", 1, cache);
         Self { schemes: Scheme::ALL.to_vec(), variants: None, only: None, exceptions: Vec::new(), options }
     }
 

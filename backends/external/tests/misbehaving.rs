@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ditbench_backend_api::{Backend, BackendError, CompileOptions, MemoryMode, Session};
+use ditbench_backend_api::{Backend, BackendError, CompileOptions, Session};
 use ditbench_external::{External, Row};
 use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_graph::{DType, Graph, GraphBuilder, Op, Tensor};
@@ -46,14 +46,7 @@ fn graph() -> Graph {
 
 fn compile(backend: &External, device: &str) -> Result<Box<dyn Session>, BackendError> {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("external");
-    let options = CompileOptions {
-        device: device.to_owned(),
-        threads: 1,
-        variant: "plain".to_owned(),
-        memory: MemoryMode::Fast,
-        cache,
-        allow_fallback: false,
-    };
+    let options = CompileOptions { device: device.to_owned(), ..CompileOptions::cpu("plain", 1, cache) };
     backend.compile(&graph(), &Weights::new(BTreeMap::new()), &options)
 }
 

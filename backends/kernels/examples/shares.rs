@@ -10,6 +10,7 @@ use ditbench_kernels::elementwise::{geglu, group_norm, rms_norm};
 use ditbench_kernels::linear::*;
 use ditbench_kernels::peak::{self, Grouped, PeakSample};
 use ditbench_kernels::{Isa, KernelError};
+use half::f16;
 
 const ROUNDS: usize = 5;
 
@@ -51,12 +52,14 @@ struct Case {
     roof: Roof,
     /// Multiplications and additions; of the triad's, bytes read and written once.
     amount: usize,
+    /// Whether it runs only on instructions that compute in f16.
+    needs_f16: bool,
     run: Run,
 }
 
 impl Case {
     fn new(name: String, roof: Roof, amount: usize, run: impl FnMut(Isa) -> Result<(), KernelError> + 'static) -> Self {
-        Self { name, roof, amount, run: Box::new(run) }
+        Self { name, roof, amount, needs_f16: false, run: Box::new(run) }
     }
 
     /// 10⁹ a second, the best of some runs: what disturbs a kernel only lowers it, as a ceiling.
@@ -83,21 +86,25 @@ fn groups(count: usize, bytes: usize) -> Vec<u8> {
 }
 
 fn linears([m, k, n]: [usize; 3]) -> Result<Vec<Case>, KernelError> {
-    let f32 = PackedF32::pack(&values(n * k), n, k)?;
-    let (q4, q8) = (PackedQ4::pack(&groups(n * k / 32, 16), n, k)?, PackedQ8::pack(&groups(n * k / 32, 32), n, k)?);
-    let (q4_f32, q8_f32) = (q4.clone(), q8.clone());
-    type Linear = Box<dyn Fn(Isa, &[f32], &mut [f32]) -> Result<(), KernelError>>;
-    let e = Epilogue::None;
-    let all: [(&str, Roof, Linear); 5] = [
-        ("f32", Roof::F32, Box::new(move |isa, x, y| linear_f32(isa, x, &f32, None, e, y))),
-        ("q4 in f32", Roof::F32, Box::new(move |isa, x, y| linear_q4_f32(isa, x, &q4_f32, None, e, y))),
-        ("q8 in f32", Roof::F32, Box::new(move |isa, x, y| linear_q8_f32(isa, x, &q8_f32, None, e, y))),
-        ("q4 int8", Roof::Grouped(Grouped::Q4), Box::new(move |isa, x, y| linear_q4_int8(isa, x, &q4, None, e, y))),
-        ("q8 int8", Roof::Grouped(Grouped::Q8), Box::new(move |isa, x, y| linear_q8_int8(isa, x, &q8, None, e, y))),
+    let weight = values(n * k);
+    let q4 = PackedQ4::pack(&groups(n * k / 32, 16), n, k)?;
+    let q8 = PackedQ8::pack(&groups(n * k / 32, 32), n, k)?;
+    let mut all = vec![
+        ("f32", Roof::F32, Matrix::F32(PackedF32::pack(&weight, n, k)?)),
+        ("q4 in f32", Roof::F32, Matrix::Q4(q4.clone(), Products::F32)),
+        ("q8 in f32", Roof::F32, Matrix::Q8(q8.clone(), Products::F32)),
+        ("q4 int8", Roof::Grouped(Grouped::Q4), Matrix::Q4(q4, Products::Int8)),
+        ("q8 int8", Roof::Grouped(Grouped::Q8), Matrix::Q8(q8, Products::Int8)),
     ];
-    let case = |(name, roof, linear): (&str, Roof, Linear)| {
+    if let Some(Products::F16(isa)) = Products::half() {
+        let weight: Vec<f16> = weight.iter().map(|w| f16::from_f32(*w)).collect();
+        all.push(("f16", Roof::F32, Matrix::F16(PackedF16::pack(&weight, n, k)?, isa)));
+    }
+    let case = |(name, roof, matrix): (&str, Roof, Matrix)| {
         let (x, mut y) = (values(m * k), vec![0.0; m * n]);
-        Case::new(format!("linear {name} {m}x{k}x{n}"), roof, 2 * m * k * n, move |isa| linear(isa, &x, &mut y))
+        let needs_f16 = matches!(matrix, Matrix::F16(..));
+        let run = move |isa| matrix.apply(isa, &x, None, Epilogue::None, &mut y);
+        Case { needs_f16, ..Case::new(format!("linear {name} {m}x{k}x{n}"), roof, 2 * m * k * n, run) }
     };
     Ok(all.into_iter().map(case).collect())
 }
@@ -186,8 +193,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let asked: Vec<String> = std::env::args().skip(1).collect();
+fn all_cases() -> Result<Vec<Case>, KernelError> {
     let mut cases = Vec::new();
     for shape in [[1024, 768, 3072], [1024, 1024, 4096], [256, 256, 256], [1, 1024, 4096]] {
         cases.extend(linears(shape)?);
@@ -195,42 +201,65 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     cases.extend(attentions());
     cases.extend(convolutions()?);
     cases.extend(norms_and_gates());
-    let mut sets: Vec<Isa> = Isa::available().into_iter().filter(|isa| *isa != Isa::Scalar).collect();
+    Ok(cases)
+}
+
+/// Keeps the instruction sets and the cases that were asked for: all of them where none was.
+fn keep(asked: &[String], sets: &mut Vec<Isa>, cases: &mut Vec<Case>) -> Result<(), String> {
     let (of_sets, of_cases): (Vec<&String>, Vec<&String>) =
         asked.iter().partition(|word| sets.iter().any(|isa| isa.name().contains(word.as_str())));
     if let Some(word) = of_cases.iter().find(|word| cases.iter().all(|case| !case.name.contains(word.as_str()))) {
         let sets: Vec<&str> = sets.iter().map(|isa| isa.name()).collect();
         let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
-        return Err(format!("nothing is called \"{word}\"; there are {}; {}", sets.join(", "), names.join(", ")).into());
+        return Err(format!("nothing is called \"{word}\"; there are {}; {}", sets.join(", "), names.join(", ")));
     }
     let wanted = |name: &str, words: &[&String]| words.is_empty() || words.iter().any(|word| name.contains(*word));
     sets.retain(|isa| wanted(isa.name(), &of_sets));
     cases.retain(|case| wanted(&case.name, &of_cases));
+    Ok(())
+}
+
+/// Measures the ceilings and the cases in turns, and prints the medians.
+fn measure(isa: Isa, threads: usize, cases: &mut [Case]) -> Result<(), KernelError> {
+    let mut cases: Vec<(&mut Case, Vec<f64>)> =
+        cases.iter_mut().filter(|case| !case.needs_f16 || isa.computes_f16()).map(|case| (case, Vec::new())).collect();
+    let mut roofs = Roof::ALL.map(|roof| (roof, Vec::new()));
+    for _ in 0..ROUNDS {
+        for (roof, rates) in &mut roofs {
+            rates.push(roof.measure(isa, threads)?.value);
+        }
+        for (case, rates) in &mut cases {
+            rates.push(case.rate(isa)?);
+        }
+        // There and back, so that a drift of the machine meets all alike.
+        cases.reverse();
+    }
+    // Back in their order.
+    if ROUNDS % 2 == 1 {
+        cases.reverse();
+    }
+    let roofs = roofs.map(|(roof, rates)| (roof, median(rates)));
+    let told: Vec<String> = roofs.iter().map(|(roof, rate)| format!("{} {rate:.0}", roof.name())).collect();
+    println!("\n{isa}, {threads} threads; GFLOP/s, GOP/s, of memory GB/s: {}", told.join(", "));
+    for (case, rates) in cases {
+        let rate = median(rates);
+        let share = match roofs.iter().find(|(roof, _)| *roof == case.roof) {
+            Some((_, roof)) => format!("{:6.1} %", 100.0 * rate / roof),
+            None => "unknown share".to_owned(),
+        };
+        println!("{:40} {rate:8.1} {share} of {}", case.name, case.roof.name());
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let mut sets: Vec<Isa> = Isa::available().into_iter().filter(|isa| *isa != Isa::Scalar).collect();
+    let mut cases = all_cases()?;
+    keep(&asked, &mut sets, &mut cases)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     for isa in sets {
-        let (mut roofs, mut rates) = (Roof::ALL.map(|_| Vec::new()), vec![Vec::new(); cases.len()]);
-        for round in 0..ROUNDS {
-            for (roof, rates) in Roof::ALL.into_iter().zip(&mut roofs) {
-                rates.push(roof.measure(isa, threads)?.value);
-            }
-            // There and back, so that a drift of the machine meets all alike.
-            let mut order: Vec<usize> = (0..cases.len()).collect();
-            if round % 2 == 1 {
-                order.reverse();
-            }
-            for index in order {
-                rates[index].push(cases[index].rate(isa)?);
-            }
-        }
-        let roofs = roofs.map(median);
-        let told: Vec<String> =
-            Roof::ALL.iter().zip(roofs).map(|(roof, rate)| format!("{} {rate:.0}", roof.name())).collect();
-        println!("\n{isa}, {threads} threads; GFLOP/s, GOP/s, of memory GB/s: {}", told.join(", "));
-        for (case, rates) in cases.iter().zip(rates) {
-            let (rate, roof) =
-                (median(rates), Roof::ALL.iter().position(|roof| *roof == case.roof).unwrap_or_default());
-            println!("{:40} {rate:8.1} {:6.1} % of {}", case.name, 100.0 * rate / roofs[roof], case.roof.name());
-        }
+        measure(isa, threads, &mut cases)?;
     }
     Ok(())
 }

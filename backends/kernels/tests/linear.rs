@@ -144,6 +144,38 @@ fn wrong_lengths_are_errors() {
     );
 }
 
+#[test]
+fn a_matrix_is_multiplied_as_it_says() {
+    let (m, n, k) = (5, 20, 64);
+    let (isa, f16s) = (Isa::best(), Isa::Scalar);
+    let (x, bias, w) = (values(m * k, 1), values(n, 2), values(n * k, 3));
+    let (bias, e) = (Some(&bias[..]), Epilogue::GeluTanh);
+    let halves: Vec<f16> = w.iter().map(|w| f16::from_f32(*w)).collect();
+    let (f32, half) = (PackedF32::pack(&w, n, k).unwrap(), PackedF16::pack(&halves, n, k).unwrap());
+    let (q4, q8) = (q4(n, k, 4).0, q8(n, k, 5).0);
+    let (q4, q8) = (PackedQ4::pack(&q4, n, k).unwrap(), PackedQ8::pack(&q8, n, k).unwrap());
+    type Linear<'a> = &'a dyn Fn(&mut [f32]) -> Result<(), KernelError>;
+    let q4_as = |products| Matrix::Q4(q4.clone(), products);
+    let q8_as = |products| Matrix::Q8(q8.clone(), products);
+    let all: [(Matrix, usize, Linear<'_>); 8] = [
+        (Matrix::F32(f32.clone()), f32.bytes(), &|y| linear_f32(isa, &x, &f32, bias, e, y)),
+        (Matrix::F16(half.clone(), f16s), half.bytes(), &|y| linear_f16(f16s, &x, &half, bias, e, y)),
+        (q4_as(Products::F32), q4.bytes(), &|y| linear_q4_f32(isa, &x, &q4, bias, e, y)),
+        (q4_as(Products::Int8), q4.bytes(), &|y| linear_q4_int8(isa, &x, &q4, bias, e, y)),
+        (q4_as(Products::F16(f16s)), q4.bytes(), &|y| linear_q4_f16(f16s, &x, &q4, bias, e, y)),
+        (q8_as(Products::F32), q8.bytes(), &|y| linear_q8_f32(isa, &x, &q8, bias, e, y)),
+        (q8_as(Products::Int8), q8.bytes(), &|y| linear_q8_int8(isa, &x, &q8, bias, e, y)),
+        (q8_as(Products::F16(f16s)), q8.bytes(), &|y| linear_q8_f16(f16s, &x, &q8, bias, e, y)),
+    ];
+    for (at, (matrix, bytes, linear)) in all.into_iter().enumerate() {
+        let (mut found, mut wanted) = (vec![f32::NAN; m * n], vec![f32::NAN; m * n]);
+        matrix.apply(isa, &x, bias, e, &mut found).unwrap();
+        linear(&mut wanted).unwrap();
+        assert!(found == wanted, "{at}");
+        assert_eq!((matrix.n(), matrix.bytes()), (n, bytes), "{at}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]

@@ -14,7 +14,7 @@ mod ratio;
 use std::path::Path;
 use std::process::Command;
 
-use ditbench_backend_api::{Backend, CompileOptions, MemoryMode};
+use ditbench_backend_api::{Backend, CompileOptions};
 use ditbench_conformance::{inputs, weights};
 use ditbench_graph::Graph;
 use ditbench_graph::weights::Scheme;
@@ -74,14 +74,7 @@ fn threads() -> usize {
 }
 
 fn options(variant: &str, cache: &Path) -> CompileOptions {
-    CompileOptions {
-        device: "cpu".to_owned(),
-        threads: threads(),
-        variant: variant.to_owned(),
-        memory: MemoryMode::Fast,
-        cache: cache.to_owned(),
-        allow_fallback: false,
-    }
+    CompileOptions::cpu(variant, threads(), cache)
 }
 
 /// The denoiser; of `small` one block a stage.

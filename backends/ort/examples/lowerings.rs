@@ -9,7 +9,7 @@ mod cpu;
 
 use std::time::{Duration, Instant};
 
-use ditbench_backend_api::{CompileOptions, MemoryMode, Session};
+use ditbench_backend_api::{CompileOptions, Session};
 use ditbench_conformance::{inputs, weights};
 use ditbench_graph::cost;
 use ditbench_graph::onnx::{AttentionForm, Dialect, GeluForm, LinearForm, QuantizedLinear};
@@ -70,14 +70,7 @@ fn main() {
         .iter()
         .map(|(name, dialect, scheme, is_dense)| {
             let graph = if *is_dense { &dense } else { &graph };
-            let options = CompileOptions {
-                device: "cpu".to_owned(),
-                threads,
-                variant: String::new(),
-                memory: MemoryMode::Fast,
-                cache: cache.path().to_owned(),
-                allow_fallback: false,
-            };
+            let options = CompileOptions::cpu("", threads, cache.path());
             let session =
                 backend.compile_dialect(graph, &weights(graph, *scheme, 1), dialect, &options).expect("a session");
             (*name, *is_dense, session)

@@ -32,14 +32,7 @@ fn main() {
     let weights = Weights::open(&prepared.path).expect("weights");
     let backend = common::backend();
     let graph = &model.denoiser;
-    let options = CompileOptions {
-        device: "cpu".to_owned(),
-        threads,
-        variant: backend.variants(scheme)[0].name.clone(),
-        memory,
-        cache,
-        allow_fallback: false,
-    };
+    let options = CompileOptions { memory, ..CompileOptions::cpu(&backend.variants(scheme)[0].name, threads, cache) };
     let mut session = backend.compile(graph, &weights, &options).expect("a session");
     drop(weights);
     println!("{:?}", session.compile_report());

@@ -85,17 +85,16 @@ fn same_extents(bound: &[i64], input: &[usize]) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
-    use ditbench_backend_api::{CompileOptions, MemoryMode, Session as _};
+    use ditbench_backend_api::{CompileOptions, Session as _};
     use ditbench_graph::weights::Weights;
     use ditbench_graph::{GraphBuilder, Op};
 
     use super::*;
-    use crate::device::CPU;
     use crate::{dialect, load, runtime};
 
     #[test]
     fn a_value_is_the_same_only_to_the_bit() {
-        runtime::of_tests();
+        runtime::for_tests();
         let of = |values: &[f32]| Tensor::f32(vec![values.len()], values.to_vec()).unwrap();
         let bound = |values: &[f32]| OrtTensor::from_array((vec![values.len()], values.to_vec())).unwrap().into_dyn();
         assert!(same_bits(&bound(&[1.0, f32::NAN]), &of(&[1.0, f32::NAN])));
@@ -114,16 +113,9 @@ mod tests {
         b.output("z", sum);
         let graph = b.finish().unwrap();
         let cache = tempfile::tempdir().unwrap();
-        let options = CompileOptions {
-            device: CPU.to_owned(),
-            threads: 1,
-            variant: "stock".to_owned(),
-            memory: MemoryMode::Fast,
-            cache: cache.path().to_owned(),
-            allow_fallback: false,
-        };
+        let options = CompileOptions::cpu("stock", 1, cache.path());
         let weights = Weights::new(BTreeMap::new());
-        let mut session = load::load(&runtime::of_tests(), &graph, &weights, &dialect::unpacked(), &options).unwrap();
+        let mut session = load::load(&runtime::for_tests(), &graph, &weights, &dialect::unpacked(), &options).unwrap();
         session.binds().unwrap();
         let of = |values: [f32; 2]| Tensor::f32(vec![2], values.to_vec()).unwrap();
         let (one, another, same) = (of([1.0, 2.0]), of([10.0, 20.0]), of([0.5, 0.25]));

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_provider_that_is_there_but_cannot_be_registered_is_unavailable() {
-        let runtime = runtime::of_tests();
+        let runtime = runtime::for_tests();
         // One that no library for this system has; here it says that it has.
         let foreign = if cfg!(target_vendor = "apple") { "nnapi" } else { "coreml" };
         let foreign = BUILT_IN.into_iter().find(|built_in| built_in.name == foreign).unwrap();

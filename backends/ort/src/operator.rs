@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use ditbench_kernels::Isa;
-use ditbench_kernels::linear::{Epilogue, PackedQ4, PackedQ8, linear_q4_int8, linear_q8_int8};
+use ditbench_kernels::linear::{Epilogue, Matrix, PackedQ4, PackedQ8, Products};
 use ort::operator::{
     BoxedKernel, ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput,
     ShapeInferenceContext,
@@ -30,12 +30,6 @@ pub(crate) fn domain(threads: usize) -> Result<OperatorDomain, String> {
 /// x `[.., K]`, weight (groups as stored), bias `[N]`? → `[.., N]`.
 struct DitLinear {
     pool: Arc<rayon::ThreadPool>,
-}
-
-/// A packed matrix `[N, K]`.
-enum Matrix {
-    Q4(PackedQ4),
-    Q8(PackedQ8),
 }
 
 impl Operator for DitLinear {
@@ -79,8 +73,8 @@ impl Operator for DitLinear {
         let weight = context.constant_input::<DynTensorValueType>(1)?;
         let (_, groups) = weight.try_extract_tensor::<u8>()?;
         let matrix = match format.as_str() {
-            "q4" => Matrix::Q4(PackedQ4::pack(groups, n, k).map_err(|error| failed(&error))?),
-            "q8" => Matrix::Q8(PackedQ8::pack(groups, n, k).map_err(|error| failed(&error))?),
+            "q4" => Matrix::Q4(PackedQ4::pack(groups, n, k).map_err(|error| failed(&error))?, Products::Int8),
+            "q8" => Matrix::Q8(PackedQ8::pack(groups, n, k).map_err(|error| failed(&error))?, Products::Int8),
             other => return Err(failed(&format!("no weight format {other}"))),
         };
         let bias = if context.inputs()?.len() > 2 {
@@ -100,10 +94,7 @@ impl Operator for DitLinear {
             let mut y = context.output(0, shape)?.ok_or_else(|| failed(&"no output"))?;
             let (_, y) = y.try_extract_tensor_mut::<f32>()?;
             let (isa, bias) = (Isa::best(), bias.as_deref());
-            let done = pool.install(|| match &matrix {
-                Matrix::Q4(matrix) => linear_q4_int8(isa, x, matrix, bias, epilogue, y),
-                Matrix::Q8(matrix) => linear_q8_int8(isa, x, matrix, bias, epilogue, y),
-            });
+            let done = pool.install(|| matrix.apply(isa, x, bias, epilogue, y));
             done.map_err(|error| failed(&error))
         }))
     }

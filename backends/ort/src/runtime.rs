@@ -118,7 +118,7 @@ fn missing(error: LibraryError) -> BackendError {
 }
 /// That of the library on which the tests in `tests/` run too.
 #[cfg(test)]
-pub(crate) fn of_tests() -> Runtime {
+pub(crate) fn for_tests() -> Runtime {
     let named = std::env::var_os(crate::LIBRARY_VARIABLE).map(PathBuf::from);
     let cache = library::default_cache().unwrap_or_else(|| std::env::temp_dir().join("ditbench"));
     let found = library::find(named.as_deref(), &cache).or_else(|error| match error {

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use ditbench_backend_api::{Backend, BackendError, CompileOptions, MemoryMode, Session};
+use ditbench_backend_api::{Backend, BackendError, CompileOptions, Session};
 use ditbench_conformance::{inputs, weights};
 use ditbench_graph::weights::Scheme;
 use ditbench_graph::{Graph, Tensor};
@@ -12,14 +12,7 @@ use ditbench_ort::{CPU, OrtBackend};
 use ditbench_workloads::snapgenpp::{ImageSize, Model, Variant};
 
 fn options(cache: &Path, variant: &str, threads: usize) -> CompileOptions {
-    CompileOptions {
-        device: CPU.to_owned(),
-        threads,
-        variant: variant.to_owned(),
-        memory: MemoryMode::Fast,
-        cache: cache.to_owned(),
-        allow_fallback: false,
-    }
+    CompileOptions::cpu(variant, threads, cache)
 }
 
 fn nano() -> Model {

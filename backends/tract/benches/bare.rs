@@ -7,7 +7,7 @@ mod ratio;
 
 use std::sync::Arc;
 
-use ditbench_backend_api::{Backend, CompileOptions, MemoryMode};
+use ditbench_backend_api::{Backend, CompileOptions};
 use ditbench_conformance::{inputs, weights};
 use ditbench_graph::weights::Scheme;
 use ditbench_tract::Tract;
@@ -35,14 +35,7 @@ fn main() {
         let (stored, given) = (weights(&graph, scheme, 1), inputs(&graph, 1));
         let cache = tempfile::tempdir().expect("a folder");
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let options = CompileOptions {
-            device: "cpu".to_owned(),
-            threads,
-            variant: "stock".to_owned(),
-            memory: MemoryMode::Fast,
-            cache: cache.path().to_owned(),
-            allow_fallback: false,
-        };
+        let options = CompileOptions::cpu("stock", threads, cache.path());
         let mut session = Tract.compile(&graph, &stored, &options).expect("a session");
         let folder = Tract.export(&graph, &stored, &options).expect("a file").remove(0);
 

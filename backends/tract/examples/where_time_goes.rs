@@ -8,7 +8,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
-use ditbench_backend_api::{Backend, CompileOptions, MemoryMode};
+use ditbench_backend_api::{Backend, CompileOptions};
 use ditbench_conformance::{inputs, weights};
 use ditbench_graph::onnx::{self, AttentionForm, Dialect, QuantizedLinear};
 use ditbench_graph::weights::Scheme;
@@ -48,14 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut sessions = Vec::new();
     for variant in Tract.variants(scheme) {
-        let options = CompileOptions {
-            device: "cpu".to_owned(),
-            threads,
-            variant: variant.name.clone(),
-            memory: MemoryMode::Fast,
-            cache: cache.clone(),
-            allow_fallback: false,
-        };
+        let options = CompileOptions::cpu(&variant.name, threads, &cache);
         let session = Tract.compile(&graph, &weights, &options)?;
         println!("{}: {:?}", variant.name, session.compile_report());
         sessions.push((variant.name, session, f64::INFINITY));

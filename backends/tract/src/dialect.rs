@@ -1,7 +1,6 @@
 //! How a graph is written for tract, by way of running.
 
 use ditbench_graph::onnx::Dialect;
-
 use ditbench_kernels::linear::Products;
 
 use crate::Way;

@@ -1,58 +1,23 @@
 //! `tuned-half` on any machine: the shared suite, over what the kernels' scalar code computes, which are the bits of the instructions.
 
-use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, DeviceFacts, MemoryMode, Numerics, Session, Variant, VersionReport,
-};
-use ditbench_conformance::{Suite, assert_passed};
-use ditbench_graph::weights::{Scheme, Weights};
+use ditbench_backend_api::{Backend, CompileOptions, Numerics};
+use ditbench_conformance::{OneWay, Suite, assert_passed};
+use ditbench_graph::weights::Scheme;
 use ditbench_graph::{DType, Graph, GraphBuilder};
 use ditbench_kernels::Isa;
 use ditbench_kernels::linear::Products;
 
-use crate::{DEVICE, HALF, Tract, Way, load};
+use crate::{HALF, Tract, Way, check, half, load};
 
-struct Emulated;
-
-impl Backend for Emulated {
-    fn name(&self) -> &'static str {
-        Tract.name()
-    }
-
-    fn version(&self) -> VersionReport {
-        Tract.version()
-    }
-
-    fn devices(&self) -> Vec<DeviceFacts> {
-        Tract.devices()
-    }
-
-    fn variants(&self, _: Scheme) -> Vec<Variant> {
-        vec![Variant::new(HALF, "")]
-    }
-
-    fn compile(
-        &self,
-        graph: &Graph,
-        weights: &Weights,
-        options: &CompileOptions,
-    ) -> Result<Box<dyn Session>, BackendError> {
-        if options.variant != HALF || options.device != DEVICE {
-            return Tract.compile(graph, weights, options);
-        }
+const EMULATED: OneWay<Tract> = OneWay {
+    backend: Tract,
+    name: HALF,
+    variants: half,
+    compile: |graph, weights, options| {
+        check(options)?;
         Ok(Box::new(load::load(graph, weights, options, Way::Tuned(Products::F16(Isa::Scalar)))?))
-    }
-}
-
-fn options(cache: &std::path::Path) -> CompileOptions {
-    CompileOptions {
-        device: DEVICE.to_owned(),
-        threads: 1,
-        variant: HALF.to_owned(),
-        memory: MemoryMode::Fast,
-        cache: cache.to_owned(),
-        allow_fallback: false,
-    }
-}
+    },
+};
 
 /// A linear alone.
 fn linear() -> Graph {
@@ -67,7 +32,7 @@ fn linear() -> Graph {
 fn it_passes_the_suite() {
     let cache = tempfile::tempdir().unwrap();
     let schemes = [Scheme::F16, Scheme::Q4, Scheme::Q8, Scheme::Mixed];
-    assert_passed(&Suite::new(cache.path()).threads(1).schemes(&schemes).run(&Emulated));
+    assert_passed(&Suite::new(cache.path()).threads(1).schemes(&schemes).run(&EMULATED));
 }
 
 #[test]
@@ -77,10 +42,11 @@ fn it_is_offered_where_the_processor_computes_in_f16_and_nowhere_else() {
     let has = Isa::best().computes_f16();
     for scheme in Scheme::ALL {
         let offered = Tract.variants(scheme).iter().any(|variant| variant.name == HALF);
-        assert_eq!(offered, has && !matches!(scheme, Scheme::F32 | Scheme::Palette4), "{scheme:?}");
+        assert_eq!(half(scheme).is_some(), !matches!(scheme, Scheme::F32 | Scheme::Palette4), "{scheme:?}");
+        assert_eq!(offered, has && half(scheme).is_some(), "{scheme:?}");
         assert_ne!(Tract.variants(scheme)[0].name, HALF, "no default");
     }
-    match Tract.compile(&case.graph, &weights, &options(&std::env::temp_dir())) {
+    match Tract.compile(&case.graph, &weights, &CompileOptions::cpu(HALF, 1, std::env::temp_dir())) {
         Ok(_) => assert!(has),
         Err(error) => assert!(!has && error.to_string().contains("needs a processor with f16 arithmetic"), "{error}"),
     }
@@ -96,7 +62,7 @@ fn what_it_computes_in_is_what_it_says() {
         (Scheme::F32, Numerics::F32, "DitLinear.f32"),
     ] {
         let weights = ditbench_conformance::weights(&graph, scheme, 1);
-        let mut session = Emulated.compile(&graph, &weights, &options(cache.path())).unwrap();
+        let mut session = EMULATED.compile(&graph, &weights, &CompileOptions::cpu(HALF, 1, cache.path())).unwrap();
         assert_eq!(session.numerics(), numerics, "{scheme:?}");
         let profile = session.profile(&ditbench_conformance::inputs(&graph, 1)).unwrap();
         let operators: Vec<&str> = profile.nodes.iter().map(|node| node.op.as_str()).collect();

@@ -67,6 +67,17 @@ impl Way {
     }
 }
 
+/// [`HALF`], for schemes with weights that it multiplies in f16, whatever this processor has.
+fn half(scheme: Scheme) -> Option<Variant> {
+    let about = "ditbench's kernels in tract's plan; linear layers multiply in f16 and add 32 products in f16 at a time; everything else is in f32";
+    match scheme {
+        // Weights that are not of linear layers are not multiplied in f16.
+        Scheme::F16 => Some(Variant::new(HALF, &format!("{about}, and other weights are written in it")).expanding()),
+        Scheme::Q4 | Scheme::Q8 | Scheme::Mixed => Some(Variant::new(HALF, about)),
+        Scheme::F32 | Scheme::Palette4 => None,
+    }
+}
+
 impl Backend for Tract {
     fn name(&self) -> &'static str {
         NAME
@@ -93,10 +104,6 @@ impl Backend for Tract {
             "tuned-exact",
             "ditbench's kernels in tract's plan; quantized weights stay packed and are unpacked in cache, all in f32",
         );
-        let half = |weights: &'static str| {
-            let about = "ditbench's kernels in tract's plan; linears compute in f16, in sums of 32 that are added in f32; all else in f32";
-            Variant::new(HALF, &format!("{about}{weights}"))
-        };
         let stock = |about| Variant::new("stock", about);
         let mut variants = match scheme {
             Scheme::F32 => vec![
@@ -132,15 +139,7 @@ impl Backend for Tract {
                 .expanding(),
             ],
         };
-        if Products::half().is_some() {
-            match scheme {
-                // Of other weights than those of linears, f32 is made.
-                Scheme::F16 => variants
-                    .push(half(", to which weights other than those of linears are unpacked at load").expanding()),
-                Scheme::Q4 | Scheme::Q8 | Scheme::Mixed => variants.push(half("")),
-                Scheme::F32 | Scheme::Palette4 => {}
-            }
-        }
+        variants.extend(Products::half().and_then(|_| half(scheme)));
         variants
     }
 

@@ -8,14 +8,7 @@ use ditbench_tract::Tract;
 use ditbench_workloads::snapgenpp::{ImageSize, Model, Variant};
 
 fn options(cache: &std::path::Path, variant: &str) -> CompileOptions {
-    CompileOptions {
-        device: "cpu".to_owned(),
-        threads: 1,
-        variant: variant.to_owned(),
-        memory: MemoryMode::Fast,
-        cache: cache.to_owned(),
-        allow_fallback: false,
-    }
+    CompileOptions::cpu(variant, 1, cache)
 }
 
 fn denoiser() -> Graph {

@@ -95,9 +95,14 @@ impl Cell {
         self.status == Status::Ok || self.good_launches().next().is_some()
     }
 
-    /// Whether its row says no more than that the run did not come to it: it was stopped, or its budget had no room.
-    pub fn not_come_to(&self) -> bool {
-        self.status == Status::Interrupted && self.launches.is_empty() && self.discarded.is_empty()
+    /// Whether a run was stopped, or its budget ended, before there was a result.
+    pub fn is_cut_short(&self) -> bool {
+        self.status == Status::Interrupted && self.good_launches().next().is_none()
+    }
+
+    /// Whether nothing of it failed and there is a result, be it of fewer launches than were wanted.
+    pub fn is_good(&self) -> bool {
+        self.status == Status::Ok || (self.status == Status::Interrupted && !self.is_cut_short())
     }
 
     /// Whether it computes in 64-bit floats: others are held against it, and nobody ships it.

@@ -7,7 +7,7 @@ use super::Reading;
 /// Nearness to the reference cell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
-    /// [`super::CellKey::id`] of the reference cell.
+    /// [`super::CellKey::id`] of the reference cell; or [`Self::EXPECTED`] and the name of a user's file.
     pub reference: String,
     /// The latent after each step.
     #[serde(default)]
@@ -18,6 +18,11 @@ pub struct Quality {
     /// Whether the same cell run again gave equal bytes: a check of the harness as much as of the backend.
     #[serde(default)]
     pub rerun_equal_bytes: Reading<bool>,
+}
+
+impl Quality {
+    /// How the name of a reference begins that is a user's own file, and no cell.
+    pub const EXPECTED: &str = "the expected results in ";
 }
 
 /// How far a latent is from the reference's after the same step.

@@ -111,10 +111,11 @@ impl Caution {
             }
             Self::Expanded { what } => format!("Weights: {what}."),
             Self::WrongResult { why } => {
-                format!("The result is wrong: {why}. It takes part in no ranking.")
+                format!("The result is wrong: {why}. It is left out of rankings.")
             }
             Self::DisputedResult { why } => format!(
-                "The result or the reference's is wrong: {why}. The backend called reference computes in 64 bits: with it in the plan, the report says which."
+                "Either this result or the reference's is wrong: {why}. To find out which, add the backend called reference, which computes in 64 bits; \
+                 for a model of your own, give --expect FILE."
             ),
             Self::NotRepeatable => {
                 "Running the same cell again gave different bytes: the backend is not deterministic, or something is \

@@ -10,6 +10,7 @@ use crate::record::disturbed::{cores_of, several};
 use crate::record::{CellKey, ModelEntry, ProfileRow, Reading, Role, Steady};
 use crate::stats::{Interval, median, median_interval};
 use crate::table;
+use crate::tolerance::{self, Suspicion};
 
 /// Parts of a profiled pass that are shown: those that take most at the largest place.
 const PARTS: usize = 8;
@@ -293,6 +294,9 @@ fn notes(cells: &[(Place, &Measured)]) -> Vec<String> {
     let mut notes = Vec::new();
     let moving = |state: Steady| matches!(state, Steady::Warming | Steady::Slowing | Steady::None);
     for (place, cell) in cells {
+        if let Some(Suspicion::Disputed(why)) = tolerance::suspect(cell.run, cell.cell) {
+            notes.push(format!("{}: the result or the reference's is wrong: {why}", place.words()));
+        }
         let count = cell.launches.iter().filter(|launch| moving(launch.steady.state)).count();
         if count > 0 {
             notes.push(format!(

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::metric::{Basis, Enforce, Metric};
-use crate::record::{Cell, CellKey, Run, Status};
+use crate::record::{Cell, CellKey, Run};
 use crate::stats::{fdr, power};
 use crate::{table, text};
 
@@ -55,7 +55,9 @@ pub fn compare(base: &Side, head: &Side, options: &Options) -> Result<Verdict, C
     let terms = Terms { level: options.level.unwrap_or(options.gate.level), power: power::USUAL_POWER };
     let mut open = cells(base, head, options, terms, &mut cautions);
     open.extend(benches(base, head, options, terms));
-    let (ours, theirs) = (base.ids(), head.ids());
+    let ours = base.ids(|_| true);
+    // What is left of a benchmark that head did not run is something only if base has it.
+    let theirs = head.ids(|bench| bench.not_run.is_none() || ours.contains(&bench.id));
     if !theirs.is_empty() && ours.is_disjoint(&theirs) {
         let names = |ids: BTreeSet<String>| match ids.len() {
             0 => "none".to_owned(),
@@ -222,28 +224,18 @@ fn first_created<'a>(side: &Side<'a>) -> Option<&'a str> {
 /// The cell in those records of a side that have a result of it, or a failure.
 fn in_side<'a>(side: &Side<'a>, key: &CellKey) -> Vec<(usize, &'a Cell)> {
     let cells = side.runs.iter().enumerate().filter_map(|(n, run)| Some((n, run.cell(key)?)));
-    cells.filter(|(_, cell)| !is_cut_short(cell)).collect()
-}
-
-/// Whether a run was stopped, or its budget ended, before the cell had a result.
-fn is_cut_short(cell: &Cell) -> bool {
-    cell.status == Status::Interrupted && cell.good_launches().next().is_none()
-}
-
-/// Whether it has a result, be it with fewer launches than were wanted.
-fn is_good(cell: &Cell) -> bool {
-    cell.status == Status::Ok || (cell.status == Status::Interrupted && !is_cut_short(cell))
+    cells.filter(|(_, cell)| !cell.is_cut_short()).collect()
 }
 
 /// Why a side has nothing of a cell, where that says nothing of the build: its runs ended before.
 fn left_out(side: &Side, key: &CellKey, design: Design) -> Option<String> {
-    let not_come_to = || "the run was stopped before it came to it".to_owned();
-    if let Some(row) = side.runs.iter().find_map(|run| run.cell(key).filter(|cell| is_cut_short(cell))) {
-        return Some(row.reason.clone().unwrap_or_else(not_come_to));
+    let not_reached = || "the run was stopped before it got to this cell".to_owned();
+    if let Some(row) = side.runs.iter().find_map(|run| run.cell(key).filter(|cell| cell.is_cut_short())) {
+        return Some(row.reason.clone().unwrap_or_else(not_reached));
     }
     // Records of pairs are judged while they are still being made.
     let is_stopped = |run: &&Run| design == Design::Independent && run.run.finished.is_none();
-    side.runs.iter().copied().any(|run| is_stopped(&run)).then(not_come_to)
+    side.runs.iter().copied().any(|run| is_stopped(&run)).then(not_reached)
 }
 
 /// A side, and a cell in those of its records that have it.
@@ -257,11 +249,11 @@ fn cell(
     terms: Terms,
     later: bool,
 ) -> Open {
-    let good = |cells: &[(usize, &Cell)]| cells.iter().any(|(_, cell)| is_good(cell));
+    let good = |cells: &[(usize, &Cell)]| cells.iter().any(|(_, cell)| cell.is_good());
     // Some launches of base failed, others did not: nothing can be called mended before those are compared.
     let unsteady = !good(base) && base.iter().any(|(_, cell)| cell.good_launches().next().is_some());
     // One record in which it failed is enough: a cell that works sometimes does not work.
-    let broken = head.is_empty() || head.iter().any(|(_, cell)| !is_good(cell));
+    let broken = head.is_empty() || head.iter().any(|(_, cell)| !cell.is_good());
     // A row that a run did not come to says nothing for or against the build.
     let left_out =
         |side: &Side, cells: &[(usize, &Cell)]| cells.is_empty().then(|| left_out(side, key, options.design)).flatten();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Cell, Status};
+use crate::record::Cell;
 use crate::text;
 use crate::tolerance::{self, Judged};
 
@@ -189,7 +189,7 @@ pub(super) fn of_cell(cells: &[(usize, &Cell)], apart: Option<&Apart>, gate: &Ga
 
 /// The fault of a cell that ended well in base and not in head.
 pub(super) fn broken(head: &[(usize, &Cell)]) -> Finding {
-    match head.iter().find(|(_, cell)| cell.status != Status::Ok) {
+    match head.iter().find(|(_, cell)| !cell.is_good()) {
         None => Finding { fault: Fault::Missing, says: "it is in base but not in head".into() },
         Some((_, cell)) => Finding {
             fault: Fault::Failed,

@@ -26,10 +26,10 @@ impl<'a> Side<'a> {
         Self { label: label.into(), runs: runs.into_iter().collect(), benches: Vec::new() }
     }
 
-    /// Of all that it has a row of, or a benchmark.
-    pub(super) fn ids(&self) -> BTreeSet<String> {
+    /// Of all that it has a row of, or a benchmark that counts.
+    pub(super) fn ids(&self, counts: impl Fn(&Bench) -> bool) -> BTreeSet<String> {
         let cells = self.runs.iter().flat_map(|run| &run.cells).map(|cell| cell.key.id());
-        let benches = self.benches.iter().filter(|bench| bench.not_run.is_none());
+        let benches = self.benches.iter().filter(|bench| counts(bench));
         cells.chain(benches.map(|bench| bench.id.clone())).collect()
     }
 }

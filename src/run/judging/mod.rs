@@ -9,6 +9,7 @@ mod compare;
 mod judge;
 mod score;
 mod series;
+mod wanted;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,8 @@ use ditbench_reports::advice::Question;
 use ditbench_reports::image::{self, RgbImage};
 use ditbench_workloads::Choice;
 use ditbench_workloads::snapgenpp::prompts::{self, Prompts};
-use serde::{Deserialize, Serialize};
+
+pub use self::wanted::Wanted;
 
 use self::judge::Judge;
 use self::score::Data;
@@ -39,40 +41,9 @@ use ditbench_protocol::{Event, LaunchSpec, StopRule};
 use ditbench_worker::interrupt;
 
 use crate::paths;
-use crate::plan::Names;
 
 /// The plan of a bare `ditbench run --quality full`, as a plan file.
 pub const DEFAULT_PLAN: &str = include_str!("default.toml");
-
-/// What was asked of a run that judges pictures.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
-    /// So many names, and a quarter as many compositions; `None` for the whole list.
-    pub prompts: Option<Names>,
-    /// The judge's file, where it is not fetched.
-    pub judge: Option<PathBuf>,
-}
-
-impl Wanted {
-    /// The prompts in words.
-    ///
-    /// # Errors
-    /// The carried list cannot be read: a mistake of ours.
-    pub fn said(&self) -> Result<String> {
-        let list = self.list()?;
-        Ok(format!("{} names and {} compositions of nano's list", list.names.len(), list.compositions.len()))
-    }
-
-    /// The prompts.
-    fn list(&self) -> Result<Prompts> {
-        let mut list = prompts::nano().context("reading the list of prompts")?;
-        if let Some(names) = self.prompts {
-            list.names.truncate(names.get());
-            list.compositions.truncate(names.get().div_ceil(4));
-        }
-        Ok(list)
-    }
-}
 
 /// Prints what will be made.
 ///

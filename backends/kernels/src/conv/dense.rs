@@ -178,7 +178,7 @@ impl Task<'_> {
         for (channel, h) in heights(self.channels, S::CR) {
             // Tiles of the packed weight are 8 wide; smaller register tiles take parts of one, never across two.
             let weight = self.weight[channel / TILE * TILE * depth + channel % TILE..].as_ptr();
-            let given = Tile {
+            let place = Tile {
                 depth,
                 weight,
                 bias: self.bias.map(|bias| &bias[channel..]),
@@ -188,7 +188,7 @@ impl Task<'_> {
                 left,
             };
             // SAFETY: the offsets stay inside scratch; the weight holds depth rows of TILE.
-            unsafe { with_height!(h, S::CR, S, tile, NV; &given, operand) };
+            unsafe { with_height!(h, S::CR, S, tile, NV; &place, operand) };
         }
     }
 }

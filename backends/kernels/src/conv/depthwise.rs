@@ -74,9 +74,11 @@ pub(super) fn run(call: &Call<'_>, y: &mut [f32]) {
 /// How a band is computed.
 #[derive(Clone, Copy)]
 enum Way {
-    /// In strips, for a square window of so many rows and stride 1.
+    /// In strips, for a window of 3 by 3 and stride 1.
     Strips3,
+    /// The same for 5 by 5.
     Strips5,
+    /// The same for 7 by 7.
     Strips7,
     /// From a padded copy.
     Padded,

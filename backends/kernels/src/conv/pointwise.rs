@@ -111,7 +111,7 @@ impl Kernel for Block<'_> {
             for c in (0..self.columns).step_by(panel) {
                 let (left, operands) = ((self.columns - c).min(panel), scratch[c * depth..].as_ptr());
                 let operand = |i: usize| operands.wrapping_add(i * panel);
-                let given = Tile {
+                let place = Tile {
                     depth,
                     weight,
                     bias: self.bias.map(|bias| &bias[channel..]),
@@ -123,9 +123,9 @@ impl Kernel for Block<'_> {
                 // SAFETY: the panel holds `depth` rows of TV·W floats, the weight as many of TILE; the tile writes its own columns.
                 unsafe {
                     match left.div_ceil(S::W) {
-                        1 => with_height!(h, S::CR, S, tile, 1; &given, operand),
-                        3 if S::TV == 3 => with_height!(h, S::CR, S, tile, 3; &given, operand),
-                        _ => with_height!(h, S::CR, S, tile, 2; &given, operand),
+                        1 => with_height!(h, S::CR, S, tile, 1; &place, operand),
+                        3 if S::TV == 3 => with_height!(h, S::CR, S, tile, 3; &place, operand),
+                        _ => with_height!(h, S::CR, S, tile, 2; &place, operand),
                     }
                 }
             }

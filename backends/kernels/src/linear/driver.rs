@@ -34,7 +34,7 @@ pub(super) trait Product: Sync {
     /// # Safety
     /// As [`Kernel::run`]; x is readable for these, `out` writable for h times [`row_floats`](Self::row_floats).
     unsafe fn pack<S: Simd>(x: *const f32, k: usize, depth: usize, h: usize, out: *mut f32);
-    /// Where K from k0 to k1 of panel `p` lies, for a prefetch.
+    /// As [`Weight::source`](super::Weight::source).
     fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8];
     /// The operands of K from k0 to k1 of panel `p`, in place or written to `scratch`.
     ///

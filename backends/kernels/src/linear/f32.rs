@@ -1,12 +1,11 @@
 //! The f32 linear: panels of the weight are used in place.
 
+use super::Weight;
 use super::blocks::PANEL;
-use super::driver::product;
 use super::float::{Float, Panels};
-use super::{Epilogue, Weight};
+use crate::KernelError;
 use crate::error::check_len;
 use crate::simd::Simd;
-use crate::{Isa, KernelError};
 
 /// An f32 weight `[N, K]` in the layout of [`linear_f32`]: panels of 16 outputs, `[panel][K][16]`, the last one filled
 /// with zeros. The layout is the same for every instruction set.
@@ -59,16 +58,16 @@ impl Weight for PackedF32 {
     fn k(&self) -> usize {
         self.k
     }
+    fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
+        let data = &self.data[(p * self.k + k0) * PANEL..(p * self.k + k1) * PANEL];
+        // SAFETY: floats are bytes too.
+        unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), size_of_val(data)) }
+    }
 }
 
 impl Panels for PackedF32 {
     fn scratch() -> usize {
         0
-    }
-    fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
-        let data = &self.data[(p * self.k + k0) * PANEL..(p * self.k + k1) * PANEL];
-        // SAFETY: floats are bytes too.
-        unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), size_of_val(data)) }
     }
     #[inline(always)]
     unsafe fn panel<S: Simd>(&self, p: usize, k0: usize, k1: usize, _scratch: *mut f32) -> *const f32 {
@@ -76,20 +75,10 @@ impl Panels for PackedF32 {
     }
 }
 
-/// y = epilogue(x·Wᵀ + bias). x `[M, K]`, bias `[N]`, y `[M, N]`.
-///
-/// # Errors
-/// If a length does not fit, or this machine lacks `isa`.
-pub fn linear_f32(
-    isa: Isa,
-    x: &[f32],
-    weight: &PackedF32,
-    bias: Option<&[f32]>,
-    epilogue: Epilogue,
-    y: &mut [f32],
-) -> Result<(), KernelError> {
-    isa.require()?;
-    let m = super::rows("linear_f32", x, weight.n, weight.k, bias, y)?;
-    product(isa, x, m, &Float(weight), bias, epilogue, y);
-    Ok(())
-}
+linear!(
+    /// y = epilogue(x·Wᵀ + bias). x `[M, K]`, bias `[N]`, y `[M, N]`.
+    ///
+    /// # Errors
+    /// If a length does not fit, or this machine lacks `isa`.
+    linear_f32, PackedF32, Float, require
+);

@@ -13,8 +13,6 @@ pub(super) const DEPTH: usize = 256;
 pub(super) trait Panels: Weight {
     /// Floats of scratch that a panel takes.
     fn scratch() -> usize;
-    /// As [`Product::source`].
-    fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8];
     /// `[k1 − k0][PANEL]` floats of panel `p`, in place or written to `scratch`.
     ///
     /// # Safety

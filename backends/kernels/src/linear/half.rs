@@ -12,14 +12,14 @@
 use half::f16;
 
 use super::blocks::PANEL;
-use super::driver::{End, Product, Vectors, finish, product};
+use super::driver::{End, Product, Vectors, finish};
 use super::int8::Groups;
 use super::quantized::{PackedQ4, PackedQ8};
-use super::{Epilogue, GROUP, Weight};
+use super::{GROUP, Weight};
+use crate::KernelError;
 use crate::error::check_len;
 use crate::simd::{Format, Simd};
 use crate::tile::with_height;
-use crate::{Isa, KernelError};
 
 /// Depth of a block of K: 17 KiB of a panel and, of a tile's rows, 12 KiB at most.
 const DEPTH: usize = 512;
@@ -103,7 +103,7 @@ impl PackedF16 {
     }
 
     /// The blocks of K from k0, which is a multiple of 32, to k1.
-    fn of(&self, p: usize, k0: usize, k1: usize) -> &[Block] {
+    fn blocks_of(&self, p: usize, k0: usize, k1: usize) -> &[Block] {
         let first = p * self.k.div_ceil(GROUP);
         &self.blocks[first + k0 / GROUP..first + k1.div_ceil(GROUP)]
     }
@@ -112,9 +112,7 @@ impl PackedF16 {
 /// A weight that can give its panels as blocks.
 trait Halves: Weight {
     /// Whether panels are written to scratch.
-    const UNPACKED: bool;
-    /// As [`Product::source`].
-    fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8];
+    const TO_SCRATCH: bool;
     /// The blocks of K from k0 to k1 of panel `p`, in place or written to `scratch`.
     ///
     /// # Safety
@@ -129,28 +127,25 @@ impl Weight for PackedF16 {
     fn k(&self) -> usize {
         self.k
     }
-}
-
-impl Halves for PackedF16 {
-    const UNPACKED: bool = false;
-
     fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
-        let blocks = self.of(p, k0, k1);
+        let blocks = self.blocks_of(p, k0, k1);
         // SAFETY: a block is numbers without gaps, and numbers are bytes too.
         unsafe { std::slice::from_raw_parts(blocks.as_ptr().cast(), size_of_val(blocks)) }
     }
+}
+
+impl Halves for PackedF16 {
+    const TO_SCRATCH: bool = false;
+
     #[inline(always)]
     unsafe fn panel<S: Simd>(&self, p: usize, k0: usize, k1: usize, _scratch: *mut Block) -> *const Block {
-        self.of(p, k0, k1).as_ptr()
+        self.blocks_of(p, k0, k1).as_ptr()
     }
 }
 
 impl<P: Groups> Halves for P {
-    const UNPACKED: bool = true;
+    const TO_SCRATCH: bool = true;
 
-    fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
-        Groups::source(self, p, k0 / GROUP..k1 / GROUP)
-    }
     #[inline(always)]
     unsafe fn panel<S: Simd>(&self, p: usize, k0: usize, k1: usize, scratch: *mut Block) -> *const Block {
         let (bytes, per_vector) = (P::Format::BYTES, if P::Format::EIGHT { 4 } else { 8 });
@@ -198,7 +193,7 @@ impl<P: Halves> Product for Half<'_, P> {
         1 + depth.div_ceil(2)
     }
     fn panel_floats() -> usize {
-        if P::UNPACKED { DEPTH / GROUP * Block::FLOATS } else { 0 }
+        if P::TO_SCRATCH { DEPTH / GROUP * Block::FLOATS } else { 0 }
     }
     fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
         self.0.source(p, k0, k1)
@@ -311,39 +306,29 @@ unsafe fn tile<S: Simd, const H: usize, const NV: usize>(
     }
 }
 
-macro_rules! linear {
-    ($(#[$doc:meta])* $name:ident, $packed:ident) => {
-        $(#[$doc])*
-        /// x `[M, K]`, bias `[N]`, y `[M, N]`.
-        ///
-        /// # Errors
-        /// If a length does not fit, this machine lacks `isa`, or `isa` has no f16 arithmetic ([`Isa::computes_f16`]). With
-        /// [`Isa::Scalar`] it computes the same bits up to the epilogue, slowly: for tests.
-        pub fn $name(
-            isa: Isa,
-            x: &[f32],
-            weight: &$packed,
-            bias: Option<&[f32]>,
-            epilogue: Epilogue,
-            y: &mut [f32],
-        ) -> Result<(), KernelError> {
-            isa.require_f16()?;
-            let m = super::rows(stringify!($name), x, weight.n(), weight.k(), bias, y)?;
-            product(isa, x, m, &Half(weight), bias, epilogue, y);
-            Ok(())
-        }
-    };
-}
-
 linear!(
     /// y = epilogue(x·Wᵀ + bias) with x rounded to f16, products and sums over 32 along K in f16, and the rest in f32.
-    linear_f16, PackedF16
+    /// x `[M, K]`, bias `[N]`, y `[M, N]`.
+    ///
+    /// # Errors
+    /// If a length does not fit, this machine lacks `isa`, or `isa` has no f16 arithmetic ([`Isa::computes_f16`]). With
+    /// [`Isa::Scalar`] it computes the same bits up to the epilogue, slowly: for tests.
+    ///
+    /// [`Isa::computes_f16`]: crate::Isa::computes_f16
+    /// [`Isa::Scalar`]: crate::Isa::Scalar
+    linear_f16, PackedF16, Half, require_f16
 );
 linear!(
     /// As [`linear_f16`], with W's integers as f16, unpacked in cache, panel by panel; its scales are applied in f32.
-    linear_q4_f16, PackedQ4
+    ///
+    /// # Errors
+    /// As [`linear_f16`].
+    linear_q4_f16, PackedQ4, Half, require_f16
 );
 linear!(
     /// As [`linear_q4_f16`], for 8 bits.
-    linear_q8_f16, PackedQ8
+    ///
+    /// # Errors
+    /// As [`linear_f16`].
+    linear_q8_f16, PackedQ8, Half, require_f16
 );

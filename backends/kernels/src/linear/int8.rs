@@ -26,8 +26,6 @@ pub(crate) trait Groups: Weight {
     type Format: Format;
     /// Values and scales of groups of a panel; see [`super::quantized`].
     fn groups(&self, panel: usize, groups: Range<usize>) -> (*const u8, *const u16);
-    /// As [`Product::source`].
-    fn source(&self, panel: usize, groups: Range<usize>) -> &[u8];
 }
 
 /// A weight with activations rounded to int8.
@@ -52,7 +50,7 @@ impl<P: Groups> Product for Integer<'_, P> {
         DEPTH / GROUP * MOST_BYTES / 4
     }
     fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
-        self.0.source(p, k0 / GROUP..k1 / GROUP)
+        self.0.source(p, k0, k1)
     }
 
     #[inline(always)]

@@ -10,17 +10,39 @@
 //! | [`linear_q4_f16`], [`linear_q8_f16`] | 4/8 bits, as f16 | the same | the same |
 //! | [`linear_q4_int8`], [`linear_q8_int8`] | 4/8 bits, used as integers | rounded to int8 in groups of 32 | about 0.5 % of the range: the rounding of the activations |
 
+/// A function `(isa, x, weight, bias, epilogue, y)` that checks its arguments and computes a [`driver::Product`] of a packed weight.
+macro_rules! linear {
+    ($(#[$doc:meta])* $name:ident, $packed:ty, $product:ident, $require:ident) => {
+        $(#[$doc])*
+        pub fn $name(
+            isa: $crate::Isa,
+            x: &[f32],
+            weight: &$packed,
+            bias: Option<&[f32]>,
+            epilogue: $crate::linear::Epilogue,
+            y: &mut [f32],
+        ) -> Result<(), $crate::KernelError> {
+            isa.$require()?;
+            let m = $crate::linear::rows(stringify!($name), x, weight.n(), weight.k(), bias, y)?;
+            $crate::linear::driver::product(isa, x, m, &$product(weight), bias, epilogue, y);
+            Ok(())
+        }
+    };
+}
+
 mod blocks;
 mod driver;
 mod f32;
 mod float;
 mod half;
 mod int8;
+mod matrix;
 mod quantized;
 
 pub use self::f32::{PackedF32, linear_f32};
 pub use self::half::{PackedF16, linear_f16, linear_q4_f16, linear_q8_f16};
 pub(crate) use int8::{DEPTH, Groups, tiles_alone};
+pub use matrix::Matrix;
 pub use quantized::{PackedQ4, PackedQ8, linear_q4_f32, linear_q4_int8, linear_q8_f32, linear_q8_int8};
 
 use crate::error::check_len;
@@ -63,6 +85,8 @@ pub(crate) trait Weight: Sync {
     fn n(&self) -> usize;
     /// K.
     fn k(&self) -> usize;
+    /// Where K from k0 to k1 of panel `p` lies, for a prefetch; k0 is a multiple of 32, k1 one too or K.
+    fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8];
 }
 
 /// Checks the lengths of a linear's arguments; gives M.

@@ -6,13 +6,12 @@
 //! eight, byte k in vector k/4. The scales, as f16, lie apart: `[panel][group][16]`. Hence 4.5 and 8.5 bits a weight.
 
 use super::blocks::PANEL;
-use super::driver::product;
 use super::float::{self, Float, Panels};
 use super::int8::{Groups, Integer};
-use super::{Epilogue, GROUP, Weight};
+use super::{GROUP, Weight};
+use crate::KernelError;
 use crate::error::{check, check_len};
 use crate::simd::{Eight, Format, Four, Simd};
-use crate::{Isa, KernelError};
 
 /// Re-laid blocks and their scales.
 #[derive(Clone, Debug)]
@@ -102,14 +101,14 @@ macro_rules! packed {
             fn k(&self) -> usize {
                 self.0.k
             }
+            fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
+                self.0.values(p, k0 / GROUP..k1 / GROUP, $format::BYTES)
+            }
         }
 
         impl Panels for $name {
             fn scratch() -> usize {
                 float::DEPTH * PANEL
-            }
-            fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
-                self.0.values(p, k0 / GROUP..k1 / GROUP, $format::BYTES)
             }
             #[inline(always)]
             unsafe fn panel<S: Simd>(&self, p: usize, k0: usize, k1: usize, scratch: *mut f32) -> *const f32 {
@@ -139,9 +138,6 @@ macro_rules! packed {
             fn groups(&self, panel: usize, groups: std::ops::Range<usize>) -> (*const u8, *const u16) {
                 self.0.groups::<$format>(panel, groups)
             }
-            fn source(&self, panel: usize, groups: std::ops::Range<usize>) -> &[u8] {
-                self.0.values(panel, groups, $format::BYTES)
-            }
         }
     };
 }
@@ -160,48 +156,34 @@ packed!(
     PackedQ8, Eight, q8_at, 4
 );
 
-macro_rules! linear {
-    ($f32:ident, $int8:ident, $packed:ident) => {
-        /// y = epilogue(x·Wᵀ + bias) with W unpacked to f32 in cache, panel by panel; never the whole of it.
-        /// x `[M, K]`, bias `[N]`, y `[M, N]`.
-        ///
-        /// # Errors
-        /// If a length does not fit, or this machine lacks `isa`.
-        pub fn $f32(
-            isa: Isa,
-            x: &[f32],
-            weight: &$packed,
-            bias: Option<&[f32]>,
-            epilogue: Epilogue,
-            y: &mut [f32],
-        ) -> Result<(), KernelError> {
-            isa.require()?;
-            let m = super::rows(stringify!($f32), x, weight.n(), weight.k(), bias, y)?;
-            product(isa, x, m, &Float(weight), bias, epilogue, y);
-            Ok(())
-        }
-
-        /// y = epilogue(x·Wᵀ + bias) with x rounded to int8 in groups of 32 along K (scale = max|x|/127, f32) and
-        /// integer dot products within a group: the numerics of ONNX Runtime's accuracy level 4.
-        /// x `[M, K]`, bias `[N]`, y `[M, N]`.
-        ///
-        /// # Errors
-        /// If a length does not fit, or this machine lacks `isa`.
-        pub fn $int8(
-            isa: Isa,
-            x: &[f32],
-            weight: &$packed,
-            bias: Option<&[f32]>,
-            epilogue: Epilogue,
-            y: &mut [f32],
-        ) -> Result<(), KernelError> {
-            isa.require()?;
-            let m = super::rows(stringify!($int8), x, weight.n(), weight.k(), bias, y)?;
-            product(isa, x, m, &Integer(weight), bias, epilogue, y);
-            Ok(())
-        }
-    };
-}
-
-linear!(linear_q4_f32, linear_q4_int8, PackedQ4);
-linear!(linear_q8_f32, linear_q8_int8, PackedQ8);
+linear!(
+    /// y = epilogue(x·Wᵀ + bias) with W unpacked to f32 in cache, panel by panel; never the whole of it.
+    /// x `[M, K]`, bias `[N]`, y `[M, N]`.
+    ///
+    /// # Errors
+    /// If a length does not fit, or this machine lacks `isa`.
+    linear_q4_f32, PackedQ4, Float, require
+);
+linear!(
+    /// y = epilogue(x·Wᵀ + bias) with x rounded to int8 in groups of 32 along K (scale = max|x|/127, f32) and
+    /// integer dot products within a group: the numerics of ONNX Runtime's accuracy level 4.
+    /// x `[M, K]`, bias `[N]`, y `[M, N]`.
+    ///
+    /// # Errors
+    /// If a length does not fit, or this machine lacks `isa`.
+    linear_q4_int8, PackedQ4, Integer, require
+);
+linear!(
+    /// As [`linear_q4_f32`], for 8 bits.
+    ///
+    /// # Errors
+    /// As [`linear_q4_f32`].
+    linear_q8_f32, PackedQ8, Float, require
+);
+linear!(
+    /// As [`linear_q4_int8`], for 8 bits.
+    ///
+    /// # Errors
+    /// As [`linear_q4_int8`].
+    linear_q8_int8, PackedQ8, Integer, require
+);

@@ -1,10 +1,16 @@
 //! What the kernel tests share: seeded values and the distance from f64.
 #![allow(dead_code)]
 
+use ditbench_kernels::Isa;
 use ditbench_kernels::linear::GROUP;
 use half::f16;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+/// The instruction sets of this machine that compute in f16, and the scalar code that computes the same bits.
+pub fn computing_f16() -> Vec<Isa> {
+    Isa::available().into_iter().filter(|isa| *isa == Isa::Scalar || isa.computes_f16()).collect()
+}
 
 /// Values in −1..1.
 pub fn values(len: usize, seed: u64) -> Vec<f32> {

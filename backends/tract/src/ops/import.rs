@@ -6,14 +6,14 @@ use ditbench_kernels::Isa;
 use ditbench_kernels::attention::Pattern;
 use ditbench_kernels::conv::{ConvSpec, PackedConv};
 use ditbench_kernels::elementwise;
-use ditbench_kernels::linear::{Epilogue, PackedF16, PackedF32, PackedQ4, PackedQ8, Products};
+use ditbench_kernels::linear::{Epilogue, Matrix, PackedF16, PackedF32, PackedQ4, PackedQ8, Products};
 use tract_core::internal::*;
 use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::infer::InferenceOp;
 use tract_onnx::tract_hir::internal::{Expansion, InferenceResult, Solver, TensorProxy, check_output_arity, expand};
 
-use super::kernel::{Kernel, KernelOp, Matrix};
+use super::kernel::{Kernel, KernelOp};
 
 type Built = TractResult<(Box<dyn InferenceOp>, Vec<String>)>;
 
@@ -24,7 +24,7 @@ pub(crate) fn register(reader: &mut tract_onnx::Onnx, products: Products) {
     let linear: fn(&ParsingContext, &NodeProto) -> Built = match products {
         Products::F32 => |_, node| linear(node, Products::F32),
         Products::Int8 => |_, node| linear(node, Products::Int8),
-        // For tests, on any machine.
+        // The scalar code, which tests run on any machine.
         Products::F16(Isa::Scalar) => |_, node| linear(node, Products::F16(Isa::Scalar)),
         Products::F16(_) => |_, node| linear(node, Products::F16(Isa::best())),
     };

@@ -5,33 +5,9 @@ use std::sync::Arc;
 use ditbench_kernels::attention::{AttentionShape, Pattern, attention};
 use ditbench_kernels::conv::{PackedConv, conv2d};
 use ditbench_kernels::elementwise;
-use ditbench_kernels::linear::{
-    Epilogue, PackedF16, PackedF32, PackedQ4, PackedQ8, Products, linear_f16, linear_f32, linear_q4_f16, linear_q4_f32,
-    linear_q4_int8, linear_q8_f16, linear_q8_f32, linear_q8_int8,
-};
+use ditbench_kernels::linear::{Epilogue, Matrix, Products};
 use ditbench_kernels::{Isa, KernelError};
 use tract_core::internal::*;
-
-/// A packed matrix `[N, K]`, and in what it is multiplied.
-#[derive(Debug)]
-pub(super) enum Matrix {
-    F32(PackedF32),
-    F16(PackedF16, Isa),
-    Q4(PackedQ4, Products),
-    Q8(PackedQ8, Products),
-}
-
-impl Matrix {
-    /// Number of outputs.
-    pub(super) fn n(&self) -> usize {
-        match self {
-            Self::F32(matrix) => matrix.n(),
-            Self::F16(matrix, _) => matrix.n(),
-            Self::Q4(matrix, _) => matrix.n(),
-            Self::Q8(matrix, _) => matrix.n(),
-        }
-    }
-}
 
 /// An element-wise kernel.
 type Pointwise = fn(Isa, &[f32], &mut [f32]) -> Result<(), KernelError>;
@@ -90,19 +66,7 @@ impl Kernel {
         let dim = shape.last().copied().unwrap_or(1);
         let tokens = shape.get(1).copied().unwrap_or(1);
         match self {
-            Self::Linear { matrix, bias, epilogue } => {
-                let (x, bias, epilogue) = (x[0], bias.as_deref(), *epilogue);
-                match matrix {
-                    Matrix::F32(matrix) => linear_f32(isa, x, matrix, bias, epilogue, y),
-                    Matrix::F16(matrix, isa) => linear_f16(*isa, x, matrix, bias, epilogue, y),
-                    Matrix::Q4(matrix, Products::F32) => linear_q4_f32(isa, x, matrix, bias, epilogue, y),
-                    Matrix::Q4(matrix, Products::Int8) => linear_q4_int8(isa, x, matrix, bias, epilogue, y),
-                    Matrix::Q4(matrix, Products::F16(isa)) => linear_q4_f16(*isa, x, matrix, bias, epilogue, y),
-                    Matrix::Q8(matrix, Products::F32) => linear_q8_f32(isa, x, matrix, bias, epilogue, y),
-                    Matrix::Q8(matrix, Products::Int8) => linear_q8_int8(isa, x, matrix, bias, epilogue, y),
-                    Matrix::Q8(matrix, Products::F16(isa)) => linear_q8_f16(*isa, x, matrix, bias, epilogue, y),
-                }
-            }
+            Self::Linear { matrix, bias, epilogue } => matrix.apply(isa, x[0], bias.as_deref(), *epilogue, y),
             Self::Conv2d { weight, bias, relu } => {
                 conv2d(isa, x[0], [shape[2], shape[3]], weight, bias.as_deref(), *relu, y)
             }

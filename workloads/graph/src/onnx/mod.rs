@@ -10,6 +10,7 @@ mod cache;
 mod data;
 mod dialect;
 mod lower;
+mod nbits;
 mod proto;
 mod writer;
 

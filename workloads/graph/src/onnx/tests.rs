@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use half::f16;
 
-use super::writer::NBits;
+use super::nbits::NBits;
 use super::*;
 use crate::weights::{WeightData, WeightTensor};
 use crate::{DType, GraphBuilder};

@@ -2,8 +2,9 @@
 
 use super::super::OnnxError;
 use super::super::dialect::{GeluForm, LinearForm, QuantizedLinear};
+use super::super::nbits::NBits;
 use super::super::proto::Attribute;
-use super::super::writer::{MICROSOFT, NBits, Writer, moves_elements};
+use super::super::writer::{MICROSOFT, Writer, moves_elements};
 use super::{part, reshape};
 use crate::weights::{Format, GROUP};
 use crate::{Activation, Node, Op, WeightId};
