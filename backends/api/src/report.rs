@@ -54,6 +54,11 @@ impl Numerics {
             Self::F16 => 1e-2,
         }
     }
+
+    /// The one of two that rounds more.
+    pub fn coarser(self, other: Self) -> Self {
+        if other.tolerance() > self.tolerance() { other } else { self }
+    }
 }
 
 /// Where nodes really ran.

@@ -30,7 +30,13 @@ impl CandleSession {
         let begun = Instant::now();
         let mut ledger = Ledger::default();
         let loaded = (0..graph.nodes.len())
-            .map(|index| load(graph, index, weights, way, &mut ledger))
+            .map(|index| {
+                let loaded = load(graph, index, weights, way, &mut ledger);
+                for weight in graph.nodes[index].op.weights() {
+                    weights.release(graph, weight);
+                }
+                loaded
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let numerics = match ledger {
             Ledger { f16: true, .. } => Numerics::F16,
@@ -177,7 +183,9 @@ impl Session for CandleSession {
 
 #[cfg(test)]
 mod tests {
-    use ditbench_graph::weights::Scheme;
+    use std::sync::{Arc, Mutex};
+
+    use ditbench_graph::weights::{Scheme, WeightStore, WeightTensor};
     use ditbench_kernels::linear::Products;
 
     use super::*;
@@ -193,6 +201,32 @@ mod tests {
             let mut threads = Vec::new();
             session.pass(&case.inputs, |_, _| threads.push(std::thread::current().id())).unwrap();
             assert!(!threads.is_empty() && threads.iter().all(|thread| pool.contains(thread)), "{way:?}");
+        }
+    }
+    /// Weights that take note of what is given back.
+    struct Noting(Weights, Arc<Mutex<Vec<String>>>);
+
+    impl WeightStore for Noting {
+        fn get(&self, name: &str) -> Option<WeightTensor<'_>> {
+            self.0.get(name)
+        }
+        fn names(&self) -> Vec<String> {
+            self.0.names()
+        }
+        fn release(&self, name: &str) {
+            self.1.lock().unwrap().push(name.to_owned());
+        }
+    }
+
+    #[test]
+    fn every_weight_that_has_been_copied_is_given_back() {
+        for case in ditbench_conformance::cases() {
+            let released = Arc::default();
+            let weights = ditbench_conformance::weights(&case.graph, Scheme::F32, 1);
+            let weights = Weights::new(Noting(weights, Arc::clone(&released)));
+            CandleSession::new(&case.graph, &weights, Way::Tuned(Products::F32)).unwrap();
+            let released = released.lock().unwrap();
+            assert!(case.graph.weights.iter().all(|weight| released.contains(&weight.name)), "{}", case.graph.name);
         }
     }
 }
