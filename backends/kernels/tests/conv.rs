@@ -87,6 +87,31 @@ fn blocks_of_rows_and_columns_meet() {
 }
 
 #[test]
+fn more_operands_than_are_multiplied_at_a_time() {
+    // Several blocks of whole windows, the last one shorter; widths below a vector, odd ones, and rows that panels cross.
+    for (h, w) in [(1, 1), (6, 2), (5, 7), (4, 17), (3, 70)] {
+        check([h, w], spec(61, 10, [3, 3], 1, 1, 1), 1, w % 2 == 0);
+        check([h, w], spec(61, 5, [3, 3], 2, 1, 1), 1, w % 2 == 1);
+        check([h, w], spec(150, 14, [3, 3], 1, 1, 2), 1, false);
+        check([h, w], spec(800, 13, [1, 1], 1, 0, 1), 1, false);
+    }
+    // Windows that alone are more: blocks begin inside one.
+    check([32, 40], spec(3, 5, [20, 20], 20, 0, 1), 1, false);
+    check([25, 24], spec(2, 3, [20, 20], 1, 1, 1), 1, true);
+}
+
+#[test]
+fn channels_and_pixels_of_several_tasks_meet() {
+    // More channels than a task has, whose last tile is partly empty.
+    check([3, 5], spec(29, 301, [3, 3], 1, 1, 1), 1, true);
+    check([2, 3], spec(260, 530, [1, 1], 1, 0, 1), 1, false);
+    // Several blocks of rows and of columns.
+    check([37, 150], spec(3, 4, [3, 3], 1, 1, 1), 2, true);
+    check([66, 131], spec(3, 4, [3, 3], 2, 1, 1), 1, true);
+    check([1, 2000], spec(2, 3, [1, 3], 1, 1, 1), 1, false);
+}
+
+#[test]
 fn each_channel_alone() {
     // Strips at both edges, one strip that is both, strips between them, more bands than one, and every tail.
     for (h, w) in [(1, 1), (2, 3), (9, 15), (16, 32), (33, 33), (70, 97), (130, 128)] {
@@ -139,6 +164,16 @@ proptest! {
         kh in 1usize..5, kw in 1usize..5, stride in 1usize..4, padding in 0usize..4, relu: bool,
     ) {
         check([h, w], spec(icg * groups, ocg * groups, [kh, kw], stride, padding, groups), 1, relu);
+    }
+
+    #[test]
+    fn any_window_stride_padding_and_group(
+        h in 1usize..24, w in 1usize..80, icg in 1usize..12, ocg in 1usize..30, groups in 1usize..4,
+        half in 0usize..4, stride in 1usize..3, padding in 0usize..3, relu: bool,
+    ) {
+        let kernel = 2 * half + 1;
+        prop_assume!(h + 2 * padding >= kernel && w + 2 * padding >= kernel);
+        check([h, w], spec(icg * groups, ocg * groups, [kernel, kernel], stride, padding, groups), 1, relu);
     }
 
     #[test]

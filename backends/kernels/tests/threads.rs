@@ -78,9 +78,11 @@ fn convolutions() {
         // Single pixels, of a large image and of one smaller than a block.
         (48, 40, 1, 1, 1),
         (300, 200, 1, 1, 1),
-        // Anything else, direct and by taps.
+        // Anything else, with and without a stride.
         (20, 24, 3, 1, 1),
         (20, 24, 3, 2, 2),
+        // More operands than are multiplied at a time.
+        (70, 30, 3, 1, 1),
     ] {
         let spec =
             ConvSpec { in_channels: i, out_channels: o, kernel: [kernel; 2], stride, padding: kernel / 2, groups };

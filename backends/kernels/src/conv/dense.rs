@@ -1,162 +1,161 @@
-//! A convolution over several input channels.
+//! A convolution over several input channels: a product of the weight `[O, I·kh·kw]` with the operands `[I·kh·kw, pixels]`, which are
+//! never written out as a whole.
 //!
-//! Direct: a register tile is a few output channels by up to three vectors of
-//! pixels, and its operands for input channel i and tap (u, v) are a broadcast weight and an (unaligned) run of row y + u
-//! from column x + v on. A task owns a block of output pixels of one group; it first copies the input that the block
-//! needs to scratch, with the padding written out, so that the inner loop has no edges. With a stride, the copy holds
-//! one plane for each tap instead (im2col of the block), and the same loop runs over them as a 1 × 1 convolution.
+//! A task owns a block of pixels and some output channels. It goes through the operands in blocks of so many that a panel of them, as
+//! wide as a register tile, stays in the first-level cache while the block's weights come by from the second-level cache, where they
+//! stay for the other panels. What is left for the next block are sums, one for each output, in scratch: y is written once, and each
+//! output is summed in the order of its operands.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Call, ConvSpec, TILE, Tile, tile};
+use super::cut::{Cut, Sizes, cut, step};
+use super::panel::{Block, Panel, Reads, SLACK, WIDEST};
+use super::{Call, ConvSpec, HALF, LINE, TILE, store};
 use crate::simd::{Kernel, Simd, dispatch};
-use crate::tile::{Shared, heights, with_height, with_scratch};
+use crate::tile::{Shared, WORTH, accumulate, with_height, with_scratch};
 
-/// Columns of a block of output pixels: two times three vectors of the widest instruction set.
-const BLOCK_COLUMNS: usize = 96;
+/// Pixels of a register tile.
+struct Width;
 
-/// Floats of scratch that a block of several rows may take: 192 KiB, which leaves room for the weights in a second-level cache.
-const BLOCK_FLOATS: usize = 48 * 1024;
+impl Kernel for Width {
+    type Output = usize;
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> usize {
+        2 * S::W
+    }
+}
 
 pub(super) fn run(call: &Call<'_>, y: &mut [f32]) {
-    let Call { isa, x, image, weight, bias, relu, output: [oh, ow] } = *call;
-    let ConvSpec { in_channels: ic, out_channels: oc, kernel: [kh, kw], stride, groups, .. } = weight.spec;
-    let [h, w] = image;
-    let batch = x.len() / (ic * h * w);
-    let (icg, ocg) = (ic / groups, oc / groups);
-    let direct = stride == 1;
-    let columns = BLOCK_COLUMNS.min(ow);
-    // Scratch: `planes` planes of `lines` rows of `line` floats; a tile may read two vectors beyond the last column.
-    let planes = if direct { icg } else { icg * kh * kw };
-    let line = columns + if direct { kw - 1 } else { 0 } + 2 * 16;
-    let halo = if direct { kh - 1 } else { 0 };
-    let rows = (BLOCK_FLOATS / (planes * line)).saturating_sub(halo).clamp(1, 8).min(oh);
-    let lines = rows + halo;
-    // Where the operand of (i, u, v) starts, from the one of the first.
-    let offsets: Vec<usize> = if direct {
-        (0..icg * kh * kw).map(|t| (t / (kh * kw) * lines + t / kw % kh) * line + t % kw).collect()
-    } else {
-        (0..planes).map(|t| t * lines * line).collect()
+    let Call { isa, x, image, weight, bias, relu, output } = *call;
+    let spec @ ConvSpec { in_channels, out_channels, kernel, stride, groups, .. } = weight.spec;
+    let ([h, w], [oh, ow]) = (image, output);
+    let batch = x.len() / (in_channels * h * w);
+    let (icg, ocg, window) = (in_channels / groups, out_channels / groups, kernel[0] * kernel[1]);
+    let depth = icg * window;
+    // SAFETY: `isa` was checked.
+    let width = unsafe { dispatch(isa, Width) };
+    let step = step(depth, window, width);
+    let Cut { rows, columns, channels } =
+        cut(Sizes { images: batch * groups, output, channels: ocg, depth, step, kernel, stride });
+    let reads = Reads::new(spec, image, columns);
+    // Channels that some operands of one step are of.
+    let copied = if step % window == 0 { step / window } else { (step.div_ceil(window) + 1).min(icg) };
+    let floats = Floats {
+        copy: copied * reads.plane(rows) + SLACK,
+        panel: step * width + SLACK,
+        sums: if step < depth { (rows * columns).next_multiple_of(width) * channels.next_multiple_of(TILE) } else { 0 },
     };
-    let (row_blocks, col_blocks) = (oh.div_ceil(rows), ow.div_ceil(columns));
+    let (row_blocks, column_blocks, parts) = (oh.div_ceil(rows), ow.div_ceil(columns), ocg.div_ceil(channels));
     let target = Shared::new(y);
-    // Small tasks (a few channels a group) are taken several at a time.
-    let work = planes * rows * columns * ocg.max(8);
-    (0..batch * groups * row_blocks * col_blocks).into_par_iter().with_min_len((1 << 16) / work + 1).for_each(|task| {
-        let (at, block) = (task / (row_blocks * col_blocks), task % (row_blocks * col_blocks));
+    let run = |task: usize| {
+        let (at, block) = (task / (row_blocks * column_blocks), task % (row_blocks * column_blocks));
+        let (at, part) = (at / parts, at % parts * channels);
         let (b, g) = (at / groups, at % groups);
-        let (oy, ox) = (block / col_blocks * rows, block % col_blocks * columns);
-        with_scratch(planes * lines * line, |scratch| {
-            let source = &x[(b * ic + g * icg) * h * w..][..icg * h * w];
-            let block = Block { oy, ox, rows: rows.min(oh - oy), columns: columns.min(ow - ox), lines, line };
-            if direct {
-                copy_block(source, image, &weight.spec, &block, scratch);
-            } else {
-                copy_taps(source, image, &weight.spec, &block, scratch);
-            }
-            let first = b * oc + g * ocg;
+        let (row, column) = (block / column_blocks * rows, block % column_blocks * columns);
+        let first = g * ocg + part;
+        with_scratch(floats.copy + floats.panel + floats.sums, |scratch| {
             let task = Task {
-                operands: scratch,
-                offsets: &offsets,
-                weight: &weight.data[g * ocg.div_ceil(TILE) * TILE * offsets.len()..],
-                bias: bias.map(|b| &b[g * ocg..(g + 1) * ocg]),
+                x: &x[(b * in_channels + g * icg) * h * w..][..icg * h * w],
+                reads: &reads,
+                block: Block { row, column, rows: rows.min(oh - row), columns: columns.min(ow - column) },
+                weight: &weight.data[(g * ocg.next_multiple_of(TILE) + part) * depth..],
+                bias: bias.map(|b| &b[first..]),
                 relu,
-                channels: ocg,
-                block,
-                out: target,
-                at: (first * oh + oy) * ow + ox,
-                plane: oh * ow,
-                width: ow,
+                channels: channels.min(ocg - part),
+                depth,
+                step,
+                floats,
+                scratch,
+                out: target.ptr().wrapping_add((b * out_channels + first) * oh * ow),
+                output,
             };
             // SAFETY: `isa` was checked; tasks write disjoint blocks of disjoint planes of y.
             unsafe { dispatch(isa, task) };
         });
-    });
-}
-
-/// A block of output pixels and its scratch.
-struct Block {
-    oy: usize,
-    ox: usize,
-    rows: usize,
-    columns: usize,
-    /// Rows of a plane of scratch.
-    lines: usize,
-    /// Floats of such a row.
-    line: usize,
-}
-
-/// The padded input of a block, for stride 1: `[i][lines][line]`.
-fn copy_block(x: &[f32], [h, w]: [usize; 2], spec: &ConvSpec, block: &Block, scratch: &mut [f32]) {
-    let lines = block.rows + spec.kernel[0] - 1;
-    let needed = block.columns + spec.kernel[1] - 1;
-    for (x, plane) in x.chunks_exact(h * w).zip(scratch.chunks_exact_mut(block.lines * block.line)) {
-        for (r, out) in plane.chunks_exact_mut(block.line).take(lines).enumerate() {
-            let Some(row) = (block.oy + r).checked_sub(spec.padding).filter(|y| *y < h) else {
-                out.fill(0.0);
-                continue;
-            };
-            // Columns ox − padding .. ox − padding + needed of the row, zeros outside it.
-            let left = spec.padding.saturating_sub(block.ox).min(needed);
-            let from = (block.ox + left - spec.padding.min(block.ox + left)).min(w);
-            let count = (w - from).min(needed - left);
-            out[..left].fill(0.0);
-            out[left..left + count].copy_from_slice(&x[row * w + from..][..count]);
-            out[left + count..].fill(0.0);
-        }
+    };
+    let tasks = batch * groups * parts * row_blocks * column_blocks;
+    let work = channels.min(ocg).max(HALF) * depth * rows * columns;
+    if tasks < 2 || tasks * work < 2 * WORTH {
+        (0..tasks).for_each(run);
+    } else {
+        // Small tasks (a few channels a group) are taken several at a time.
+        (0..tasks).into_par_iter().with_min_len((1 << 16) / work + 1).for_each(run);
     }
 }
 
-/// One plane for each input channel and tap, for any stride: `[i][u][v][lines][line]`.
-fn copy_taps(x: &[f32], [h, w]: [usize; 2], spec: &ConvSpec, block: &Block, scratch: &mut [f32]) {
-    let [kh, kw] = spec.kernel;
-    for (t, plane) in scratch.chunks_exact_mut(block.lines * block.line).enumerate() {
-        let (x, u, v) = (&x[t / (kh * kw) * h * w..][..h * w], t / kw % kh, t % kw);
-        for (r, out) in plane.chunks_exact_mut(block.line).take(block.rows).enumerate() {
-            out.fill(0.0);
-            let Some(row) = ((block.oy + r) * spec.stride + u).checked_sub(spec.padding).filter(|y| *y < h) else {
-                continue;
-            };
-            let row = &x[row * w..][..w];
-            for (c, out) in out[..block.columns].iter_mut().enumerate() {
-                let column = ((block.ox + c) * spec.stride + v).checked_sub(spec.padding);
-                if let Some(x) = column.and_then(|c| row.get(c)) {
-                    *out = *x;
-                }
-            }
-        }
-    }
+/// The parts of a task's scratch.
+#[derive(Clone, Copy)]
+struct Floats {
+    copy: usize,
+    panel: usize,
+    sums: usize,
 }
 
 struct Task<'a> {
-    operands: &'a [f32],
-    offsets: &'a [usize],
-    /// From this group's first tile on.
+    /// All planes of the group.
+    x: &'a [f32],
+    reads: &'a Reads,
+    block: Block,
+    /// `[half][depth][HALF]`, from the task's first channel on.
     weight: &'a [f32],
+    /// From the task's first channel on.
     bias: Option<&'a [f32]>,
     relu: bool,
+    /// Of the output.
     channels: usize,
-    block: Block,
-    out: Shared,
-    /// The block's first pixel in the group's first plane of y.
-    at: usize,
-    plane: usize,
-    width: usize,
+    depth: usize,
+    /// Operands of a block.
+    step: usize,
+    floats: Floats,
+    scratch: &'a mut [f32],
+    /// The plane of the task's first channel.
+    out: *mut f32,
+    output: [usize; 2],
 }
 
 impl Kernel for Task<'_> {
     type Output = ();
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        for r in 0..self.block.rows {
-            for c in (0..self.block.columns).step_by(S::TV * S::W) {
-                let left = (self.block.columns - c).min(S::TV * S::W);
-                // SAFETY: rows and columns are inside the block; a vector reads less than 16 floats beyond the last.
+    unsafe fn run<S: Simd>(mut self) {
+        let scratch = std::mem::take(&mut self.scratch);
+        let (copy, scratch) = scratch.split_at_mut(self.floats.copy);
+        let (operands, sums) = scratch.split_at_mut(self.floats.panel);
+        // Lanes without a pixel are multiplied too: by what is there, which should be a number.
+        operands.fill(0.0);
+        let (window, width) = (self.reads.window(), 2 * S::W);
+        let source = self.x.len() / (self.depth / window);
+        let plane = self.reads.plane(self.block.rows);
+        let pixels = self.block.rows * self.block.columns;
+        let panels = pixels.div_ceil(width);
+        let mut offsets = Vec::with_capacity(self.step);
+        for k0 in (0..self.depth).step_by(self.step) {
+            let k1 = (k0 + self.step).min(self.depth);
+            let channels = k0 / window..k1.div_ceil(window);
+            let planes = &self.x[channels.start * source..channels.end * source];
+            self.reads.offsets(k0..k1, plane, &mut offsets);
+            self.reads.copy::<S>(planes, &self.block, copy);
+            let next = self.step.min(self.depth - k1) * HALF * size_of::<f32>();
+            // The last panels ask for the next step's weights. What the first ones would ask for would drive out this step's.
+            let asking = panels.div_ceil(4);
+            let share = next.div_ceil(asking).next_multiple_of(LINE);
+            for p in 0..panels {
+                let panel = Panel::new::<S>(self.reads, &self.block, p * width, self.output[1]);
+                let sums = sums.as_mut_ptr().wrapping_add(p * self.channels.next_multiple_of(TILE) * width);
+                let operands = operands.as_mut_ptr();
+                // SAFETY: the copy holds these channels, and `operands` has room for a step and a vector.
+                unsafe { panel.pack::<S>(copy.as_ptr(), &offsets, operands) };
+                let ahead = match (p + asking).checked_sub(panels) {
+                    Some(p) => p * share..((p + 1) * share).min(next),
+                    None => 0..0,
+                };
+                let ready = Ready { panel, operands, k0, k1, sums, ahead };
+                // SAFETY: the caller's; scratch has a sum for each lane of a panel and channel if there is more than one step.
                 unsafe {
-                    match left.div_ceil(S::W) {
-                        1 => self.pixels::<S, 1>(r, c, left),
-                        3 if S::TV == 3 => self.pixels::<S, 3>(r, c, left),
-                        _ => self.pixels::<S, 2>(r, c, left),
+                    match ready.panel.pixels.div_ceil(S::W) {
+                        1 => self.channels::<S, 1>(&ready),
+                        _ => self.channels::<S, 2>(&ready),
                     }
                 }
             }
@@ -164,31 +163,126 @@ impl Kernel for Task<'_> {
     }
 }
 
+/// A packed panel.
+struct Ready {
+    panel: Panel,
+    /// `[k1 − k0][2·W]`.
+    operands: *const f32,
+    k0: usize,
+    k1: usize,
+    /// `[channel][2·W]`: what the operands before k0 gave, and these after them.
+    sums: *mut f32,
+    /// Bytes of each half's weights of the next step to ask for.
+    ahead: Range<usize>,
+}
+
 impl Task<'_> {
-    /// All channels of `left` pixels.
+    /// All channels of a panel.
     ///
     /// # Safety
-    /// As [`Kernel::run`]; the pixels are inside the block.
+    /// As [`Kernel::run`]; the panel has at most NV·W pixels, of the task's block.
     #[inline(always)]
-    unsafe fn pixels<S: Simd, const NV: usize>(&self, r: usize, c: usize, left: usize) {
-        let (operands, offsets) = (self.operands[r * self.block.line + c..].as_ptr(), self.offsets.as_ptr());
-        let depth = self.offsets.len();
-        // SAFETY: t is below `depth`.
-        let operand = |t: usize| operands.wrapping_add(unsafe { *offsets.add(t) });
-        for (channel, h) in heights(self.channels, S::CR) {
-            // Tiles of the packed weight are 8 wide; smaller register tiles take parts of one, never across two.
-            let weight = self.weight[channel / TILE * TILE * depth + channel % TILE..].as_ptr();
-            let place = Tile {
-                depth,
-                weight,
-                bias: self.bias.map(|bias| &bias[channel..]),
-                relu: self.relu,
-                to: self.out.ptr().wrapping_add(self.at + channel * self.plane + r * self.width + c),
-                plane: self.plane,
-                left,
-            };
-            // SAFETY: the offsets stay inside scratch; the weight holds depth rows of TILE.
-            unsafe { with_height!(h, S::CR, S, tile, NV; &place, operand) };
+    unsafe fn channels<S: Simd, const NV: usize>(&self, ready: &Ready) {
+        let unit = if S::MR > HALF { TILE } else { HALF };
+        let weight = self.weight.as_ptr().wrapping_add(ready.k0 * HALF);
+        for first in (0..self.channels).step_by(unit) {
+            let channels = unit.min(self.channels - first);
+            let half = weight.wrapping_add(first * self.depth);
+            self.ahead::<S>(half.wrapping_add((ready.k1 - ready.k0) * HALF), unit, ready);
+            for r in (0..channels).step_by(S::MR) {
+                // The packed weight is 0 in the rows of a tile that have no channel.
+                let left = S::MR.min(channels - r);
+                let height = left.next_power_of_two().min(S::MR);
+                let weight = half.wrapping_add(r);
+                // SAFETY: the caller's.
+                unsafe { with_height!(height, S::MR, S, tile, NV; self, weight, first + r, left, ready) };
+            }
+        }
+    }
+
+    /// Asks for a part of the weights of the next step: a tile's are a short run far from the last one's, which no processor would
+    /// guess.
+    #[inline(always)]
+    fn ahead<S: Simd>(&self, next: *const f32, unit: usize, ready: &Ready) {
+        for half in (0..unit).step_by(HALF) {
+            let from = next.wrapping_add(half * self.depth).cast::<u8>();
+            for at in ready.ahead.clone().step_by(LINE) {
+                S::prefetch(from.wrapping_add(at));
+            }
+        }
+    }
+
+    /// Writes a panel's pixels to a plane of y.
+    ///
+    /// # Safety
+    /// As [`channels`](Self::channels).
+    #[inline(always)]
+    unsafe fn finish<S: Simd, const NV: usize>(&self, acc: [S::V; NV], panel: &Panel, plane: *mut f32) {
+        // SAFETY: the caller's; chunks are pixels of the block.
+        unsafe {
+            if panel.whole {
+                for (chunk, acc) in panel.chunks().iter().zip(acc) {
+                    store::<S, 1>([acc], self.relu, plane.add(chunk.to), chunk.pixels);
+                }
+            } else {
+                let mut lanes = [0.0; WIDEST];
+                store::<S, NV>(acc, self.relu, lanes.as_mut_ptr(), NV * S::W);
+                for chunk in panel.chunks() {
+                    std::ptr::copy_nonoverlapping(lanes.as_ptr().add(chunk.lane), plane.add(chunk.to), chunk.pixels);
+                }
+            }
+        }
+    }
+}
+
+/// H channels, of which `left` exist, of a panel; `weight` is that of the first one for operand k0.
+///
+/// # Safety
+/// As [`Task::channels`].
+#[inline(always)]
+unsafe fn tile<S: Simd, const H: usize, const NV: usize>(
+    task: &Task<'_>,
+    weight: *const f32,
+    channel: usize,
+    left: usize,
+    ready: &Ready,
+) {
+    let width = 2 * S::W;
+    let half = task.depth * HALF;
+    let sums = ready.sums.wrapping_add(channel * width);
+    let plane = task.output[0] * task.output[1];
+    // SAFETY: the caller's; the weight holds `depth` rows of HALF for each half of a tile.
+    unsafe {
+        let mut acc = [[S::splat(0.0); NV]; H];
+        if ready.k0 > 0 {
+            for (r, acc) in acc.iter_mut().enumerate() {
+                for (v, acc) in acc.iter_mut().enumerate() {
+                    *acc = S::load(sums.add(r * width + v * S::W));
+                }
+            }
+        } else if let Some(bias) = task.bias {
+            for (r, acc) in acc.iter_mut().enumerate() {
+                *acc = [S::splat(bias[channel + r.min(left - 1)]); NV];
+            }
+        }
+        accumulate::<S, H, NV>(
+            &mut acc,
+            ready.k1 - ready.k0,
+            |k, r| weight.wrapping_add(r / HALF * half + k * HALF + r % HALF),
+            |k| ready.operands.wrapping_add(k * width),
+        );
+        if ready.k1 < task.depth {
+            for (r, acc) in acc.into_iter().enumerate() {
+                for (v, acc) in acc.into_iter().enumerate() {
+                    S::store(sums.add(r * width + v * S::W), acc);
+                }
+            }
+            return;
+        }
+        for (r, acc) in acc.into_iter().enumerate() {
+            if r < left {
+                task.finish::<S, NV>(acc, &ready.panel, task.out.add((channel + r) * plane));
+            }
         }
     }
 }

@@ -9,7 +9,7 @@
 
 use rayon::prelude::*;
 
-use super::{Call, ConvSpec, store};
+use super::{Call, ConvSpec, copy_padded, store};
 use crate::simd::{Kernel, Simd, dispatch};
 use crate::tile::{Shared, accumulate, with_scratch};
 
@@ -261,25 +261,4 @@ impl Band<'_> {
             }
         }
     }
-}
-
-/// Columns first, first + step, … of a row with `padding` zeros on either side, zeros too for a row that the image does not have.
-fn copy_padded(row: Option<&[f32]>, first: usize, padding: usize, step: usize, out: &mut [f32]) {
-    let Some(row) = row else { return out.fill(0.0) };
-    // The first element of `out` that is inside the row.
-    let skip = padding.saturating_sub(first).div_ceil(step).min(out.len());
-    let from = (first + skip * step).saturating_sub(padding);
-    let (before, rest) = out.split_at_mut(skip);
-    before.fill(0.0);
-    let inside = row.get(from..).unwrap_or_default();
-    let count = inside.len().div_ceil(step).min(rest.len());
-    let (copied, after) = rest.split_at_mut(count);
-    if step == 1 {
-        copied.copy_from_slice(&inside[..count]);
-    } else {
-        for (out, x) in copied.iter_mut().zip(inside.iter().step_by(step)) {
-            *out = *x;
-        }
-    }
-    after.fill(0.0);
 }

@@ -7,19 +7,26 @@
 //! |---|---|---|
 //! | `depthwise` | one input and one output channel a group | memory: 18 FLOPs an element read and written for a 3 × 3 window |
 //! | `pointwise` | 1 × 1 over all channels, stride 1, no padding | arithmetic: a product of matrices, pixels as columns |
-//! | `dense` | everything else | arithmetic |
+//! | `dense` | everything else | arithmetic: the same product, of windows packed as they are needed |
 
+mod cut;
 mod dense;
 mod depthwise;
+mod panel;
 mod pointwise;
 
 use crate::error::{check, check_len};
 use crate::simd::Simd;
-use crate::tile::accumulate;
 use crate::{Isa, KernelError};
 
-/// Output channels of a tile in the packed weights.
-const TILE: usize = 8;
+/// Output channels that a register tile has at most: the packed weights are made of so many.
+const TILE: usize = 12;
+
+/// Output channels whose weights are side by side: what the smaller register tiles have at most.
+const HALF: usize = 6;
+
+/// Bytes of a cache line, at least.
+const LINE: usize = 64;
 
 /// What a convolution's weight and geometry are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,7 +74,7 @@ enum Form {
 }
 
 /// A convolution's weight `[O, I/groups, kh, kw]` in the layout of [`conv2d`], the same for every instruction set: as given for a
-/// depthwise convolution; else for each group tiles of 8 output channels (the last one filled with zeros), `[tile][i][u][v][8]`.
+/// depthwise convolution; else for each group tiles of 12 output channels (the last one filled with zeros), `[tile][half][i][u][v][6]`.
 #[derive(Clone, Debug)]
 pub struct PackedConv {
     spec: ConvSpec,
@@ -91,13 +98,13 @@ impl PackedConv {
             return Ok(Self { spec, data: weight.to_vec() });
         }
         let (depth, per_group) = (i / groups * kh * kw, o / groups);
-        let tiles = per_group.div_ceil(TILE);
-        let mut data = vec![0.0; groups * tiles * depth * TILE];
+        let halves = per_group.div_ceil(TILE) * (TILE / HALF);
+        let mut data = vec![0.0; groups * halves * depth * HALF];
         for (channel, row) in weight.chunks_exact(depth).enumerate() {
             let (group, c) = (channel / per_group, channel % per_group);
-            let tile = &mut data[(group * tiles + c / TILE) * depth * TILE..][..depth * TILE];
-            for (out, v) in tile.chunks_exact_mut(TILE).zip(row) {
-                out[c % TILE] = *v;
+            let half = &mut data[(group * halves + c / HALF) * depth * HALF..][..depth * HALF];
+            for (out, v) in half.chunks_exact_mut(HALF).zip(row) {
+                out[c % HALF] = *v;
             }
         }
         Ok(Self { spec, data })
@@ -168,45 +175,6 @@ pub fn conv2d(
     Ok(())
 }
 
-/// A register tile: some output channels by some pixels, a vector or more of a row or of a panel.
-struct Tile<'a> {
-    /// Operands of a pixel.
-    depth: usize,
-    /// `[depth][TILE]`, from the tile's first channel on.
-    weight: *const f32,
-    /// From the tile's first channel on.
-    bias: Option<&'a [f32]>,
-    relu: bool,
-    /// The first pixel in the first channel's plane of y.
-    to: *mut f32,
-    /// Floats of a plane of y.
-    plane: usize,
-    /// Pixels.
-    left: usize,
-}
-
-/// H channels by `left` ≤ NV·W pixels.
-///
-/// # Safety
-/// As [`crate::simd::Kernel::run`]; weight holds `depth` rows of TILE, the first H of each are used; operand(i) is readable for NV·W; `to` is
-/// writable for H planes of `left`.
-#[inline(always)]
-unsafe fn tile<S: Simd, const H: usize, const NV: usize>(tile: &Tile<'_>, operand: impl Fn(usize) -> *const f32) {
-    // SAFETY: the caller's.
-    unsafe {
-        let mut acc = [[S::splat(0.0); NV]; H];
-        if let Some(bias) = tile.bias {
-            for (acc, b) in acc.iter_mut().zip(bias) {
-                *acc = [S::splat(*b); NV];
-            }
-        }
-        accumulate::<S, H, NV>(&mut acc, tile.depth, |i, r| tile.weight.wrapping_add(i * TILE + r), operand);
-        for (r, acc) in acc.into_iter().enumerate() {
-            store::<S, NV>(acc, tile.relu, tile.to.add(r * tile.plane), tile.left);
-        }
-    }
-}
-
 /// Writes `left` pixels, max(v, 0) of each if `relu`.
 ///
 /// # Safety
@@ -225,4 +193,25 @@ unsafe fn store<S: Simd, const NV: usize>(values: [S::V; NV], relu: bool, to: *m
             }
         }
     }
+}
+
+/// Columns first, first + step, … of a row with `padding` zeros on either side, zeros too for a row that the image does not have.
+fn copy_padded(row: Option<&[f32]>, first: usize, padding: usize, step: usize, out: &mut [f32]) {
+    let Some(row) = row else { return out.fill(0.0) };
+    // The first element of `out` that is inside the row.
+    let skip = padding.saturating_sub(first).div_ceil(step).min(out.len());
+    let from = (first + skip * step).saturating_sub(padding);
+    let (before, rest) = out.split_at_mut(skip);
+    before.fill(0.0);
+    let inside = row.get(from..).unwrap_or_default();
+    let count = inside.len().div_ceil(step).min(rest.len());
+    let (copied, after) = rest.split_at_mut(count);
+    if step == 1 {
+        copied.copy_from_slice(&inside[..count]);
+    } else {
+        for (out, x) in copied.iter_mut().zip(inside.iter().step_by(step)) {
+            *out = *x;
+        }
+    }
+    after.fill(0.0);
 }

@@ -6,18 +6,18 @@
 
 use std::ops::Range;
 
-use super::{Call, ConvSpec, TILE, Tile, tile};
+use super::{Call, ConvSpec, HALF, TILE, store};
 use crate::simd::{Kernel, Simd, dispatch};
-use crate::tile::{Shared, WORTH, heights, spread, with_height, with_scratch};
+use crate::tile::{Shared, WORTH, accumulate, spread, with_height, with_scratch};
 
-/// Columns of a panel at most: three vectors of the widest instruction set.
-const PANEL: usize = 48;
+/// Columns of a panel at most: two vectors of the widest instruction set.
+const PANEL: usize = 32;
 
 /// Floats of a block of panels: 256 KiB, a part of a second-level cache.
 const BLOCK_FLOATS: usize = 64 * 1024;
 
 /// Most panels of a block.
-const PANELS: usize = 8;
+const PANELS: usize = 12;
 
 /// Output channels of a task at least, if there are as many: each task copies its pixels, which takes the time of about one channel.
 const CHANNELS: usize = 64;
@@ -70,7 +70,7 @@ fn cut(batch: usize, pixels: usize, [depth, channels]: [usize; 2], threads: usiz
 struct Block<'a> {
     /// `[I, pixels]`.
     x: &'a [f32],
-    /// `[tile][i][TILE]`.
+    /// `[half][i][HALF]`.
     weight: &'a [f32],
     bias: Option<&'a [f32]>,
     relu: bool,
@@ -95,7 +95,7 @@ impl Kernel for Block<'_> {
     unsafe fn run<S: Simd>(mut self) {
         let scratch = std::mem::take(&mut self.scratch);
         let depth = self.depth;
-        let panel = S::TV * S::W;
+        let panel = 2 * S::W;
         for (p, out) in scratch.chunks_exact_mut(depth * panel).take(self.columns.div_ceil(panel)).enumerate() {
             let from = self.first + p * panel;
             let count = panel.min(self.first + self.columns - from);
@@ -104,30 +104,71 @@ impl Kernel for Block<'_> {
                 out[count..].fill(0.0);
             }
         }
-        for (channel, h) in heights(self.channels.len(), S::CR) {
-            let channel = self.channels.start + channel;
-            // Tiles of the packed weight are 8 wide; smaller register tiles take parts of one, never across two.
-            let weight = self.weight[channel / TILE * TILE * depth + channel % TILE..].as_ptr();
-            for c in (0..self.columns).step_by(panel) {
-                let (left, operands) = ((self.columns - c).min(panel), scratch[c * depth..].as_ptr());
-                let operand = |i: usize| operands.wrapping_add(i * panel);
-                let place = Tile {
-                    depth,
-                    weight,
-                    bias: self.bias.map(|bias| &bias[channel..]),
-                    relu: self.relu,
-                    to: self.out.ptr().wrapping_add(self.at + channel * self.pixels + c),
-                    plane: self.pixels,
-                    left,
-                };
-                // SAFETY: the panel holds `depth` rows of TV·W floats, the weight as many of TILE; the tile writes its own columns.
-                unsafe {
-                    match left.div_ceil(S::W) {
-                        1 => with_height!(h, S::CR, S, tile, 1; &place, operand),
-                        3 if S::TV == 3 => with_height!(h, S::CR, S, tile, 3; &place, operand),
-                        _ => with_height!(h, S::CR, S, tile, 2; &place, operand),
+        let (first, channels) = (self.channels.start, self.channels.len());
+        let unit = if S::MR > HALF { TILE } else { HALF };
+        for channel in (0..channels).step_by(unit) {
+            for r in (channel..channels.min(channel + unit)).step_by(S::MR) {
+                // The packed weight is 0 in the rows of a tile that have no channel.
+                let left = S::MR.min(channels - r).min(channel + unit - r);
+                let height = left.next_power_of_two().min(S::MR);
+                let weight = self.weight[(first + channel) * depth + r - channel..].as_ptr();
+                for c in (0..self.columns).step_by(panel) {
+                    let place =
+                        Tile { weight, operands: scratch[c * depth..].as_ptr(), channel: first + r, left, column: c };
+                    // SAFETY: the panel holds `depth` rows of 2·W floats, each half of the weight as many of HALF; the tile writes
+                    // its own columns.
+                    unsafe {
+                        if self.columns - c > S::W {
+                            with_height!(height, S::MR, S, tile, 2; &self, &place);
+                        } else {
+                            with_height!(height, S::MR, S, tile, 1; &self, &place);
+                        }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// A register tile.
+struct Tile {
+    /// Of the first channel.
+    weight: *const f32,
+    /// `[i][2·W]`.
+    operands: *const f32,
+    /// First channel.
+    channel: usize,
+    /// How many channels there are.
+    left: usize,
+    /// First column in the block.
+    column: usize,
+}
+
+/// H channels, of which `left` exist, by the block's columns from the tile's first on, NV vectors of them at most.
+///
+/// # Safety
+/// As [`Kernel::run`]; the channels and the column are the block's.
+#[inline(always)]
+unsafe fn tile<S: Simd, const H: usize, const NV: usize>(block: &Block<'_>, tile: &Tile) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut acc = [[S::splat(0.0); NV]; H];
+        if let Some(bias) = block.bias {
+            for (r, acc) in acc.iter_mut().enumerate() {
+                *acc = [S::splat(bias[tile.channel + r.min(tile.left - 1)]); NV];
+            }
+        }
+        let half = block.depth * HALF;
+        accumulate::<S, H, NV>(
+            &mut acc,
+            block.depth,
+            |k, r| tile.weight.wrapping_add(r / HALF * half + k * HALF + r % HALF),
+            |k| tile.operands.wrapping_add(k * 2 * S::W),
+        );
+        let (to, left) = (block.at + tile.channel * block.pixels + tile.column, block.columns - tile.column);
+        for (r, acc) in acc.into_iter().enumerate() {
+            if r < tile.left {
+                store::<S, NV>(acc, block.relu, block.out.ptr().add(to + r * block.pixels), left);
             }
         }
     }
@@ -149,7 +190,7 @@ mod tests {
             assert!(tasks(1, 256, [896, 1792], threads) >= threads, "an image of 16 x 16");
             assert!(tasks(1, 1024, [64, 64], threads) >= threads, "few channels");
         }
-        assert_eq!(cut(1, 128 * 128, [512, 256], 2), [96, 256]);
-        assert_eq!(cut(1, 16, [64, 32], 8), [48, 32], "too few channels to copy the pixels twice");
+        assert_eq!(cut(1, 128 * 128, [512, 256], 2), [128, 264]);
+        assert_eq!(cut(1, 16, [64, 32], 8), [32, 36], "too few channels to copy the pixels twice");
     }
 }

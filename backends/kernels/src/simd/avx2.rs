@@ -17,7 +17,6 @@ impl Simd for Avx2 {
     const MR: usize = 6;
     const TV: usize = 2;
     const TR: usize = 6;
-    const CR: usize = 4;
     const IR: usize = 3;
 
     #[inline(always)]

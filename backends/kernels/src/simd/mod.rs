@@ -31,14 +31,12 @@ pub(crate) trait Simd: Copy + 'static {
     type I: Copy;
     /// Lanes.
     const W: usize;
-    /// Rows of a linear's register tile; its width is two vectors.
+    /// Rows of a linear's register tile and output channels of a convolution's; its width is two vectors.
     const MR: usize;
-    /// Vectors of a register tile of attention and convolution, at most 3.
+    /// Vectors of a register tile of attention, at most 3.
     const TV: usize;
     /// Rows of such a tile in attention.
     const TR: usize;
-    /// Rows of such a tile in a convolution; divides 8, the tile of its packed weight.
-    const CR: usize;
     /// Rows of an integer tile; its width is two vectors.
     const IR: usize;
 

@@ -17,7 +17,6 @@ impl<const DOT: bool, const FP16: bool> Simd for Neon<DOT, FP16> {
     const MR: usize = 12;
     const TV: usize = 3;
     const TR: usize = 8;
-    const CR: usize = 8;
     const IR: usize = 6;
 
     #[inline(always)]

@@ -23,7 +23,6 @@ impl Simd for Scalar {
     const MR: usize = 4;
     const TV: usize = 2;
     const TR: usize = 2;
-    const CR: usize = 2;
     const IR: usize = 2;
 
     #[inline(always)]
