@@ -82,6 +82,26 @@ fn leaves_one_operation(device: &str) {
     assert!(placement["source"].as_str().unwrap().contains("Det (1: volume)"), "{placement:#}");
 }
 
+/// GPUs of candle's and tract's, in whatever build on whatever machine: what is not there is a row with the reason, never a panic.
+#[test]
+fn a_gpu_that_is_not_here_is_a_row_with_the_reason() {
+    let bench = Bench::new();
+    let words = ["run", "--model", "nano", "--steps", "1", "--launches", "1", "--images", "1", "--out", "run"];
+    let what = ["--backend", "candle,tract", "--device", "cuda,metal", "--precision", "f32,q4"];
+    let output = bench.command(&[&words[..], &what].concat()).output().unwrap();
+    let said = text(&output.stderr);
+    assert!(!said.contains("panicked"), "{said}");
+    let record = bench.record("run");
+    let there: Vec<&Value> = cells(&record).iter().filter(|cell| cell["key"]["device"] != "cpu").collect();
+    assert_eq!(there.len(), 8, "{:#?}", reasons(&record));
+    for cell in there.into_iter().filter(|cell| cell["status"] != "ok") {
+        assert_eq!(cell["status"], "unsupported", "{cell:#}");
+        let reason = cell["reason"].as_str().unwrap();
+        let known = ["this build is without it", "no NVIDIA driver", "this build of ditbench has no"];
+        assert!(known.iter().any(|known| reason.contains(known)), "{reason}");
+    }
+}
+
 fn cell<'a>(record: &'a Value, device: &str, precision: &str) -> &'a Value {
     let is_it = |cell: &&Value| {
         cell["key"]["device"] == device && cell["key"]["precision"] == precision && cell["status"] == "ok"

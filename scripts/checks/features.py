@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A build with one backend feature has that backend and no other; a build with none has none."""
+"""A build with one backend feature has that backend and no other; a build with none has none. What drives GPUs for candle and tract is in builds
+with that feature, for the backends that they have, and in no other."""
 import re
 import subprocess
 import sys
@@ -11,18 +12,46 @@ BACKENDS = {
     "ort": re.compile(r"^(ditbench-ort|ort|ort-sys)$"),
 }
 PROGRAMS = ["ditbench", "ditbench-phone"]
+# By the feature for GPUs and the backend: a crate that is needed for both, on the system where it can be used.
+GPUS = {
+    ("candle-cuda", "candle"): ("candle-kernels", "x86_64-unknown-linux-gnu"),
+    ("cuda", "tract"): ("tract-cuda", "x86_64-unknown-linux-gnu"),
+    ("metal", "candle"): ("candle-metal-kernels", "aarch64-apple-darwin"),
+    ("metal", "tract"): ("tract-metal", "aarch64-apple-darwin"),
+}
+
+
+def crates_in(tree):
+    """The crates in the output of `cargo tree --prefix none`."""
+    return {line.split()[0] for line in tree.splitlines() if line.strip()}
 
 
 def backends_in(tree):
-    """The backends whose crates are in the output of `cargo tree --prefix none`."""
-    crates = {line.split()[0] for line in tree.splitlines() if line.strip()}
-    return {name for name, crate in BACKENDS.items() if any(crate.match(one) for one in crates)}
+    """The backends whose crates are there."""
+    return {name for name, crate in BACKENDS.items() if any(crate.match(one) for one in crates_in(tree))}
 
 
-def tree(program, features):
+def gpus_in(tree, target):
+    """What drives GPUs there, of what can be used on that system."""
+    return {gpu for gpu, (crate, where) in GPUS.items() if where == target and crate in crates_in(tree)}
+
+
+def tree(program, features, target=None):
     command = ["cargo", "tree", "--locked", "--edges", "normal,build", "--prefix", "none", "--package", program]
     command += ["--no-default-features", "--features", ",".join(features)]
+    command += ["--target", target] if target else []
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def gpu_faults():
+    for target in sorted({where for _, where in GPUS.values()}):
+        for feature in [None, *sorted({feature for feature, _ in GPUS})]:
+            for backends in [["candle"], ["tract"], ["ort"]]:
+                found = gpus_in(tree("ditbench", backends + ([feature] if feature else []), target), target)
+                wanted = {gpu for gpu, (_, where) in GPUS.items() if where == target and gpu in [(feature, name) for name in backends]}
+                if found != wanted:
+                    asked = " and ".join(backends + ([feature] if feature else []))
+                    yield f"ditbench built with {asked} for {target} drives {sorted(found) or 'no GPU'}, not {sorted(wanted) or 'none'}"
 
 
 def main():
@@ -33,9 +62,10 @@ def main():
             if found != set(features):
                 asked = " and ".join(features) or "no backend"
                 wrong.append(f"{program} built with {asked} has {sorted(found) or 'none'}")
+    wrong += gpu_faults()
     for line in wrong:
         print(line, file=sys.stderr)
-    print(f"{' and '.join(PROGRAMS)}: each backend feature brings its own backend and no other" if not wrong else "")
+    print(f"{' and '.join(PROGRAMS)}: each feature brings its own backend or GPUs and no other" if not wrong else "")
     return 1 if wrong else 0
 
 

@@ -112,6 +112,15 @@ impl DeviceFacts {
         Self::new("cpu", about).of_kind(DeviceKind::Cpu)
     }
 
+    /// A GPU that this build is without, because a feature of ditbench's was off when it was built.
+    pub fn not_built(name: &str, about: &str, feature: &str) -> Self {
+        let missing = Missing {
+            why: "this build is without it".to_owned(),
+            cure: format!("Build ditbench with `--features {feature}`: docs/TARGETS.md says what that needs"),
+        };
+        Self::new(name, about).of_kind(DeviceKind::Gpu).in_state(Err(missing))
+    }
+
     /// Whether it is asked for by this name.
     pub fn is_called(&self, name: &str) -> bool {
         self.name == name || self.aliases.iter().any(|alias| alias == name)

@@ -25,7 +25,7 @@ pub use options::{CompileOptions, MemoryMode, SourceKind, Variant};
 pub use prepare::{Carried, Costs, Named, Parcel, PrepareOptions, Ready, rayon_pool};
 pub use report::{
     Acceptance, CompileReport, MemoryReport, NodeTime, Numerics, Placement, PlacementEntry, Profile, Refused,
-    VersionReport,
+    VersionReport, nodes_in_words,
 };
 
 /// A runtime that can run graphs.

@@ -1,5 +1,7 @@
 //! What a backend says of itself and of what it did.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Versions, recorded beside every result.
@@ -54,6 +56,11 @@ impl Numerics {
             Self::F16 => 1e-2,
         }
     }
+
+    /// The one of two that rounds more.
+    pub fn coarser(self, other: Self) -> Self {
+        if other.tolerance() > self.tolerance() { other } else { self }
+    }
 }
 
 /// Where nodes really ran.
@@ -65,6 +72,28 @@ pub struct Placement {
     pub entries: Vec<PlacementEntry>,
     /// How this is known: `measured by the runtime's profiler`, `the backend has one device`.
     pub source: String,
+}
+
+/// Nodes by their operations, in words: `2 of 70 nodes: Cast (1: x), Det (1: odd/det)`; `None` if there is none. Each comes as its operation and
+/// its name, which may be empty.
+pub fn nodes_in_words<'a>(nodes: impl Iterator<Item = (&'a str, &'a str)>, of: usize) -> Option<String> {
+    /// How many nodes of one operation are named.
+    const NAMED: usize = 2;
+    let mut by_op: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (op, name) in nodes {
+        by_op.entry(op).or_default().push(name);
+    }
+    let count: usize = by_op.values().map(Vec::len).sum();
+    if count == 0 {
+        return None;
+    }
+    let words = by_op.into_iter().map(|(op, names)| {
+        let named: Vec<&str> = names.iter().copied().filter(|name| !name.is_empty()).take(NAMED).collect();
+        let more = if names.len() > named.len() && !named.is_empty() { ", …" } else { "" };
+        let named = if named.is_empty() { String::new() } else { format!(": {}{more}", named.join(", ")) };
+        format!("{op} ({}{named})", names.len())
+    });
+    Some(format!("{count} of {of} nodes: {}", words.collect::<Vec<_>>().join(", ")))
 }
 
 /// The nodes that one device took.

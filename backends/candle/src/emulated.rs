@@ -7,6 +7,7 @@ use ditbench_graph::{DType, Graph, GraphBuilder};
 use ditbench_kernels::Isa;
 use ditbench_kernels::linear::Products;
 
+use crate::device::Place;
 use crate::session::CandleSession;
 use crate::{Candle, HALF, Way, check, half, threads};
 
@@ -16,7 +17,7 @@ const EMULATED: OneWay<Candle> = OneWay {
     variants: half,
     compile: |graph, weights, options| {
         check(options)?;
-        Ok(Box::new(CandleSession::new(graph, weights, Way::Tuned(Products::F16(Isa::Scalar)))?))
+        Ok(Box::new(CandleSession::new(graph, weights, Way::Tuned(Products::F16(Isa::Scalar)), Place::cpu())?))
     },
 };
 

@@ -8,7 +8,11 @@
 //! | `tuned-half` | f16, q4, q8, mixed | the same; linears with these weights compute in f16. Only where the processor has that (aarch64) |
 //! | `stock` | all | candle's own operations, `QMatMul` on Q4_0 and Q8_0 for quantized linears; a depthwise convolution is one convolution for each channel |
 //! | `stock-q8` | q4, mixed | `stock`, with 4-bit weights widened exactly to Q8_0, for which candle has faster kernels |
+//!
+//! On a GPU (features `cuda` and `metal`, the first of which ditbench calls `candle-cuda`) it runs as `stock` and `stock-q8` alone: our kernels are the processor's. There `QMatMul` is
+//! candle's kernel for that device, and quantized weights stay packed in its memory.
 
+mod device;
 #[cfg(test)]
 mod emulated;
 mod load;
@@ -20,8 +24,7 @@ mod tuned;
 use std::collections::BTreeMap;
 
 use ditbench_backend_api::{
-    Backend, BackendError, CompileOptions, DeviceFacts, DeviceKind, MemoryMode, Missing, Session, Variant,
-    VersionReport, rayon_pool,
+    Backend, BackendError, CompileOptions, DeviceFacts, MemoryMode, Session, Variant, VersionReport, rayon_pool,
 };
 use ditbench_graph::Graph;
 use ditbench_graph::weights::{Scheme, Weights};
@@ -30,7 +33,7 @@ use ditbench_kernels::linear::Products;
 
 /// The backend's name.
 pub const NAME: &str = "candle";
-/// The one device that this build computes on.
+/// The processor, as a device: the one that every build computes on.
 pub const DEVICE: &str = "cpu";
 /// The version of candle that the crate is built with; pinned in the workspace.
 const CANDLE: &str = "0.11.1";
@@ -43,7 +46,7 @@ pub fn threads() -> usize {
 /// The way of running that multiplies in f16.
 const HALF: &str = "tuned-half";
 
-/// candle on the CPU.
+/// candle.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Candle;
 
@@ -93,26 +96,15 @@ impl Backend for Candle {
     fn version(&self) -> VersionReport {
         // candle's quantized kernels use what the compiler was allowed to use: worth knowing beside a slow row.
         let built_for = if cfg!(target_feature = "avx2") { "built for AVX2" } else { "built for the baseline CPU" };
-        let details =
+        let mut details =
             vec![format!("stock variants: {built_for}"), format!("tuned variants: ditbench kernels, {}", Isa::best())];
+        let gpus = [("CUDA", cfg!(feature = "cuda")), ("Metal", cfg!(feature = "metal"))];
+        details.extend(gpus.iter().filter(|(_, built)| *built).map(|(gpus, _)| format!("built with {gpus}")));
         VersionReport { runtime: CANDLE.to_owned(), details }
     }
 
     fn devices(&self) -> Vec<DeviceFacts> {
-        let missing = |name: &str, about: &str, feature: &str| {
-            let missing = Missing {
-                why: "the candle backend computes on the processor only so far".to_owned(),
-                cure: format!(
-                    "candle itself has it behind its feature `{feature}`; ditbench's interpreter does not use it yet"
-                ),
-            };
-            DeviceFacts::new(name, about).of_kind(DeviceKind::Gpu).in_state(Err(missing))
-        };
-        vec![
-            DeviceFacts::cpu("the processor"),
-            missing("cuda", "NVIDIA GPUs", "cuda"),
-            missing("metal", "Apple GPUs", "metal"),
-        ]
+        device::facts()
     }
 
     fn variants(&self, scheme: Scheme) -> Vec<Variant> {
@@ -178,6 +170,7 @@ impl Backend for Candle {
     ) -> Result<Box<dyn Session>, BackendError> {
         let unsupported = |why: String| BackendError::Unsupported { backend: NAME, why };
         check(options)?;
+        let place = device::open(&options.device)?;
         if options.variant == HALF && Products::half().is_none() {
             return Err(unsupported(format!(
                 "{HALF} needs a processor with f16 arithmetic; this one has {}",
@@ -187,21 +180,24 @@ impl Backend for Candle {
         let Some(way) = Way::named(&options.variant) else {
             return Err(unsupported(format!("it has no way of running called \"{}\"", options.variant)));
         };
-        Ok(Box::new(session::CandleSession::new(graph, weights, way)?))
+        if matches!(way, Way::Tuned(_)) && !place.device.is_cpu() {
+            return Err(unsupported(format!(
+                "{} is by ditbench's kernels, which are the processor's: on {} it runs as stock",
+                options.variant, options.device
+            )));
+        }
+        Ok(Box::new(session::CandleSession::new(graph, weights, way, place)?))
     }
 }
 
-/// What candle cannot do here, whatever the graph and the way of running.
+/// What candle cannot do here, whatever the graph, the way of running and the device.
 fn check(options: &CompileOptions) -> Result<(), BackendError> {
     let unsupported = |why: String| Err(BackendError::Unsupported { backend: NAME, why });
-    if options.device != DEVICE {
-        return unsupported(format!("it has no device \"{}\" here, only \"{DEVICE}\"", options.device));
-    }
     if options.memory == MemoryMode::Small {
         return unsupported("it has one memory mode, fast: weights are held once, as its kernels want them".to_owned());
     }
     let live = threads();
-    if live != options.threads {
+    if live != options.threads && options.device == DEVICE {
         return unsupported(format!(
             "{} threads were asked for, but this process's pool has {live}: set RAYON_NUM_THREADS before it starts",
             options.threads

@@ -79,12 +79,13 @@ pub struct Ledger {
     pub f16: bool,
 }
 
-/// Loads what node `index` needs.
+/// Loads what node `index` needs, to the device.
 pub fn load(
     graph: &Graph,
     index: usize,
     weights: &Weights,
     way: Way,
+    device: &Device,
     ledger: &mut Ledger,
 ) -> Result<Loaded, BackendError> {
     let node = &graph.nodes[index];
@@ -96,7 +97,7 @@ pub fn load(
     let failed = |error: &dyn std::fmt::Display| BackendError::runtime(NAME, format!("loading {}", node.name), error);
     let tensor = |id: WeightId| -> Result<Tensor, BackendError> {
         let weight = get(id)?;
-        Tensor::from_slice(&weight.to_f32(), weight.shape.as_slice(), &Device::Cpu).map_err(|error| failed(&error))
+        Tensor::from_slice(&weight.to_f32(), weight.shape.as_slice(), device).map_err(|error| failed(&error))
     };
     Ok(match &node.op {
         Op::Linear { weight, bias } => {
@@ -106,7 +107,7 @@ pub fn load(
                 Loaded::Linear(packed, values(*bias)?)
             } else {
                 let bias = bias.map(tensor).transpose()?;
-                match quantized(&matrix, way, ledger).map_err(|error| failed(&error))? {
+                match quantized(&matrix, way, device, ledger).map_err(|error| failed(&error))? {
                     Some(matrix) => Loaded::StockQuantized(matrix, bias),
                     None => Loaded::StockLinear(tensor(*weight)?, bias),
                 }
@@ -140,7 +141,7 @@ pub fn load(
             let width = graph.shape(node.output).last().copied().unwrap_or(1);
             let or = |id: Option<WeightId>, value: f32| match id {
                 Some(id) => tensor(id),
-                None => Tensor::full(value, width, &Device::Cpu).map_err(|error| failed(&error)),
+                None => Tensor::full(value, width, device).map_err(|error| failed(&error)),
             };
             Loaded::StockNorm(or(*weight, 1.0)?, or(*bias, 0.0)?)
         }
@@ -151,7 +152,7 @@ pub fn load(
             if tuned {
                 Loaded::Angles(cos, sin)
             } else {
-                let table = |values| Tensor::from_vec(values, (rows * cols, half), &Device::Cpu);
+                let table = |values| Tensor::from_vec(values, (rows * cols, half), device);
                 Loaded::StockAngles(table(cos).map_err(|e| failed(&e))?, table(sin).map_err(|e| failed(&e))?)
             }
         }
@@ -159,7 +160,7 @@ pub fn load(
             let tokens = graph.shape(node.inputs[0])[1];
             let mask =
                 (0..tokens * tokens).map(|i| if i % tokens > i / tokens { f32::NEG_INFINITY } else { 0.0 }).collect();
-            Loaded::Mask(Tensor::from_vec(mask, (tokens, tokens), &Device::Cpu).map_err(|error| failed(&error))?)
+            Loaded::Mask(Tensor::from_vec(mask, (tokens, tokens), device).map_err(|error| failed(&error))?)
         }
         _ => Loaded::Nothing,
     })
@@ -185,7 +186,12 @@ fn pack(
 }
 
 /// A linear's matrix for candle's quantized product, if it is in few bits.
-fn quantized(matrix: &WeightTensor, way: Way, ledger: &mut Ledger) -> candle_core::Result<Option<QMatMul>> {
+fn quantized(
+    matrix: &WeightTensor,
+    way: Way,
+    device: &Device,
+    ledger: &mut Ledger,
+) -> candle_core::Result<Option<QMatMul>> {
     let (bytes, dtype) = match &matrix.data {
         WeightData::Q4(groups) if way == (Way::Stock { widen: true }) => (widen(groups).into(), GgmlDType::Q8_0),
         WeightData::Q4(groups) => (groups.as_ref().into(), GgmlDType::Q4_0),
@@ -193,8 +199,9 @@ fn quantized(matrix: &WeightTensor, way: Way, ledger: &mut Ledger) -> candle_cor
         _ => return Ok(None),
     };
     ledger.packed = true;
-    ledger.int8 = true;
-    let storage = QStorage::from_data(bytes, &Device::Cpu, dtype)?;
+    // candle's kernels for Metal multiply by activations in f32; those for the processor and for CUDA round them first.
+    ledger.int8 = !device.is_metal();
+    let storage = QStorage::from_data(bytes, device, dtype)?;
     let tensor = QTensor::new(storage, (matrix.shape[0], matrix.shape[1]))?;
     QMatMul::from_arc(Arc::new(tensor)).map(Some)
 }

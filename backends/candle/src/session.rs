@@ -10,9 +10,10 @@ use ditbench_graph::Op;
 use ditbench_graph::weights::Weights;
 use ditbench_graph::{Graph, Tensor, TensorData, ValueId};
 
+use crate::device::Place;
 use crate::load::{Ledger, Loaded, load};
 use crate::plan::{Step, steps};
-use crate::{DEVICE, NAME, Way, stock, tuned};
+use crate::{NAME, Way, stock, tuned};
 
 /// A graph, its weights and its plan.
 pub struct CandleSession {
@@ -20,18 +21,26 @@ pub struct CandleSession {
     loaded: Vec<Loaded>,
     steps: Vec<Step>,
     way: Way,
+    place: Place,
     report: CompileReport,
     numerics: Numerics,
 }
 
 impl CandleSession {
-    /// Loads the weights and plans.
-    pub fn new(graph: &Graph, weights: &Weights, way: Way) -> Result<Self, BackendError> {
+    /// Loads the weights to where it is to compute, and plans.
+    pub(crate) fn new(graph: &Graph, weights: &Weights, way: Way, place: Place) -> Result<Self, BackendError> {
         let begun = Instant::now();
         let mut ledger = Ledger::default();
         let loaded = (0..graph.nodes.len())
-            .map(|index| load(graph, index, weights, way, &mut ledger))
+            .map(|index| {
+                let loaded = load(graph, index, weights, way, &place.device, &mut ledger);
+                for weight in graph.nodes[index].op.weights() {
+                    weights.release(graph, weight);
+                }
+                loaded
+            })
             .collect::<Result<Vec<_>, _>>()?;
+        wait(&place)?;
         let numerics = match ledger {
             Ledger { f16: true, .. } => Numerics::F16,
             Ledger { int8: true, .. } => Numerics::Int8Activations,
@@ -44,22 +53,28 @@ impl CandleSession {
             ..CompileReport::default()
         };
         let steps = steps(graph, matches!(way, Way::Tuned { .. }));
-        Ok(Self { graph: graph.clone(), loaded, steps, way, report, numerics })
+        Ok(Self { graph: graph.clone(), loaded, steps, way, place, report, numerics })
     }
 
     /// One pass; `watch` is told of each step and how long it took.
     ///
     /// It runs on a thread of candle's pool, whoever computes: from outside, every kernel would wake a thread of a pool and wait to be woken
-    /// by it, which takes longer than most kernels of a small model do.
+    /// by it, which takes longer than most kernels of a small model do. Of a GPU, candle gives each thread a queue of its own: a pass stays
+    /// on the thread that began it, and ends when the GPU has done all of it.
     fn pass(&self, inputs: &[Tensor], watch: impl FnMut(&Step, Instant) + Send) -> Result<Vec<Tensor>, BackendError> {
-        Device::Cpu.with_context(|| self.walk(inputs, watch))
+        self.place.device.with_context(|| {
+            let outputs = self.walk(inputs, watch)?;
+            wait(&self.place)?;
+            Ok(outputs)
+        })
     }
 
     fn walk(&self, inputs: &[Tensor], mut watch: impl FnMut(&Step, Instant)) -> Result<Vec<Tensor>, BackendError> {
         BackendError::check_inputs(&self.graph, inputs)?;
         let mut values: Vec<Option<CandleTensor>> = vec![None; self.graph.values.len()];
         for (port, tensor) in self.graph.inputs.iter().zip(inputs) {
-            values[port.value.0] = Some(to_candle(tensor).map_err(|e| BackendError::runtime(NAME, &port.name, e))?);
+            values[port.value.0] =
+                Some(to_candle(tensor, &self.place.device).map_err(|e| BackendError::runtime(NAME, &port.name, e))?);
         }
         for step in &self.steps {
             let begun = Instant::now();
@@ -117,10 +132,18 @@ impl CandleSession {
     }
 }
 
-fn to_candle(tensor: &Tensor) -> candle_core::Result<CandleTensor> {
+/// Waits until a GPU has done what it was given; the processor always has.
+fn wait(place: &Place) -> Result<(), BackendError> {
+    place
+        .device
+        .synchronize()
+        .map_err(|error| BackendError::runtime(NAME, format!("waiting for {}", place.name), error))
+}
+
+fn to_candle(tensor: &Tensor, device: &Device) -> candle_core::Result<CandleTensor> {
     match tensor.data() {
-        TensorData::F32(values) => CandleTensor::from_slice(values, tensor.shape(), &Device::Cpu),
-        TensorData::I64(values) => CandleTensor::from_slice(values, tensor.shape(), &Device::Cpu),
+        TensorData::F32(values) => CandleTensor::from_slice(values, tensor.shape(), device),
+        TensorData::I64(values) => CandleTensor::from_slice(values, tensor.shape(), device),
     }
 }
 
@@ -149,7 +172,11 @@ impl Session for CandleSession {
     }
 
     fn placement(&mut self) -> Placement {
-        Placement::all_on(DEVICE, self.graph.nodes.len(), "this build of the backend computes on one device")
+        let source = match self.place.device {
+            Device::Cpu => "this build of the backend computes on one device",
+            _ => "candle computes where its tensors are, and all of a session's are on one device",
+        };
+        Placement::all_on(&self.place.name, self.graph.nodes.len(), source)
     }
 
     fn memory(&self) -> MemoryReport {
@@ -160,24 +187,32 @@ impl Session for CandleSession {
     fn profile(&mut self, inputs: &[Tensor]) -> Result<Profile, BackendError> {
         let mut nodes = Vec::new();
         let start = Instant::now();
+        // Kernels of a GPU are queued: a node is done when the queue is empty.
+        let mut waited = Ok(());
         self.pass(inputs, |step, begun| {
+            if waited.is_ok() {
+                waited = wait(&self.place);
+            }
             let all = std::iter::once(&step.head).chain(&step.joined);
             let kinds: Vec<&str> = all.map(|&node| self.graph.nodes[node].op.kind()).collect();
             nodes.push(NodeTime {
                 scope: Some(self.graph.nodes[step.named].name.clone()),
                 op: kinds.join("+"),
-                device: DEVICE.to_owned(),
+                device: self.place.name.clone(),
                 start_s: begun.duration_since(start).as_secs_f64(),
                 duration_s: begun.elapsed().as_secs_f64(),
             });
         })?;
+        waited?;
         Ok(Profile { nodes, total_s: start.elapsed().as_secs_f64() })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ditbench_graph::weights::Scheme;
+    use std::sync::{Arc, Mutex};
+
+    use ditbench_graph::weights::{Scheme, WeightStore, WeightTensor};
     use ditbench_kernels::linear::Products;
 
     use super::*;
@@ -189,10 +224,36 @@ mod tests {
         // Not whether it is in a pool: threads of rayon's global one are, too.
         let pool = Device::Cpu.with_context(|| rayon::broadcast(|_| std::thread::current().id()));
         for way in [Way::Stock { widen: false }, Way::Tuned(Products::F32)] {
-            let session = CandleSession::new(&case.graph, &weights, way).unwrap();
+            let session = CandleSession::new(&case.graph, &weights, way, Place::cpu()).unwrap();
             let mut threads = Vec::new();
             session.pass(&case.inputs, |_, _| threads.push(std::thread::current().id())).unwrap();
             assert!(!threads.is_empty() && threads.iter().all(|thread| pool.contains(thread)), "{way:?}");
+        }
+    }
+    /// Weights that take note of what is given back.
+    struct Noting(Weights, Arc<Mutex<Vec<String>>>);
+
+    impl WeightStore for Noting {
+        fn get(&self, name: &str) -> Option<WeightTensor<'_>> {
+            self.0.get(name)
+        }
+        fn names(&self) -> Vec<String> {
+            self.0.names()
+        }
+        fn release(&self, name: &str) {
+            self.1.lock().unwrap().push(name.to_owned());
+        }
+    }
+
+    #[test]
+    fn every_weight_that_has_been_copied_is_given_back() {
+        for case in ditbench_conformance::cases() {
+            let released = Arc::default();
+            let weights = ditbench_conformance::weights(&case.graph, Scheme::F32, 1);
+            let weights = Weights::new(Noting(weights, Arc::clone(&released)));
+            CandleSession::new(&case.graph, &weights, Way::Tuned(Products::F32), Place::cpu()).unwrap();
+            let released = released.lock().unwrap();
+            assert!(case.graph.weights.iter().all(|weight| released.contains(&weight.name)), "{}", case.graph.name);
         }
     }
 }

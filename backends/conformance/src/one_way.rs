@@ -15,8 +15,11 @@ pub struct OneWay<B> {
     /// The way as it is offered for weights of a scheme, if it is.
     pub variants: fn(Scheme) -> Option<Variant>,
     /// Makes a session of that way on the processor.
-    pub compile: fn(&Graph, &Weights, &CompileOptions) -> Result<Box<dyn Session>, BackendError>,
+    pub compile: Compile,
 }
+
+/// As [`Backend::compile`].
+pub type Compile = fn(&Graph, &Weights, &CompileOptions) -> Result<Box<dyn Session>, BackendError>;
 
 impl<B: Backend> Backend for OneWay<B> {
     fn name(&self) -> &'static str {

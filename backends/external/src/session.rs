@@ -171,9 +171,9 @@ impl ExternalSession {
             weight_resident_bytes: compiled.resident_bytes,
             ..report
         };
-        // What the file asks for is read from it; what is done with ours the engine says.
+        // What a file asks for is read from it, but an engine may compute an f32 file in f16, and says so.
         let numerics = match &of {
-            Of::File(model) => model.numerics(),
+            Of::File(model) => model.numerics().coarser(compiled.numerics),
             Of::Graph(..) => compiled.numerics,
         };
         Ok(Self {

@@ -40,7 +40,7 @@ def answer(ask):
     if wrong == "lack":
         return {"error": {"kind": "unavailable", "why": "the driver is not there", "cure": "Load it"}}
     if what == "describe":
-        way = {"name": "plain", "about": "nothing", "precisions": ["f32", "q4"], "operators": "standard"}
+        way = {"name": "plain", "about": "nothing", "precisions": ["f32", "q4"], "operators": "standard", "files": True}
         return {
             **({} if wrong == "silent" else {"protocol": 99 if wrong == "newer" else 1}),
             "version": "1.0",
@@ -50,7 +50,8 @@ def answer(ask):
         }
     if what == "compile":
         sessions[ask["session"]] = ask
-        return {"seconds": 99 if wrong == "clock" else 1e-6, "numerics": "f31" if wrong == "numerics" else "f32"}
+        numerics = {"numerics": "f31", "halves": "f16"}.get(wrong, "f32")
+        return {"seconds": 99 if wrong == "clock" else 1e-6, "numerics": numerics}
     if what == "run":
         if wrong != "nothing":
             write(ask["outputs"], sessions[ask["session"]]["outputs"], wrong)

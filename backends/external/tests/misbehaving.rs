@@ -5,10 +5,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ditbench_backend_api::{Backend, BackendError, CompileOptions, Session};
+use ditbench_backend_api::{Backend, BackendError, CompileOptions, Numerics, OnnxModel, Session};
 use ditbench_external::{External, Row};
+use ditbench_graph::onnx::{Dialect, write_cached};
 use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_graph::{DType, Graph, GraphBuilder, Op, Tensor};
+use ditbench_onnx::model::{Model, Scopes};
 
 /// Whether there is a Python to run the scripts; said loudly if not.
 fn has_python() -> bool {
@@ -87,6 +89,29 @@ fn an_engine_that_behaves_is_a_backend_like_any_other() {
     assert_eq!(session.run(&[Tensor::zeros([2, 3])]).unwrap(), outputs, "it goes on after refusing");
     drop((session, backend));
     assert!(!Path::new("/proc").join(pid.to_string()).exists(), "it ends with us");
+}
+
+#[test]
+fn a_file_in_f32_that_an_engine_computes_in_f16_is_held_to_f16() {
+    if !has_python() {
+        return;
+    }
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("external");
+    let weights = Weights::new(BTreeMap::new());
+    let file = write_cached(&graph(), &weights, &Dialect::standard(), &cache).unwrap().exported.model;
+    let model = OnnxModel {
+        name: "toy".to_owned(),
+        inputs: Vec::new(),
+        model: Model::open(&file).unwrap(),
+        scopes: Scopes::open(&file).unwrap(),
+        file,
+        prepare_s: 0.0,
+        found: true,
+    };
+    for (backend, numerics) in [(engine(&[]), Numerics::F32), (engine(&["compile", "halves"]), Numerics::F16)] {
+        let session = backend.compile_onnx(&model, &CompileOptions::cpu("plain", 1, &cache)).unwrap();
+        assert_eq!(session.numerics(), numerics);
+    }
 }
 
 #[test]

@@ -74,6 +74,15 @@ fn long_causal_tiles_and_wide_groups() {
 }
 
 #[test]
+fn tasks_of_several_groups_whose_first_queries_see_no_key_of_the_last_tile() {
+    for kv_heads in [1, 2] {
+        check(shape(1, 200, 200, 2, kv_heads, 12), Pattern::Causal, 0.3);
+        check(shape(1, 130, 260, 2, kv_heads, 12), Pattern::Causal, 0.3);
+        check(shape(1, 130, 130, 2, kv_heads, 65), Pattern::Full, 0.3);
+    }
+}
+
+#[test]
 fn blockwise_with_all_blocks_near_is_full() {
     let s = shape(1, 48, 48, 2, 1, 8);
     let (q, k, v) = (values(48 * 16, 1), values(48 * 8, 2), values(48 * 8, 3));

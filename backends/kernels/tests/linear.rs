@@ -65,6 +65,8 @@ fn tails_of_rows_columns_and_depth() {
     }
     for k in [1, 31, 33, 32, 512, 544, 1056] {
         check(3, 20, k, false, Epilogue::None);
+        // Six rows, the tile of AVX2, are packed by overlapping fours.
+        check(7, 20, k, false, Epilogue::None);
     }
 }
 

@@ -75,23 +75,9 @@ fn text(get: impl FnOnce(*mut *const c_char) -> OrtStatusPtr) -> ort::Result<Str
 
 /// The nodes that another provider than this one took, in words: `2 of 70 nodes: Det (1: odd/det), Cast (1: x)`; `None` if there is none.
 pub(crate) fn elsewhere(taken: &[Taken], provider: &str) -> Option<String> {
-    /// How many nodes of one type are named.
-    const NAMED: usize = 2;
-    let mut by_op: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for node in taken.iter().filter(|node| node.provider != provider) {
-        by_op.entry(&node.op).or_default().push(&node.name);
-    }
-    let count: usize = by_op.values().map(Vec::len).sum();
-    if count == 0 {
-        return None;
-    }
-    let words = by_op.into_iter().map(|(op, names)| {
-        let named: Vec<&str> = names.iter().copied().filter(|name| !name.is_empty()).take(NAMED).collect();
-        let more = if names.len() > named.len() && !named.is_empty() { ", …" } else { "" };
-        let named = if named.is_empty() { String::new() } else { format!(": {}{more}", named.join(", ")) };
-        format!("{op} ({}{named})", names.len())
-    });
-    Some(format!("{count} of {} nodes: {}", taken.len(), words.collect::<Vec<_>>().join(", ")))
+    let others = taken.iter().filter(|node| node.provider != provider);
+    let others = others.map(|node| (node.op.as_str(), node.name.as_str()));
+    ditbench_backend_api::nodes_in_words(others, taken.len())
 }
 
 /// The placement of a session all of whose nodes the device took; `None` if it did not, or nobody tells.

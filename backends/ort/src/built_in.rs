@@ -5,9 +5,8 @@ use ort::environment::Environment;
 use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProvider, ExecutionProviderDispatch};
 use ort::session::Session;
 
-use crate::nvidia;
 use crate::provider::{CUDA, OPENVINO, QNN, TF32, WEBGPU};
-use crate::words::{CUDA_PROVIDER, one_line};
+use crate::words::{CUDA_PROVIDER, NO_DRIVER, one_line};
 
 /// A provider that a library may have been built with.
 pub(crate) struct BuiltIn {
@@ -137,7 +136,7 @@ impl BuiltIn {
     pub(crate) fn state(&self, environment: &Environment, index: usize) -> Result<(), Missing> {
         if self.name == CUDA {
             // Asked first, because a package of 1.3 GB helps nobody who has no GPU.
-            nvidia::present(index)?;
+            ditbench_nvidia::present(index, NO_DRIVER)?;
         }
         if !(self.available)() {
             return Err(Missing { why: "the library was built without it".to_owned(), cure: self.cure.to_owned() });

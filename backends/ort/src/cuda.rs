@@ -6,12 +6,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::provider::{self, CUDA};
-use crate::{nvidia, words};
+use crate::words;
 
 /// The library in a cache, where it was set up and a driver is here.
 pub(crate) fn library(cache: &Path) -> Option<PathBuf> {
     let package = provider::packages(CUDA).ok()?.into_iter().next()?;
-    (package.is_in(cache) && nvidia::present(0).is_ok()).then(|| package.library(cache))
+    (package.is_in(cache) && ditbench_nvidia::present(0, words::NO_DRIVER).is_ok()).then(|| package.library(cache))
 }
 
 /// Loads what the provider of that library needs, so that it finds it already there: its own folder knows nothing of the others.

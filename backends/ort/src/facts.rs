@@ -8,7 +8,7 @@ use ort::memory::DeviceType;
 
 use crate::provider::{CUDA, QNN, WEBGPU};
 use crate::vulkan::{self, Adapter};
-use crate::{built_in, dialect, nvidia, provider};
+use crate::{built_in, dialect, provider};
 
 /// What is known of the hardware behind a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(crate) fn of_built_in(name: &str) -> Hardware {
     if name != CUDA {
         return Hardware::default();
     }
-    let Some(driver) = nvidia::read(Path::new("/proc")) else { return Hardware::default() };
+    let Some(driver) = ditbench_nvidia::read(Path::new("/proc")) else { return Hardware::default() };
     Hardware {
         // CUDA has an order of its own: which of different GPUs has this index is not known.
         name: driver

@@ -27,7 +27,6 @@ pub mod library;
 mod load;
 mod metadata;
 mod name;
-mod nvidia;
 mod operator;
 mod own;
 mod plugin;

@@ -2,15 +2,16 @@
 
 use ditbench_backend_api::{Missing, PrepareOptions};
 
+use crate::built_in;
 use crate::provider::{self, CUDA};
-use crate::{built_in, nvidia};
+use crate::words::NO_DRIVER;
 
 /// How a user asks for it.
 pub(crate) const COMMAND: &str = "ditbench setup";
 
 /// Whether there is what a provider's package drives.
 fn is_drivable(name: &str) -> Result<(), Missing> {
-    if name == CUDA { nvidia::present(0) } else { Ok(()) }
+    if name == CUDA { ditbench_nvidia::present(0, NO_DRIVER) } else { Ok(()) }
 }
 
 /// Fetches a provider's packages into the cache, unless they are there; says where they are and what they are asked for by.

@@ -10,8 +10,11 @@
 //!
 //! A user's own ONNX file is run as `stock`: by tract alone, as it is (`own`).
 //!
+//! On a GPU (features `cuda` and `metal`) it runs as `stock` alone, by tract's runtime for it (`device`): our kernels are the processor's.
+//!
 //! Files written for tract are kept in the cache folder by the hash of graph, weights and dialect.
 
+mod device;
 pub mod dialect;
 #[cfg(test)]
 mod emulated;
@@ -34,15 +37,17 @@ use ditbench_kernels::linear::Products;
 
 /// The backend's name.
 pub const NAME: &str = "tract";
-/// Its one device.
+/// The processor, as a device: the one that every build has.
 pub const DEVICE: &str = "cpu";
 /// The version of tract that the crate is built with; pinned in the workspace.
 const TRACT: &str = "0.23.9";
 
+/// The way of running that is tract's alone.
+const STOCK: &str = "stock";
 /// The way of running that multiplies in f16.
 const HALF: &str = "tuned-half";
 
-/// tract on the CPU.
+/// tract.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tract;
 
@@ -58,7 +63,7 @@ pub(crate) enum Way {
 impl Way {
     fn named(name: &str) -> Option<Self> {
         match name {
-            "stock" => Some(Self::Stock),
+            STOCK => Some(Self::Stock),
             "tuned" | "tuned-exact" => Some(Self::Tuned(Products::F32)),
             "tuned-int8" => Some(Self::Tuned(Products::Int8)),
             HALF => Products::half().map(Self::Tuned),
@@ -84,15 +89,17 @@ impl Backend for Tract {
     }
 
     fn version(&self) -> VersionReport {
-        let details = vec![
+        let mut details = vec![
             "f32 products in parallel (multithread-mm)".to_owned(),
             format!("tuned variants: ditbench kernels, {}", Isa::best()),
         ];
+        let gpus = [("CUDA", cfg!(feature = "cuda")), ("Metal", cfg!(feature = "metal"))];
+        details.extend(gpus.iter().filter(|(_, built)| *built).map(|(gpus, _)| format!("built with {gpus}")));
         VersionReport { runtime: TRACT.to_owned(), details }
     }
 
     fn devices(&self) -> Vec<DeviceFacts> {
-        vec![DeviceFacts::cpu("the processor")]
+        device::facts()
     }
 
     fn variants(&self, scheme: Scheme) -> Vec<Variant> {
@@ -104,7 +111,7 @@ impl Backend for Tract {
             "tuned-exact",
             "ditbench's kernels in tract's plan; quantized weights stay packed and are unpacked in cache, all in f32",
         );
-        let stock = |about| Variant::new("stock", about);
+        let stock = |about| Variant::new(STOCK, about);
         let mut variants = match scheme {
             Scheme::F32 => vec![
                 Variant::new("tuned", "ditbench's kernels in tract's plan, f32 weights"),
@@ -187,9 +194,7 @@ impl Backend for Tract {
 /// What tract cannot do, whatever the graph.
 fn check(options: &CompileOptions) -> Result<(), BackendError> {
     let unsupported = |why: String| Err(BackendError::Unsupported { backend: NAME, why });
-    if options.device != DEVICE {
-        return unsupported(format!("it has no device \"{}\" here, only \"{DEVICE}\"", options.device));
-    }
+    device::check(options)?;
     if options.threads == 0 {
         return unsupported("0 threads were asked for; ask for at least 1".to_owned());
     }

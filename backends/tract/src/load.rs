@@ -10,10 +10,11 @@ use ditbench_graph::weights::{Format, Weights};
 use ditbench_graph::{Op, WeightId};
 use ditbench_kernels::linear::Products;
 use rayon::ThreadPool;
-use tract_core::prelude::{RunOptions, TractResult, TypedModel, TypedSimplePlan};
+use tract_core::prelude::{TractResult, TypedSimplePlan};
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::*;
 
+use crate::device::{self, Place};
 use crate::session::TractSession;
 use crate::{NAME, Way, dialect, ops};
 
@@ -26,16 +27,16 @@ pub(crate) fn load(
 ) -> Result<TractSession, BackendError> {
     let cached = export(graph, weights, options, way)?;
     let start = Instant::now();
-    let pool = pool(options.threads)?;
+    let threads = device::threads(options);
+    let pool = pool(threads)?;
     // tract takes a pool of one thread for no pool at all and then uses all processors.
-    let executor = if options.threads == 1 { Executor::SingleThread } else { Executor::MultiThread(Arc::clone(&pool)) };
+    let executor = if threads == 1 { Executor::SingleThread } else { Executor::MultiThread(Arc::clone(&pool)) };
     let plan = multithread_tract_scope(executor.clone(), || -> TractResult<Arc<TypedSimplePlan>> {
         let mut reader = tract_onnx::onnx();
         if let Way::Tuned(products) = way {
             ops::register(&mut reader, products);
         }
-        let model: TypedModel = reader.model_for_path(&cached.exported.model)?.into_optimized()?;
-        TypedSimplePlan::new_with_options(model, &RunOptions { executor: Some(executor), ..RunOptions::default() })
+        device::plan(reader.model_for_path(&cached.exported.model)?, &options.device, executor)
     })
     .map_err(|error| BackendError::runtime(NAME, format!("loading {}", graph.name), format!("{error:#}")))?;
     let report = CompileReport {
@@ -45,7 +46,9 @@ pub(crate) fn load(
         weight_file_bytes: Some(cached.exported.bytes),
         weight_resident_bytes: None,
     };
-    Ok(TractSession::new(graph.clone(), plan, pool, report, numerics(graph, weights, way)?))
+    let place = Place::of(&plan, &graph.name, options)?;
+    let numerics = device::numerics(&plan, numerics(graph, weights, way)?);
+    Ok(TractSession::new(graph.clone(), plan, pool, place, report, numerics))
 }
 
 /// Threads for a session.

@@ -16,17 +16,14 @@ use ditbench_onnx::model::{Operator, Storage};
 use ditbench_onnx::{DType, Data, Value};
 use rayon::ThreadPool;
 use tract_core::prelude::{
-    DatumType, IntoTValue, RunOptions, TValue, TVec, Tensor as TractTensor, TractResult, TypedModel, TypedSimplePlan,
-    f16,
+    DatumType, IntoTValue, TValue, TVec, Tensor as TractTensor, TractResult, TypedSimplePlan, f16,
 };
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::*;
 
-use crate::session::{computing, timed, to_tract};
-use crate::{DEVICE, NAME, gemm};
-
-/// The one way of running a file.
-const STOCK: &str = "stock";
+use crate::device::{self, Place};
+use crate::session::{timed, to_tract};
+use crate::{NAME, STOCK, gemm};
 
 /// The operators of ONNX Runtime's own that tract 0.23.9 reads as ONNX Runtime means them. Of the same name as one of ONNX's but
 /// another meaning, and so not among them: Attention.
@@ -72,20 +69,21 @@ pub(crate) fn load(model: &OnnxModel, options: &CompileOptions) -> Result<OwnSes
         return Err(unsupported(why));
     }
     let start = Instant::now();
-    let pool = crate::load::pool(options.threads)?;
+    let threads = device::threads(options);
+    let pool = crate::load::pool(threads)?;
     // tract takes a pool of one thread for no pool at all and then uses all processors.
-    let executor = if options.threads == 1 { Executor::SingleThread } else { Executor::MultiThread(Arc::clone(&pool)) };
+    let executor = if threads == 1 { Executor::SingleThread } else { Executor::MultiThread(Arc::clone(&pool)) };
     let plan = multithread_tract_scope(executor.clone(), || -> TractResult<Arc<TypedSimplePlan>> {
         let mut reader = tract_onnx::onnx();
         if model.model.stored.contains_key(&DType::F16) {
             gemm::register(&mut reader);
         }
-        let typed: TypedModel = reader.model_for_path(&model.file)?.into_optimized()?;
-        TypedSimplePlan::new_with_options(typed, &RunOptions { executor: Some(executor), ..RunOptions::default() })
+        device::plan(reader.model_for_path(&model.file)?, &options.device, executor)
     })
     .map_err(|error| failed(model, "loading", &error))?;
     let report = model.report(start.elapsed().as_secs_f64());
-    Ok(OwnSession { model: model.clone(), plan, pool, report })
+    let place = Place::of(&plan, &model.name, options)?;
+    Ok(OwnSession { model: model.clone(), plan, pool, place, report })
 }
 
 /// tract's own words, in one line.
@@ -105,6 +103,7 @@ pub(crate) struct OwnSession {
     plan: Arc<TypedSimplePlan>,
     /// Everything runs inside it.
     pool: Arc<ThreadPool>,
+    place: Place,
     report: CompileReport,
 }
 
@@ -197,11 +196,11 @@ impl Session for OwnSession {
     }
 
     fn numerics(&self) -> Numerics {
-        self.model.numerics()
+        device::numerics(&self.plan, self.model.numerics())
     }
 
     fn placement(&mut self) -> Placement {
-        Placement::all_on(DEVICE, computing(&self.plan), "the backend has one device")
+        self.place.placement()
     }
 
     /// tract takes its memory from the process's allocator and does not count it.
@@ -213,7 +212,7 @@ impl Session for OwnSession {
         let scopes = &self.model.scopes;
         let mut profile = Profile::default();
         self.run_with(inputs, |plan, values| {
-            timed(plan, values, |node| scopes.of(node).map(str::to_owned), &mut profile)
+            timed(plan, &self.place, values, |node| scopes.of(node).map(str::to_owned), &mut profile)
         })?;
         Ok(profile)
     }

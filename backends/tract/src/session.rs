@@ -12,7 +12,8 @@ use rayon::ThreadPool;
 use tract_core::plan;
 use tract_core::prelude::{IntoTValue, TValue, TVec, Tensor as TractTensor, TractResult, TypedSimplePlan};
 
-use crate::{DEVICE, NAME};
+use crate::NAME;
+use crate::device::Place;
 
 /// A graph made ready for tract.
 pub(crate) struct TractSession {
@@ -20,6 +21,7 @@ pub(crate) struct TractSession {
     plan: Arc<TypedSimplePlan>,
     /// Everything runs inside it, so that kernels of ours and products of tract's share its threads.
     pool: Arc<ThreadPool>,
+    place: Place,
     report: CompileReport,
     numerics: Numerics,
 }
@@ -29,10 +31,11 @@ impl TractSession {
         graph: Graph,
         plan: Arc<TypedSimplePlan>,
         pool: Arc<ThreadPool>,
+        place: Place,
         report: CompileReport,
         numerics: Numerics,
     ) -> Self {
-        Self { graph, plan, pool, report, numerics }
+        Self { graph, plan, pool, place, report, numerics }
     }
 
     fn run_with(
@@ -60,12 +63,6 @@ impl TractSession {
     }
 }
 
-/// Nodes that compute something: not the inputs, not the constants.
-pub(crate) fn computing(plan: &TypedSimplePlan) -> usize {
-    let nodes = plan.model().nodes();
-    nodes.iter().filter(|node| !matches!(node.op().name().as_ref(), "Source" | "Const")).count()
-}
-
 /// A tensor as tract's.
 pub(crate) fn to_tract(tensor: &Tensor) -> TractResult<TValue> {
     Ok(match tensor.data() {
@@ -74,6 +71,7 @@ pub(crate) fn to_tract(tensor: &Tensor) -> TractResult<TValue> {
     })
 }
 
+/// A tensor of tract's. One that a GPU still has is copied here.
 fn from_tract(value: &TractTensor) -> TractResult<(Vec<usize>, TensorData)> {
     let view = value.try_as_plain_ram()?;
     let data = if value.datum_type() == tract_core::prelude::DatumType::I64 {
@@ -98,7 +96,7 @@ impl Session for TractSession {
     }
 
     fn placement(&mut self) -> Placement {
-        Placement::all_on(DEVICE, computing(&self.plan), "the backend has one device")
+        self.place.placement()
     }
 
     /// tract takes its memory from the process's allocator and does not count it.
@@ -110,7 +108,7 @@ impl Session for TractSession {
         let names: std::collections::HashSet<&str> = self.graph.nodes.iter().map(|node| node.name.as_str()).collect();
         let mut profile = Profile::default();
         self.run_with(inputs, |plan, values| {
-            timed(plan, values, |node| scope(node, |name| names.contains(name)), &mut profile)
+            timed(plan, &self.place, values, |node| scope(node, |name| names.contains(name)), &mut profile)
         })?;
         Ok(profile)
     }
@@ -119,6 +117,7 @@ impl Session for TractSession {
 /// Runs a plan with a clock around each node that computes something. `scope` names the block that a node is of.
 pub(crate) fn timed(
     plan: &Arc<TypedSimplePlan>,
+    place: &Place,
     values: TVec<TValue>,
     scope: impl Fn(&str) -> Option<String>,
     profile: &mut Profile,
@@ -127,18 +126,19 @@ pub(crate) fn timed(
     let start = Instant::now();
     let outputs = state.run_plan_with_eval(values, |context, state, node, inputs| {
         let begin = Instant::now();
-        let result = plan::eval(context, state, node, inputs);
+        let result = plan::eval(context, state, node, inputs)?;
+        place.wait()?;
         let op = node.op().name().into_owned();
         if op != "Const" && op != "Source" {
             profile.nodes.push(NodeTime {
                 scope: scope(&node.name),
                 op,
-                device: DEVICE.to_owned(),
+                device: place.of_node(node).to_owned(),
                 start_s: begin.duration_since(start).as_secs_f64(),
                 duration_s: begin.elapsed().as_secs_f64(),
             });
         }
-        result
+        TractResult::Ok(result)
     });
     profile.total_s = start.elapsed().as_secs_f64();
     outputs

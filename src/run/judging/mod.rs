@@ -345,7 +345,7 @@ fn outcome(row: &Row) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::PlanFile;
+    use crate::plan::{Names, PlanFile};
 
     #[test]
     fn the_default_plan_has_all_widths_steps_and_precisions() {

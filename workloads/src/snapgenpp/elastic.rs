@@ -73,6 +73,11 @@ impl<S: WeightStore> WeightStore for Cut<S> {
         self.store.unreadable(&own_name(self.width, name)).or_else(|| self.store.unreadable(name))
     }
 
+    fn release(&self, name: &str) {
+        self.store.release(&own_name(self.width, name));
+        self.store.release(name);
+    }
+
     fn names(&self) -> Vec<String> {
         self.shapes.keys().filter(|name| self.get(name).is_some()).cloned().collect()
     }

@@ -122,7 +122,7 @@ mod tests {
         {
             let step = step(depth, window, width);
             assert!(
-                step > 0 && step % window == 0 && step <= depth && step * (width + HALF) <= NEAR,
+                step > 0 && step.is_multiple_of(window) && step <= depth && step * (width + HALF) <= NEAR,
                 "{depth}: {step}"
             );
         }

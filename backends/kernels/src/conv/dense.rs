@@ -41,7 +41,7 @@ pub(super) fn run(call: &Call<'_>, y: &mut [f32]) {
         cut(Sizes { images: batch * groups, output, channels: ocg, depth, step, kernel, stride });
     let reads = Reads::new(spec, image, columns);
     // Channels that some operands of one step are of.
-    let copied = if step % window == 0 { step / window } else { (step.div_ceil(window) + 1).min(icg) };
+    let copied = if step.is_multiple_of(window) { step / window } else { (step.div_ceil(window) + 1).min(icg) };
     let floats = Floats {
         copy: copied * reads.plane(rows) + SLACK,
         panel: step * width + SLACK,

@@ -13,8 +13,13 @@ use crate::simd::Simd;
 pub struct PackedF32 {
     n: usize,
     k: usize,
-    data: Vec<f32>,
+    data: Vec<Line>,
 }
+
+/// The outputs of a panel for one k. On a boundary of 64 bytes, so that no vector lies across two lines of the cache.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([f32; PANEL]);
 
 impl PackedF32 {
     /// Packs W `[n, k]`.
@@ -23,12 +28,12 @@ impl PackedF32 {
     /// If `weight` does not have n·k elements.
     pub fn pack(weight: &[f32], n: usize, k: usize) -> Result<Self, KernelError> {
         check_len("PackedF32::pack", "weight", weight.len(), n * k)?;
-        let mut data = vec![0.0; n.div_ceil(PANEL) * PANEL * k];
+        let mut data = vec![Line([0.0; PANEL]); n.div_ceil(PANEL) * k];
         if k > 0 {
             for (j, row) in weight.chunks_exact(k).enumerate() {
-                let panel = &mut data[j / PANEL * PANEL * k..][..PANEL * k];
-                for (out, v) in panel.chunks_exact_mut(PANEL).zip(row) {
-                    out[j % PANEL] = *v;
+                let panel = &mut data[j / PANEL * k..][..k];
+                for (out, v) in panel.iter_mut().zip(row) {
+                    out.0[j % PANEL] = *v;
                 }
             }
         }
@@ -59,8 +64,8 @@ impl Weight for PackedF32 {
         self.k
     }
     fn source(&self, p: usize, k0: usize, k1: usize) -> &[u8] {
-        let data = &self.data[(p * self.k + k0) * PANEL..(p * self.k + k1) * PANEL];
-        // SAFETY: floats are bytes too.
+        let data = &self.data[p * self.k + k0..p * self.k + k1];
+        // SAFETY: lines are floats without padding, and floats are bytes too.
         unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), size_of_val(data)) }
     }
 }
@@ -71,7 +76,7 @@ impl Panels for PackedF32 {
     }
     #[inline(always)]
     unsafe fn panel<S: Simd>(&self, p: usize, k0: usize, k1: usize, _scratch: *mut f32) -> *const f32 {
-        self.data[(p * self.k + k0) * PANEL..(p * self.k + k1) * PANEL].as_ptr()
+        self.data[p * self.k + k0..p * self.k + k1].as_ptr().cast()
     }
 }
 

@@ -4,7 +4,7 @@ use super::Weight;
 use super::blocks::PANEL;
 use super::driver::{End, Product, Vectors, finish};
 use crate::simd::Simd;
-use crate::tile::with_height;
+use crate::tile::{accumulate_long, with_height};
 
 /// Depth of a block of K: 16 KiB of a panel and, of a tile's rows, 12 KiB at most.
 pub(super) const DEPTH: usize = 256;
@@ -54,22 +54,19 @@ impl<P: Panels> Product for Float<'_, P> {
     unsafe fn pack<S: Simd>(x: *const f32, k: usize, depth: usize, h: usize, out: *mut f32) {
         // SAFETY: the caller's; four rows and columns at a time where there are four, then the rest one by one.
         unsafe {
-            let (fours, whole) = (h - h % 4, depth - depth % 4);
-            for r in (0..fours).step_by(4) {
+            let whole = if h < 4 { 0 } else { depth - depth % 4 };
+            for r in (0..h).step_by(4) {
+                // The last four rows where h is no multiple of 4: some of them again, which is less work than one float at a time.
+                let r = r.min(h.saturating_sub(4));
                 let x = x.add(r * k);
                 for i in (0..whole).step_by(4) {
                     let at = [0, 1, 2, 3];
                     S::transpose4(at.map(|row| x.add(row * k + i)), at.map(|step| out.add((i + step) * h + r)));
                 }
                 for i in whole..depth {
-                    for row in 0..4 {
+                    for row in 0..h.min(4) {
                         *out.add(i * h + r + row) = *x.add(row * k + i);
                     }
-                }
-            }
-            for r in fours..h {
-                for i in 0..depth {
-                    *out.add(i * h + r) = *x.add(r * k + i);
                 }
             }
         }
@@ -107,18 +104,8 @@ unsafe fn tile<S: Simd, const H: usize, const NV: usize>(
     unsafe {
         let b = b.map(|(panel, column)| panel.wrapping_add(column));
         let mut acc = [[S::splat(0.0); NV]; H];
-        for kk in 0..depth {
-            let mut bv = [S::splat(0.0); NV];
-            for (bv, b) in bv.iter_mut().zip(b) {
-                *bv = S::load(b.add(kk * PANEL));
-            }
-            for (r, acc) in acc.iter_mut().enumerate() {
-                let a = S::splat(*a.add(kk * H + r));
-                for (acc, bv) in acc.iter_mut().zip(bv) {
-                    *acc = S::fma(a, bv, *acc);
-                }
-            }
-        }
+        let row = |kk: usize, r: usize| a.wrapping_add(kk * H + r);
+        accumulate_long::<S, H, NV>(&mut acc, depth, row, |kk, v| b[v].wrapping_add(kk * PANEL));
         finish::<S, H, NV>(acc, c, ldc, end);
     }
 }

@@ -75,7 +75,7 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn exponent(p: __m256, t: __m256) -> __m256 {
         let e = _mm256_slli_epi32::<23>(_mm256_castps_si256(t));
-        _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_add_epi32(e, _mm256_set1_epi32(127 << 23))))
+        _mm256_mul_ps(p, _mm256_castsi256_ps(e))
     }
     #[inline(always)]
     unsafe fn transpose4(rows: [*const f32; 4], to: [*mut f32; 4]) {

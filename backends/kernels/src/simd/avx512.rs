@@ -82,7 +82,7 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn exponent(p: __m512, t: __m512) -> __m512 {
         let e = _mm512_slli_epi32::<23>(_mm512_castps_si512(t));
-        _mm512_mul_ps(p, _mm512_castsi512_ps(_mm512_add_epi32(e, _mm512_set1_epi32(127 << 23))))
+        _mm512_mul_ps(p, _mm512_castsi512_ps(e))
     }
     #[inline(always)]
     unsafe fn transpose4(rows: [*const f32; 4], to: [*mut f32; 4]) {

@@ -20,8 +20,9 @@ unsafe fn poly<S: Simd, const N: usize>(x: S::V, c: [f32; N]) -> S::V {
 /// 2ˣ for x ≤ 0, for weights beside one of 1: below −126 it stays at 2⁻¹²⁶.
 #[inline(always)]
 pub(crate) unsafe fn exp2<S: Simd>(x: S::V) -> S::V {
-    // Adding 1.5·2²³ leaves no bits for a fraction: the sum is rounded to an integer, in its lowest bits.
-    let magic = S::splat(12_582_912.0);
+    // Adding 1.5·2²³ leaves no bits for a fraction: the sum is rounded to an integer, in its lowest bits. 127 more, and they
+    // are the exponent of a float.
+    let magic = S::splat(12_582_912.0 + 127.0);
     let x = S::max(S::splat(-126.0), x);
     let t = S::add(x, magic);
     let p = poly::<S, 7>(

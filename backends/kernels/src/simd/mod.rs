@@ -81,7 +81,8 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn scale2(v: Self::V, n: Self::V) -> Self::V;
     /// a < b ? x : y, lane by lane.
     unsafe fn select_lt(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
-    /// p·2ⁿ for integral n in −126..=127, where `t` is n + 1.5·2²³: n is in its low bits. A NaN in p stays one.
+    /// p·2ⁿ for integral n in −126..=127, where `t` is n + 127 + 1.5·2²³: the bits of 2ⁿ's exponent are its low ones. A NaN in p
+    /// stays one.
     unsafe fn exponent(p: Self::V, t: Self::V) -> Self::V;
     /// Column i of four rows of 4 elements, each at its pointer, to `to[i]`.
     #[inline(always)]

@@ -75,7 +75,7 @@ impl<const DOT: bool, const FP16: bool> Simd for Neon<DOT, FP16> {
     #[inline(always)]
     unsafe fn exponent(p: float32x4_t, t: float32x4_t) -> float32x4_t {
         let e = vshlq_n_s32::<23>(vreinterpretq_s32_f32(t));
-        vmulq_f32(p, vreinterpretq_f32_s32(vaddq_s32(e, vdupq_n_s32(127 << 23))))
+        vmulq_f32(p, vreinterpretq_f32_s32(e))
     }
     #[inline(always)]
     unsafe fn transpose4(rows: [*const f32; 4], to: [*mut f32; 4]) {

@@ -76,7 +76,7 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     unsafe fn exponent(p: V, t: V) -> V {
-        zip(p, t, |p, t| p * f32::from_bits((t.to_bits() << 23).wrapping_add(127 << 23)))
+        zip(p, t, |p, t| p * f32::from_bits(t.to_bits() << 23))
     }
     #[inline(always)]
     unsafe fn select_lt(a: V, b: V, x: V, y: V) -> V {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::tensor::DType;
-use crate::weights::{Format, WeightData, WeightTensor, Weights};
+use crate::weights::{Format, WeightTensor, Weights};
 use crate::{Graph, Node, Op, ValueId, WeightId};
 
 use super::data::{DataFile, to_f16};

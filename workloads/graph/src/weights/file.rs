@@ -210,6 +210,23 @@ impl WeightStore for WeightFile {
         let entry = self.entries.get(name).filter(|entry| !entry.is_readable())?;
         Some(format!("{:?}", entry.dtype))
     }
+
+    fn release(&self, name: &str) {
+        #[cfg(unix)]
+        if let Some(entry) = self.entries.get(name) {
+            // SAFETY: the map is of a file and nobody writes to it, so what is read later comes from the file again, as it was.
+            // A system that refuses leaves everything as it is.
+            let _ = unsafe {
+                self.map.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    entry.start,
+                    entry.end - entry.start,
+                )
+            };
+        }
+        #[cfg(not(unix))]
+        let _ = name;
+    }
 }
 
 /// Little-endian elements in place, or copied where the machine or the alignment does not allow that.

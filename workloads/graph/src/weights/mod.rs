@@ -217,6 +217,9 @@ pub trait WeightStore: Send + Sync {
     fn unreadable(&self, _name: &str) -> Option<String> {
         None
     }
+
+    /// Gives back the memory of a tensor that is not needed for now, if the store can get it again.
+    fn release(&self, _name: &str) {}
 }
 
 impl WeightStore for BTreeMap<String, WeightTensor<'static>> {
@@ -278,6 +281,10 @@ impl WeightStore for Weights {
     fn unreadable(&self, name: &str) -> Option<String> {
         self.store.unreadable(name)
     }
+
+    fn release(&self, name: &str) {
+        self.store.release(name);
+    }
 }
 
 impl Weights {
@@ -326,6 +333,12 @@ impl Weights {
             });
         }
         Ok(tensor)
+    }
+
+    /// Says that a graph's tensor has been copied and is not needed for now: of a mapped file, its pages stop counting as this
+    /// process's memory. Without this, a copy of every weight and the whole file are resident at once while a model is loaded.
+    pub fn release(&self, graph: &crate::Graph, id: crate::WeightId) {
+        self.store.release(&graph.weight(id).name);
     }
 
     /// All names.

@@ -38,6 +38,40 @@ fn what_is_written_is_read() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
 }
 
+/// Kilobytes of a mapped file in this process's memory.
+#[cfg(target_os = "linux")]
+fn resident_kb(path: &Path) -> u64 {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let of_file = maps.lines().skip_while(|line| !line.ends_with(path.to_str().unwrap()));
+    let line = of_file.into_iter().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_released_is_not_resident_and_is_read_again_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap().join("w.safetensors");
+    let numbers = |name: f32| -> Vec<f32> { (0..1 << 20).map(|i| i as f32 + name).collect() };
+    let lazy = |name: f32| Lazy {
+        shape: vec![1 << 20],
+        format: Format::F32,
+        make: Box::new(move || Ok(numbers(name).iter().flat_map(|v| v.to_le_bytes()).collect())),
+    };
+    let tensors = BTreeMap::from([("a".to_owned(), lazy(0.0)), ("b".to_owned(), lazy(0.5))]);
+    write(&path, &tensors, None, "a test", || Ok(())).unwrap();
+    let file = WeightFile::open(&path).unwrap();
+    let read = |name, expected: Vec<f32>| assert!(*file.get(name).unwrap().to_f32() == *expected);
+    read("a", numbers(0.0));
+    read("b", numbers(0.5));
+    assert!(resident_kb(&path) >= 8192);
+    file.release("b");
+    file.release("there is no such tensor");
+    let left = resident_kb(&path);
+    assert!((4096 - 64..4096 + 64).contains(&left), "{left} kB: \"a\" alone, but for a page that both share");
+    read("b", numbers(0.5));
+}
+
 #[test]
 fn the_hash_is_of_what_was_mapped_and_another_file_in_its_place_is_seen() {
     let folder = tempfile::tempdir().unwrap();

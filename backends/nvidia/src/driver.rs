@@ -1,29 +1,27 @@
-//! NVIDIA's driver, as the system tells of it: looked for before anything that would fail without it.
+//! The driver, as the system tells of it.
 
 use std::path::Path;
 
 use ditbench_backend_api::Missing;
 
-use crate::words::one_line;
-
 /// A GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Gpu {
+pub struct Gpu {
     /// `NVIDIA H200`.
-    pub(crate) name: String,
+    pub name: String,
 }
 
 /// What the driver says of this machine: its version and its GPUs in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Driver {
+pub struct Driver {
     /// `580.95.05`, where it says.
-    pub(crate) version: Option<String>,
+    pub version: Option<String>,
     /// Its GPUs.
-    pub(crate) gpus: Vec<Gpu>,
+    pub gpus: Vec<Gpu>,
 }
 
 /// Reads what the driver puts below `proc`; `None` if it is not loaded.
-pub(crate) fn read(proc: &Path) -> Option<Driver> {
+pub fn read(proc: &Path) -> Option<Driver> {
     let folder = proc.join("driver/nvidia");
     let version = std::fs::read_to_string(folder.join("version")).ok()?;
     let is_version = |word: &&str| word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.');
@@ -40,28 +38,39 @@ pub(crate) fn read(proc: &Path) -> Option<Driver> {
     Some(Driver { version, gpus: folders.iter().filter_map(|folder| name(folder)).collect() })
 }
 
-/// Whether there is a GPU of that index with a driver.
+/// Whether there is a GPU of that index with a driver, as far as can be seen without waking it. `cure` is what to do where there is no
+/// driver.
 ///
 /// # Errors
 /// There is none, and what to do.
-pub(crate) fn present(index: usize) -> Result<(), Missing> {
-    // SAFETY: loading the driver's library runs what it does at its start.
-    let loads = unsafe { libloading::Library::new("libcuda.so.1") };
-    // The system's own words stand behind the first ones.
-    let words = |error: libloading::Error| {
-        let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-        one_line(&cause)
-    };
-    present_in(loads.map_err(words).map(drop), read(Path::new("/proc")), index)
+pub fn present(index: usize, cure: &str) -> Result<(), Missing> {
+    present_in(open(LIBRARY.as_ref()).map(drop), read(Path::new("/proc")), index, cure)
 }
 
-fn present_in(loads: Result<(), String>, driver: Option<Driver>, index: usize) -> Result<(), Missing> {
-    if let Err(why) = loads {
-        return Err(Missing {
-            why: format!("there is no NVIDIA driver ({why})"),
-            cure: "Install the driver of an NVIDIA GPU, then run `ditbench setup cuda`".to_owned(),
-        });
-    }
+/// The driver's library.
+pub(crate) const LIBRARY: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
+
+/// Loads it.
+///
+/// # Errors
+/// Why not, in the system's own words.
+pub(crate) fn open(library: &Path) -> Result<libloading::Library, String> {
+    // SAFETY: loading the driver's library runs what it does at its start.
+    let loads = unsafe { libloading::Library::new(library) };
+    // The system's own words stand behind the first ones.
+    loads.map_err(|error| {
+        let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        cause.split_whitespace().collect::<Vec<_>>().join(" ")
+    })
+}
+
+/// There is no driver, for that reason.
+pub(crate) fn no_driver(why: &str, cure: &str) -> Missing {
+    Missing { why: format!("there is no NVIDIA driver ({why})"), cure: cure.to_owned() }
+}
+
+fn present_in(loads: Result<(), String>, driver: Option<Driver>, index: usize, cure: &str) -> Result<(), Missing> {
+    loads.map_err(|why| no_driver(&why, cure))?;
     // Where the system does not list them (a container, another system's Linux), the provider will say.
     match driver.map_or(0, |driver| driver.gpus.len()) {
         count if count > 0 && index >= count => Err(Missing {
@@ -80,8 +89,9 @@ mod tests {
     fn the_driver_and_its_gpus_are_read_where_they_are() {
         let proc = tempfile::tempdir().unwrap();
         assert_eq!(read(proc.path()), None);
+        let present_in = |loads, driver, index| super::present_in(loads, driver, index, "get one");
         let missing = present_in(Err("libcuda.so.1: not found".to_owned()), None, 0).unwrap_err();
-        assert!(missing.why.contains("libcuda.so.1") && missing.cure.contains("ditbench setup cuda"), "{missing:?}");
+        assert!(missing.why.contains("libcuda.so.1") && missing.cure == "get one", "{missing:?}");
         assert_eq!(present_in(Ok(()), None, 3), Ok(()), "nobody knows better");
         let folder = proc.path().join("driver/nvidia");
         for (bus, model) in [("0000:c1:00.0", "NVIDIA H200"), ("0000:41:00.0", "NVIDIA GeForce RTX 4090")] {
