@@ -14,7 +14,7 @@ use super::cut::{Cut, Sizes, cut, step};
 use super::panel::{Block, Panel, Reads, SLACK, WIDEST};
 use super::{Call, ConvSpec, HALF, LINE, TILE, store};
 use crate::simd::{Kernel, Simd, dispatch};
-use crate::tile::{Shared, WORTH, accumulate, with_height, with_scratch};
+use crate::tile::{Shared, WORTH, accumulate_long, with_height, with_scratch};
 
 /// Pixels of a register tile.
 struct Width;
@@ -265,11 +265,11 @@ unsafe fn tile<S: Simd, const H: usize, const NV: usize>(
                 *acc = [S::splat(bias[channel + r.min(left - 1)]); NV];
             }
         }
-        accumulate::<S, H, NV>(
+        accumulate_long::<S, H, NV>(
             &mut acc,
             ready.k1 - ready.k0,
             |k, r| weight.wrapping_add(r / HALF * half + k * HALF + r % HALF),
-            |k| ready.operands.wrapping_add(k * width),
+            |k, v| ready.operands.wrapping_add(k * width + v * S::W),
         );
         if ready.k1 < task.depth {
             for (r, acc) in acc.into_iter().enumerate() {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::{Call, ConvSpec, HALF, TILE, store};
 use crate::simd::{Kernel, Simd, dispatch};
-use crate::tile::{Shared, WORTH, accumulate, spread, with_height, with_scratch};
+use crate::tile::{Shared, WORTH, accumulate_long, spread, with_height, with_scratch};
 
 /// Columns of a panel at most: two vectors of the widest instruction set.
 const PANEL: usize = 32;
@@ -159,11 +159,11 @@ unsafe fn tile<S: Simd, const H: usize, const NV: usize>(block: &Block<'_>, tile
             }
         }
         let half = block.depth * HALF;
-        accumulate::<S, H, NV>(
+        accumulate_long::<S, H, NV>(
             &mut acc,
             block.depth,
             |k, r| tile.weight.wrapping_add(r / HALF * half + k * HALF + r % HALF),
-            |k| tile.operands.wrapping_add(k * 2 * S::W),
+            |k, v| tile.operands.wrapping_add((2 * k + v) * S::W),
         );
         let (to, left) = (block.at + tile.channel * block.pixels + tile.column, block.columns - tile.column);
         for (r, acc) in acc.into_iter().enumerate() {
