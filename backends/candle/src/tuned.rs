@@ -5,7 +5,7 @@ use ditbench_graph::{Activation, AttentionPattern, Op};
 use ditbench_kernels::attention::{AttentionShape, Pattern, attention};
 use ditbench_kernels::conv::conv2d;
 use ditbench_kernels::linear::Epilogue;
-use ditbench_kernels::{Isa, KernelError, elementwise};
+use ditbench_kernels::{Isa, KernelError, elementwise, huge_pages};
 
 use crate::load::Loaded;
 
@@ -219,6 +219,7 @@ impl<F> Kernel<F> {
     /// A new storage, filled by `run`.
     fn fill(&self, run: impl FnOnce(&mut [f32]) -> Done) -> Result<(CpuStorage, Shape)> {
         let mut out = vec![0.0; self.shape.iter().product()];
+        huge_pages(&mut out);
         run(&mut out).map_err(candle_core::Error::wrap)?;
         Ok((CpuStorage::F32(out), Shape::from(self.shape.as_slice())))
     }

@@ -160,7 +160,9 @@ fn convolutions() -> Result<Vec<Case>, KernelError> {
         ("pointwise", 64, 64, 1, 1, 1024),
         ("dense 3x3", 64, 64, 3, 1, 128),
         ("dense 3x3", 64, 64, 3, 1, 256),
+        ("dense 3x3", 64, 64, 3, 1, 512),
         ("dense 3x3", 256, 256, 3, 1, 64),
+        ("dense 3x3", 512, 512, 3, 1, 64),
         ("dense 3x3", 896, 896, 3, 1, 16),
     ]
     .map(case)

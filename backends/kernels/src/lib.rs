@@ -22,9 +22,11 @@ pub mod elementwise;
 mod error;
 mod isa;
 pub mod linear;
+mod pages;
 pub mod peak;
 mod simd;
 mod tile;
 
 pub use error::KernelError;
 pub use isa::Isa;
+pub use pages::huge_pages;

@@ -6,7 +6,7 @@ use ditbench_kernels::attention::{AttentionShape, Pattern, attention};
 use ditbench_kernels::conv::{PackedConv, conv2d};
 use ditbench_kernels::elementwise;
 use ditbench_kernels::linear::{Epilogue, Matrix, Products};
-use ditbench_kernels::{Isa, KernelError};
+use ditbench_kernels::{Isa, KernelError, huge_pages};
 use tract_core::internal::*;
 
 /// An element-wise kernel.
@@ -134,8 +134,7 @@ impl EvalOp for KernelOp {
     op_out_of_plan!();
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        // Not `Tensor::zero`, which writes the zeros, and so takes the pages, on this thread alone while the others wait: a third of a
-        // large decoder's time.
+        // Not `Tensor::zero`, which writes the zeros, and so takes the memory's pages, on this thread alone while the others wait.
         // SAFETY: every kernel writes each element of y and reads none before, which their tests check by filling y with NaN.
         let mut output = unsafe { Tensor::uninitialized::<f32>(&self.output)? };
         {
@@ -143,7 +142,9 @@ impl EvalOp for KernelOp {
             let slices = views.iter().map(|view| view.as_slice::<f32>()).collect::<TractResult<TVec<_>>>()?;
             let shapes: TVec<&[usize]> = inputs.iter().map(|input| input.shape()).collect();
             let mut view = output.try_as_plain_ram_mut()?;
-            self.kernel.run(self.isa, &slices, &shapes, view.as_slice_mut::<f32>()?)?;
+            let y = view.as_slice_mut::<f32>()?;
+            huge_pages(y);
+            self.kernel.run(self.isa, &slices, &shapes, y)?;
         }
         Ok(tvec![output.into_tvalue()])
     }
