@@ -15,7 +15,7 @@ pub const NANO: [&str; 7] = ["run", "--model", "nano", "--backend", "candle", "-
 pub const SHORT: [&str; 4] = ["--launches", "1", "--images", "2"];
 /// So long that a test can do something to the phone meanwhile: on a steady machine a dozen images are enough for a
 /// launch to end, so each of them takes many steps.
-pub const LONG: [&str; 8] = ["--launches", "1", "--images", "400", "--budget", "12s", "--steps", "28"];
+pub const LONG: [&str; 8] = ["--launches", "1", "--images", "400", "--budget", "24s", "--steps", "28"];
 
 pub fn run(lab: &Lab, bench: &Bench, arguments: &[&[&str]]) -> Output {
     lab.ditbench(bench.dir(), &arguments.concat()).output().expect("the program starts")
