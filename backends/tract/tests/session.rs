@@ -52,7 +52,7 @@ fn what_it_has_not_is_unsupported() {
     let weights = weights(&graph, Scheme::F32, 7);
     let good = options(cache.path(), "stock");
     for bad in [
-        CompileOptions { device: "cuda".to_owned(), ..good.clone() },
+        CompileOptions { device: "tpu".to_owned(), ..good.clone() },
         CompileOptions { variant: "turbo".to_owned(), ..good.clone() },
         CompileOptions { threads: 0, ..good.clone() },
         CompileOptions { memory: MemoryMode::Small, ..good },
