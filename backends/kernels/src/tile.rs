@@ -7,30 +7,18 @@ use rayon::prelude::*;
 
 use crate::simd::Simd;
 
-/// acc\[r\]\[v\] += Σ over kk < k of a(kk, r)·b(kk)\[v·W ..\]: H rows by NV vectors of columns.
-///
-/// # Safety
-/// a(kk, r) is readable for one element, b(kk) for NV·W.
-#[inline(always)]
-pub(crate) unsafe fn accumulate<S: Simd, const H: usize, const NV: usize>(
-    acc: &mut [[S::V; NV]; H],
-    k: usize,
-    a: impl Fn(usize, usize) -> *const f32,
-    b: impl Fn(usize) -> *const f32,
-) {
-    for kk in 0..k {
-        step::<S, H, NV>(acc, kk, &a, &|kk, v| b(kk).wrapping_add(v * S::W));
-    }
-}
+/// Bytes of a cache line, at least.
+pub(crate) const LINE: usize = 64;
 
-/// The same for a long k, with b(kk, v) of each vector by itself: four steps in a turn of the loop, in the same order. A step
-/// of 12 multiply-adds is some 20 instructions; a turn's own are more places in the processor's front end, which is what runs
-/// out first where another thread shares the core.
+/// acc\[r\]\[v\] += Σ over kk < k of a(kk, r)·b(kk, v): H rows by NV vectors of columns.
+///
+/// Four steps in a turn of the loop, in the same order: the loop's own instructions are paid once for four steps. A step of 12 multiply-adds
+/// is some 20 instructions, and it is likely the processor's front end that limits it where another thread shares the core.
 ///
 /// # Safety
 /// a(kk, r) is readable for one element, b(kk, v) for W.
 #[inline(always)]
-pub(crate) unsafe fn accumulate_long<S: Simd, const H: usize, const NV: usize>(
+pub(crate) unsafe fn accumulate<S: Simd, const H: usize, const NV: usize>(
     acc: &mut [[S::V; NV]; H],
     k: usize,
     a: impl Fn(usize, usize) -> *const f32,
@@ -47,7 +35,7 @@ pub(crate) unsafe fn accumulate_long<S: Simd, const H: usize, const NV: usize>(
     }
 }
 
-/// Step kk of [`accumulate_long`]. A function, not a closure: a closure is not compiled with the instruction set's features.
+/// Step kk of [`accumulate`]. A function, not a closure: a closure is not compiled with the instruction set's features.
 #[inline(always)]
 unsafe fn step<S: Simd, const H: usize, const NV: usize>(
     acc: &mut [[S::V; NV]; H],
@@ -142,6 +130,8 @@ pub(crate) fn spread(tasks: usize, work: usize, run: impl Fn(usize) + Send + Syn
     if tasks < 2 || work < 2 * WORTH {
         (0..tasks).for_each(run);
     } else {
-        (0..tasks).into_par_iter().with_max_len(1).for_each(run);
+        // Small tasks are taken several at a time; no thread gets more at once, because threads are not equally fast.
+        let several = (1 << 16) * tasks / work + 1;
+        (0..tasks).into_par_iter().with_min_len(several).with_max_len(several).for_each(run);
     }
 }

@@ -93,7 +93,8 @@ fn more_operands_than_are_multiplied_at_a_time() {
         check([h, w], spec(61, 10, [3, 3], 1, 1, 1), 1, w % 2 == 0);
         check([h, w], spec(61, 5, [3, 3], 2, 1, 1), 1, w % 2 == 1);
         check([h, w], spec(150, 14, [3, 3], 1, 1, 2), 1, false);
-        check([h, w], spec(800, 13, [1, 1], 1, 0, 1), 1, false);
+        // With stride 2, 1 × 1 is a dense convolution too.
+        check([h, w], spec(800, 14, [1, 1], 2, 0, 1), 1, false);
     }
     // Windows that alone are more: blocks begin inside one.
     check([32, 40], spec(3, 5, [20, 20], 20, 0, 1), 1, false);
@@ -104,7 +105,7 @@ fn more_operands_than_are_multiplied_at_a_time() {
 fn channels_and_pixels_of_several_tasks_meet() {
     // More channels than a task has, whose last tile is partly empty.
     check([3, 5], spec(29, 301, [3, 3], 1, 1, 1), 1, true);
-    check([2, 3], spec(260, 530, [1, 1], 1, 0, 1), 1, false);
+    check([2, 3], spec(520, 1060, [1, 1], 1, 0, 2), 2, false);
     // Several blocks of rows and of columns.
     check([37, 150], spec(3, 4, [3, 3], 1, 1, 1), 2, true);
     check([66, 131], spec(3, 4, [3, 3], 2, 1, 1), 1, true);

@@ -110,6 +110,26 @@ fn zeros_denormals_and_empty_inputs() {
 }
 
 #[test]
+fn a_sum_of_nothing_is_the_bias() {
+    let (m, n, bias) = (3, 20, values(20, 2));
+    let all = [
+        Matrix::F32(PackedF32::pack(&[], n, 0).unwrap()),
+        Matrix::F16(PackedF16::pack(&[], n, 0).unwrap(), Isa::Scalar),
+        Matrix::Q4(PackedQ4::pack(&[], n, 0).unwrap(), Products::F32),
+        Matrix::Q4(PackedQ4::pack(&[], n, 0).unwrap(), Products::Int8),
+        Matrix::Q8(PackedQ8::pack(&[], n, 0).unwrap(), Products::F32),
+        Matrix::Q8(PackedQ8::pack(&[], n, 0).unwrap(), Products::Int8),
+    ];
+    for isa in Isa::available() {
+        for (at, matrix) in all.iter().enumerate() {
+            let mut y = vec![f32::NAN; m * n];
+            matrix.apply(isa, &[], Some(&bias), Epilogue::None, &mut y).unwrap_or_else(|error| panic!("{at}: {error}"));
+            assert!(y.chunks(n).all(|row| row == bias), "{isa} {at} {y:?}");
+        }
+    }
+}
+
+#[test]
 fn a_nan_or_infinity_is_not_lost_in_the_rounding() {
     let w = PackedQ4::pack(&q4(16, 64, 1).0, 16, 64).unwrap();
     for isa in Isa::available() {

@@ -45,7 +45,7 @@ pub struct AttentionShape {
 /// softmax(scale·q·kᵀ)·v. q and out `[B, Tq, H, hd]`, k and v `[B, Tk, K, hd]`.
 ///
 /// A NaN in k reaches only the queries that see its key. In v, a NaN or an infinity may also reach queries that do not: a causal query
-/// gives keys shortly after it a probability of 0, and 0 times either is NaN.
+/// gives keys shortly after it a probability of 2⁻¹²⁶, which is nothing to an ordinary number but not to those.
 ///
 /// # Errors
 /// If a length does not fit; if K does not divide H; for [`Pattern::Causal`], if there are more queries than keys; for

@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use crate::simd::{Kernel, Simd, math};
-use crate::tile::{Shared, accumulate_long, heights, with_height};
+use crate::tile::{LINE, Shared, accumulate, heights, with_height};
 
 /// Keys of a tile.
 const KEYS: usize = 64;
@@ -18,9 +18,6 @@ const KEYS: usize = 64;
 /// Most queries of a task, and so of a copied tile of values: at least three vectors of the widest instruction set, which are a
 /// group there; four groups on AVX2.
 pub(super) const QUERIES: usize = 64;
-
-/// Floats of a cache line, at least.
-const LINE: usize = 16;
 
 /// Floats of scratch that a task takes.
 pub(super) fn scratch(head_dim: usize) -> usize {
@@ -127,7 +124,7 @@ impl Task<'_> {
     #[inline(always)]
     fn ahead<S: Simd>(&self, at: usize, full: usize) {
         for at in self.offsets.iter().skip(at).take(full) {
-            for d in (0..self.head_dim).step_by(LINE) {
+            for d in (0..self.head_dim).step_by(LINE / size_of::<f32>()) {
                 S::prefetch(self.q.as_ptr().wrapping_add(at + d).cast());
                 S::prefetch(self.out.ptr().wrapping_add(at + d).cast());
             }
@@ -216,7 +213,7 @@ impl Task<'_> {
         }
         // The next tile, while this one is multiplied.
         for key in keys.end..self.range.end.min(keys.end + KEYS) {
-            for d in (0..hd).step_by(LINE) {
+            for d in (0..hd).step_by(LINE / size_of::<f32>()) {
                 S::prefetch(self.k.as_ptr().wrapping_add(key * self.stride + d).cast());
                 S::prefetch(self.v.as_ptr().wrapping_add(key * self.stride + d).cast());
             }
@@ -311,10 +308,11 @@ impl Task<'_> {
     }
 }
 
-/// Rows of a register tile of `nv` vectors: as many as fill the registers that a full tile does.
+/// Rows of a register tile of `nv` vectors: as many as fill the registers that a full tile does. With 16 registers, 12 rows of one vector
+/// are more than the compiler can do without keeping sums in memory.
 #[inline(always)]
 fn rows<S: Simd>(nv: usize) -> usize {
-    (S::TV * S::TR / nv).min(12)
+    (S::TV * S::TR / nv).min(S::MR.max(8))
 }
 
 /// Scores of H keys: to\[key\]\[query\] = Σ over d of k\[key\]\[d\]·q\[d\]\[query\].
@@ -335,7 +333,7 @@ unsafe fn score_tile<S: Simd, const H: usize, const NV: usize>(
     unsafe {
         let mut acc = [[S::splat(0.0); NV]; H];
         let at = |d: usize, r: usize| k.wrapping_add(r * stride + d);
-        accumulate_long::<S, H, NV>(&mut acc, hd, at, |d, v| q.wrapping_add(d * width + v * S::W));
+        accumulate::<S, H, NV>(&mut acc, hd, at, |d, v| q.wrapping_add(d * width + v * S::W));
         for (r, acc) in acc.into_iter().enumerate() {
             for (v, acc) in acc.into_iter().enumerate() {
                 S::store(to.add(r * width + v * S::W), acc);
@@ -369,7 +367,7 @@ unsafe fn value_tile<S: Simd, const H: usize, const NV: usize>(
             }
         }
         let at = |key: usize, r: usize| v.wrapping_add(key * stride + r);
-        accumulate_long::<S, H, NV>(&mut acc, count, at, |key, v| p.wrapping_add(key * width + v * S::W));
+        accumulate::<S, H, NV>(&mut acc, count, at, |key, v| p.wrapping_add(key * width + v * S::W));
         for (r, acc) in acc.into_iter().enumerate() {
             for (v, acc) in acc.into_iter().enumerate() {
                 S::store(to.add(r * width + v * S::W), acc);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::{HALF, TILE};
+use super::TILE;
 use crate::tile::WORTH;
 
 /// Floats of a packed panel of pixels and of a tile of weights, which a register tile reads side by side: 28 KiB, so that both stay in a
@@ -25,8 +25,11 @@ const WEIGHTS: usize = 64 * 1024;
 /// Outputs of a task at most where their sums wait in scratch for more operands: 128 KiB.
 const OUTPUTS: usize = 32 * 1024;
 
-/// Output channels that could be computed in the time in which an operand is packed, and in that in which a pixel of one is copied.
-const PACKING: [f64; 2] = [4.0, 3.0];
+/// Output channels that could be computed in the time in which an operand is packed.
+const PACKING: f64 = 4.0;
+
+/// The same for the time in which a pixel of a channel is copied.
+const COPYING: f64 = 3.0;
 
 /// Pixels that could be computed in the time in which a channel's weights come from a shared cache.
 const FETCHING: usize = 12;
@@ -59,9 +62,9 @@ pub(super) struct Cut {
     pub(super) channels: usize,
 }
 
-/// How many of `depth` operands are multiplied at a time, with panels `width` pixels wide: whole windows, unless a window alone is more.
-pub(super) fn step(depth: usize, window: usize, width: usize) -> usize {
-    let most = NEAR / (width + HALF);
+/// How many of `depth` operands are multiplied at a time, with so many floats of pixels and weights for each: whole windows, unless a window alone is more.
+pub(super) fn step(depth: usize, window: usize, floats: usize) -> usize {
+    let most = NEAR / floats;
     let unit = if window > most { 1 } else { window };
     let blocks = depth.div_ceil(most / unit * unit);
     depth.div_ceil(blocks).next_multiple_of(unit)
@@ -90,7 +93,7 @@ fn best(sizes: Sizes, threads: usize) -> Cut {
         let pixels = rows * columns;
         let most = most.min(outputs / pixels / TILE * TILE).max(TILE);
         let copied = ((rows - 1) * stride + kh) * ((columns - 1) * stride + kw);
-        let spent = PACKING[0] + PACKING[1] * copied as f64 / (pixels * kh * kw) as f64;
+        let spent = PACKING + COPYING * copied as f64 / (pixels * kh * kw) as f64;
         let fewest = channels.div_ceil(most);
         for parts in fewest..=channels.div_ceil(TILE).min(fewest + 4 * threads) {
             let part = channels.div_ceil(parts).next_multiple_of(TILE);
@@ -109,25 +112,26 @@ fn best(sizes: Sizes, threads: usize) -> Cut {
 
 #[cfg(test)]
 mod tests {
+    use super::super::HALF;
     use super::*;
 
     fn sizes(images: usize, output: [usize; 2], channels: usize, depth: usize) -> Sizes {
-        Sizes { images, output, channels, depth, step: step(depth, 9, 16), kernel: [3, 3], stride: 1 }
+        Sizes { images, output, channels, depth, step: step(depth, 9, 16 + HALF), kernel: [3, 3], stride: 1 }
     }
 
     #[test]
     fn blocks_of_depth_are_whole_windows_that_stay_near() {
-        for (depth, window, width) in
-            [(27, 9, 24), (576, 9, 24), (8064, 9, 48), (2304, 9, 12), (1792, 1, 24), (49, 49, 8)]
+        for (depth, window, floats) in
+            [(27, 9, 22), (576, 9, 22), (8064, 9, 44), (2304, 9, 20), (1792, 1, 22), (49, 49, 14)]
         {
-            let step = step(depth, window, width);
+            let step = step(depth, window, floats);
             assert!(
-                step > 0 && step.is_multiple_of(window) && step <= depth && step * (width + HALF) <= NEAR,
+                step > 0 && step.is_multiple_of(window) && step <= depth && step * floats <= NEAR,
                 "{depth}: {step}"
             );
         }
         // A window that is more than a block is cut like anything else.
-        assert_eq!(step(3 * 1024, 1024, 24), 237);
+        assert_eq!(step(3 * 1024, 1024, 30), 237);
     }
 
     #[test]
@@ -139,9 +143,12 @@ mod tests {
                     let Cut { rows, columns, channels: part } = best(sizes, threads);
                     let words = format!("{sizes:?}: {rows} x {columns}, {part} channels");
                     assert!(
-                        (1..=output[0]).contains(&rows) && (1..=output[1].next_multiple_of(ALIGN)).contains(&columns),
+                        (1..=output[0]).contains(&rows)
+                            && (1..=output[1].next_multiple_of(ALIGN).min(COLUMNS)).contains(&columns),
                         "{words}"
                     );
+                    // Sums wait, because not all operands are multiplied at a time.
+                    assert!(sizes.step < 2304 && rows * columns * part <= OUTPUTS, "{words}");
                     assert!(rows * columns <= PIXELS && part % TILE == 0 && part * sizes.step <= WEIGHTS, "{words}");
                 }
             }

@@ -8,22 +8,20 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::cut::{Cut, Sizes, cut, step};
 use super::panel::{Block, Panel, Reads, SLACK, WIDEST};
-use super::{Call, ConvSpec, HALF, LINE, TILE, store};
+use super::{Call, ConvSpec, HALF, TILE, multiply, start, store, unit};
 use crate::simd::{Kernel, Simd, dispatch};
-use crate::tile::{Shared, WORTH, accumulate_long, with_height, with_scratch};
+use crate::tile::{LINE, Shared, spread, with_height, with_scratch};
 
-/// Pixels of a register tile.
+/// Pixels of a register tile, and channels whose weights are read beside them.
 struct Width;
 
 impl Kernel for Width {
-    type Output = usize;
+    type Output = [usize; 2];
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) -> usize {
-        2 * S::W
+    unsafe fn run<S: Simd>(self) -> [usize; 2] {
+        [2 * S::W, unit::<S>()]
     }
 }
 
@@ -35,21 +33,24 @@ pub(super) fn run(call: &Call<'_>, y: &mut [f32]) {
     let (icg, ocg, window) = (in_channels / groups, out_channels / groups, kernel[0] * kernel[1]);
     let depth = icg * window;
     // SAFETY: `isa` was checked.
-    let width = unsafe { dispatch(isa, Width) };
-    let step = step(depth, window, width);
+    let [width, unit] = unsafe { dispatch(isa, Width) };
+    let step = step(depth, window, width + unit);
     let Cut { rows, columns, channels } =
         cut(Sizes { images: batch * groups, output, channels: ocg, depth, step, kernel, stride });
     let reads = Reads::new(spec, image, columns);
     // Channels that some operands of one step are of.
     let copied = if step.is_multiple_of(window) { step / window } else { (step.div_ceil(window) + 1).min(icg) };
     let floats = Floats {
-        copy: copied * reads.plane(rows) + SLACK,
-        panel: step * width + SLACK,
-        sums: if step < depth { (rows * columns).next_multiple_of(width) * channels.next_multiple_of(TILE) } else { 0 },
+        // Vectors of what lies behind must not cross cache lines.
+        copy: (copied * reads.plane(rows) + SLACK).next_multiple_of(LINE / size_of::<f32>()),
+        panel: (step * width + SLACK).next_multiple_of(LINE / size_of::<f32>()),
+        sums: if step < depth { (rows * columns).next_multiple_of(width) * channels } else { 0 },
     };
     let (row_blocks, column_blocks, parts) = (oh.div_ceil(rows), ow.div_ceil(columns), ocg.div_ceil(channels));
     let target = Shared::new(y);
-    let run = |task: usize| {
+    let tasks = batch * groups * parts * row_blocks * column_blocks;
+    let work = tasks * channels.min(ocg).max(HALF) * depth * rows * columns;
+    spread(tasks, work, |task| {
         let (at, block) = (task / (row_blocks * column_blocks), task % (row_blocks * column_blocks));
         let (at, part) = (at / parts, at % parts * channels);
         let (b, g) = (at / groups, at % groups);
@@ -74,15 +75,7 @@ pub(super) fn run(call: &Call<'_>, y: &mut [f32]) {
             // SAFETY: `isa` was checked; tasks write disjoint blocks of disjoint planes of y.
             unsafe { dispatch(isa, task) };
         });
-    };
-    let tasks = batch * groups * parts * row_blocks * column_blocks;
-    let work = channels.min(ocg).max(HALF) * depth * rows * columns;
-    if tasks < 2 || tasks * work < 2 * WORTH {
-        (0..tasks).for_each(run);
-    } else {
-        // Small tasks (a few channels a group) are taken several at a time.
-        (0..tasks).into_par_iter().with_min_len((1 << 16) / work + 1).for_each(run);
-    }
+    });
 }
 
 /// The parts of a task's scratch.
@@ -125,7 +118,7 @@ impl Kernel for Task<'_> {
         // Lanes without a pixel are multiplied too: by what is there, which should be a number.
         operands.fill(0.0);
         let (window, width) = (self.reads.window(), 2 * S::W);
-        let source = self.x.len() / (self.depth / window);
+        let input_plane = self.x.len() / (self.depth / window);
         let plane = self.reads.plane(self.block.rows);
         let pixels = self.block.rows * self.block.columns;
         let panels = pixels.div_ceil(width);
@@ -133,7 +126,7 @@ impl Kernel for Task<'_> {
         for k0 in (0..self.depth).step_by(self.step) {
             let k1 = (k0 + self.step).min(self.depth);
             let channels = k0 / window..k1.div_ceil(window);
-            let planes = &self.x[channels.start * source..channels.end * source];
+            let planes = &self.x[channels.start * input_plane..channels.end * input_plane];
             self.reads.offsets(k0..k1, plane, &mut offsets);
             self.reads.copy::<S>(planes, &self.block, copy);
             let next = self.step.min(self.depth - k1) * HALF * size_of::<f32>();
@@ -150,12 +143,12 @@ impl Kernel for Task<'_> {
                     Some(p) => p * share..((p + 1) * share).min(next),
                     None => 0..0,
                 };
-                let ready = Ready { panel, operands, k0, k1, sums, ahead };
+                let packed = PackedPanel { panel, operands, k0, k1, sums, ahead };
                 // SAFETY: the caller's; scratch has a sum for each lane of a panel and channel if there is more than one step.
                 unsafe {
-                    match ready.panel.pixels.div_ceil(S::W) {
-                        1 => self.channels::<S, 1>(&ready),
-                        _ => self.channels::<S, 2>(&ready),
+                    match packed.panel.pixels.div_ceil(S::W) {
+                        1 => self.all_channels::<S, 1>(&packed),
+                        _ => self.all_channels::<S, 2>(&packed),
                     }
                 }
             }
@@ -164,7 +157,7 @@ impl Kernel for Task<'_> {
 }
 
 /// A packed panel.
-struct Ready {
+struct PackedPanel {
     panel: Panel,
     /// `[k1 − k0][2·W]`.
     operands: *const f32,
@@ -182,20 +175,20 @@ impl Task<'_> {
     /// # Safety
     /// As [`Kernel::run`]; the panel has at most NV·W pixels, of the task's block.
     #[inline(always)]
-    unsafe fn channels<S: Simd, const NV: usize>(&self, ready: &Ready) {
-        let unit = if S::MR > HALF { TILE } else { HALF };
-        let weight = self.weight.as_ptr().wrapping_add(ready.k0 * HALF);
+    unsafe fn all_channels<S: Simd, const NV: usize>(&self, packed: &PackedPanel) {
+        let unit = unit::<S>();
+        let weight = self.weight.as_ptr().wrapping_add(packed.k0 * HALF);
         for first in (0..self.channels).step_by(unit) {
             let channels = unit.min(self.channels - first);
             let half = weight.wrapping_add(first * self.depth);
-            self.ahead::<S>(half.wrapping_add((ready.k1 - ready.k0) * HALF), unit, ready);
+            self.ahead::<S>(half.wrapping_add((packed.k1 - packed.k0) * HALF), unit, packed);
             for r in (0..channels).step_by(S::MR) {
                 // The packed weight is 0 in the rows of a tile that have no channel.
                 let left = S::MR.min(channels - r);
                 let height = left.next_power_of_two().min(S::MR);
                 let weight = half.wrapping_add(r);
                 // SAFETY: the caller's.
-                unsafe { with_height!(height, S::MR, S, tile, NV; self, weight, first + r, left, ready) };
+                unsafe { with_height!(height, S::MR, S, tile, NV; self, weight, first + r, left, packed) };
             }
         }
     }
@@ -203,10 +196,10 @@ impl Task<'_> {
     /// Asks for a part of the weights of the next step: a tile's are a short run far from the last one's, which no processor would
     /// guess.
     #[inline(always)]
-    fn ahead<S: Simd>(&self, next: *const f32, unit: usize, ready: &Ready) {
+    fn ahead<S: Simd>(&self, next: *const f32, unit: usize, packed: &PackedPanel) {
         for half in (0..unit).step_by(HALF) {
             let from = next.wrapping_add(half * self.depth).cast::<u8>();
-            for at in ready.ahead.clone().step_by(LINE) {
+            for at in packed.ahead.clone().step_by(LINE) {
                 S::prefetch(from.wrapping_add(at));
             }
         }
@@ -215,7 +208,7 @@ impl Task<'_> {
     /// Writes a panel's pixels to a plane of y.
     ///
     /// # Safety
-    /// As [`channels`](Self::channels).
+    /// As [`all_channels`](Self::all_channels).
     #[inline(always)]
     unsafe fn finish<S: Simd, const NV: usize>(&self, acc: [S::V; NV], panel: &Panel, plane: *mut f32) {
         // SAFETY: the caller's; chunks are pixels of the block.
@@ -238,40 +231,30 @@ impl Task<'_> {
 /// H channels, of which `left` exist, of a panel; `weight` is that of the first one for operand k0.
 ///
 /// # Safety
-/// As [`Task::channels`].
+/// As [`Task::all_channels`].
 #[inline(always)]
 unsafe fn tile<S: Simd, const H: usize, const NV: usize>(
     task: &Task<'_>,
     weight: *const f32,
     channel: usize,
     left: usize,
-    ready: &Ready,
+    packed: &PackedPanel,
 ) {
     let width = 2 * S::W;
-    let half = task.depth * HALF;
-    let sums = ready.sums.wrapping_add(channel * width);
+    let sums = packed.sums.wrapping_add(channel * width);
     let plane = task.output[0] * task.output[1];
     // SAFETY: the caller's; the weight holds `depth` rows of HALF for each half of a tile.
     unsafe {
-        let mut acc = [[S::splat(0.0); NV]; H];
-        if ready.k0 > 0 {
+        let mut acc = start::<S, H, NV>(task.bias.filter(|_| packed.k0 == 0), channel, left);
+        if packed.k0 > 0 {
             for (r, acc) in acc.iter_mut().enumerate() {
                 for (v, acc) in acc.iter_mut().enumerate() {
                     *acc = S::load(sums.add(r * width + v * S::W));
                 }
             }
-        } else if let Some(bias) = task.bias {
-            for (r, acc) in acc.iter_mut().enumerate() {
-                *acc = [S::splat(bias[channel + r.min(left - 1)]); NV];
-            }
         }
-        accumulate_long::<S, H, NV>(
-            &mut acc,
-            ready.k1 - ready.k0,
-            |k, r| weight.wrapping_add(r / HALF * half + k * HALF + r % HALF),
-            |k, v| ready.operands.wrapping_add(k * width + v * S::W),
-        );
-        if ready.k1 < task.depth {
+        multiply::<S, H, NV>(&mut acc, packed.k1 - packed.k0, weight, task.depth, packed.operands);
+        if packed.k1 < task.depth {
             for (r, acc) in acc.into_iter().enumerate() {
                 for (v, acc) in acc.into_iter().enumerate() {
                     S::store(sums.add(r * width + v * S::W), acc);
@@ -281,7 +264,7 @@ unsafe fn tile<S: Simd, const H: usize, const NV: usize>(
         }
         for (r, acc) in acc.into_iter().enumerate() {
             if r < left {
-                task.finish::<S, NV>(acc, &ready.panel, task.out.add((channel + r) * plane));
+                task.finish::<S, NV>(acc, &packed.panel, task.out.add((channel + r) * plane));
             }
         }
     }

@@ -9,7 +9,7 @@
 
 use rayon::prelude::*;
 
-use super::{Call, ConvSpec, copy_padded, store};
+use super::{Call, ConvSpec, copy_padded, store, taps};
 use crate::simd::{Kernel, Simd, dispatch};
 use crate::tile::{Shared, accumulate, with_scratch};
 
@@ -38,8 +38,7 @@ pub(super) fn run(call: &Call<'_>, y: &mut [f32]) {
         // The padded band.
         Way::Padded => ((rows - 1) * stride + kh) * stride * line,
     };
-    let taps: Vec<usize> =
-        (0..window).map(|t| ((t / kw) * stride + t % kw % stride) * line + t % kw / stride).collect();
+    let taps = taps([kh, kw], stride, line);
     let target = Shared::new(y);
     let work = rows * ow * window;
     (0..planes * bands).into_par_iter().with_min_len((1 << 17) / work + 1).for_each(|task| {
@@ -253,7 +252,7 @@ impl Band<'_> {
                         &mut acc,
                         self.taps.len(),
                         |t, _| self.weight.as_ptr().wrapping_add(t),
-                        |t| row.wrapping_add(self.taps[t] + c),
+                        |t, v| row.wrapping_add(self.taps[t] + c + v * S::W),
                     );
                     let to = self.out.ptr().add(self.at + r * self.columns + c);
                     store::<S, 2>(acc[0], self.relu, to, left);

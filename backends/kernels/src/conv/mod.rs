@@ -17,6 +17,7 @@ mod pointwise;
 
 use crate::error::{check, check_len};
 use crate::simd::Simd;
+use crate::tile::accumulate;
 use crate::{Isa, KernelError};
 
 /// Output channels that a register tile has at most: the packed weights are made of so many.
@@ -24,9 +25,6 @@ const TILE: usize = 12;
 
 /// Output channels whose weights are side by side: what the smaller register tiles have at most.
 const HALF: usize = 6;
-
-/// Bytes of a cache line, at least.
-const LINE: usize = 64;
 
 /// What a convolution's weight and geometry are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -175,6 +173,65 @@ pub fn conv2d(
     Ok(())
 }
 
+/// Output channels whose weights register tiles take side by side. A tile of more than [`HALF`] rows has to begin at a whole [`TILE`].
+#[inline(always)]
+fn unit<S: Simd>() -> usize {
+    const { assert!(S::MR <= HALF || S::MR == TILE) };
+    if S::MR > HALF { TILE } else { HALF }
+}
+
+/// Sums of a register tile before its first operand: the bias of its channels from `channel` on, of which `left` exist.
+///
+/// # Safety
+/// As [`crate::simd::Kernel::run`].
+#[inline(always)]
+unsafe fn start<S: Simd, const H: usize, const NV: usize>(
+    bias: Option<&[f32]>,
+    channel: usize,
+    left: usize,
+) -> [[S::V; NV]; H] {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut sums = [[S::splat(0.0); NV]; H];
+        if let Some(bias) = bias {
+            for (r, sums) in sums.iter_mut().enumerate() {
+                *sums = [S::splat(bias[channel + r.min(left - 1)]); NV];
+            }
+        }
+        sums
+    }
+}
+
+/// Adds to a register tile the products of `k` operands `[k][2·W]` with the weights of its channels: `weight` is the first one's, in halves of
+/// `depth` operands each.
+///
+/// # Safety
+/// As [`crate::simd::Kernel::run`]; both are readable so far.
+#[inline(always)]
+unsafe fn multiply<S: Simd, const H: usize, const NV: usize>(
+    sums: &mut [[S::V; NV]; H],
+    k: usize,
+    weight: *const f32,
+    depth: usize,
+    operands: *const f32,
+) {
+    let half = depth * HALF;
+    // SAFETY: the caller's.
+    unsafe {
+        accumulate::<S, H, NV>(
+            sums,
+            k,
+            |k, r| weight.wrapping_add(r / HALF * half + k * HALF + r % HALF),
+            |k, v| operands.wrapping_add((2 * k + v) * S::W),
+        );
+    }
+}
+
+/// Where each tap of a window is, from its first row and column, in rows of `stride` phases of `phase` floats.
+fn taps([kh, kw]: [usize; 2], stride: usize, phase: usize) -> Vec<usize> {
+    (0..kh * kw).map(|t| (t / kw * stride + t % kw % stride) * phase + t % kw / stride).collect()
+}
+
 /// Writes `left` pixels, max(v, 0) of each if `relu`.
 ///
 /// # Safety
@@ -195,7 +252,7 @@ unsafe fn store<S: Simd, const NV: usize>(values: [S::V; NV], relu: bool, to: *m
     }
 }
 
-/// Columns first, first + step, … of a row with `padding` zeros on either side, zeros too for a row that the image does not have.
+/// Writes to `out` the columns first, first + step, … of a row with `padding` zeros on either side, zeros too for a row that the image does not have.
 fn copy_padded(row: Option<&[f32]>, first: usize, padding: usize, step: usize, out: &mut [f32]) {
     let Some(row) = row else { return out.fill(0.0) };
     // The first element of `out` that is inside the row.

@@ -6,8 +6,9 @@
 
 use std::ops::Range;
 
-use super::{ConvSpec, LINE, copy_padded};
+use super::{ConvSpec, copy_padded, taps};
 use crate::simd::Simd;
+use crate::tile::LINE;
 
 /// Most pixels of a panel: two vectors of the widest instruction set.
 pub(super) const WIDEST: usize = 32;
@@ -42,10 +43,9 @@ pub(super) struct Reads {
 impl Reads {
     /// For blocks of at most so many columns.
     pub(super) fn new(spec: ConvSpec, image: [usize; 2], columns: usize) -> Self {
-        let ([kh, kw], stride) = (spec.kernel, spec.stride);
-        let phase = columns + (kw - 1) / stride;
-        let taps = (0..kh * kw).map(|t| (t / kw * stride + t % kw % stride) * phase + t % kw / stride).collect();
-        Self { spec, image, phase, taps }
+        let stride = spec.stride;
+        let phase = columns + (spec.kernel[1] - 1) / stride;
+        Self { spec, image, phase, taps: taps(spec.kernel, stride, phase) }
     }
 
     /// Operands of a pixel in one channel.
@@ -82,7 +82,7 @@ impl Reads {
                 let row = (block.row * stride + r).checked_sub(padding).filter(|row| *row < h);
                 let row = row.map(|row| &x[row * w..][..w]);
                 if let Some(row) = row {
-                    later::<S>(row.as_ptr().wrapping_add(first), h * w, self.line());
+                    prefetch_later_plane::<S>(row.as_ptr().wrapping_add(first), h * w, self.line());
                 }
                 for (phase, out) in out.chunks_exact_mut(self.phase).enumerate() {
                     copy_padded(row, block.column * stride + phase, padding, stride, out);
@@ -96,7 +96,7 @@ impl Reads {
 /// Asks for what will be copied of a later plane: rows are short, and far from one plane to the next. Not of many planes, which may all
 /// have the same few places in a cache.
 #[inline(always)]
-fn later<S: Simd>(row: *const f32, plane: usize, count: usize) {
+fn prefetch_later_plane<S: Simd>(row: *const f32, plane: usize, count: usize) {
     for at in (0..count).step_by(LINE / size_of::<f32>()) {
         S::prefetch(row.wrapping_add(AHEAD * plane + at).cast());
     }
@@ -164,10 +164,10 @@ impl Panel {
         // SAFETY: the caller's.
         unsafe {
             match self.count {
-                1 => self.rows::<S, 1>(source, offsets, out),
-                2 => self.rows::<S, 2>(source, offsets, out),
-                3 => self.rows::<S, 3>(source, offsets, out),
-                _ => self.rows::<S, 0>(source, offsets, out),
+                1 => self.pack_chunks::<S, 1>(source, offsets, out),
+                2 => self.pack_chunks::<S, 2>(source, offsets, out),
+                3 => self.pack_chunks::<S, 3>(source, offsets, out),
+                _ => self.pack_chunks::<S, 0>(source, offsets, out),
             }
         }
     }
@@ -177,7 +177,7 @@ impl Panel {
     /// # Safety
     /// As [`pack`](Self::pack).
     #[inline(always)]
-    unsafe fn rows<S: Simd, const N: usize>(&self, source: *const f32, offsets: &[usize], mut out: *mut f32) {
+    unsafe fn pack_chunks<S: Simd, const N: usize>(&self, source: *const f32, offsets: &[usize], mut out: *mut f32) {
         let known: [Chunk; N] = std::array::from_fn(|i| self.chunks[i]);
         let chunks = if N == 0 { self.chunks() } else { &known };
         for offset in offsets {

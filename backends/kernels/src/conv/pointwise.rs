@@ -2,16 +2,15 @@
 //!
 //! A task owns a block of pixels, whatever rows they are of, and some or all output channels. It copies the pixels to panels as wide as a
 //! register tile, `[panel][i][columns]`, which the loop over i then reads from end to end, and runs its channels over them: a tile of the
-//! weight stays in the first-level cache for all panels of the block.
+//! weight stays in the first-level cache for all panels of the block, where it has up to some 1,000 input channels; a deeper one comes from
+//! the second-level cache.
 
 use std::ops::Range;
 
-use super::{Call, ConvSpec, HALF, TILE, store};
+use super::panel::WIDEST;
+use super::{Call, ConvSpec, TILE, multiply, start, store, unit};
 use crate::simd::{Kernel, Simd, dispatch};
-use crate::tile::{Shared, WORTH, accumulate_long, spread, with_height, with_scratch};
-
-/// Columns of a panel at most: two vectors of the widest instruction set.
-const PANEL: usize = 32;
+use crate::tile::{Shared, WORTH, spread, with_height, with_scratch};
 
 /// Floats of a block of panels: 256 KiB, a part of a second-level cache.
 const BLOCK_FLOATS: usize = 64 * 1024;
@@ -59,8 +58,8 @@ pub(super) fn run(call: &Call<'_>, y: &mut [f32]) {
 /// Pixels and output channels of a task: pixels as many as stay in cache, channels all; of an image that is too small to keep the threads
 /// busy so, fewer pixels, then fewer channels.
 fn cut(batch: usize, pixels: usize, [depth, channels]: [usize; 2], threads: usize) -> [usize; 2] {
-    let fair = (batch * pixels.div_ceil(PANEL) / threads).max(1);
-    let columns = (BLOCK_FLOATS / depth / PANEL).clamp(1, PANELS).min(fair) * PANEL;
+    let fair = (batch * pixels.div_ceil(WIDEST) / threads).max(1);
+    let columns = (BLOCK_FLOATS / depth / WIDEST).clamp(1, PANELS).min(fair) * WIDEST;
     let blocks = batch * pixels.div_ceil(columns);
     let parts = threads.div_ceil(blocks).clamp(1, channels.div_ceil(CHANNELS));
     [columns, channels.div_ceil(parts).next_multiple_of(TILE)]
@@ -105,7 +104,7 @@ impl Kernel for Block<'_> {
             }
         }
         let (first, channels) = (self.channels.start, self.channels.len());
-        let unit = if S::MR > HALF { TILE } else { HALF };
+        let unit = unit::<S>();
         for channel in (0..channels).step_by(unit) {
             for r in (channel..channels.min(channel + unit)).step_by(S::MR) {
                 // The packed weight is 0 in the rows of a tile that have no channel.
@@ -152,20 +151,10 @@ struct Tile {
 unsafe fn tile<S: Simd, const H: usize, const NV: usize>(block: &Block<'_>, tile: &Tile) {
     // SAFETY: the caller's.
     unsafe {
-        let mut acc = [[S::splat(0.0); NV]; H];
-        if let Some(bias) = block.bias {
-            for (r, acc) in acc.iter_mut().enumerate() {
-                *acc = [S::splat(bias[tile.channel + r.min(tile.left - 1)]); NV];
-            }
-        }
-        let half = block.depth * HALF;
-        accumulate_long::<S, H, NV>(
-            &mut acc,
-            block.depth,
-            |k, r| tile.weight.wrapping_add(r / HALF * half + k * HALF + r % HALF),
-            |k, v| tile.operands.wrapping_add((2 * k + v) * S::W),
-        );
-        let (to, left) = (block.at + tile.channel * block.pixels + tile.column, block.columns - tile.column);
+        let mut acc = start::<S, H, NV>(block.bias, tile.channel, tile.left);
+        multiply::<S, H, NV>(&mut acc, block.depth, tile.weight, block.depth, tile.operands);
+        let to = block.at + tile.channel * block.pixels + tile.column;
+        let left = (block.columns - tile.column).min(NV * S::W);
         for (r, acc) in acc.into_iter().enumerate() {
             if r < tile.left {
                 store::<S, NV>(acc, block.relu, block.out.ptr().add(to + r * block.pixels), left);
@@ -182,7 +171,7 @@ mod tests {
     fn small_images_are_shared_out_too_and_large_ones_are_cut_for_the_cache() {
         let tasks = |batch: usize, pixels: usize, channels: [usize; 2], threads: usize| {
             let [columns, of_part] = cut(batch, pixels, channels, threads);
-            assert!(columns % PANEL == 0 && of_part % TILE == 0);
+            assert!(columns % WIDEST == 0 && of_part % TILE == 0);
             batch * pixels.div_ceil(columns) * channels[1].div_ceil(of_part)
         };
         for threads in [2, 3, 8] {

@@ -9,10 +9,7 @@ use super::Epilogue;
 use super::blocks::{Blocks, PANEL, blocks};
 use crate::Isa;
 use crate::simd::{Kernel, Simd, dispatch, math};
-use crate::tile::{Shared, heights, spread, with_scratch};
-
-/// Bytes of a cache line, at least.
-const LINE: usize = 64;
+use crate::tile::{LINE, Shared, heights, spread, with_scratch};
 
 /// The two vectors of columns of a tile: a panel's operands, and the vector's first column in it.
 pub(super) type Vectors = [(*const f32, usize); 2];

@@ -4,7 +4,7 @@ use super::Weight;
 use super::blocks::PANEL;
 use super::driver::{End, Product, Vectors, finish};
 use crate::simd::Simd;
-use crate::tile::{accumulate_long, with_height};
+use crate::tile::{accumulate, with_height};
 
 /// Depth of a block of K: 16 KiB of a panel and, of a tile's rows, 12 KiB at most.
 pub(super) const DEPTH: usize = 256;
@@ -52,7 +52,7 @@ impl<P: Panels> Product for Float<'_, P> {
 
     #[inline(always)]
     unsafe fn pack<S: Simd>(x: *const f32, k: usize, depth: usize, h: usize, out: *mut f32) {
-        // SAFETY: the caller's; four rows and columns at a time where there are four, then the rest one by one.
+        // SAFETY: the caller's; four rows by four columns at a time; then the last columns one by one.
         unsafe {
             let whole = if h < 4 { 0 } else { depth - depth % 4 };
             for r in (0..h).step_by(4) {
@@ -105,7 +105,7 @@ unsafe fn tile<S: Simd, const H: usize, const NV: usize>(
         let b = b.map(|(panel, column)| panel.wrapping_add(column));
         let mut acc = [[S::splat(0.0); NV]; H];
         let row = |kk: usize, r: usize| a.wrapping_add(kk * H + r);
-        accumulate_long::<S, H, NV>(&mut acc, depth, row, |kk, v| b[v].wrapping_add(kk * PANEL));
+        accumulate::<S, H, NV>(&mut acc, depth, row, |kk, v| b[v].wrapping_add(kk * PANEL));
         finish::<S, H, NV>(acc, c, ldc, end);
     }
 }

@@ -31,7 +31,8 @@ pub(crate) trait Simd: Copy + 'static {
     type I: Copy;
     /// Lanes.
     const W: usize;
-    /// Rows of a linear's register tile and output channels of a convolution's; its width is two vectors.
+    /// Rows of a linear's register tile and output channels of a convolution's (at most 6, or 12: its weights are packed so); its width is two
+    /// vectors.
     const MR: usize;
     /// Vectors of a register tile of attention, at most 3.
     const TV: usize;
