@@ -90,14 +90,26 @@ fn a_gpu_that_is_not_here_is_a_row_with_the_reason() {
     let what = ["--backend", "candle,tract", "--device", "cuda,metal", "--precision", "f32,q4"];
     let output = bench.command(&[&words[..], &what].concat()).output().unwrap();
     let said = text(&output.stderr);
-    assert!(!said.contains("panicked"), "{said}");
+    assert!(!said.contains("panicked at"), "{said}");
     let record = bench.record("run");
     let there: Vec<&Value> = cells(&record).iter().filter(|cell| cell["key"]["device"] != "cpu").collect();
     assert_eq!(there.len(), 8, "{:#?}", reasons(&record));
-    for cell in there.into_iter().filter(|cell| cell["status"] != "ok") {
+    for cell in there {
+        if cell["status"] == "ok" {
+            assert_eq!(cell["placement"][0]["asked"], cell["key"]["device"], "{cell:#}");
+            continue;
+        }
         assert_eq!(cell["status"], "unsupported", "{cell:#}");
         let reason = cell["reason"].as_str().unwrap();
-        let known = ["this build is without it", "no NVIDIA driver", "this build of ditbench has no"];
+        let known = [
+            "this build lacks it",
+            "no NVIDIA driver",
+            "the NVIDIA driver",
+            "no Metal device",
+            "tract cannot use it",
+            "tract's runtime panicked",
+            "this build of ditbench has no",
+        ];
         assert!(known.iter().any(|known| reason.contains(known)), "{reason}");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use ditbench_backend_api::{Acceptance, Backend, CompileOptions, DeviceFacts, MemoryMode, Refused};
+use ditbench_backend_api::{Acceptance, Backend, BackendError, CompileOptions, DeviceFacts, MemoryMode, Refused};
 use ditbench_graph::weights::{Scheme, Weights};
 use ditbench_worker::registry;
 use ditbench_workloads::{Pipeline, Source};
@@ -20,7 +20,27 @@ const NAMED: usize = 3;
 /// # Errors
 /// No backend has that device here; weights that cannot be made; the backend cannot tell.
 pub(super) fn inspect(pipeline: &Pipeline, device: &str, scheme: Scheme, common: &Common) -> Result<()> {
-    let (backend, device) = find(device, common)?;
+    let mut told = None;
+    for (backend, device) in find(device, common)? {
+        match inspect_on(backend.as_ref(), &device, pipeline, scheme, common) {
+            // Another engine with that device may tell.
+            Err(error) if error.downcast_ref().is_some_and(|e| matches!(e, BackendError::Unsupported { .. })) => {
+                told = told.or(Some(error));
+            }
+            other => return other,
+        }
+    }
+    told.map_or(Ok(()), Err)
+}
+
+/// The same, on one backend.
+fn inspect_on(
+    backend: &dyn Backend,
+    device: &DeviceFacts,
+    pipeline: &Pipeline,
+    scheme: Scheme,
+    common: &Common,
+) -> Result<()> {
     let cache = crate::paths::cache(common.cache.as_ref())?;
     let progress = Progress::new(1);
     // A user's own files have their weights in them, in the precision that they have.
@@ -68,7 +88,7 @@ pub(super) fn inspect(pipeline: &Pipeline, device: &str, scheme: Scheme, common:
         }
     }
     progress.finish();
-    let hardware = device.hardware.map(|hardware| format!(" ({hardware})")).unwrap_or_default();
+    let hardware = device.hardware.as_ref().map(|hardware| format!(" ({hardware})")).unwrap_or_default();
     let Pipeline { choice, .. } = pipeline;
     show(&format!("{choice}, {precision} weights, for {}{hardware}, compiled and not run:\n\n", device.name));
     show(&left_table(&["stage", "nodes taken", "not taken", "why"], rows));
@@ -83,9 +103,9 @@ fn operation(refused: &Refused) -> String {
     format!("{} ({}: {}{more})", refused.op, refused.nodes.len(), named.join(", "))
 }
 
-/// The first backend that has the device, ready.
-fn find(name: &str, common: &Common) -> Result<(Box<dyn Backend>, DeviceFacts)> {
-    let mut missing = None;
+/// The backends that have the device, ready, and what they say of it: one at least.
+fn find(name: &str, common: &Common) -> Result<Vec<(Box<dyn Backend>, DeviceFacts)>> {
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
     let (mut known, mut failed) = (Vec::new(), Vec::new());
     for name_of_backend in registry::listed() {
         let progress = Progress::new(1);
@@ -98,23 +118,26 @@ fn find(name: &str, common: &Common) -> Result<(Box<dyn Backend>, DeviceFacts)> 
                 continue;
             }
         };
-        for device in backend.devices() {
-            if !device.is_called(name) {
-                known.push(device.name);
-                continue;
+        let (called, others): (Vec<_>, Vec<_>) =
+            backend.devices().into_iter().partition(|device| device.is_called(name));
+        known.extend(others.into_iter().map(|device| device.name));
+        match called.into_iter().next() {
+            Some(device) if device.state.is_ok() => found.push((backend, device)),
+            Some(DeviceFacts { state: Err(why), .. }) => {
+                missing.push(format!("{name} on {name_of_backend}: {}. {}", why.why, why.cure));
             }
-            match &device.state {
-                Ok(()) => return Ok((backend, device)),
-                Err(why) => missing = missing.or(Some(format!("{name}: {}. {}", why.why, why.cure))),
-            }
+            _ => {}
         }
+    }
+    if !found.is_empty() {
+        return Ok(found);
     }
     known.sort();
     known.dedup();
     let unasked =
         if failed.is_empty() { String::new() } else { format!(". Could not be asked: {}", failed.join("; ")) };
     let none = || format!("there is no device \"{name}\"; there are {}{unasked}", known.join(", "));
-    bail!("{}", missing.unwrap_or_else(none))
+    bail!("{}", if missing.is_empty() { none() } else { missing.join(" ") })
 }
 
 #[cfg(test)]

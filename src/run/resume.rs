@@ -1,7 +1,6 @@
 //! Going on with an interrupted run: what is done stays, what is missing is made, and what has changed since is said.
 
-use std::ffi::OsStr;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -40,12 +39,11 @@ impl ResumeOptions<'_> {
         }
     }
 
-    /// The same as flags, for a run of its own.
+    /// The same as flags, for each of several machines: but for the budget, of which each has its own.
     pub fn flags(&self) -> Vec<OsString> {
         let timeout = self.timeout_s.into_iter().flat_map(|time| ["--timeout".into(), time.to_string().into()]);
-        let budget = self.budget_s.into_iter().flat_map(|time| ["--budget".into(), time.to_string().into()]);
         let binary = self.phone_binary.into_iter().flat_map(|binary| ["--phone-binary".into(), binary.into()]);
-        timeout.chain(budget).chain(binary).collect()
+        timeout.chain(binary).collect()
     }
 }
 
@@ -278,6 +276,6 @@ mod tests {
         assert_eq!(after(&kept), (7.0, 60.0, None));
         assert_eq!(after(&told), (90.0, 5.0, Some("d".into())));
         assert!(kept.flags().is_empty());
-        assert_eq!(told.flags(), ["--timeout", "90s", "--budget", "5s", "--phone-binary", "d"]);
+        assert_eq!(told.flags(), ["--timeout", "90s", "--phone-binary", "d"]);
     }
 }

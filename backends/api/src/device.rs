@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::BackendError;
+
 /// What sort of processor a device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -115,10 +117,29 @@ impl DeviceFacts {
     /// A GPU that this build is without, because a feature of ditbench's was off when it was built.
     pub fn not_built(name: &str, about: &str, feature: &str) -> Self {
         let missing = Missing {
-            why: "this build is without it".to_owned(),
+            why: "this build lacks it".to_owned(),
             cure: format!("Build ditbench with `--features {feature}`: docs/TARGETS.md says what that needs"),
         };
         Self::new(name, about).of_kind(DeviceKind::Gpu).in_state(Err(missing))
+    }
+
+    /// The device of that name among all of a backend's, if it can be used.
+    ///
+    /// # Errors
+    /// There is none of that name; it cannot be used now, and the cure.
+    pub fn usable(all: Vec<Self>, backend: &'static str, name: &str) -> Result<Self, BackendError> {
+        let names: Vec<String> = all.iter().map(|device| device.name.clone()).collect();
+        let Some(found) = all.into_iter().find(|device| device.is_called(name)) else {
+            let why = format!("it has no device \"{name}\"; it has {}", names.join(", "));
+            return Err(BackendError::Unsupported { backend, why });
+        };
+        match &found.state {
+            Ok(()) => Ok(found),
+            Err(Missing { why, cure }) => {
+                let (why, cure) = (format!("device \"{name}\": {why}"), format!("{cure}."));
+                Err(BackendError::Unavailable { backend, why, cure })
+            }
+        }
     }
 
     /// Whether it is asked for by this name.

@@ -6,15 +6,13 @@ use candle_core::Device;
 use ditbench_backend_api::{BackendError, DeviceFacts};
 use ditbench_graph::weights::Scheme;
 
-use crate::{DEVICE, NAME};
+use crate::{DEVICE, NAME, STOCK};
 
 /// The name of Apple's GPU; those of NVIDIA's are counted.
 const METAL: &str = "metal";
 /// Whose kernels: ditbench's are for the processor.
 const CUDA_ABOUT: &str = "an NVIDIA GPU, with candle's own kernels alone (stock)";
 const METAL_ABOUT: &str = "an Apple GPU, with candle's own kernels alone (stock)";
-/// The way of running that every GPU has.
-const WAY: &str = "stock";
 
 /// A device by the name that it was asked for by.
 #[derive(Clone, Debug)]
@@ -32,7 +30,7 @@ impl Place {
 
 /// All devices, those included that this build or this machine is without.
 pub(crate) fn facts() -> Vec<DeviceFacts> {
-    let ways = || Scheme::ALL.map(|scheme| (scheme.name().to_owned(), WAY.to_owned())).into();
+    let ways = || Scheme::ALL.map(|scheme| (scheme.name().to_owned(), STOCK.to_owned())).into();
     let gpus = cuda().into_iter().chain(metal()).map(|gpu| DeviceFacts { ways: ways(), ..gpu });
     std::iter::once(DeviceFacts::cpu("the processor")).chain(gpus).collect()
 }
@@ -45,16 +43,7 @@ pub(crate) fn open(name: &str) -> Result<Place, BackendError> {
     if name == DEVICE {
         return Ok(Place::cpu());
     }
-    let facts = facts();
-    let Some(found) = facts.iter().find(|device| device.is_called(name)) else {
-        let names: Vec<&str> = facts.iter().map(|device| device.name.as_str()).collect();
-        let why = format!("it has no device \"{name}\"; it has {}", names.join(", "));
-        return Err(BackendError::Unsupported { backend: NAME, why });
-    };
-    if let Err(missing) = &found.state {
-        let why = format!("device \"{name}\": {}", missing.why);
-        return Err(BackendError::Unavailable { backend: NAME, why, cure: format!("{}.", missing.cure) });
-    }
+    let found = DeviceFacts::usable(facts(), NAME, name)?;
     let number = found.name.rsplit_once(':').and_then(|(_, number)| number.parse().ok()).unwrap_or(0);
     let opened = if found.name == METAL { Device::new_metal(number) } else { Device::new_cuda(number) };
     let device = opened.map_err(|error| BackendError::runtime(NAME, format!("opening {name}"), error))?;

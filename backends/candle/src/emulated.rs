@@ -14,7 +14,7 @@ use crate::{Candle, HALF, Way, check, half, threads};
 const EMULATED: OneWay<Candle> = OneWay {
     backend: Candle,
     name: HALF,
-    variants: half,
+    variant: half,
     compile: |graph, weights, options| {
         check(options)?;
         Ok(Box::new(CandleSession::new(graph, weights, Way::Tuned(Products::F16(Isa::Scalar)), Place::cpu())?))

@@ -43,6 +43,8 @@ pub fn threads() -> usize {
     candle_core::Device::Cpu.with_context(rayon::current_num_threads)
 }
 
+/// The way of running that is candle's alone.
+const STOCK: &str = "stock";
 /// The way of running that multiplies in f16.
 const HALF: &str = "tuned-half";
 
@@ -65,7 +67,7 @@ pub(crate) enum Way {
 impl Way {
     fn named(name: &str) -> Option<Self> {
         match name {
-            "stock" => Some(Self::Stock { widen: false }),
+            STOCK => Some(Self::Stock { widen: false }),
             "stock-q8" => Some(Self::Stock { widen: true }),
             "tuned" | "tuned-exact" => Some(Self::Tuned(Products::F32)),
             "tuned-int8" => Some(Self::Tuned(Products::Int8)),
@@ -98,7 +100,7 @@ impl Backend for Candle {
         let built_for = if cfg!(target_feature = "avx2") { "built for AVX2" } else { "built for the baseline CPU" };
         let mut details =
             vec![format!("stock variants: {built_for}"), format!("tuned variants: ditbench kernels, {}", Isa::best())];
-        let gpus = [("CUDA", cfg!(feature = "cuda")), ("Metal", cfg!(feature = "metal"))];
+        let gpus = [("CUDA", cfg!(feature = "cuda")), ("Metal", cfg!(all(feature = "metal", target_vendor = "apple")))];
         details.extend(gpus.iter().filter(|(_, built)| *built).map(|(gpus, _)| format!("built with {gpus}")));
         VersionReport { runtime: CANDLE.to_owned(), details }
     }
@@ -109,7 +111,7 @@ impl Backend for Candle {
 
     fn variants(&self, scheme: Scheme) -> Vec<Variant> {
         let tuned = |about| Variant::new("tuned", about);
-        let stock = |about| Variant::new("stock", about);
+        let stock = |about| Variant::new(STOCK, about);
         let int8 = Variant::new(
             "tuned-int8",
             "ditbench's kernels; quantized weights stay packed, activations of those linears are rounded to 8 bits",
@@ -139,11 +141,19 @@ impl Backend for Candle {
             Scheme::Q4 | Scheme::Mixed => vec![
                 int8,
                 exact,
-                stock("candle's own operations, QMatMul on Q4_0 (and Q8_0), which rounds activations to 8 bits"),
+                stock(
+                    "candle's own operations, QMatMul on Q4_0 (and Q8_0), which rounds activations to 8 bits on the processor",
+                ),
                 widened,
             ],
             Scheme::Q8 => {
-                vec![int8, exact, stock("candle's own operations, QMatMul on Q8_0, which rounds activations to 8 bits")]
+                vec![
+                    int8,
+                    exact,
+                    stock(
+                        "candle's own operations, QMatMul on Q8_0, which rounds activations to 8 bits on the processor",
+                    ),
+                ]
             }
         };
         variants.extend(Products::half().and_then(|_| half(scheme)));
@@ -182,7 +192,7 @@ impl Backend for Candle {
         };
         if matches!(way, Way::Tuned(_)) && !place.device.is_cpu() {
             return Err(unsupported(format!(
-                "{} is by ditbench's kernels, which are the processor's: on {} it runs as stock",
+                "{} uses ditbench's kernels, which run on the processor only; on {} choose {STOCK}",
                 options.variant, options.device
             )));
         }

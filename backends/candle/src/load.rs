@@ -199,8 +199,9 @@ fn quantized(
         _ => return Ok(None),
     };
     ledger.packed = true;
-    // candle's kernels for Metal multiply by activations in f32; those for the processor and for CUDA round them first.
+    // candle's kernels for Metal unpack weights to f16; those for the processor and for CUDA round activations to 8 bits.
     ledger.int8 = !device.is_metal();
+    ledger.f16 = device.is_metal();
     let storage = QStorage::from_data(bytes, device, dtype)?;
     let tensor = QTensor::new(storage, (matrix.shape[0], matrix.shape[1]))?;
     QMatMul::from_arc(Arc::new(tensor)).map(Some)

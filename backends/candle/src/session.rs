@@ -172,10 +172,7 @@ impl Session for CandleSession {
     }
 
     fn placement(&mut self) -> Placement {
-        let source = match self.place.device {
-            Device::Cpu => "this build of the backend computes on one device",
-            _ => "candle computes where its tensors are, and all of a session's are on one device",
-        };
+        let source = "candle computes where its tensors are, and all of a session's are on one device";
         Placement::all_on(&self.place.name, self.graph.nodes.len(), source)
     }
 
@@ -230,6 +227,7 @@ mod tests {
             assert!(!threads.is_empty() && threads.iter().all(|thread| pool.contains(thread)), "{way:?}");
         }
     }
+
     /// Weights that take note of what is given back.
     struct Noting(Weights, Arc<Mutex<Vec<String>>>);
 

@@ -13,7 +13,7 @@ pub struct OneWay<B> {
     /// The way's name.
     pub name: &'static str,
     /// The way as it is offered for weights of a scheme, if it is.
-    pub variants: fn(Scheme) -> Option<Variant>,
+    pub variant: fn(Scheme) -> Option<Variant>,
     /// Makes a session of that way on the processor.
     pub compile: Compile,
 }
@@ -35,7 +35,7 @@ impl<B: Backend> Backend for OneWay<B> {
     }
 
     fn variants(&self, scheme: Scheme) -> Vec<Variant> {
-        (self.variants)(scheme).into_iter().collect()
+        (self.variant)(scheme).into_iter().collect()
     }
 
     fn compile(

@@ -92,23 +92,31 @@ fn an_engine_that_behaves_is_a_backend_like_any_other() {
 }
 
 #[test]
-fn a_file_in_f32_that_an_engine_computes_in_f16_is_held_to_f16() {
+fn of_the_file_and_the_engine_the_coarser_numerics_count() {
     if !has_python() {
         return;
     }
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("external");
     let weights = Weights::new(BTreeMap::new());
-    let file = write_cached(&graph(), &weights, &Dialect::standard(), &cache).unwrap().exported.model;
-    let model = OnnxModel {
-        name: "toy".to_owned(),
-        inputs: Vec::new(),
-        model: Model::open(&file).unwrap(),
-        scopes: Scopes::open(&file).unwrap(),
-        file,
-        prepare_s: 0.0,
-        found: true,
+    let model = |half| {
+        let dialect = Dialect { half, ..Dialect::standard() };
+        let file = write_cached(&graph(), &weights, &dialect, &cache).unwrap().exported.model;
+        OnnxModel {
+            name: "toy".to_owned(),
+            inputs: Vec::new(),
+            model: Model::open(&file).unwrap(),
+            scopes: Scopes::open(&file).unwrap(),
+            file,
+            prepare_s: 0.0,
+            found: true,
+        }
     };
-    for (backend, numerics) in [(engine(&[]), Numerics::F32), (engine(&["compile", "halves"]), Numerics::F16)] {
+    let (in_f32, in_f16) = (engine(&[]), engine(&["compile", "halves"]));
+    for (backend, model, numerics) in [
+        (&in_f32, model(false), Numerics::F32),
+        (&in_f16, model(false), Numerics::F16),
+        (&in_f32, model(true), Numerics::F16),
+    ] {
         let session = backend.compile_onnx(&model, &CompileOptions::cpu("plain", 1, &cache)).unwrap();
         assert_eq!(session.numerics(), numerics);
     }

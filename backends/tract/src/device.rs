@@ -1,7 +1,7 @@
 //! Where a plan runs: the processor, or a GPU that tract was built for, by tract's own runtime of that name.
 //!
-//! Contract: what that runtime leaves to the processor is told, and refused unless a fall-back is allowed. What a GPU lacks is looked for
-//! before tract is asked to use it, because there it would be a panic.
+//! Contract: what that runtime leaves to the processor is told, and refused unless a fall-back is allowed. What a GPU lacks is a panic in
+//! tract: what can be looked for before is, and the rest is caught.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -38,21 +38,13 @@ pub(crate) fn check(options: &CompileOptions) -> Result<(), BackendError> {
     if name == DEVICE {
         return Ok(());
     }
-    let unsupported = |why: String| Err(BackendError::Unsupported { backend: NAME, why });
-    let facts = facts();
-    let Some(found) = facts.iter().find(|device| device.is_called(name)) else {
-        let names: Vec<&str> = facts.iter().map(|device| device.name.as_str()).collect();
-        return unsupported(format!("it has no device \"{name}\"; it has {}", names.join(", ")));
-    };
-    if let Err(missing) = &found.state {
-        let why = format!("device \"{name}\": {}", missing.why);
-        return Err(BackendError::Unavailable { backend: NAME, why, cure: format!("{}.", missing.cure) });
+    DeviceFacts::usable(facts(), NAME, name)?;
+    if options.variant == STOCK {
+        return Ok(());
     }
-    if options.variant != STOCK {
-        let ours = "is by ditbench's kernels, which are the processor's";
-        return unsupported(format!("{} {ours}: on {name} it runs as {STOCK}", options.variant));
-    }
-    Ok(())
+    let ours = "uses ditbench's kernels, which run on the processor only";
+    let why = format!("{} {ours}; on {name} choose {STOCK}", options.variant);
+    Err(BackendError::Unsupported { backend: NAME, why })
 }
 
 /// Threads that a session computes on. A GPU's queue belongs to one thread.
@@ -73,9 +65,28 @@ pub(crate) fn plan(model: InferenceModel, device: &str, executor: Executor) -> T
     let made = catch_unwind(AssertUnwindSafe(|| runtime.prepare_with_options(model, &options)));
     let made = made.unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
-        bail!("tract's runtime {name} panicked: {}", words.unwrap_or("it does not say why"))
+        Err(Panicked(words.unwrap_or("it does not say why").replace('\n', " ")).into())
     })?;
     made.typed_plan().cloned().with_context(|| format!("tract's runtime {name} gave no plan"))
+}
+
+/// What tract's runtime for a GPU said when it panicked.
+#[derive(Debug)]
+struct Panicked(String);
+
+impl std::error::Error for Panicked {}
+
+impl std::fmt::Display for Panicked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "tract's runtime panicked: {}", self.0)
+    }
+}
+
+/// Why there is no plan, if that is because the machine lacks something.
+pub(crate) fn lacking(error: &TractError, device: &str) -> Option<BackendError> {
+    let why = format!("device \"{device}\": {}", error.downcast_ref::<Panicked>()?);
+    let cure = "If it misses CUDA's headers, install those of the CUDA toolkit 13 and name its folder in CUDA_HOME.";
+    Some(BackendError::Unavailable { backend: NAME, why, cure: cure.to_owned() })
 }
 
 /// Where the nodes of a plan run.
@@ -126,7 +137,7 @@ impl Place {
     /// The same, as a session says it.
     pub(crate) fn placement(&self) -> Placement {
         if self.name == DEVICE {
-            return Placement::all_on(DEVICE, self.nodes, "the backend has one device");
+            return Placement::all_on(DEVICE, self.nodes, "the plan is the processor's alone");
         }
         let source = "tract's runtime, which says of each node where it runs";
         let Some(elsewhere) = self.elsewhere() else { return Placement::all_on(&self.name, self.nodes, source) };
@@ -140,16 +151,30 @@ impl Place {
     }
 }
 
-/// The precision in which a plan computes, given what the file asks for. Kernels of a GPU's may take more in less.
+/// The variable that keeps NVIDIA's libraries, which would round f32 to 10 bits after the point on GPUs that can, from doing so.
+pub(crate) const TF32: (&str, &str) = ("NVIDIA_TF32_OVERRIDE", "0");
+
+/// The precision in which a plan computes, given what the file asks for. A GPU's kernels may compute in less.
 pub(crate) fn numerics(plan: &TypedSimplePlan, asked: Numerics) -> Numerics {
-    let has = |word: &str| plan.model().nodes().iter().any(|node| node.op().name().contains(word));
-    match asked {
-        // It casts queries, keys and values to f16.
-        _ if has("FlashAttention") => Numerics::F16,
-        // It rounds the activations that packed weights are multiplied by.
-        Numerics::F32 | Numerics::WeightOnly if has("QuantQ81") => Numerics::Int8Activations,
-        _ => asked,
-    }
+    let names: Vec<_> = plan.model().nodes().iter().map(|node| node.op().name()).collect();
+    let tf32 = std::env::var_os(TF32.0).is_none_or(|value| value != TF32.1);
+    numerics_of(&names.iter().map(AsRef::as_ref).collect::<Vec<_>>(), tf32, asked)
+}
+
+fn numerics_of(operations: &[&str], tf32: bool, asked: Numerics) -> Numerics {
+    let rounding = [
+        // Queries, keys and values are cast to f16.
+        ("FlashAttention", Numerics::F16, true),
+        // Activations that packed weights are multiplied by.
+        ("QuantQ81", Numerics::Int8Activations, true),
+        // Metal's product takes its weights in f16.
+        ("MetalGgmlGemm", Numerics::F16, true),
+        // cuDNN's convolution; 10 bits after the point are f16's.
+        ("CudaConv", Numerics::F16, tf32),
+    ];
+    let is_there = |word: &str| operations.iter().any(|operation| operation.contains(word));
+    let there = rounding.into_iter().filter(|(word, _, counts)| *counts && is_there(word));
+    there.fold(asked, |coarsest, (_, numerics, _)| coarsest.coarser(numerics))
 }
 
 /// Whether a node computes something: it is no input, no constant, no copy from device to device.
@@ -191,7 +216,8 @@ fn cuda() -> DeviceFacts {
     use ditbench_backend_api::Missing;
 
     let gpus = ditbench_nvidia::facts(CUDA_ABOUT, tract_cuda::utils::REQUIRED_CUDA_API);
-    let Some(gpu) = gpus.into_iter().next() else { return DeviceFacts::not_built(CUDA, CUDA_ABOUT, CUDA) };
+    // It has one entry at least, if only with the reason.
+    let Some(gpu) = gpus.into_iter().next() else { unreachable!("no entry for {CUDA}") };
     if gpu.state.is_err() {
         return gpu;
     }
@@ -248,6 +274,30 @@ mod tests {
     #[test]
     fn the_runtime_is_in_the_build() {
         assert!(!matches!(runtime_for_name(CUDA), Ok(None)));
+    }
+
+    #[test]
+    fn a_panic_of_a_runtime_is_something_that_is_lacking() {
+        let error = TractError::from(Panicked("no cuda_fp16.h".to_owned())).context("loading");
+        let told = lacking(&error, "cuda").unwrap().to_string();
+        assert!(told.contains("panicked: no cuda_fp16.h. If it misses CUDA's headers"), "{told}");
+        assert!(lacking(&anyhow!("another"), "cuda").is_none());
+    }
+
+    #[test]
+    fn the_coarsest_of_a_plans_kernels_counts() {
+        let all = ["CudaConv", "CudaGgmlQuantQ81Op", "CudaFlashAttention"];
+        for (operations, tf32, asked, is) in [
+            (&[][..], true, Numerics::F32, Numerics::F32),
+            (&["Conv", "EinSum"], true, Numerics::WeightOnly, Numerics::WeightOnly),
+            (&all[..1], false, Numerics::F32, Numerics::F32),
+            (&all[..1], true, Numerics::F32, Numerics::F16),
+            (&all[2..], false, Numerics::F32, Numerics::F16),
+            (&all, true, Numerics::F32, Numerics::Int8Activations),
+            (&["MetalGgmlGemm"], false, Numerics::WeightOnly, Numerics::F16),
+        ] {
+            assert_eq!(numerics_of(operations, tf32, asked), is, "{operations:?}");
+        }
     }
 
     #[test]

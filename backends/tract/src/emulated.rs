@@ -12,7 +12,7 @@ use crate::{HALF, Tract, Way, check, half, load};
 const EMULATED: OneWay<Tract> = OneWay {
     backend: Tract,
     name: HALF,
-    variants: half,
+    variant: half,
     compile: |graph, weights, options| {
         check(options)?;
         Ok(Box::new(load::load(graph, weights, options, Way::Tuned(Products::F16(Isa::Scalar)))?))

@@ -24,10 +24,12 @@ mod ops;
 mod own;
 mod session;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ditbench_backend_api::{
     Backend, BackendError, CompileOptions, DeviceFacts, MemoryMode, OnnxModel, Session, Variant, VersionReport,
+    rayon_pool,
 };
 use ditbench_graph::Graph;
 use ditbench_graph::onnx::Dialect;
@@ -93,13 +95,18 @@ impl Backend for Tract {
             "f32 products in parallel (multithread-mm)".to_owned(),
             format!("tuned variants: ditbench kernels, {}", Isa::best()),
         ];
-        let gpus = [("CUDA", cfg!(feature = "cuda")), ("Metal", cfg!(feature = "metal"))];
+        let gpus = [("CUDA", cfg!(feature = "cuda")), ("Metal", cfg!(all(feature = "metal", target_vendor = "apple")))];
         details.extend(gpus.iter().filter(|(_, built)| *built).map(|(gpus, _)| format!("built with {gpus}")));
         VersionReport { runtime: TRACT.to_owned(), details }
     }
 
     fn devices(&self) -> Vec<DeviceFacts> {
         device::facts()
+    }
+
+    fn environment(&self, threads: usize) -> BTreeMap<String, String> {
+        let (name, value) = device::TF32;
+        rayon_pool(threads).into_iter().chain([(name.to_owned(), value.to_owned())]).collect()
     }
 
     fn variants(&self, scheme: Scheme) -> Vec<Variant> {
@@ -128,7 +135,7 @@ impl Backend for Tract {
             Scheme::Q4 => vec![
                 int8,
                 exact,
-                stock("tract alone; 4-bit weights stay packed (its own block format), everything is computed in f32"),
+                stock("tract alone; 4-bit weights stay packed (its own block format), everything is computed in f32 on the processor"),
             ],
             Scheme::Q8 => {
                 vec![
@@ -141,7 +148,7 @@ impl Backend for Tract {
                 int8,
                 exact,
                 stock(
-                    "tract alone; 4-bit weights stay packed, 8-bit ones are unpacked to f32; everything is computed in f32",
+                    "tract alone; 4-bit weights stay packed, 8-bit ones are unpacked to f32; everything is computed in f32 on the processor",
                 )
                 .expanding(),
             ],

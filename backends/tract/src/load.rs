@@ -38,7 +38,10 @@ pub(crate) fn load(
         }
         device::plan(reader.model_for_path(&cached.exported.model)?, &options.device, executor)
     })
-    .map_err(|error| BackendError::runtime(NAME, format!("loading {}", graph.name), format!("{error:#}")))?;
+    .map_err(|error| {
+        device::lacking(&error, &options.device)
+            .unwrap_or_else(|| BackendError::runtime(NAME, format!("loading {}", graph.name), format!("{error:#}")))
+    })?;
     let report = CompileReport {
         export_s: if cached.found { 0.0 } else { cached.seconds },
         export_cached: Some(cached.found),

@@ -80,7 +80,7 @@ pub(crate) fn load(model: &OnnxModel, options: &CompileOptions) -> Result<OwnSes
         }
         device::plan(reader.model_for_path(&model.file)?, &options.device, executor)
     })
-    .map_err(|error| failed(model, "loading", &error))?;
+    .map_err(|error| device::lacking(&error, &options.device).unwrap_or_else(|| failed(model, "loading", &error)))?;
     let report = model.report(start.elapsed().as_secs_f64());
     let place = Place::of(&plan, &model.name, options)?;
     Ok(OwnSession { model: model.clone(), plan, pool, place, report })

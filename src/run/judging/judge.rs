@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use ditbench_backend_api::{CompileOptions, MemoryMode, Session};
+use ditbench_backend_api::{CompileOptions, Session};
 use ditbench_fetch::{Step, Wheel};
 use ditbench_graph::weights::Scheme;
 use ditbench_reports::image::RgbImage;
@@ -70,14 +70,7 @@ impl Judge {
         let graph = ditbench_judge::graph()?;
         let weights = ditbench_judge::load(file)?;
         let version = backend.version().runtime;
-        let options = CompileOptions {
-            device: "cpu".to_owned(),
-            threads: own_threads(),
-            variant: variant.clone(),
-            memory: MemoryMode::Fast,
-            cache: cache.to_owned(),
-            allow_fallback: false,
-        };
+        let options = CompileOptions::cpu(&variant, own_threads(), cache);
         let session = backend.compile(&graph, &weights, &options).context("making the judge ready")?;
         Ok(Self { session, backend: format!("{name} {variant} {version}") })
     }
