@@ -254,7 +254,7 @@ fn cell(
     let unsteady = !good(base) && base.iter().any(|(_, cell)| cell.good_launches().next().is_some());
     // One record in which it failed is enough: a cell that works sometimes does not work.
     let broken = head.is_empty() || head.iter().any(|(_, cell)| !cell.is_good());
-    // A row that a run did not come to says nothing for or against the build.
+    // A row that a run never reached says nothing for or against the build.
     let left_out =
         |side: &Side, cells: &[(usize, &Cell)]| cells.is_empty().then(|| left_out(side, key, options.design)).flatten();
     let (out_of_base, out_of_head) = (left_out(base_side, base), left_out(head_side, head));

@@ -184,7 +184,7 @@ pub enum CellState {
     New,
     /// Failed on both sides.
     FailedOnBoth,
-    /// One side has it, and the other did not come to it: it was stopped, or its budget had no room.
+    /// One side has it, and the other never reached it: it was stopped, or its budget had no room.
     LeftOut,
 }
 
