@@ -5,7 +5,7 @@
 //! | `tuned` | f32, f16, palette4 | ditbench's kernels as candle custom operations |
 //! | `tuned-int8` | q4, q8, mixed | the same; activations of quantized linears are rounded to 8 bits |
 //! | `tuned-exact` | q4, q8, mixed | the same; quantized weights are unpacked in cache, everything computed in f32 |
-//! | `tuned-half` | f16, q4, q8, mixed | the same; linears with these weights compute in f16. Only where the processor has that (aarch64) |
+//! | `tuned-half` | f16, q4, q8, mixed | the same; linears with these weights compute in f16. Only where the processor has that (aarch64, AVX-512 FP16) |
 //! | `stock` | all | candle's own operations, `QMatMul` on Q4_0 and Q8_0 for quantized linears; a depthwise convolution is one convolution for each channel |
 //! | `stock-q8` | q4, mixed | `stock`, with 4-bit weights widened exactly to Q8_0, for which candle has faster kernels |
 //!

@@ -18,17 +18,20 @@ const ROUNDS: usize = 5;
 #[derive(Clone, Copy, PartialEq)]
 enum Roof {
     F32,
+    /// Twice f32's: a vector has twice the lanes.
+    F16,
     Grouped(Grouped),
     /// Of memory.
     Triad,
 }
 
 impl Roof {
-    const ALL: [Self; 4] = [Self::F32, Self::Grouped(Grouped::Q4), Self::Grouped(Grouped::Q8), Self::Triad];
+    const ALL: [Self; 5] = [Self::F32, Self::F16, Self::Grouped(Grouped::Q4), Self::Grouped(Grouped::Q8), Self::Triad];
 
     fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::F16 => "f16",
             Self::Grouped(Grouped::Q4) => "q4 in groups",
             Self::Grouped(Grouped::Q8) => "q8 in groups",
             Self::Triad => "triad",
@@ -39,6 +42,9 @@ impl Roof {
         let budget = Duration::from_millis(60);
         match self {
             Self::F32 => peak::measure_f32(isa, threads, budget),
+            Self::F16 => {
+                peak::measure_f32(isa, threads, budget).map(|peak| PeakSample { value: 2.0 * peak.value, ..peak })
+            }
             Self::Grouped(format) => peak::measure_grouped(isa, format, threads, budget),
             Self::Triad => peak::measure_triad(isa, threads, budget),
         }
@@ -93,16 +99,18 @@ fn linears([m, k, n]: [usize; 3]) -> Result<Vec<Case>, KernelError> {
         ("f32", Roof::F32, Matrix::F32(PackedF32::pack(&weight, n, k)?)),
         ("q4 in f32", Roof::F32, Matrix::Q4(q4.clone(), Products::F32)),
         ("q8 in f32", Roof::F32, Matrix::Q8(q8.clone(), Products::F32)),
-        ("q4 int8", Roof::Grouped(Grouped::Q4), Matrix::Q4(q4, Products::Int8)),
-        ("q8 int8", Roof::Grouped(Grouped::Q8), Matrix::Q8(q8, Products::Int8)),
+        ("q4 int8", Roof::Grouped(Grouped::Q4), Matrix::Q4(q4.clone(), Products::Int8)),
+        ("q8 int8", Roof::Grouped(Grouped::Q8), Matrix::Q8(q8.clone(), Products::Int8)),
     ];
     if let Some(Products::F16(isa)) = Products::half() {
         let weight: Vec<f16> = weight.iter().map(|w| f16::from_f32(*w)).collect();
-        all.push(("f16", Roof::F32, Matrix::F16(PackedF16::pack(&weight, n, k)?, isa)));
+        all.push(("f16", Roof::F16, Matrix::F16(PackedF16::pack(&weight, n, k)?, isa)));
+        all.push(("q4 in f16", Roof::F16, Matrix::Q4(q4, Products::F16(isa))));
+        all.push(("q8 in f16", Roof::F16, Matrix::Q8(q8, Products::F16(isa))));
     }
     let case = |(name, roof, matrix): (&str, Roof, Matrix)| {
         let (x, mut y) = (values(m * k), vec![0.0; m * n]);
-        let needs_f16 = matches!(matrix, Matrix::F16(..));
+        let needs_f16 = roof == Roof::F16;
         let run = move |isa| matrix.apply(isa, &x, None, Epilogue::None, &mut y);
         Case { needs_f16, ..Case::new(format!("linear {name} {m}x{k}x{n}"), roof, 2 * m * k * n, run) }
     };

@@ -14,6 +14,8 @@ pub enum Isa {
     /// x86-64: AVX-512 F, BW, DQ, VL and VNNI (Intel since Ice Lake, AMD since Zen 4). Processors with AVX-512 but no
     /// VNNI use [`Isa::Avx2`].
     Avx512,
+    /// The same with f16 arithmetic (Intel's server processors since Sapphire Rapids).
+    Avx512Fp16,
     /// aarch64: NEON.
     Neon,
     /// aarch64: NEON with the dot-product instructions (most cores since 2018).
@@ -24,15 +26,17 @@ pub enum Isa {
 
 impl Isa {
     /// Every instruction set, worst first.
-    const ALL: [Self; 6] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Neon, Self::NeonDotprod, Self::NeonFp16];
+    const ALL: [Self; 7] =
+        [Self::Scalar, Self::Avx2, Self::Avx512, Self::Avx512Fp16, Self::Neon, Self::NeonDotprod, Self::NeonFp16];
 
-    /// The name to record beside a result: `scalar`, `avx2+fma`, `avx512+vnni`, `neon`, `neon+dotprod`,
-    /// `neon+dotprod+fp16`.
+    /// The name to record beside a result: `scalar`, `avx2+fma`, `avx512+vnni`, `avx512+vnni+fp16`, `neon`,
+    /// `neon+dotprod`, `neon+dotprod+fp16`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2+fma",
             Self::Avx512 => "avx512+vnni",
+            Self::Avx512Fp16 => "avx512+vnni+fp16",
             Self::Neon => "neon",
             Self::NeonDotprod => "neon+dotprod",
             Self::NeonFp16 => "neon+dotprod+fp16",
@@ -67,6 +71,8 @@ impl Isa {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vnni")
             }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Fp16 => Self::Avx512.is_available() && is_x86_feature_detected!("avx512fp16"),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
             #[cfg(target_arch = "aarch64")]
@@ -79,7 +85,7 @@ impl Isa {
 
     /// Whether it has f16 arithmetic, which [`linear_f16`](crate::linear::linear_f16) and its like need.
     pub fn computes_f16(self) -> bool {
-        self == Self::NeonFp16
+        matches!(self, Self::Avx512Fp16 | Self::NeonFp16)
     }
 }
 

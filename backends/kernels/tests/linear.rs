@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{assert_near, q4, q8, truth, values, wide};
+use common::{assert_near, assert_near_or, q4, q8, truth, values, wide};
 use ditbench_kernels::linear::*;
 use ditbench_kernels::{Isa, KernelError};
 use half::f16;
@@ -26,12 +26,21 @@ fn check(m: usize, n: usize, k: usize, with_bias: bool, epilogue: Epilogue) {
     let b = values(n, seed + 2);
     let bias = with_bias.then_some(b.as_slice());
     let gelu = epilogue == Epilogue::GeluTanh;
+    // Where the terms of a few outputs happen to cancel, what is right is no measure of the error: a sum of random terms of this
+    // size is.
+    let near = |y: &[f32], x: &[f64], w: &[f64], tolerance: f64, words: &str| {
+        let size = |x: &[f64]| x.iter().map(|x| x.abs()).collect::<Vec<_>>();
+        let terms = truth(&size(x), &size(w), None, false, m, n, k);
+        let usual = terms.iter().map(|t| t * t).sum::<f64>().sqrt() / (k as f64).sqrt();
+        assert_near_or(y, &truth(x, w, bias, gelu, m, n, k), usual, tolerance, words);
+    };
+    let (rounded, x64) = (rounded(&x), wide(&x));
     for isa in Isa::available() {
         let mut y = vec![f32::NAN; m * n];
         let name = |kernel: &str| format!("{kernel} {isa} m {m} n {n} k {k} bias {with_bias} {epilogue:?}");
         let w = values(n * k, seed + 3);
         linear_f32(isa, &x, &PackedF32::pack(&w, n, k).unwrap(), bias, epilogue, &mut y).unwrap();
-        assert_near(&y, &truth(&wide(&x), &wide(&w), bias, gelu, m, n, k), 1e-6, &name("f32"));
+        near(&y, &x64, &wide(&w), 1e-6, &name("f32"));
         if !k.is_multiple_of(GROUP) {
             continue;
         }
@@ -39,20 +48,26 @@ fn check(m: usize, n: usize, k: usize, with_bias: bool, epilogue: Epilogue) {
         let p4 = PackedQ4::pack(&b4, n, k).unwrap();
         y.fill(f32::NAN);
         linear_q4_f32(isa, &x, &p4, bias, epilogue, &mut y).unwrap();
-        assert_near(&y, &truth(&wide(&x), &w4, bias, gelu, m, n, k), 2e-6, &name("q4_f32"));
+        near(&y, &x64, &w4, 2e-6, &name("q4_f32"));
         y.fill(f32::NAN);
         linear_q4_int8(isa, &x, &p4, bias, epilogue, &mut y).unwrap();
-        assert_near(&y, &truth(&rounded(&x), &w4, bias, gelu, m, n, k), 2e-6, &name("q4_int8, rounded x"));
-        assert_near(&y, &truth(&wide(&x), &w4, bias, gelu, m, n, k), 2e-2, &name("q4_int8"));
+        near(&y, &rounded, &w4, 2e-6, &name("q4_int8, rounded x"));
+        near(&y, &x64, &w4, 2e-2, &name("q4_int8"));
         let (b8, w8) = q8(n, k, seed + 5);
         let p8 = PackedQ8::pack(&b8, n, k).unwrap();
         y.fill(f32::NAN);
         linear_q8_f32(isa, &x, &p8, bias, epilogue, &mut y).unwrap();
-        assert_near(&y, &truth(&wide(&x), &w8, bias, gelu, m, n, k), 2e-6, &name("q8_f32"));
+        near(&y, &x64, &w8, 2e-6, &name("q8_f32"));
         y.fill(f32::NAN);
         linear_q8_int8(isa, &x, &p8, bias, epilogue, &mut y).unwrap();
-        assert_near(&y, &truth(&rounded(&x), &w8, bias, gelu, m, n, k), 2e-6, &name("q8_int8, rounded x"));
+        near(&y, &rounded, &w8, 2e-6, &name("q8_int8, rounded x"));
     }
+}
+
+#[test]
+fn one_output_whose_terms_cancel() {
+    // Found by `any_shape`: GELU of a number near 0.
+    check(1, 1, 128, false, Epilogue::GeluTanh);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! | `tuned` | f32, f16, palette4 | our kernels through tract's operator registry, tract's plan and memory |
 //! | `tuned-int8` | q4, q8, mixed | the same; activations of quantized linears are rounded to 8 bits |
 //! | `tuned-exact` | q4, q8, mixed | the same; quantized weights are unpacked in cache, everything computed in f32 |
-//! | `tuned-half` | f16, q4, q8, mixed | the same; linears with these weights compute in f16. Only where the processor has that (aarch64) |
+//! | `tuned-half` | f16, q4, q8, mixed | the same; linears with these weights compute in f16. Only where the processor has that (aarch64, AVX-512 FP16) |
 //!
 //! A user's own ONNX file is run as `stock`: by tract alone, as it is (`own`).
 //!

@@ -93,6 +93,7 @@ fn cpu_features() -> Vec<String> {
         "avx512vl",
         "avx512vnni",
         "avx512bf16",
+        "avx512fp16",
         "avxvnni"
     ])
 }

@@ -18,6 +18,8 @@ pub(super) type Vectors = [(*const f32, usize); 2];
 pub(super) trait Product: Sync {
     /// Depth of a block of K, a multiple of 32. A tile's rows and panels, as deep, should stay in a first-level cache together.
     const DEPTH: usize;
+    /// As [`Kernel::F16`].
+    const F16: bool = false;
     fn n(&self) -> usize;
     fn k(&self) -> usize;
     /// Rows of a tile.
@@ -114,6 +116,7 @@ struct Task<'a, P> {
 
 impl<P: Product> Kernel for Task<'_, P> {
     type Output = ();
+    const F16: bool = P::F16;
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {

@@ -179,6 +179,7 @@ struct Half<'a, P>(&'a P);
 
 impl<P: Halves> Product for Half<'_, P> {
     const DEPTH: usize = DEPTH;
+    const F16: bool = true;
 
     fn n(&self) -> usize {
         self.0.n()
@@ -215,13 +216,15 @@ impl<P: Halves> Product for Half<'_, P> {
             let out = out.add(h).cast::<u16>();
             let (fours, whole) = (h - h % 4, depth - depth % 4);
             for r in (0..fours).step_by(4) {
-                let by: [f32; 16] = std::array::from_fn(|i| by[r + i % 4]);
+                let four = [by[r], by[r + 1], by[r + 2], by[r + 3]];
+                let by = [four, four, four, four];
                 for i in (0..whole).step_by(4) {
                     let (mut turned, mut halves) = ([0.0f32; 16], [0u16; 16]);
-                    let to = turned.as_mut_ptr();
-                    S::transpose4([0, 1, 2, 3].map(|row| x.add((r + row) * k + i)), [0, 4, 8, 12].map(|at| to.add(at)));
+                    let (from, to) = (x.add(r * k + i), turned.as_mut_ptr());
+                    let rows = [from, from.add(k), from.add(2 * k), from.add(3 * k)];
+                    S::transpose4(rows, [to, to.add(4), to.add(8), to.add(12)]);
                     for at in (0..16).step_by(S::W) {
-                        let scaled = S::mul(S::load(to.add(at)), S::load(by.as_ptr().add(at)));
+                        let scaled = S::mul(S::load(to.add(at)), S::load(by.as_ptr().cast::<f32>().add(at)));
                         S::store_f16(halves.as_mut_ptr().add(at), scaled);
                     }
                     for step in 0..4 {
@@ -259,11 +262,17 @@ impl<P: Halves> Product for Half<'_, P> {
 #[inline(always)]
 unsafe fn largest<S: Simd>(x: *const f32, depth: usize) -> f32 {
     let whole = depth - depth % GROUP;
-    // SAFETY: the caller's.
+    let mut most = 0.0;
+    // SAFETY: the caller's. A loop: the closure of a `fold` is not inlined into code for this instruction set.
     unsafe {
-        let most = (0..whole).step_by(GROUP).fold(0.0, |most, i| larger(most, S::max_abs(x.add(i)).abs()));
-        (whole..depth).fold(most, |most, i| larger(most, (*x.add(i)).abs()))
+        for i in (0..whole).step_by(GROUP) {
+            most = larger(most, S::max_abs(x.add(i)).abs());
+        }
+        for i in whole..depth {
+            most = larger(most, (*x.add(i)).abs());
+        }
     }
+    most
 }
 
 /// One register tile: H rows by NV vectors of columns.

@@ -1,14 +1,44 @@
-//! AVX-512 F/BW/DQ/VL and VNNI: 16 lanes, 32 registers.
+//! AVX-512 F/BW/DQ/VL and VNNI: 16 lanes, 32 registers; with FP16, 32 lanes of f16.
 #![allow(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)] // see the contract in mod.rs
 
 use std::arch::x86_64::*;
 
-use super::{Format, Simd, avx2};
+use super::{Format, Simd, avx2, emulated};
 
+/// With or without f16 arithmetic.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512;
+pub(crate) struct Avx512<const FP16: bool>;
 
-impl Simd for Avx512 {
+/// The sums of [`Simd::sums_f16`] for 16 columns.
+#[inline(always)]
+unsafe fn sums16<const H: usize>(steps: usize, a: *const u16, b: *const u16, stride: usize) -> [__m256h; H] {
+    let mut sums = [_mm256_setzero_ph(); H];
+    for step in 0..steps {
+        let w = _mm256_castsi256_ph(_mm256_loadu_si256(b.add(step * stride).cast()));
+        for (r, sum) in sums.iter_mut().enumerate() {
+            let x = _mm256_castsi256_ph(_mm256_set1_epi16(*a.add(step * H + r) as i16));
+            *sum = _mm256_fmadd_ph(x, w, *sum);
+        }
+    }
+    sums
+}
+
+/// The sums of [`Simd::sums_f16`] for 16 columns at each of `b`, which are one vector.
+#[inline(always)]
+unsafe fn sums32<const H: usize>(steps: usize, a: *const u16, b: [*const u16; 2], stride: usize) -> [__m512h; H] {
+    let mut sums = [_mm512_setzero_ph(); H];
+    for step in 0..steps {
+        let half = |v: usize| _mm256_loadu_si256(b[v].add(step * stride).cast());
+        let w = _mm512_castsi512_ph(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(half(0)), half(1)));
+        for (r, sum) in sums.iter_mut().enumerate() {
+            let x = _mm512_castsi512_ph(_mm512_set1_epi16(*a.add(step * H + r) as i16));
+            *sum = _mm512_fmadd_ph(x, w, *sum);
+        }
+    }
+    sums
+}
+
+impl<const FP16: bool> Simd for Avx512<FP16> {
     type V = __m512;
     type D = __m512i;
     /// Unsigned: q, of 8 bits q + 128.
@@ -100,6 +130,35 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn load_f16(p: *const u16) -> __m512 {
         _mm512_cvtph_ps(_mm256_loadu_si256(p.cast()))
+    }
+    #[inline(always)]
+    unsafe fn store_f16(p: *mut u16, v: __m512) {
+        _mm256_storeu_si256(p.cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v));
+    }
+    #[inline(always)]
+    unsafe fn sums_f16<const H: usize, const NV: usize>(
+        steps: usize,
+        a: *const u16,
+        b: [*const u16; NV],
+        stride: usize,
+    ) -> [[__m512; NV]; H] {
+        if !FP16 {
+            return emulated::sums::<Self, H, NV>(steps, a, b, stride);
+        }
+        // Loops: closures of `map` are not inlined here.
+        let mut out = [[_mm512_setzero_ps(); NV]; H];
+        if NV == 1 {
+            for (out, sum) in out.iter_mut().zip(sums16::<H>(steps, a, b[0], stride)) {
+                out[0] = _mm512_cvtph_ps(_mm256_castph_si256(sum));
+            }
+        } else {
+            for (out, sum) in out.iter_mut().zip(sums32::<H>(steps, a, [b[0], b[1]], stride)) {
+                let sum = _mm512_castph_si512(sum);
+                out[0] = _mm512_cvtph_ps(_mm512_castsi512_si256(sum));
+                out[1] = _mm512_cvtph_ps(_mm512_extracti64x4_epi64::<1>(sum));
+            }
+        }
+        out
     }
 
     #[inline(always)]

@@ -217,6 +217,8 @@ impl Format for Eight {
 pub(crate) trait Kernel {
     /// What it gives.
     type Output;
+    /// Whether it computes in f16. If not, it is not compiled again for instruction sets that differ in that alone.
+    const F16: bool = false;
     /// Runs it. SAFETY: the processor has S; anything else is the kernel's own contract.
     unsafe fn run<S: Simd>(self) -> Self::Output;
 }
@@ -237,7 +239,13 @@ pub(crate) unsafe fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
     unsafe fn with_avx512<K: Kernel>(kernel: K) -> K::Output {
         // SAFETY: the features are on; the rest is the caller's.
-        unsafe { kernel.run::<avx512::Avx512>() }
+        unsafe { kernel.run::<avx512::Avx512<false>>() }
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512fp16")]
+    unsafe fn with_avx512_fp16<K: Kernel>(kernel: K) -> K::Output {
+        // SAFETY: the features are on; the rest is the caller's.
+        unsafe { kernel.run::<avx512::Avx512<true>>() }
     }
     #[cfg(target_arch = "aarch64")]
     #[target_feature(enable = "neon")]
@@ -263,13 +271,15 @@ pub(crate) unsafe fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => with_avx2(kernel),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => with_avx512(kernel),
+            Isa::Avx512Fp16 if K::F16 => with_avx512_fp16(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 | Isa::Avx512Fp16 => with_avx512(kernel),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => with_neon(kernel),
             #[cfg(target_arch = "aarch64")]
-            Isa::NeonDotprod => with_neon_dotprod(kernel),
+            Isa::NeonFp16 if K::F16 => with_neon_fp16(kernel),
             #[cfg(target_arch = "aarch64")]
-            Isa::NeonFp16 => with_neon_fp16(kernel),
+            Isa::NeonDotprod | Isa::NeonFp16 => with_neon_dotprod(kernel),
             _ => kernel.run::<scalar::Scalar>(),
         }
     }

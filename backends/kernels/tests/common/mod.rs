@@ -25,17 +25,31 @@ pub fn bytes(len: usize, seed: u64) -> Vec<u8> {
     out
 }
 
+fn norm(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|v| v * v).sum::<f64>().sqrt()
+}
+
 /// ‖found − truth‖ / ‖truth‖, and ‖found‖ where the truth is 0.
 pub fn distance(found: &[f32], truth: &[f64]) -> f64 {
+    distance_or(found, truth, 0.0)
+}
+
+/// The same, relative to `least` where ‖truth‖ is less.
+fn distance_or(found: &[f32], truth: &[f64], least: f64) -> f64 {
     assert_eq!(found.len(), truth.len());
-    let error: f64 = found.iter().zip(truth).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();
-    let size: f64 = truth.iter().map(|b| b * b).sum();
-    if size > 0.0 { (error / size).sqrt() } else { error.sqrt() }
+    let error = norm(found.iter().zip(truth).map(|(a, b)| f64::from(*a) - b));
+    let size = norm(truth.iter().copied()).max(least);
+    if size > 0.0 { error / size } else { error }
 }
 
 /// Asserts a distance of at most `tolerance`; NaN fails.
 pub fn assert_near(found: &[f32], truth: &[f64], tolerance: f64, what: &str) {
-    let d = distance(found, truth);
+    assert_near_or(found, truth, 0.0, tolerance, what);
+}
+
+/// The same, relative to `least` where ‖truth‖ is less.
+pub fn assert_near_or(found: &[f32], truth: &[f64], least: f64, tolerance: f64, what: &str) {
+    let d = distance_or(found, truth, least);
     assert!(d <= tolerance, "{what}: relative L2 distance {d:.3e} from f64, at most {tolerance:.0e} wanted");
 }
 
