@@ -97,10 +97,16 @@ fn of_the_file_and_the_engine_the_coarser_numerics_count() {
         return;
     }
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("external");
-    let weights = Weights::new(BTreeMap::new());
+    let mut b = GraphBuilder::new("toy");
+    let x = b.input("x", &[1, 2, 32], DType::F32);
+    let y = b.linear("project", x, 4);
+    b.output("y", y);
+    // What a file computes in is read from its weights.
+    let graph = b.finish().unwrap();
+    let weights = ditbench_conformance::weights(&graph, Scheme::F32, 1);
     let model = |half| {
         let dialect = Dialect { half, ..Dialect::standard() };
-        let file = write_cached(&graph(), &weights, &dialect, &cache).unwrap().exported.model;
+        let file = write_cached(&graph, &weights, &dialect, &cache).unwrap().exported.model;
         OnnxModel {
             name: "toy".to_owned(),
             inputs: Vec::new(),
