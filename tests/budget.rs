@@ -68,6 +68,7 @@ fn what_was_measured_is_what_the_next_plan_says_and_what_has_no_room_is_a_row_wi
                 why.starts_with("left out: the budget of 1 min 00 s had no room for 3 launches of about "),
                 "{why}"
             );
+            assert!(why.contains(", and as many of the 1 cell that it is compared with; --budget "), "{why}");
             assert!(why.contains("--budget ") && said.contains(why), "{why}\n{said}");
         }
     }

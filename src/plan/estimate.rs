@@ -90,6 +90,8 @@ pub struct Estimate {
     pub flops_per_image: f64,
     /// What a launch takes; `None` where nothing was measured and no peak of the device is known.
     pub times: Option<Guess<Times>>,
+    /// The same as if this cell had never been measured: how wrong that is tells how wrong the guesses of other cells are.
+    pub guessed: Option<Times>,
     /// Bytes of this machine's memory that are resident while it runs; `None` where nothing was measured on a device with memory of its own.
     pub memory_bytes: Option<Guess<u64>>,
     /// The same as the table has it, whatever was measured.
@@ -141,9 +143,11 @@ pub fn estimate(
         (by.max(1.0 / by) <= SIMILAR).then(|| Guess { value, basis: Basis::scaled(nearest, &of.key) })
     };
     let assumed_memory = || Some(Guess { value: assumed_bytes?, basis: Basis::Assumed });
-    let times = measured.or_else(scaled).or_else(assumed);
+    let guess = scaled().or_else(assumed);
+    let guessed = guess.as_ref().map(|guess| guess.value);
+    let times = measured.or(guess);
     let memory_bytes = measured_bytes().or_else(scaled_bytes).or_else(assumed_memory);
-    Estimate { of, flops_per_image, times, memory_bytes, assumed_bytes }
+    Estimate { of, flops_per_image, times, guessed, memory_bytes, assumed_bytes }
 }
 
 /// Bytes that a backend which costs so much takes for a cell, `files` of them as users' files.

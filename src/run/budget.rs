@@ -23,7 +23,11 @@ const SPARE: f64 = 1.15;
 pub(super) fn prepare(states: &mut [CellState], cells: &[Resolved], estimates: &[Estimate]) {
     for ((state, comparison), estimate) in states.iter_mut().zip(comparisons(cells)).zip(estimates) {
         state.comparison = comparison;
-        let expected = |guess: &Guess<Times>| Expected { times: guess.value, is_measured: guess.basis.is_measured() };
+        let expected = |times: &Guess<Times>| Expected {
+            times: times.value,
+            is_measured: times.basis.is_measured(),
+            guessed: estimate.guessed,
+        };
         state.expected = estimate.times.as_ref().map(expected);
     }
 }
@@ -117,8 +121,14 @@ pub(super) fn close(
             continue;
         }
         let each = schedule.launch_s(place).map(|each| format!(" of about {}", seconds(each)));
+        let is_left_out = |other: &&CellState| other.made == 0 && other.is_open(launches);
+        let compared = states.iter().filter(is_left_out).filter(|other| other.comparison == state.comparison).count();
+        let with = match compared - 1 {
+            0 => String::new(),
+            others => format!(", and as many of the {} that it is compared with", several(others, "cell")),
+        };
         let why = format!(
-            "left out: the budget of {budget} had no room for {}{}{}",
+            "left out: the budget of {budget} had no room for {}{}{with}{}",
             several(state.wanted(launches.min(ENOUGH)), "launch"),
             each.unwrap_or_default(),
             whole.as_ref().map(|whole| format!("; --budget {whole} has room for the whole plan")).unwrap_or_default()

@@ -23,6 +23,8 @@ pub struct Expected {
     pub times: Times,
     /// Whether they are this very cell's, measured on this machine; else launches of others correct them.
     pub is_measured: bool,
+    /// What would be expected had it not been measured.
+    pub guessed: Option<Times>,
 }
 
 /// What is left to do of each cell, and how long its launches take.
@@ -105,7 +107,7 @@ struct Comparison {
 pub struct Schedule<'a> {
     cells: &'a [CellState],
     terms: Terms,
-    /// How many times as long as expected images took where that was a guess.
+    /// How many times as long as guessed images took where that was a guess.
     slower: f64,
     comparisons: Vec<Comparison>,
     /// Seconds that are left when all launches have their least.
@@ -260,12 +262,13 @@ fn of_round(cells: &[CellState], is_candidate: impl Fn(usize) -> bool) -> Option
     order.into_iter().find(|&place| cells[place].made == round)
 }
 
-/// How many times as long as expected images took, over all cells of which that was a guess; 1 before there are any. Getting ready depends on
-/// other things than images do.
+/// How many times as long as guessed images took, over all cells for which there is a guess, those included that were measured
+/// before and need none: how wrong it is for them tells how wrong it is for others. 1 before there are any. Getting ready depends on other things than
+/// images do.
 fn slower(cells: &[CellState]) -> f64 {
     let two = |times: &Times| times.first_image_s + times.image_s();
-    let both = cells.iter().filter_map(|cell| Some((cell.shown?, cell.expected.filter(|known| !known.is_measured)?)));
-    let sums = both.fold((0.0, 0.0), |sums, (shown, known)| (sums.0 + two(&shown), sums.1 + two(&known.times)));
+    let both = cells.iter().filter_map(|cell| Some((cell.shown?, cell.expected?.guessed?)));
+    let sums = both.fold((0.0, 0.0), |sums, (shown, known)| (sums.0 + two(&shown), sums.1 + two(&known)));
     if sums.1 > 0.0 { sums.0 / sums.1 } else { 1.0 }
 }
 
@@ -281,7 +284,8 @@ mod tests {
 
     /// A cell of a comparison whose launches are expected to take so many seconds.
     fn cell(comparison: usize, launch_s: f64, is_measured: bool) -> CellState {
-        let expected = Some(Expected { times: times(launch_s), is_measured });
+        let guessed = (!is_measured).then(|| times(launch_s));
+        let expected = Some(Expected { times: times(launch_s), is_measured, guessed });
         CellState { comparison, expected, ..CellState::default() }
     }
 
@@ -410,6 +414,12 @@ mod tests {
         let mut cells = [cell(0, 3.0, false), cell(1, 5.0, true), cell(1, 5.0, true)];
         run(&mut cells, &[21.0, 5.0, 5.0], terms(3, 100.0));
         assert_eq!(made(&cells), [3, 3, 3]);
+        // Nor does it need one to tell of the others' guesses: a run that is resumed has measured its first cells.
+        let mut measured = cell(0, 21.0, true);
+        measured.expected.as_mut().unwrap().guessed = Some(times(3.0));
+        let mut cells = [measured, cell(1, 5.0, false), cell(1, 5.0, false)];
+        run(&mut cells, &[21.0, 41.0, 41.0], terms(3, 100.0));
+        assert_eq!(made(&cells), [3, 0, 0]);
         // Getting ready took long, and images what was guessed: nothing is corrected.
         let slow = Times { ready_s: 20.0, ..times(3.0) };
         let cells = [CellState { made: 1, shown: Some(slow), ..cell(0, 3.0, false) }, cell(1, 5.0, false)];

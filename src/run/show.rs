@@ -253,7 +253,8 @@ mod tests {
         let usual = Usual { launches: Launches::fixed(3), images: Images::fixed(30), budget: Seconds::fixed(150.0) };
         let mut settings = Settings::of(plan, usual);
         let (of, flops_per_image) = (Subject::default(), 0.0);
-        let unknown = Estimate { of, flops_per_image, times: None, memory_bytes: None, assumed_bytes: None };
+        let unknown =
+            Estimate { of, flops_per_image, times: None, guessed: None, memory_bytes: None, assumed_bytes: None };
         let estimates = vec![unknown; cells.len()];
         let says = "Nothing is known yet about how long these cells take";
         assert_eq!(totals(&settings, &cells, &estimates), format!("{says}; the budget is 2 min 30 s."));
