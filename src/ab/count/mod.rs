@@ -11,6 +11,7 @@ mod names;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::ErrorKind;
+#[cfg(target_os = "linux")]
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -1,6 +1,6 @@
 //! Which CPUs a worker runs on: pinning, and what the kernel then allows.
 
-use crate::probe::phone::{clusters, sources};
+use crate::probe::phone::sources;
 
 /// Lets this process, and threads that it starts from now on, run on these CPUs only.
 ///
@@ -35,7 +35,8 @@ pub fn to(cpus: &[u32]) -> Result<(), String> {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn refused(cpus: &[u32], why: &str) -> String {
     let allowed = allowed().unwrap_or_else(|| "unknown".to_owned());
-    format!("cannot run only on CPUs {}: {why}; this process may use {allowed}", clusters::list(cpus))
+    let cpus = crate::probe::phone::clusters::list(cpus);
+    format!("cannot run only on CPUs {cpus}: {why}; this process may use {allowed}")
 }
 
 /// Other systems have no such call.
