@@ -89,6 +89,8 @@ fn tails_of_rows_columns_and_depth() {
 fn several_tasks_of_rows_and_columns() {
     check(200, 300, 64, true, Epilogue::GeluTanh);
     check(77, 130, 544, true, Epilogue::None);
+    // More of K than a task packs at once.
+    check(13, 70, 1120, true, Epilogue::GeluTanh);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod task;
 
-use self::task::{QUERIES, Task, Width, scratch};
+use self::task::{QUERIES, Task, Width, scratch, width};
 use crate::error::{check, check_len};
 use crate::simd::dispatch;
 use crate::tile::{Shared, spread, with_scratch};
@@ -95,12 +95,10 @@ pub fn attention(
         _ => queries,
     };
     // SAFETY: `isa` was checked.
-    let (lanes, most) = unsafe { dispatch(isa, Width) };
-    // Pieces of a run are of equal width, so that the last one is not much narrower and slower than the others.
-    let pieces = (run * group).div_ceil(most);
-    let width = (run * group).div_ceil(pieces).next_multiple_of(lanes);
-    let pieces = (run * group).div_ceil(width);
+    let sizes = unsafe { dispatch(isa, Width) };
     let runs = queries / run;
+    let width = width(sizes, run * group, batch * kv_heads * runs, rayon::current_num_threads());
+    let pieces = (run * group).div_ceil(width);
     let target = Shared::new(out);
     let work = 2 * batch * queries * keys / if run == queries { 1 } else { runs } * heads * head_dim;
     spread(batch * kv_heads * runs * pieces, work, |task| {

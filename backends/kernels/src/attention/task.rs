@@ -1,7 +1,7 @@
 //! A task of attention: some queries against all keys that they see.
 //!
 //! Tiled with a running maximum and sum (Dao et al., "FlashAttention", 2022), so that scores never leave the cache.
-//! Vector lanes are queries: a task takes some groups of up to three vectors of (token, head) pairs that share a key/value
+//! Vector lanes are queries: a task takes some groups of up to four vectors of (token, head) pairs that share a key/value
 //! head, and walks over the keys in tiles, with each tile over the groups. Scores, maxima, sums and outputs then need no
 //! operation across lanes: scores broadcast k\[key\]\[d\], outputs broadcast v\[key\]\[d\]. Keys are read where they lie; so are
 //! values, but where other heads lie between them a tile of them is copied first. The neighbours of a block are a contiguous
@@ -15,24 +15,38 @@ use crate::tile::{LINE, Shared, accumulate, heights, with_height};
 /// Keys of a tile.
 const KEYS: usize = 64;
 
-/// Most queries of a task, and so of a copied tile of values: at least three vectors of the widest instruction set, which are a
-/// group there; four groups on AVX2.
-pub(super) const QUERIES: usize = 64;
+/// Most groups of a task. A tile of values is copied once for all of them, and while one is multiplied the next one's queries arrive.
+const GROUPS: usize = 4;
+
+/// Most queries of a group: four vectors of the widest instruction set.
+const GROUP: usize = 64;
+
+/// Most queries of a task.
+pub(super) const QUERIES: usize = GROUPS * GROUP;
 
 /// Floats of scratch that a task takes.
 pub(super) fn scratch(head_dim: usize) -> usize {
-    (2 * head_dim + 2 + KEYS) * QUERIES + KEYS * head_dim
+    (2 * head_dim + 2) * QUERIES + KEYS * GROUP + KEYS * head_dim
 }
 
-/// Queries of a vector, and of a task at most.
+/// Queries of a vector, and of a group at most.
 pub(super) struct Width;
 
 impl Kernel for Width {
-    type Output = (usize, usize);
+    type Output = [usize; 2];
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) -> (usize, usize) {
-        (S::W, QUERIES - QUERIES % (S::TV * S::W))
+    unsafe fn run<S: Simd>(self) -> [usize; 2] {
+        const { assert!(S::TV * S::W <= GROUP) };
+        [S::W, S::TV * S::W]
     }
+}
+
+/// How many queries tasks take at most, of `run` in a row that see one range of keys, where there are `runs` such: no more groups than keep
+/// all `threads` busy, and tasks of equal width, so that the last one is not much narrower and slower than the others.
+pub(super) fn width([lanes, group]: [usize; 2], run: usize, runs: usize, threads: usize) -> usize {
+    let busy = (4 * threads).div_ceil(runs).min(run.div_ceil(group));
+    let pieces = run.div_ceil(GROUPS * group).max(busy);
+    run.div_ceil(pieces).next_multiple_of(lanes)
 }
 
 /// Keys and values are those of one head of one batch row.
@@ -69,12 +83,15 @@ impl Kernel for Task<'_> {
     type Output = ();
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (hd, full) = (self.head_dim, S::TV * S::W);
+        let hd = self.head_dim;
+        // Groups of equal width, as far as vectors go.
+        let vectors = self.offsets.len().div_ceil(S::W);
+        let full = vectors.div_ceil(vectors.div_ceil(S::TV)) * S::W;
         let (queries, rest) = self.scratch.split_at_mut(hd * QUERIES);
         let (sums, rest) = rest.split_at_mut(hd * QUERIES);
         let (max, rest) = rest.split_at_mut(QUERIES);
         let (total, rest) = rest.split_at_mut(QUERIES);
-        let (scores, values) = rest.split_at_mut(KEYS * QUERIES);
+        let (scores, values) = rest.split_at_mut(KEYS * GROUP);
         sums.fill(0.0);
         max.fill(f32::MIN);
         total.fill(0.0);
@@ -106,7 +123,8 @@ impl Kernel for Task<'_> {
                     }
                     match group.offsets.len().div_ceil(S::W) {
                         1 => self.attend::<S, 1>(&group, keys.clone(), v, scores),
-                        3 if S::TV == 3 => self.attend::<S, 3>(&group, keys.clone(), v, scores),
+                        3 if S::TV >= 3 => self.attend::<S, 3>(&group, keys.clone(), v, scores),
+                        4 if S::TV >= 4 => self.attend::<S, 4>(&group, keys.clone(), v, scores),
                         _ => self.attend::<S, 2>(&group, keys.clone(), v, scores),
                     }
                     if keys.end == self.range.end {
@@ -371,6 +389,30 @@ unsafe fn value_tile<S: Simd, const H: usize, const NV: usize>(
         for (r, acc) in acc.into_iter().enumerate() {
             for (v, acc) in acc.into_iter().enumerate() {
                 S::store(to.add(r * width + v * S::W), acc);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_are_even_fit_the_scratch_and_keep_all_threads_busy() {
+        for sizes in [[16, 64], [8, 16], [4, 12]] {
+            for (run, runs) in [(1, 1), (64, 192), (80, 3), (256, 12), (1024, 12), (4096, 12)] {
+                for threads in [1, 2, 16] {
+                    let width = width(sizes, run, runs, threads);
+                    let words = format!("{run} queries, {runs} runs, {threads} threads, {sizes:?}: {width}");
+                    assert!(
+                        width.is_multiple_of(sizes[0]) && width <= GROUPS * sizes[1] && width <= QUERIES,
+                        "{words}"
+                    );
+                    let tasks = run.div_ceil(width) * runs;
+                    assert!(tasks >= 4 * threads || width <= sizes[1], "{words}");
+                    assert!(run.div_ceil(width) * width < run + run.div_ceil(width) * sizes[0], "{words}");
+                }
             }
         }
     }

@@ -1,12 +1,15 @@
 //! The blocked product behind every linear.
 //!
-//! Weights are in panels of [`PANEL`] columns. A task owns a block of rows and a run of panels. For each block of K it
-//! packs its rows of x (so that a tile's operands are contiguous, whatever the stride of x), then for each panel asks the
-//! [`Product`] for its operands (in place, or unpacked into scratch) and runs the register tiles over them. Each output is
+//! Weights are in panels of [`PANEL`] columns. A task owns a block of rows and a run of panels. It packs its rows of x, a [`chunk`] of K
+//! (so that a tile's operands are contiguous, whatever the stride of x), then for each panel and each block of K asks the [`Product`]
+//! for its operands (in place, or unpacked into scratch) and runs the register tiles over them. So x is read once for all panels, and
+//! a panel's outputs are still in the cache when its next block of K is added. Each output is
 //! summed by one task in order of K, whatever the blocks, so that the number of threads does not change a bit.
 
+use std::ops::Range;
+
 use super::Epilogue;
-use super::blocks::{Blocks, PANEL, blocks};
+use super::blocks::{Blocks, PANEL, blocks, chunk};
 use crate::Isa;
 use crate::simd::{Kernel, Simd, dispatch, math};
 use crate::tile::{LINE, Shared, heights, spread, with_scratch};
@@ -16,15 +19,17 @@ pub(super) type Vectors = [(*const f32, usize); 2];
 
 /// What a linear multiplies and how. Rows of x and panels of the weight are packed as it likes, in floats of scratch.
 pub(super) trait Product: Sync {
-    /// Depth of a block of K, a multiple of 32. A tile's rows and panels, as deep, should stay in a first-level cache together.
+    /// Depth of a block of K, a multiple of 32 that divides every [`chunk`]. A tile's rows and panels, as deep, should stay in a first-level cache together.
     const DEPTH: usize;
+    /// Columns that could be multiplied in the time in which a row is packed.
+    const PACKING: usize;
     /// As [`Kernel::F16`].
     const F16: bool = false;
     fn n(&self) -> usize;
     fn k(&self) -> usize;
     /// Rows of a tile.
     fn height<S: Simd>() -> usize;
-    /// Floats that a row of x takes, `depth` of it.
+    /// Floats that a row of x takes, `depth` of it, a block at most.
     fn row_floats(depth: usize) -> usize;
     /// Floats of scratch that a panel takes.
     fn panel_floats() -> usize;
@@ -71,14 +76,14 @@ pub(super) fn product<P: Product>(
     if m == 0 || n == 0 {
         return;
     }
-    let Blocks { rows: row_block, panels: col_block } = blocks(m, n, k, P::DEPTH);
+    let Blocks { rows: row_block, panels: col_block } = blocks([m, n, k], P::PACKING);
     let panels = n.div_ceil(PANEL);
     let (row_tasks, col_tasks) = (m.div_ceil(row_block), panels.div_ceil(col_block));
     let out = Shared::new(y);
     let run = |task: usize| {
         let (r, c) = (task / col_tasks * row_block, task % col_tasks * col_block);
         let rows = row_block.min(m - r);
-        let packed = rows * P::row_floats(P::DEPTH.min(k));
+        let packed = rows * chunk_floats::<P>(chunk(k).min(k));
         with_scratch(packed + 2 * P::panel_floats(), |scratch| {
             let kernel = Task {
                 x: &x[r * k..(r + rows) * k],
@@ -108,7 +113,7 @@ struct Task<'a, P> {
     out: Shared,
     first_row: usize,
     rows: usize,
-    panels: std::ops::Range<usize>,
+    panels: Range<usize>,
     /// Floats of scratch for the packed rows; the rest is for two panels.
     packed: usize,
     scratch: &'a mut [f32],
@@ -119,69 +124,117 @@ impl<P: Product> Kernel for Task<'_, P> {
     const F16: bool = P::F16;
 
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let (n, k) = (self.weight.n(), self.weight.k());
-        let (packed, unpacked) = self.scratch.split_at_mut(self.packed);
+    unsafe fn run<S: Simd>(mut self) {
+        let k = self.weight.k();
+        let scratch = std::mem::take(&mut self.scratch);
+        let (packed, unpacked) = scratch.split_at_mut(self.packed);
         let (packed, unpacked) = (packed.as_mut_ptr(), unpacked.as_mut_ptr());
-        let tiles = self.rows.div_ceil(P::height::<S>());
         // Panels that a tile spans.
         let span = (2 * S::W).div_ceil(PANEL);
-        let mut k0 = 0;
-        loop {
-            let k1 = (k0 + P::DEPTH).min(k);
-            let depth = k1 - k0;
-            let row_floats = P::row_floats(depth);
-            for (row, h) in heights(self.rows, P::height::<S>()) {
-                // SAFETY: the rows exist; scratch has their floats.
-                unsafe { P::pack::<S>(self.x.as_ptr().add(row * k + k0), k, depth, h, packed.add(row * row_floats)) };
+        for chunk in cut(0..k, chunk(k)) {
+            let rows_of = |block: &Range<usize>| {
+                let before = (block.start - chunk.start) / P::DEPTH;
+                packed.wrapping_add(self.rows * before * P::row_floats(P::DEPTH))
+            };
+            for block in cut(chunk.clone(), P::DEPTH) {
+                // SAFETY: scratch has these rows' floats.
+                unsafe { self.pack::<S>(&block, rows_of(&block)) };
             }
             for p in self.panels.clone().step_by(span) {
-                let count = span.min(self.panels.end - p);
-                let mut b = [std::ptr::null(); 2];
-                for (i, b) in b.iter_mut().enumerate().take(count) {
-                    // SAFETY: the panel exists; scratch has room for two.
-                    *b = unsafe { self.weight.panel::<S>(p + i, k0, k1, unpacked.add(i * P::panel_floats())) };
-                }
-                // Columns of these panels alone: no tile sees the null that stands for a panel which is another task's.
-                let wide = (count * PANEL).min(n - p * PANEL);
-                let next = (p + span..(p + 2 * span).min(self.panels.end)).map(|p| self.weight.source(p, k0, k1));
-                let mut ahead = Ahead::new(next, tiles);
-                for first in (0..wide).step_by(2 * S::W) {
-                    let column = p * PANEL + first;
-                    let columns = (2 * S::W).min(wide - first);
-                    let at = |c: usize| (b[c / PANEL], c % PANEL);
-                    let vectors = [at(first), if columns > S::W { at(first + S::W) } else { at(first) }];
-                    let end = End {
-                        columns,
-                        bias: self.bias.map(|b| &b[column..]),
-                        first: k0 == 0,
-                        epilogue: if k1 == k { self.epilogue } else { Epilogue::None },
-                    };
-                    for (row, h) in heights(self.rows, P::height::<S>()) {
-                        ahead.step::<S>();
-                        // SAFETY: the tile's rows and columns are inside this task's part of y; the packed rows and
-                        // the panels are those of this block of K.
-                        unsafe {
-                            let a = packed.add(row * row_floats);
-                            let c = self.out.ptr().add((self.first_row + row) * n + column);
-                            // The products take long enough for y to arrive, if it has left the cache since its last block of K.
-                            for r in 0..h {
-                                for line in (0..columns).step_by(LINE / 4) {
-                                    S::prefetch(c.wrapping_add(r * n + line).cast());
-                                }
-                            }
-                            if columns > S::W {
-                                P::tile::<S, 2>(h, depth, a, vectors, c, n, &end);
-                            } else {
-                                P::tile::<S, 1>(h, depth, a, vectors, c, n, &end);
-                            }
-                        }
-                    }
+                for block in cut(chunk.clone(), P::DEPTH) {
+                    let (p_next, k_next) = if block.end < chunk.end { (p, block.end) } else { (p + span, chunk.start) };
+                    let k_end = (k_next + P::DEPTH).min(chunk.end);
+                    let next =
+                        (p_next..(p_next + span).min(self.panels.end)).map(|p| self.weight.source(p, k_next, k_end));
+                    let ahead = Ahead::new(next, self.rows.div_ceil(P::height::<S>()));
+                    let panels = p..(p + span).min(self.panels.end);
+                    // SAFETY: the panels exist, the rows of the block are packed, and scratch has room for two panels.
+                    unsafe { self.multiply::<S>(panels, &block, rows_of(&block), unpacked, ahead) };
                 }
             }
-            k0 = k1;
-            if k0 >= k {
-                break;
+        }
+    }
+}
+
+/// Floats that a row of x takes, packed in blocks of K.
+fn chunk_floats<P: Product>(depth: usize) -> usize {
+    depth / P::DEPTH * P::row_floats(P::DEPTH) + P::row_floats(depth % P::DEPTH)
+}
+
+/// A range in pieces of `step`, the last one shorter; one empty piece if it is empty.
+fn cut(range: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> {
+    let pieces = range.len().div_ceil(step).max(1);
+    (0..pieces).map(move |i| range.start + i * step..(range.start + (i + 1) * step).min(range.end))
+}
+
+impl<P: Product> Task<'_, P> {
+    /// Packs the task's rows, a block of K.
+    ///
+    /// # Safety
+    /// As [`Kernel::run`]; `packed` is writable for the rows' floats.
+    #[inline(always)]
+    unsafe fn pack<S: Simd>(&self, block: &Range<usize>, packed: *mut f32) {
+        let (k, depth) = (self.weight.k(), block.len());
+        for (row, h) in heights(self.rows, P::height::<S>()) {
+            // SAFETY: the rows exist; the rest is the caller's.
+            unsafe {
+                let x = self.x.as_ptr().add(row * k + block.start);
+                P::pack::<S>(x, k, depth, h, packed.add(row * P::row_floats(depth)));
+            }
+        }
+    }
+
+    /// Multiplies the task's rows with the panels of a tile's width, a block of K.
+    ///
+    /// # Safety
+    /// As [`Kernel::run`]; the panels exist; `packed` is what [`pack`](Self::pack) gave for this block, `unpacked` has room for two
+    /// panels.
+    #[inline(always)]
+    unsafe fn multiply<S: Simd>(
+        &self,
+        panels: Range<usize>,
+        block: &Range<usize>,
+        packed: *const f32,
+        unpacked: *mut f32,
+        mut ahead: Ahead<'_>,
+    ) {
+        let (n, depth, p) = (self.weight.n(), block.len(), panels.start);
+        let mut b = [std::ptr::null(); 2];
+        for (i, b) in b.iter_mut().enumerate().take(panels.len()) {
+            // SAFETY: the caller's.
+            *b = unsafe { self.weight.panel::<S>(p + i, block.start, block.end, unpacked.add(i * P::panel_floats())) };
+        }
+        // Columns of these panels alone: no tile sees the null that stands for a panel which is another task's.
+        let wide = (panels.len() * PANEL).min(n - p * PANEL);
+        for first in (0..wide).step_by(2 * S::W) {
+            let column = p * PANEL + first;
+            let columns = (2 * S::W).min(wide - first);
+            let at = |c: usize| (b[c / PANEL], c % PANEL);
+            let vectors = [at(first), if columns > S::W { at(first + S::W) } else { at(first) }];
+            let end = End {
+                columns,
+                bias: self.bias.map(|b| &b[column..]),
+                first: block.start == 0,
+                epilogue: if block.end == self.weight.k() { self.epilogue } else { Epilogue::None },
+            };
+            for (row, h) in heights(self.rows, P::height::<S>()) {
+                ahead.step::<S>();
+                // SAFETY: the tile's rows and columns are inside this task's part of y; the rest is the caller's.
+                unsafe {
+                    let a = packed.add(row * P::row_floats(depth));
+                    let c = self.out.ptr().add((self.first_row + row) * n + column);
+                    // The products take long enough for y to arrive, if it has left the cache since its last block of K.
+                    for r in 0..h {
+                        for line in (0..columns).step_by(LINE / 4) {
+                            S::prefetch(c.wrapping_add(r * n + line).cast());
+                        }
+                    }
+                    if columns > S::W {
+                        P::tile::<S, 2>(h, depth, a, vectors, c, n, &end);
+                    } else {
+                        P::tile::<S, 1>(h, depth, a, vectors, c, n, &end);
+                    }
+                }
             }
         }
     }

@@ -25,6 +25,7 @@ pub(super) struct Float<'a, P>(pub(super) &'a P);
 
 impl<P: Panels> Product for Float<'_, P> {
     const DEPTH: usize = DEPTH;
+    const PACKING: usize = 24;
 
     fn n(&self) -> usize {
         self.0.n()

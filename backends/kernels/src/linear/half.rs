@@ -179,6 +179,7 @@ struct Half<'a, P>(&'a P);
 
 impl<P: Halves> Product for Half<'_, P> {
     const DEPTH: usize = DEPTH;
+    const PACKING: usize = 48;
     const F16: bool = true;
 
     fn n(&self) -> usize {

@@ -33,6 +33,7 @@ pub(super) struct Integer<'a, P>(pub(super) &'a P);
 
 impl<P: Groups> Product for Integer<'_, P> {
     const DEPTH: usize = DEPTH;
+    const PACKING: usize = 64;
 
     fn n(&self) -> usize {
         self.0.n()

@@ -45,8 +45,8 @@ impl<const FP16: bool> Simd for Avx512<FP16> {
     type I = __m512i;
     const W: usize = 16;
     const MR: usize = 12;
-    const TV: usize = 3;
-    const TR: usize = 8;
+    const TV: usize = 4;
+    const TR: usize = 6;
     const IR: usize = 6;
 
     #[inline(always)]

@@ -34,7 +34,7 @@ pub(crate) trait Simd: Copy + 'static {
     /// Rows of a linear's register tile and output channels of a convolution's (at most 6, or 12: its weights are packed so); its width is two
     /// vectors.
     const MR: usize;
-    /// Vectors of a register tile of attention, at most 3.
+    /// Vectors of a register tile of attention, at most 4.
     const TV: usize;
     /// Rows of such a tile in attention.
     const TR: usize;
