@@ -97,7 +97,7 @@ pub fn attention(
     // SAFETY: `isa` was checked.
     let sizes = unsafe { dispatch(isa, Width) };
     let runs = queries / run;
-    let width = width(sizes, run * group, batch * kv_heads * runs, rayon::current_num_threads());
+    let width = width(sizes, run * group, batch * kv_heads * runs);
     let pieces = (run * group).div_ceil(width);
     let target = Shared::new(out);
     let work = 2 * batch * queries * keys / if run == queries { 1 } else { runs } * heads * head_dim;
