@@ -96,7 +96,8 @@ impl Kernel for Task<'_> {
         let (max, rest) = rest.split_at_mut(QUERIES);
         let (total, rest) = rest.split_at_mut(QUERIES);
         let (scores, values) = rest.split_at_mut(KEYS * GROUP);
-        sums.fill(0.0);
+        // Of the queries that there are: a narrow task has no time for the rest.
+        sums[..hd * self.offsets.len().next_multiple_of(S::W)].fill(0.0);
         max.fill(f32::MIN);
         total.fill(0.0);
         let (queries, sums, state) = (queries.as_mut_ptr(), sums.as_mut_ptr(), [max.as_mut_ptr(), total.as_mut_ptr()]);
