@@ -66,6 +66,13 @@ fn attentions() {
     for pattern in [Pattern::Full, Pattern::Causal, Pattern::Blockwise { blocks: 5, radius: 1 }] {
         same(&all, "attention", q.len(), |isa, y| attention(isa, &q, &k, &v, shape, pattern, 0.3, y));
     }
+    // Sums near 0, where it shows which queries share a task.
+    let shape = AttentionShape { batch: 2, queries: 100, keys: 100, heads: 6, kv_heads: 2, head_dim: 40 };
+    let periodic = |len: usize| (0..len).map(|i| ((i * 37 % 101) as f32 - 50.0) / 49.7).collect::<Vec<_>>();
+    let (q, kv) = (periodic(2 * 100 * 6 * 40), periodic(2 * 100 * 2 * 40 + 1));
+    same(&all, "causal attention", q.len(), |isa, y| {
+        attention(isa, &q, &kv[..kv.len() - 1], &kv[1..], shape, Pattern::Causal, 0.125, y)
+    });
 }
 
 #[test]

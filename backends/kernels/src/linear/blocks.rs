@@ -86,8 +86,8 @@ mod tests {
     fn tasks_have_whole_tiles_whole_pairs_of_panels_and_outputs_that_stay_in_cache() {
         for m in [1, 5, 12, 156, 191, 193, 1024, 5000] {
             for panels in [1, 2, 3, 48, 192, 256] {
-                for (threads, outputs) in [(1, OUTPUTS), (2, OUTPUTS), (7, usize::MAX)] {
-                    let most = if outputs == OUTPUTS { 108 } else { ROWS };
+                for (threads, most, outputs) in [(1, ROWS, OUTPUTS), (2, ROWS, OUTPUTS), (7, PACKED / 1024, usize::MAX)]
+                {
                     let found = best([m, most], [panels, outputs], 24, threads);
                     let Blocks { rows, panels: columns } = found;
                     let words = format!("{m} rows, {panels} panels, {threads} threads: {found:?}");
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn large_products_keep_all_threads_busy_and_small_ones_stay_here() {
         for threads in [2, 7] {
-            let Blocks { rows, panels } = best([1024, 108], [192, OUTPUTS], 64, threads);
+            let Blocks { rows, panels } = best([1024, PACKED / 1024], [192, usize::MAX], 64, threads);
             let tasks = 1024usize.div_ceil(rows) * 192usize.div_ceil(panels);
             assert!(tasks.div_ceil(threads) * threads * 8 <= tasks * 9, "{tasks} tasks of {threads} threads");
         }
